@@ -1,0 +1,40 @@
+# `make setup` makes .venv in this folder; the other targets call it first and it does nothing where nothing changed.
+#
+# On Linux, PyPI's torch brings CUDA along (several GB). Without an NVIDIA GPU, spare that by:
+#   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; break; }; done)
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Two processes: on two cores the tests take about half as long.
+JOBS ?= 2
+
+.PHONY: setup quickstart test slow check
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or later is needed, and none was found" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --editable '.[student,dev]'
+	touch $@
+
+quickstart: setup
+	$(BIN)/nesycd run recipes/quickstart.toml
+
+test: setup
+	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow and not gpu and not live'
+
+# The real small model on the CPU: minutes.
+slow: setup
+	$(BIN)/python -m pytest -m 'slow and not gpu and not live' --timeout 900
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports

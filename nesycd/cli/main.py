@@ -1,0 +1,99 @@
+"""The command `nesycd`: finds the command asked for, imports only that, and tells a user's mistake in one line.
+
+To add a command, write a file with a `typer.Typer` named `app` and name it in `COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from nesycd import __version__
+from nesycd.errors import NesycdError
+
+COMMANDS = {
+    "run": ("nesycd.cli.run", "Run a recipe, or go on with its run."),
+    "ask": ("nesycd.cli.ask", "Answer a question with a run's student and its knowledge base."),
+    "kb": ("nesycd.cli.kb:kb_app", "Read, edit, review and exchange a knowledge base."),
+    "runs": ("nesycd.cli.runs", "List the runs."),
+    "clean": ("nesycd.cli.clean", "Remove runs, or only their checkpoints."),
+    "tasks": ("nesycd.cli.tasks", "List the benchmarks, and show their questions."),
+    "doctor": ("nesycd.cli.doctor", "Say what is installed, which devices there are, and what is missing."),
+}
+"""Module (`:attribute` where it is not `app`) and summary of each command, in the order of `--help`.
+
+A test compares the summaries with what the modules say."""
+
+STUDENT_LIBRARIES = frozenset({"torch", "transformers", "tokenizers", "peft", "safetensors", "gguf", "accelerate"})
+"""What the extra `student` brings."""
+
+
+def load(name: str) -> Any:
+    """The command behind a name of `COMMANDS`; imports its module."""
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    command = typer.main.get_command(getattr(import_module(module), attribute or "app"))
+    command.name = name
+    return command
+
+
+class LazyGroup(TyperGroup):
+    """A group that knows its commands' summaries without importing them, and turns errors into one line."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order of `COMMANDS`."""
+        return [*COMMANDS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command if it is loaded, else one that only has a summary: enough for `--help`."""
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
+        return super().get_command(ctx, cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Load what is about to be called."""
+        if args and args[0] in COMMANDS:
+            self.commands[args[0]] = load(args[0])
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Call the command; a mistake of the user's ends with 2, Ctrl-C with 130."""
+        try:
+            return super().invoke(ctx)
+        except NesycdError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from None
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in STUDENT_LIBRARIES:
+                raise
+            typer.echo(f"error: {error.name} is not installed; get it by: pip install 'nesycd[student]'", err=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            typer.echo("\ninterrupted; run the same command again to go on", err=True)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nesycd {__version__} (Python {sys.version.partition(' ')[0]})")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Distil a large model's reasoning into a small one, and its sparse knowledge into a base people can edit."""

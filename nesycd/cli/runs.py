@@ -1,0 +1,54 @@
+"""`nesycd runs`: what lies in the folder of runs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from nesycd.run_folders import list_runs
+
+app = typer.Typer()
+
+Root = Annotated[Path, typer.Option("--root", help="The folder with the runs.")]
+
+
+@app.command()
+def runs(root: Root = Path("runs")) -> None:
+    """List the runs."""
+    found = list_runs(root)
+    if not found:
+        typer.echo(f"no runs in {root}; begin one by: nesycd run recipes/quickstart.toml")
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "status", "stages", "time", "size", "checkpoints", "last change"):
+        table.add_column(heading, justify="right" if heading in {"stages", "time", "size", "checkpoints"} else "left")
+    for run in found:
+        changed = datetime.fromtimestamp(run.updated).strftime("%Y-%m-%d %H:%M")
+        sizes = (size_text(run.size), size_text(run.checkpoints_size))
+        table.add_row(run.name, run.status, str(run.stages_done), time_text(run.seconds), *sizes, changed)
+    Console().print(table)
+
+
+def size_text(count: int) -> str:
+    """Bytes for people: `812 B`, `3.4 MB`."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+
+
+def time_text(seconds: float) -> str:
+    """Seconds for people: `48 s`, `6 min 02 s`, `1 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

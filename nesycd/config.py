@@ -1,0 +1,341 @@
+"""Recipes: what a run is to do, as TOML checked against the sections below.
+
+A wrong key or value is one sentence that names the key (dotted), where it stands and the nearest right key. Settings
+that belong to one benchmark (`[task.settings]`) are checked by `nesycd.tasks.registry`, which knows the benchmarks.
+Relative paths count from the folder in which the command runs, and then from `NESYCD_DATA` (`locate_data`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nesycd.errors import ConfigError
+
+Arm = Literal["zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_routed", "nesycd_oracle"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, strict about keys and types, documented by its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class TaskSection(Section):
+    """Which questions."""
+
+    name: str
+    """`longtail`, `jsonl`, `gsm8k` or `bbh`."""
+    limit: Count | None = None
+    """At most so many questions of each split (`--limit`)."""
+    settings: dict[str, Any] = {}
+    """The benchmark's own settings: `path`, sizes, ...; see `nesycd tasks`."""
+
+
+class TeacherSection(Section):
+    """Who writes rationales and diagnoses."""
+
+    name: Literal["expert", "replay", "scripted"] = "expert"
+    """`expert` (a program that knows longtail), `replay` (recordings), `scripted` (the questions' own rationales)."""
+    paths: tuple[Path, ...] = ()
+    """Recordings to replay, JSONL or JSONL.gz."""
+    diagnoses: Path | None = None
+    """Recorded diagnoses, JSONL."""
+    require_agreement: bool = False
+    """Replay only what its recorder marked as right and in agreement."""
+
+
+class StudentSection(Section):
+    """The small model."""
+
+    model: str = "smollm2-135m"
+    """`smollm2-135m` (embedded), a folder, a Hugging Face id, or `table` (a fake without torch)."""
+    template: Literal["auto", "chat", "plain"] = "auto"
+    """How prompts are rendered; `auto`: chat where the model has a chat template."""
+    max_new_tokens: Count = 192
+    """Longest answer."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `mps`."""
+    delay: Annotated[float, Field(ge=0)] = 0.0
+    """Seconds that the table student sleeps at each step (for tests)."""
+
+
+class TrainingSection(Section):
+    """How the student is fine-tuned (LoRA)."""
+
+    learning_rate: Rate = 1e-3
+    """At its peak."""
+    epochs: Annotated[float, Field(gt=0)] = 3.0
+    batch_tokens: Count = 1024
+    """Tokens of a training batch."""
+    rank: Count = 16
+    alpha: Count = 32
+    dropout: Share = 0.0
+    max_tokens: Count = 1024
+    """Longer texts are left out, and counted."""
+    warmup: Share = 0.1
+    """Share of the steps over which the learning rate rises."""
+
+
+class CollectionSection(Section):
+    """Where the student's errors come from."""
+
+    mode: Literal["out_of_fold", "in_sample"] = "out_of_fold"
+    """`out_of_fold`: each training question is answered by a student that did not see it."""
+    folds: Annotated[int, Field(ge=2)] = 3
+
+
+class KnowledgeSection(Section):
+    """What enters the knowledge base."""
+
+    review: Literal["auto", "human"] = "auto"
+    """`auto` approves what the teacher proposes; `human` leaves it for `nesycd kb approve`."""
+    source: Literal["errors", "all", "random"] = "errors"
+    """Which questions the teacher is asked about: the student's errors, all, or as many at random."""
+    max_items: Count | None = None
+    """Size of the base at most."""
+
+
+class RetrievalSection(Section):
+    """What knowledge reaches the prompt."""
+
+    budget_tokens: Count = 96
+    """Student tokens of all item texts together."""
+    max_items: Count = 6
+    hops: Annotated[int, Field(ge=0)] = 1
+    """How many objects to follow from a named entity."""
+
+
+class Weights(Section):
+    """Loss weights of the three tasks."""
+
+    augmented: Annotated[float, Field(ge=0)] = 1.0
+    answer: Annotated[float, Field(ge=0)] = 0.0
+    direct: Annotated[float, Field(ge=0)] = 1.0
+
+
+class AugmentedSection(Section):
+    """How the student learns to use knowledge (step 4)."""
+
+    weights: Weights = Weights()
+    distractors: Annotated[int, Field(ge=0)] = 2
+    """Items in a training prompt that are not needed, at most."""
+    share_without_knowledge: Share = 0.2
+    """Share of knowledge questions trained closed-book."""
+    init: Literal["base", "general"] = "general"
+    """Start from the base model, or from the student of general distillation."""
+    learning_rate: Rate = 1e-3
+    epochs: Annotated[float, Field(gt=0)] = 2.0
+
+
+class RouterSection(Section):
+    """When retrieval is asked."""
+
+    mode: Literal["margin", "always", "never"] = "margin"
+    """`margin`: where the student's draft is unsure, by a threshold calibrated on held-out training questions."""
+
+
+class EvaluationSection(Section):
+    """What is measured."""
+
+    arms: tuple[Arm, ...] = (
+        "zero_shot",
+        "std_cot",
+        "std_cot_kb",
+        "nesycd_no_kb",
+        "nesycd",
+        "nesycd_routed",
+        "nesycd_oracle",
+    )
+    splits: tuple[str, ...] = ()
+    """Splits to score; empty: `test` and all out-of-domain ones."""
+    bootstrap: Count = 2000
+    """Samples for the 95 % intervals."""
+
+
+class Recipe(Section):
+    """A whole recipe; each field is a section of the TOML file."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    """Name of the run's folder."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    task: TaskSection
+    teacher: TeacherSection = TeacherSection()
+    student: StudentSection = StudentSection()
+    training: TrainingSection = TrainingSection()
+    collection: CollectionSection = CollectionSection()
+    knowledge: KnowledgeSection = KnowledgeSection()
+    retrieval: RetrievalSection = RetrievalSection()
+    augmented: AugmentedSection = AugmentedSection()
+    router: RouterSection = RouterSection()
+    evaluation: EvaluationSection = EvaluationSection()
+
+
+_OPEN = "task.settings"
+"""The one place whose keys are not known here."""
+PATH_SETTINGS = frozenset({"path", "train", "valid", "test"})
+"""Settings of benchmarks that are paths where they are texts."""
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = (), limit: int | None = None) -> Recipe:
+    """Read a recipe file.
+
+    Args:
+        path: a TOML file.
+        overrides: `a.b=value` each, as given to `--set`; the value in TOML, or a bare word.
+        limit: as given to `--limit`: the same as `task.limit=N`.
+
+    Raises:
+        ConfigError: no such file, not TOML, or a wrong key or value.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not valid UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    given = [*overrides, *([] if limit is None else [f"task.limit={limit}"])]
+    sources = {apply_override(data, override): override for override in given}
+    try:
+        return Recipe.model_validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        # An unknown key explains more than the missing one it was meant for.
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+        dotted = _dotted(first["loc"])
+        raise ConfigError(f"{_where(path, text, sources, dotted)}: {_problem(dotted, first)}") from None
+
+
+def locate_data(recipe: Recipe, root: Path | None) -> Recipe:
+    """The recipe with relative data paths that are not here, but below `root`, put there (`NESYCD_DATA`)."""
+    if root is None:
+        return recipe
+    settings = locate_settings(recipe.task.settings, root)
+    teacher = recipe.teacher
+    diagnoses = None if teacher.diagnoses is None else _located(teacher.diagnoses, root)
+    teacher = teacher.model_copy(
+        update={"paths": tuple(_located(path, root) for path in teacher.paths), "diagnoses": diagnoses}
+    )
+    task = recipe.task.model_copy(update={"settings": settings})
+    return recipe.model_copy(update={"task": task, "teacher": teacher})
+
+
+def locate_settings(settings: Mapping[str, Any], root: Path | None) -> dict[str, Any]:
+    """A benchmark's settings with their paths (`PATH_SETTINGS`) found as by `locate_data`."""
+    return {
+        key: str(_located(Path(value), root)) if root and key in PATH_SETTINGS and isinstance(value, str) else value
+        for key, value in settings.items()
+    }
+
+
+def _located(path: Path, root: Path) -> Path:
+    return root / path if not path.exists() and (root / path).exists() else path
+
+
+def apply_override(data: dict[str, Any], override: str) -> str:
+    """Set `a.b=value` in nested tables; later ones win.
+
+    Returns:
+        The dotted key.
+
+    Raises:
+        ConfigError: no `=`, a broken value, or a key below something that is not a table.
+    """
+    dotted, equals, value = override.partition("=")
+    dotted = dotted.strip()
+    parts = dotted.split(".")
+    if not equals or not all(re.fullmatch(r"[\w-]+", part) for part in parts):
+        raise ConfigError(f"--set {override}: write it as key=value, such as training.epochs=2")
+    table = data
+    for depth, part in enumerate(parts[:-1], 1):
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {override}: {'.'.join(parts[:depth])} is a value, it has no keys below it")
+    table[parts[-1]] = _value(value.strip(), override)
+    return dotted
+
+
+def _value(text: str, override: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        if not text or text[0] in "\"'[{":
+            raise ConfigError(f"--set {override}: not a TOML value ({error})") from None
+        return text
+
+
+def known_keys() -> tuple[str, ...]:
+    """All dotted keys of a recipe, sections left out."""
+    return tuple(_keys(Recipe, ""))
+
+
+def _keys(section: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location)
+
+
+def _problem(dotted: str, error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {dotted}{_nearest(dotted)}"
+    if error["type"] == "missing":
+        return f"{dotted} is missing"
+    given = error["input"]
+    shown = "" if isinstance(given, dict | list) else f", but it is {json.dumps(given, default=str)}"
+    return f"{dotted}: {error['msg'].replace('Input should be', 'must be')}{shown}"
+
+
+def _nearest(dotted: str) -> str:
+    """` (did you mean ...?)`: a key of the same section first, then the same name in another section."""
+    keys = known_keys()
+    section, _, name = dotted.rpartition(".")
+    siblings = [key for key in keys if key.rpartition(".")[0] == section]
+    names = {key.rpartition(".")[2]: key for key in siblings}
+    elsewhere = {key.rpartition(".")[2]: key for key in keys}
+    if section and section != "task" and name in elsewhere:
+        return f" (did you mean {elsewhere[name]}?)"
+    sections = {key.partition(".")[0]: key.partition(".")[0] for key in keys} if not section else {}
+    if near := difflib.get_close_matches(name, [*names, *sections], n=1, cutoff=0.6):
+        return f" (did you mean {(sections | names)[near[0]]}?)"
+    if section == "task":
+        return f" (a benchmark's own settings go below [{_OPEN}]: {_OPEN}.{name}?)"
+    if near := difflib.get_close_matches(name, elsewhere, n=1, cutoff=0.6):
+        return f" (did you mean {elsewhere[near[0]]}?)"
+    return f" (known: {', '.join(siblings or keys)})"
+
+
+def _where(path: Path, text: str, sources: dict[str, str], dotted: str) -> str:
+    """The override or the line of the file that set a key; the file where neither can be told."""
+    for key, override in reversed(sources.items()):
+        if dotted == key or dotted.startswith(f"{key}.") or key.startswith(f"{dotted}."):
+            return f"--set {override}"
+    table = ""
+    best = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[+\s*([\w.-]+)\s*\]", line):
+            key = table = header[1]
+        elif pair := re.match(r"\s*([\w.-]+)\s*=", line):
+            key = f"{table}.{pair[1]}" if table else pair[1]
+        else:
+            continue
+        if dotted == key or dotted.startswith(f"{key}."):
+            best = number
+    return f"{path}:{best}" if best else str(path)

@@ -1,0 +1,34 @@
+"""The one exception users see: a sentence that names what is wrong and says what to do.
+
+The CLI prints `NesycdError` as one line and exits with 2; anything else is our own fault and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class NesycdError(Exception):
+    """A mistake in what the user gave (file, line, key, value, machine), told in one sentence."""
+
+
+class ConfigError(NesycdError):
+    """A recipe or `--set` override that cannot be used."""
+
+
+class DataError(NesycdError):
+    """A data file, or a line of one, that cannot be used."""
+
+
+class RunError(NesycdError):
+    """A run folder that cannot be read, written or continued."""
+
+
+class ModelError(NesycdError):
+    """A model folder or id that cannot be loaded."""
+
+
+class TeacherError(NesycdError):
+    """A teacher that cannot be asked at all (a single failed question is a record instead)."""
+
+
+class KnowledgeError(NesycdError):
+    """A knowledge base, item or exchange file that cannot be used."""

@@ -1,0 +1,96 @@
+"""Reading a user's files so that every mistake is told with file and line, and writing them whole or not at all.
+
+Also what readers share: naming the nearest right key, and the key under which equal questions fall together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import gzip
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from nesycd.errors import DataError, RunError
+from nesycd.records import content_hash
+
+
+def did_you_mean(key: str, known: Iterable[str]) -> str:
+    """` (did you mean 'question'?)` for the nearest known key, or the list of all where none is near."""
+    known = sorted(known)
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f" (did you mean {near[0]!r}?)" if near else f" (known: {', '.join(known)})"
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a JSONL file (`.gz` too) with where each stands, as `file:line`; blank lines are skipped.
+
+    Raises:
+        DataError: no such file, not UTF-8, damaged gzip, or a line that is not a JSON object.
+    """
+    where = str(path)
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                where = f"{path}:{number}"
+                if line.strip():
+                    row = json.loads(line)
+                    if not isinstance(row, dict):
+                        raise DataError(f"{where}: a JSON object is needed, but this is a {type(row).__name__}")
+                    yield where, row
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: not valid JSON: {error.msg} at column {error.colno}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{where}: not valid UTF-8 text at or after this line") from None
+    except EOFError:
+        raise DataError(f"{where}: the gzip file ends too early; copy it again") from None
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        DataError: no such file or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not valid UTF-8 text") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def squeeze(text: str) -> str:
+    """The text with every run of white space as one blank: how texts are compared."""
+    return " ".join(text.split())
+
+
+def question_key(task: str, question: str, options: Sequence[str] = ()) -> str:
+    """Hash of what a question says (task, text, options; white space squeezed): equal questions, equal key."""
+    return content_hash([task, squeeze(question), [squeeze(option) for option in options]])
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file whole or not at all (a temporary file beside it takes its place).
+
+    Raises:
+        RunError: it cannot be written, e.g. because the disk is full; an older file stays as it was.
+    """
+    text = json.dumps(content, ensure_ascii=False)
+    part = path.with_name(f"{path.name}.tmp")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None

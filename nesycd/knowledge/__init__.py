@@ -1,0 +1,24 @@
+"""The symbolic knowledge base: typed items with evidence, review status and history, and their exchange as YAML."""
+
+from nesycd.knowledge.exchange import export_text, export_yaml, import_yaml, read_yaml
+from nesycd.knowledge.merge import AUTO, item_key, normal_triple, unite
+from nesycd.knowledge.rows import AddCounts
+from nesycd.knowledge.store import KnowledgeBase, Revision, knowledge_version
+from nesycd.knowledge.text import normal, printable
+
+__all__ = [
+    "AUTO",
+    "AddCounts",
+    "KnowledgeBase",
+    "Revision",
+    "export_text",
+    "export_yaml",
+    "import_yaml",
+    "item_key",
+    "knowledge_version",
+    "normal",
+    "normal_triple",
+    "printable",
+    "read_yaml",
+    "unite",
+]

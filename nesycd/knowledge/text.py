@@ -1,0 +1,29 @@
+"""When two texts count as equal, and how stored text is shown without harm. Knows strings only, no items."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def normal(text: str) -> str:
+    """`text` as it is compared: compatible Unicode forms united, case folded, runs of white space one blank."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(folded.split())
+
+
+def printable(text: str, *, keep_lines: bool = False) -> str:
+    r"""`text` with control and direction-changing characters as escapes (`\x1b`), so that a terminal obeys none.
+
+    Item texts come from models and others' files; rich markup in them is the caller's to avoid (use `rich.text.Text`).
+    `keep_lines` leaves line feeds as they are.
+    """
+
+    def shown(char: str) -> str:
+        if char == "\n" and keep_lines:
+            return char
+        if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}:
+            code = ord(char)
+            return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+        return char
+
+    return text if text.isascii() and text.isprintable() else "".join(map(shown, text))

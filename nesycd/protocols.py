@@ -1,0 +1,195 @@
+"""What the parts are to each other. Stages get these handed in and never build one.
+
+Failures of a single question are records; an exception from here means that nothing more can be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from nesycd.records import Attempt, Diagnosis, Example, Fact, Hit, Rationale, TrainingText
+
+Progress = Callable[[int], None]
+"""Called with the number of units just finished."""
+
+
+@runtime_checkable
+class Task(Protocol):
+    """One benchmark: its questions, how to ask them and how to grade an answer."""
+
+    name: str
+    """Name in recipes, results and `Example.task` prefix."""
+
+    def splits(self) -> tuple[str, ...]:
+        """The names of its splits: `train` and `test` at least; `valid` and `ood_*` where it has them."""
+        ...
+
+    def load(self, split: str) -> list[Example]:
+        """All examples of a split, in a fixed order."""
+        ...
+
+    def kind(self, task: str) -> str:
+        """`special` (needs sparse knowledge), `general`, or "" where the benchmark does not say.
+
+        For reports only: no method may read it.
+        """
+        ...
+
+    def extract(self, response: str, example: Example) -> str:
+        """The answer in a response, normalised; "" where there is none (never a guess)."""
+        ...
+
+    def grade(self, answer: str, example: Example) -> bool:
+        """Whether an extracted answer equals the gold one."""
+        ...
+
+
+@dataclass(frozen=True)
+class ErrorCase:
+    """What a teacher sees when it diagnoses: question, gold answer, an accepted rationale, the wrong response."""
+
+    example: Example
+    rationale: str | None
+    attempt: Attempt
+
+
+@runtime_checkable
+class Teacher(Protocol):
+    """Whoever knows: a program, a recording, an LLM API. Answers in batches, a record for each input, in order.
+
+    Results are yielded as they come so that each can be written at once; a question that failed yields a record whose
+    `failure` says why. `usage` fields of the records carry tokens and seconds.
+    """
+
+    name: str
+    fingerprint: str
+    """Hash of all that decides its answers (model, prompts, settings, files)."""
+
+    def rationales(self, examples: Sequence[Example]) -> Iterable[Rationale]:
+        """Write a working for each question. `correct` is left False: the stage grades."""
+        ...
+
+    def diagnoses(self, cases: Sequence[ErrorCase]) -> Iterable[Diagnosis]:
+        """Turn each error into proposed knowledge."""
+        ...
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One thing to generate from: the user turn as text. `key` names it in progress and errors."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A greedy continuation with its router signal and its sizes in tokens."""
+
+    text: str
+    margin: float
+    prompt_tokens: int
+    completion_tokens: int
+    finish: str
+    """`stop` (end token or stop string), `length` (limit reached) or `too_long` (prompt did not fit; nothing done)."""
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Hyperparameters of one fine-tuning; sizes in tokens, `learning_rate` at its peak."""
+
+    learning_rate: float = 1e-3
+    epochs: float = 3.0
+    batch_tokens: int = 1024
+    max_tokens: int = 1024
+    warmup: float = 0.1
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    checkpoint_seconds: float = 60.0
+    completion_token_budget: int | None = None
+    """Train until so many completion tokens were seen, whatever `epochs` says."""
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What a fine-tuning did: steps, tokens seen (completion tokens carry loss), final mean loss, texts dropped."""
+
+    steps: int
+    tokens: int
+    completion_tokens: int
+    loss: float
+    dropped: int
+    """Texts longer than `max_tokens`, left out and counted."""
+    seconds: float
+
+
+@runtime_checkable
+class Student(Protocol):
+    """The small model: fine-tuned into an adapter folder, loaded with or without one, and asked in batches."""
+
+    name: str
+    fingerprint: str
+    """Hash of the base model's files and template."""
+
+    def train(
+        self,
+        texts: Sequence[TrainingText],
+        settings: TrainSettings,
+        folder: Path,
+        *,
+        seed: int,
+        init: Path | None = None,
+        progress: Callable[[dict[str, Any]], None] | None = None,
+    ) -> TrainReport:
+        """Fine-tune an adapter into `folder` (resuming from its checkpoint where one lies there).
+
+        `init` is an adapter folder to start from. `progress` gets `{"step", "steps", "loss", "tokens_per_second"}`.
+        """
+        ...
+
+    def plan(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        """Split prompts (by index) into generation batches of like length, deterministically."""
+        ...
+
+    def generate(
+        self, prompts: Sequence[Prompt], *, adapter: Path | None, max_new_tokens: int, stop: Sequence[str] = ()
+    ) -> list[Generation]:
+        """Answer one planned batch greedily."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Length of each text in the student's tokens, without template."""
+        ...
+
+
+@runtime_checkable
+class Retriever(Protocol):
+    """Finds knowledge for a question."""
+
+    fingerprint: str
+
+    def retrieve(self, question: str, *, hide: frozenset[str] = frozenset(), task: str = "") -> list[Hit]:
+        """Items for the prompt, best first, within the token budget. `hide`: ids of items that must not be returned."""
+        ...
+
+
+@runtime_checkable
+class Router(Protocol):
+    """Decides from the student's own signal whether retrieval is asked."""
+
+    def route(self, margin: float) -> bool:
+        """True where the student should be given knowledge."""
+        ...
+
+
+@runtime_checkable
+class FactSource(Protocol):
+    """All true facts of a benchmark's world, where it has one (longtail): the expert teacher is handed it."""
+
+    def facts_about(self, entity: str) -> list[Fact]:
+        """Every true fact whose subject is `entity`."""
+        ...

@@ -1,0 +1,24 @@
+"""What a run is shown as: intervals, `results.json`, a terminal table and one self-contained page.
+
+Reports read run folders and plain records only; they know neither models nor stages.
+"""
+
+from nesycd.reports.build import Evaluation, build_results
+from nesycd.reports.page import write_report
+from nesycd.reports.results import Results, load_results, write_results
+from nesycd.reports.stats import Interval, accuracy_interval, gap_closed, paired_difference
+from nesycd.reports.terminal import print_results
+
+__all__ = [
+    "Evaluation",
+    "Interval",
+    "Results",
+    "accuracy_interval",
+    "build_results",
+    "gap_closed",
+    "load_results",
+    "paired_difference",
+    "print_results",
+    "write_report",
+    "write_results",
+]

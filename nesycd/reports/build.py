@@ -1,0 +1,232 @@
+"""From attempts to the numbers of `results.json`: pure functions over plain records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from nesycd.errors import DataError
+from nesycd.records import Attempt, Example
+from nesycd.reports.results import ARMS, SCHEMA, SPLITS, Results, in_order
+from nesycd.reports.stats import Design, Interval, accuracy_interval, gap_closed, paired_difference
+
+COMPARISONS = (
+    ("nesycd", "std_cot"),
+    ("nesycd", "std_cot_kb"),
+    ("nesycd", "nesycd_no_kb"),
+    ("nesycd_routed", "std_cot"),
+    ("nesycd_routed", "nesycd"),
+)
+"""Pairs of arms whose difference is reported: what the method brings, and what each part of it does."""
+_BUCKETS = ((16, "16+"), (8, "8-15"), (4, "4-7"))
+BUCKETS = ("0", "1", "2", "3", "4-7", "8-15", "16+")
+"""Training frequencies in the order in which reports show them."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything the report of a run is made of."""
+
+    examples: Iterable[Example]
+    """All evaluated questions, of every split; `uid` is unique, and one question may serve several splits."""
+    attempts: Mapping[tuple[str, str], Sequence[Attempt]]
+    """(arm, split) -> one attempt for each question."""
+    kinds: Mapping[str, str]
+    """`Example.task` -> `special`, `general` or ""."""
+    frequency: Mapping[str, int | None]
+    """`Example.uid` -> how many training questions the rarest of its needed facts occurs in; None: needs no fact."""
+    knowledge: Mapping[str, Any]
+    """`items`, `by_kind`, `by_status` of the knowledge base."""
+    recall: Mapping[str, float | None]
+    """Split -> share of all needed facts that arrived in the prompt."""
+    seconds: Mapping[str, float]
+    """Stage -> seconds."""
+    router: Mapping[str, str | float] = field(default_factory=dict)
+    total_seconds: float | None = None
+    """Wall time of the run; None: the sum of the stages."""
+    resamples: int = 2000
+    seed: int = 0
+
+    @cached_property
+    def by_uid(self) -> dict[str, Example]:
+        """The questions by `uid`."""
+        return {example.uid: example for example in self.examples}
+
+
+def build_results(evaluation: Evaluation) -> dict[str, Any]:
+    """All of `results.json` as a JSON object that keeps the contract of `docs/results.md`.
+
+    Raises:
+        DataError: an attempt at a question that was not handed in, or two attempts of an arm at one question.
+    """
+    answered = {key: _by_uid(evaluation, *key) for key in evaluation.attempts}
+    arms: dict[str, dict[str, Any]] = {}
+    for arm in in_order({arm for arm, _ in answered}, ARMS):
+        splits = in_order({split for name, split in answered if name == arm}, SPLITS)
+        arms[arm] = {split: _arm_score(evaluation, answered[arm, split]) for split in splits}
+    tasks = sorted({evaluation.by_uid[uid].task for attempts in answered.values() for uid in attempts})
+    splits = in_order({split for _, split in answered}, SPLITS)
+    return Results.model_validate(
+        {
+            "schema": SCHEMA,
+            "tasks": {task: {"kind": evaluation.kinds.get(task, "")} for task in tasks},
+            "arms": arms,
+            **_comparisons(evaluation, answered, splits),
+            "retrieval": {split: {"needed_fact_recall": value} for split, value in evaluation.recall.items()},
+            "knowledge": {key: evaluation.knowledge[key] for key in ("items", "by_kind", "by_status")},
+            "router": dict(evaluation.router),
+            "seconds": dict(evaluation.seconds),
+            "total_seconds": sum(evaluation.seconds.values())
+            if evaluation.total_seconds is None
+            else evaluation.total_seconds,
+        }
+    ).to_json()
+
+
+def frequency_bucket(count: int) -> str:
+    """The key of `by_frequency` for a number of training questions (0 or more)."""
+    return next((name for least, name in _BUCKETS if count >= least), str(count))
+
+
+Answers = dict[str, Attempt]
+"""`Example.uid` -> attempt."""
+
+
+def _by_uid(evaluation: Evaluation, arm: str, split: str) -> Answers:
+    answers: Answers = {}
+    for attempt in evaluation.attempts[arm, split]:
+        if attempt.example not in evaluation.by_uid:
+            raise DataError(f"arm {arm}, split {split}: attempt at {attempt.example!r}, which is not among the examples")
+        if attempt.example in answers:
+            raise DataError(f"arm {arm}, split {split}: two attempts at {attempt.example!r}")
+        answers[attempt.example] = attempt
+    return answers
+
+
+def _arm_score(evaluation: Evaluation, answers: Answers) -> dict[str, Any]:
+    attempts = list(answers.values())
+    kinds = _groups(answers, lambda uid: evaluation.kinds.get(evaluation.by_uid[uid].task, ""))
+    tasks = _groups(answers, lambda uid: evaluation.by_uid[uid].task)
+    buckets = _groups(answers, lambda uid: _bucket(evaluation, uid))
+    return {
+        **_kind_score(evaluation, answers),
+        "by_task": {
+            task: {"n": len(tasks[task]), "accuracy": _share(tasks[task], _correct), "routed": _share(tasks[task], _routed)}
+            for task in sorted(tasks)
+        },
+        "by_kind": {kind: _kind_score(evaluation, kinds[kind]) for kind in sorted(kinds) if kind},
+        "by_frequency": {name: _score(evaluation, buckets[name]) for name in BUCKETS if name in buckets},
+        "prompt_tokens": sum(attempt.prompt_tokens for attempt in attempts),
+        "completion_tokens": sum(attempt.completion_tokens for attempt in attempts),
+        "knowledge_tokens": sum(attempt.knowledge_tokens for attempt in attempts),
+        "seconds": sum(attempt.seconds for attempt in attempts),
+    }
+
+
+def _kind_score(evaluation: Evaluation, answers: Answers) -> dict[str, Any]:
+    delivered = _share(answers, lambda attempt: bool(attempt.knowledge))
+    return {**_score(evaluation, answers), "routed": _share(answers, _routed), "delivered": delivered}
+
+
+def _score(evaluation: Evaluation, answers: Answers) -> dict[str, Any]:
+    correct = [attempt.correct for attempt in answers.values()]
+    interval = accuracy_interval(correct, _design(evaluation, list(answers)))
+    return {
+        "n": interval.n,
+        "correct": sum(correct),
+        "accuracy": interval.value,
+        "low": interval.low,
+        "high": interval.high,
+        "interval": interval.method,
+    }
+
+
+def _comparisons(
+    evaluation: Evaluation, answered: Mapping[tuple[str, str], Answers], splits: Iterable[str]
+) -> dict[str, Any]:
+    """Paired differences, the gap closed and the gain by frequency, of each split."""
+    differences: dict[str, Any] = {}
+    gaps: dict[str, Any] = {}
+    gains: dict[str, Any] = {}
+    for split in splits:
+        here = {arm: answers for (arm, name), answers in answered.items() if name == split}
+        pairs = [(left, right) for left, right in COMPARISONS if left in here and right in here]
+        differences[split] = {
+            f"{left} - {right}": {
+                kind: _estimate(paired_difference, evaluation, uids, here[left], here[right])
+                for kind, uids in _shared_by_kind(evaluation, here[left], here[right]).items()
+            }
+            for left, right in pairs
+        }
+        if ("nesycd", "std_cot") not in pairs:
+            continue
+        method, baseline = here["nesycd"], here["std_cot"]
+        both = {uid: method[uid] for uid in method if uid in baseline}
+        buckets = _groups(both, lambda uid: _bucket(evaluation, uid))
+        gains[split] = {
+            name: _estimate(paired_difference, evaluation, list(buckets[name]), method, baseline)
+            for name in BUCKETS
+            if name in buckets
+        }
+        if "nesycd_oracle" in here:
+            trio = (method, baseline, here["nesycd_oracle"])
+            shared = _shared_by_kind(evaluation, *trio)
+            gaps[split] = {kind: _estimate(gap_closed, evaluation, uids, *trio) for kind, uids in shared.items()}
+    return {"differences": differences, "gap_closed": gaps, "gain_by_frequency": gains}
+
+
+def _shared_by_kind(evaluation: Evaluation, first: Answers, *others: Answers) -> dict[str, list[str]]:
+    """The questions that all arms answered: those of each kind, and "all"."""
+    shared = {uid: first[uid] for uid in first if all(uid in other for other in others)}
+    kinds = _groups(shared, lambda uid: evaluation.kinds.get(evaluation.by_uid[uid].task, ""))
+    return {**{kind: list(kinds[kind]) for kind in sorted(kinds) if kind}, "all": list(shared)}
+
+
+def _estimate(
+    statistic: Callable[..., Interval], evaluation: Evaluation, uids: list[str], *arms: Answers
+) -> dict[str, Any]:
+    columns = [[arm[uid].correct for uid in uids] for arm in arms]
+    interval = statistic(*columns, _design(evaluation, uids))
+    return {
+        "n": interval.n,
+        "value": interval.value,
+        "low": interval.low,
+        "high": interval.high,
+        "interval": interval.method,
+    }
+
+
+def _design(evaluation: Evaluation, uids: list[str]) -> Design:
+    examples = [evaluation.by_uid[uid] for uid in uids]
+    return Design(
+        [example.task for example in examples],
+        [example.template for example in examples],
+        evaluation.resamples,
+        evaluation.seed,
+    )
+
+
+def _groups(answers: Answers, key: Callable[[str], str]) -> dict[str, Answers]:
+    groups: dict[str, Answers] = {}
+    for uid, attempt in answers.items():
+        groups.setdefault(key(uid), {})[uid] = attempt
+    return groups
+
+
+def _bucket(evaluation: Evaluation, uid: str) -> str:
+    count = evaluation.frequency.get(uid)
+    return "" if count is None else frequency_bucket(count)
+
+
+def _share(answers: Answers, holds: Callable[[Attempt], bool]) -> float:
+    return sum(map(holds, answers.values())) / len(answers) if answers else 0.0
+
+
+def _correct(attempt: Attempt) -> bool:
+    return attempt.correct
+
+
+def _routed(attempt: Attempt) -> bool:
+    return attempt.routed

@@ -1,0 +1,187 @@
+"""`results.json`: the numbers of a run as a documented contract (`docs/results.md`), checked when read back.
+
+Accuracies, shares and differences are fractions in 0-1 (differences in -1 to 1); tokens and seconds are sums over a split.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nesycd.errors import RunError
+
+SCHEMA = "results/1"
+SPLITS = ("test", "ood_composed", "ood_unseen", "ood_unseen_imported")
+"""Splits in the order in which reports show them; others follow by name."""
+ARMS = ("zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_routed", "nesycd_oracle")
+"""Arms in the order in which reports show them; others follow by name."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class TaskInfo(_Part):
+    """What is known of a task: `special`, `general`, or "" where the benchmark does not say."""
+
+    kind: str
+
+
+class Score(_Part):
+    """An accuracy with its 95 % interval; the three are None where n is 0. `interval` names how it was made."""
+
+    n: Count
+    correct: Count
+    accuracy: Share | None
+    low: Share | None
+    high: Share | None
+    interval: Literal["bootstrap", "wilson", "none"]
+
+
+class KindScore(Score):
+    """A score with the shares of its questions for which retrieval was asked, and that got an item."""
+
+    routed: Share
+    delivered: Share
+
+
+class TaskScore(_Part):
+    """One arm on one task."""
+
+    n: Count
+    accuracy: Share
+    routed: Share
+
+
+class ArmScore(KindScore):
+    """One arm on one split."""
+
+    by_task: dict[str, TaskScore]
+    by_kind: dict[str, KindScore]
+    by_frequency: dict[str, Score]
+    """By how often the rarest needed fact occurs in training questions: "0", "1", "2", "3", "4-7", "8-15", "16+"."""
+    prompt_tokens: Count
+    completion_tokens: Count
+    knowledge_tokens: Count
+    """The part of `prompt_tokens` that is knowledge."""
+    seconds: Seconds
+
+
+class Estimate(_Part):
+    """A difference (or a ratio of differences) over n shared questions with its 95 % interval, None where unknown."""
+
+    n: Count
+    value: float | None
+    low: float | None
+    high: float | None
+    interval: Literal["bootstrap", "agresti-min", "none"]
+
+
+class Retrieval(_Part):
+    """How well retrieval did on a split; None where no question needs a fact."""
+
+    needed_fact_recall: Share | None
+
+
+class Knowledge(_Part):
+    """The knowledge base in numbers."""
+
+    items: Count
+    by_kind: dict[str, Count]
+    by_status: dict[str, Count]
+
+
+class Results(_Part):
+    """All of `results.json`."""
+
+    model_config = ConfigDict(populate_by_name=True)
+    schema_: Literal["results/1"] = Field(alias="schema")
+    tasks: dict[str, TaskInfo]
+    arms: dict[str, dict[str, ArmScore]]
+    differences: dict[str, dict[str, dict[str, Estimate]]]
+    """SPLIT, then "LEFT - RIGHT", then kind or "all"."""
+    gap_closed: dict[str, dict[str, Estimate]]
+    """SPLIT, then kind or "all": (nesycd - std_cot) / (nesycd_oracle - std_cot)."""
+    gain_by_frequency: dict[str, dict[str, Estimate]]
+    """SPLIT, then training frequency: nesycd - std_cot."""
+    retrieval: dict[str, Retrieval]
+    knowledge: Knowledge
+    router: dict[str, str | float]
+    """What the router was set to, e.g. `policy`, `threshold`; empty where nothing was said."""
+    seconds: dict[str, Seconds]
+    total_seconds: Seconds
+
+    def splits(self) -> list[str]:
+        """The splits that some arm has, in the order of `SPLITS`."""
+        return in_order({split for by_split in self.arms.values() for split in by_split}, SPLITS)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object, `schema` first."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def in_order(names: set[str], known: tuple[str, ...]) -> list[str]:
+    """Known names in their known order, then the rest by name."""
+    return [name for name in known if name in names] + sorted(names - set(known))
+
+
+def write_results(path: Path, results: dict[str, Any]) -> None:
+    """Write what `build_results` made. The file is replaced as a whole, so that none is ever half written.
+
+    Raises:
+        RunError: the results break the contract, or the file cannot be written.
+    """
+    text = json.dumps(parse_results(results, path).to_json(), indent=1, ensure_ascii=False) + "\n"
+    replace_file(path, text.encode())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file by way of a temporary one beside it.
+
+    Raises:
+        RunError: it cannot be written (no folder, no space, no right).
+    """
+    beside = path.with_name(path.name + ".tmp")
+    try:
+        beside.write_bytes(content)
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def load_results(path: Path) -> Results:
+    """Read and check a `results.json`.
+
+    Raises:
+        RunError: no such file, not JSON, or not the contract; the message names the file and the key.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}; has the run's evaluation ended?") from None
+    except ValueError as error:
+        raise RunError(f"{path}: not JSON: {error}") from None
+    return parse_results(value, path)
+
+
+def parse_results(value: Any, path: Path) -> Results:
+    """Check a JSON value against the contract; `path` names it in the error.
+
+    Raises:
+        RunError: it breaks the contract.
+    """
+    try:
+        return Results.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise RunError(f"{path}: {key}: {first['msg']}") from None

@@ -1,0 +1,141 @@
+"""Step 4, augmented distillation: the training mix of S_E.
+
+Three tasks: augmented (L_AD, rationale given knowledge), direct chain of thought (L_DC) and answer prediction (L_AP). Beyond
+the paper: knowledge comes by retrieval as at inference; an item whose only evidence is the example itself is hidden from
+it, so that no example is trained with an item it gave rise to alone (METHOD, fault 6); distractors and a share of prompts
+without knowledge are part of the mix (RAFT, arXiv 2403.10131); and where an item that the example's own error asked for
+was not retrieved, the rationale is trained closed-book, so that the student never learns to invent beside a block.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nesycd.prompts import Prompts, completion_text
+from nesycd.protocols import Retriever
+from nesycd.records import Entry, Example, Fact, Item, Rationale, Status, TrainingText
+from nesycd.stages.distil import direct_text
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What S_E is trained on.
+
+    Attributes:
+        augmented, direct, answer: loss weights of the three tasks; a task of weight 0 is left out.
+        passes: how often each example appears, each time with other distractors.
+        distractors: most unrelated items added to a block (their number is drawn evenly from 0 to this).
+        closed_share: share of the examples with knowledge that also appear without it, in [0, 1].
+        answer_share: share of the examples that also appear as answer prediction, in [0, 1].
+        incomplete_share: share of the examples with missing knowledge that keep their incomplete block, in [0, 1].
+    """
+
+    augmented: float = 1.0
+    direct: float = 1.0
+    answer: float = 0.5
+    passes: int = 1
+    distractors: int = 2
+    closed_share: float = 0.2
+    answer_share: float = 0.1
+    incomplete_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Visible:
+    """The knowledge that one training example may see, and what it should have seen by its own error."""
+
+    items: tuple[Item, ...]
+    missing: tuple[Item, ...]
+    had_error: bool
+
+
+def visible_knowledge(examples: Sequence[Example], entries: Sequence[Entry], retriever: Retriever) -> dict[str, Visible]:
+    """Retrieve for every training example as at inference, with its lone items hidden; keyed by `Example.uid`."""
+    own: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.status == Status.APPROVED:
+            for uid in {evidence.example for evidence in entry.evidence}:
+                own.setdefault(uid, []).append(entry)
+    seen = {}
+    for example in examples:
+        mine = own.get(example.uid, [])
+        lone = frozenset(entry.item_id for entry in mine if {e.example for e in entry.evidence} == {example.uid})
+        hits = retriever.retrieve(example.question, hide=lone, task=example.task)
+        found = {hit.item.id for hit in hits}
+        missing = tuple(entry.item for entry in mine if isinstance(entry.item, Fact) and entry.item_id not in found)
+        seen[example.uid] = Visible(tuple(hit.item for hit in hits), missing, bool(mine))
+    return seen
+
+
+def augmented_texts(
+    examples: Sequence[Example],
+    rationales: Mapping[str, Rationale],
+    visible: Mapping[str, Visible],
+    entries: Sequence[Entry],
+    prompts: Prompts,
+    mix: Mix,
+    seed: int,
+) -> list[TrainingText]:
+    """The mix, pass by pass. Examples without a kept rationale are left out."""
+    pool = [entry.item for entry in entries if entry.status == Status.APPROVED and isinstance(entry.item, Fact)]
+    texts: list[TrainingText] = []
+    for number in range(mix.passes):
+        rng = random.Random(f"mix-{seed}-{number}")
+        for example in examples:
+            rationale = rationales.get(example.uid)
+            if rationale is not None:
+                texts += _texts_of(example, rationale, visible[example.uid], pool, prompts, mix, rng)
+    return texts
+
+
+def _texts_of(
+    example: Example,
+    rationale: Rationale,
+    seen: Visible,
+    pool: Sequence[Item],
+    prompts: Prompts,
+    mix: Mix,
+    rng: random.Random,
+) -> list[TrainingText]:
+    made = []
+    # Draw all numbers first, so that one example's course does not shift the next one's.
+    closed, bare, incomplete, count = rng.random(), rng.random(), rng.random(), rng.randint(0, mix.distractors)
+    noise = rng.sample(list(pool), min(count, len(pool)))
+    usable = bool(seen.items) and (not seen.missing or incomplete < mix.incomplete_share)
+    if usable and mix.augmented:
+        items = block(seen.items, seen.missing, noise, rng)
+        made.append(
+            TrainingText(
+                example=example.uid,
+                task="augmented",
+                prompt=prompts.with_knowledge(example, items),
+                completion=completion_text(rationale.text, rationale.answer),
+                weight=mix.augmented,
+                knowledge=tuple(item.id for item in items),
+            )
+        )
+    if mix.direct and (not usable or not seen.had_error or closed < mix.closed_share):
+        made.append(direct_text(example, rationale, prompts, mix.direct))
+    if mix.answer and bare < mix.answer_share:
+        made.append(
+            TrainingText(
+                example=example.uid,
+                task="answer",
+                prompt=prompts.answer_only(example),
+                completion=completion_text("", rationale.answer),
+                weight=mix.answer,
+            )
+        )
+    return made
+
+
+def block(items: Sequence[Item], hidden: Sequence[Item], noise: Sequence[Item], rng: random.Random) -> list[Item]:
+    """Retrieved items with distractors inserted at random places; hidden and doubled items never come back as noise."""
+    taken = {item.id for item in (*items, *hidden)}
+    result = list(items)
+    for item in noise:
+        if item.id not in taken:
+            result.insert(rng.randint(0, len(result)), item)
+    return result

@@ -1,0 +1,34 @@
+"""Step 2, demonstration collection: the student answers the training questions; which does it get wrong?
+
+In-sample, the student has just been trained on those very questions, so what it memorised is not counted as missing.
+Out of fold, each question is answered by a student that was not trained on it (METHOD, fault 7). Folds keep a group
+together, as the test split does.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from nesycd.records import Attempt, Example
+
+
+def assign_folds(examples: Sequence[Example], folds: int, seed: int) -> dict[str, int]:
+    """`Example.uid` to fold number; groups stay whole and each task is spread evenly over the folds."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for example in examples:
+        groups.setdefault((example.task, example.group or example.uid), []).append(example.uid)
+    order = sorted(groups)
+    random.Random(f"folds-{seed}").shuffle(order)
+    order.sort(key=lambda key: key[0])
+    return {uid: place % folds for place, key in enumerate(order) for uid in groups[key]}
+
+
+def errors(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """D_E: the attempts that are wrong. A prompt that did not fit says nothing about knowledge and is left out."""
+    return [attempt for attempt in attempts if not attempt.correct and attempt.finish != "too_long"]
+
+
+def error_rate(attempts: Sequence[Attempt]) -> float:
+    """Share of wrong attempts, in [0, 1]; 0 for none."""
+    return sum(not attempt.correct for attempt in attempts) / len(attempts) if attempts else 0.0

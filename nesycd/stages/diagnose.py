@@ -1,0 +1,48 @@
+"""Step 3, symbolic knowledge distillation: the teacher turns each error into items, with the error as evidence.
+
+Unlike the released code, the teacher sees the gold answer and an accepted rationale, and a failed call is a record that
+never becomes an item (METHOD, fault 5).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+
+from nesycd.protocols import ErrorCase
+from nesycd.records import Attempt, Diagnosis, Evidence, Example, Item, Rationale
+from nesycd.stages.collect import errors
+
+Source = str
+"""Which attempts are diagnosed: `errors`, `all` (right or wrong) or `random` (as many as errors, drawn blindly)."""
+
+
+def cases(
+    examples: Sequence[Example],
+    rationales: Mapping[str, Rationale],
+    attempts: Sequence[Attempt],
+    source: Source = "errors",
+    seed: int = 0,
+) -> list[ErrorCase]:
+    """What the teacher is asked about, in the order of the attempts."""
+    wrong = errors(attempts)
+    chosen = list(attempts) if source in {"all", "random"} else wrong
+    if source == "random":
+        picked = set(random.Random(f"random-{seed}").sample(range(len(chosen)), min(len(wrong), len(chosen))))
+        chosen = [attempt for place, attempt in enumerate(chosen) if place in picked]
+    by_uid = {example.uid: example for example in examples}
+    texts = {uid: rationale.text for uid, rationale in rationales.items()}
+    if source != "errors":
+        # Knowledge from rationales rather than from errors: the teacher is shown no response to find fault with.
+        chosen = [attempt.model_copy(update={"response": "", "answer": "", "correct": False}) for attempt in chosen]
+    return [ErrorCase(by_uid[attempt.example], texts.get(attempt.example), attempt) for attempt in chosen]
+
+
+def proposals(diagnoses: Iterable[Diagnosis]) -> list[tuple[Item, Evidence]]:
+    """Each proposed item with the error that gave rise to it."""
+    return [
+        (item, Evidence(example=diagnosis.example, attempt=diagnosis.attempt, source=diagnosis.teacher))
+        for diagnosis in diagnoses
+        if not diagnosis.failure
+        for item in diagnosis.items
+    ]

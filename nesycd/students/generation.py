@@ -1,0 +1,143 @@
+"""Batched greedy decoding with the router's signal from the same pass.
+
+A loop of our own, because the library's `generate` gives no top-2 margins without keeping every step's logits, and
+appends to the cache by copying it at every step: at 256 rows on 2 cores that copy took 64 % of a decoding step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+GROWTH = 64
+"""Positions added to a full cache buffer at once."""
+
+
+class RoomyLayer(DynamicLayer):
+    """A cache layer that writes into a buffer with room to spare instead of concatenating at every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.length = 0
+        self.buffers: list[torch.Tensor] = []
+
+    def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        """Append states of shape [rows, heads, new positions, head size]; return all states so far."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+            self.buffers = []
+        end = self.length + key_states.shape[-2]
+        if not self.buffers or end > self.buffers[0].shape[-2]:
+            self.buffers = [self._grown(old, new, end + GROWTH) for old, new in self._pairs(key_states, value_states)]
+        for buffer, new in zip(self.buffers, (key_states, value_states), strict=True):
+            buffer[:, :, self.length : end] = new
+        self.length = end
+        self.keys, self.values = (buffer[:, :, :end] for buffer in self.buffers)
+        return self.keys, self.values
+
+    def _pairs(self, *new: torch.Tensor) -> list[tuple[torch.Tensor | None, torch.Tensor]]:
+        return list(zip(self.buffers or [None, None], new, strict=True))
+
+    def _grown(self, old: torch.Tensor | None, new: torch.Tensor, positions: int) -> torch.Tensor:
+        buffer = new.new_zeros(*new.shape[:2], positions, new.shape[3])
+        if old is not None:
+            buffer[:, :, : self.length] = old[:, :, : self.length]
+        return buffer
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Keep these rows only."""
+        if self.buffers:
+            self.buffers = [buffer[indices] for buffer in self.buffers]
+            self.keys, self.values = (buffer[:, :, : self.length] for buffer in self.buffers)
+
+
+def roomy_cache(config: Any) -> DynamicCache:
+    """The model's usual cache with its plain layers replaced by `RoomyLayer` (sliding or hybrid ones stay)."""
+    cache = DynamicCache(config=config)
+    cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    return cache
+
+
+class Row:
+    """One answer in the making."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.ids: list[int] = []
+        self.margins: list[float] = []
+        self.finish = "length"
+
+
+@torch.inference_mode()
+def greedy(
+    model: Any,
+    prompts: Sequence[list[int]],
+    *,
+    eos_ids: frozenset[int],
+    pad_id: int,
+    max_new_tokens: int,
+    stops: Any = None,
+) -> list[Row]:
+    """Continue each prompt greedily.
+
+    Args:
+        model: a causal LM of transformers (an adapter may be active in it).
+        prompts: token ids, one list a row; rows are padded on the left.
+        eos_ids: ids that end an answer.
+        pad_id: filler for shorter rows.
+        max_new_tokens: limit for each row, in tokens.
+        stops: called with a row's ids so far; True ends the row (the ids are kept).
+
+    Returns:
+        Rows in the order of the prompts: ids without the end token, and for each step p1 - p2 in [0, 1].
+    """
+    width = max(len(ids) for ids in prompts)
+    device = model.device
+    ids = torch.tensor([[pad_id] * (width - len(row)) + row for row in prompts], device=device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=device)
+    cache = roomy_cache(model.config)
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    rows = [Row(index) for index in range(len(prompts))]
+    alive = rows
+    for _ in range(max_new_tokens):
+        logits = model(
+            ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1
+        ).logits[:, -1]
+        top = torch.softmax(logits.float(), -1).topk(2)
+        chosen, margins = top.indices[:, 0].tolist(), (top.values[:, 0] - top.values[:, 1]).tolist()
+        keep = _advance(alive, chosen, margins, eos_ids, stops)
+        if not keep:
+            break
+        ids = top.indices[:, :1]
+        mask = torch.cat([mask, mask.new_ones(len(alive), 1)], 1)
+        # Compacting copies the cache, so it pays only once a good part of the rows is done.
+        if len(keep) <= 0.75 * len(alive):
+            index = torch.tensor(keep, device=device)
+            cache.batch_select_indices(index)
+            ids, mask, alive = ids[index], mask[index], [alive[i] for i in keep]
+        positions = mask.sum(1, keepdim=True) - 1
+    return rows
+
+
+def _advance(
+    alive: list[Row], chosen: list[int], margins: list[float], eos_ids: frozenset[int], stops: Any
+) -> list[int]:
+    """Append one token to each unfinished row; return the places of rows that go on."""
+    going = []
+    for place, (row, token, margin) in enumerate(zip(alive, chosen, margins, strict=True)):
+        if row.finish == "stop":
+            continue
+        row.margins.append(margin)
+        if token in eos_ids:
+            row.finish = "stop"
+            continue
+        row.ids.append(token)
+        if stops is not None and stops(row.ids):
+            row.finish = "stop"
+            continue
+        going.append(place)
+    return going

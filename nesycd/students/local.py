@@ -1,0 +1,221 @@
+"""A student on this machine: a Hugging Face causal LM, fine-tuned by LoRA (peft) and asked in batches."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from peft import LoraConfig, PeftModel, get_peft_model
+
+from nesycd.errors import ModelError
+from nesycd.protocols import Generation, Prompt, TrainReport, TrainSettings
+from nesycd.records import TrainingText
+from nesycd.students import embedded
+from nesycd.students.devices import pick_device, pick_dtype
+from nesycd.students.fingerprint import student_fingerprint
+from nesycd.students.generation import greedy
+from nesycd.students.rendering import Renderer, Template
+from nesycd.students.training import CHECKPOINT, Encoded, fine_tune, is_out_of_memory
+
+
+class LocalStudent:
+    """Implements `nesycd.protocols.Student` with torch.
+
+    Args:
+        model: `smollm2-135m` (embedded), a folder, or a Hugging Face id.
+        template: how prompts are rendered (see `Renderer`).
+        system: text of the system turn for chat models.
+        device: `auto`, `cpu`, `cuda`, ...
+        batch_rows: rows of a generation batch at most.
+        batch_tokens: padded prompt tokens of a generation batch at most.
+
+    Raises:
+        ModelError: the folder or id is not a causal LM that can be loaded.
+    """
+
+    def __init__(
+        self,
+        model: str = embedded.NAME,
+        *,
+        template: Template = "auto",
+        system: str | None = "",
+        device: str = "auto",
+        batch_rows: int = 64,
+        batch_tokens: int = 16384,
+    ) -> None:
+        self.name = model
+        self.batch_rows, self.batch_tokens = batch_rows, batch_tokens
+        self._source = str(embedded.fetch()) if model == embedded.NAME else model
+        self._device = pick_device(device)
+        self._dtype = pick_dtype(self._device)
+        tokenizer = _load(transformers.AutoTokenizer, model, self._source)
+        self.renderer = Renderer(tokenizer, template, system)
+        self._pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+        self._base: Any = None
+        self._merged: tuple[Path | None, Any] | None = None
+        self.fingerprint = student_fingerprint(model, template, system)
+
+    # --- model and adapters -------------------------------------------------------------------------------------------
+
+    def _fresh(self) -> Any:
+        # CPUs run short sequences faster through plain matrix products than through the fused kernel's backward.
+        attention = "eager" if self._device.type == "cpu" else "sdpa"
+        model = _load(
+            transformers.AutoModelForCausalLM,
+            self.name,
+            self._source,
+            dtype=self._dtype,
+            attn_implementation=attention,
+            use_safetensors=True,
+        )
+        return model.to(self._device)
+
+    def _with_adapter(self, adapter: Path | None) -> Any:
+        """The model to generate with. An adapter is merged into fresh weights: a third faster, no drift of the base."""
+        if self._merged is None or self._merged[0] != adapter:
+            self._merged = None
+            model = self._fresh()
+            if adapter is not None:
+                model = _peft(model, adapter, trainable=False).merge_and_unload()
+            model.set_attn_implementation("sdpa")
+            # torch folds a [rows, 1, d] x [d, vocabulary] product into one matrix product only where the weight
+            # requires gradients; merged weights do not, and the batched form copies the vocabulary matrix row by row.
+            model.requires_grad_(True)
+            self._merged = (adapter, model.eval())
+        return self._merged[1]
+
+    def train(
+        self,
+        texts: Sequence[TrainingText],
+        settings: TrainSettings,
+        folder: Path,
+        *,
+        seed: int,
+        init: Path | None = None,
+        progress: Callable[[dict[str, Any]], None] | None = None,
+    ) -> TrainReport:
+        """See `Student.train`. Writes a peft adapter (safetensors) into `folder`."""
+        encoded = [self._encode(text) for text in texts]
+        kept = [text for text in encoded if len(text) <= settings.max_tokens]
+        if not kept:
+            raise ModelError(f"none of {len(texts)} training texts fits into max_tokens = {settings.max_tokens}")
+        self._merged = None
+        torch.manual_seed(seed)
+        if init is None:
+            config = LoraConfig(
+                r=settings.rank,
+                lora_alpha=settings.alpha,
+                lora_dropout=settings.dropout,
+                target_modules="all-linear",
+                task_type="CAUSAL_LM",
+            )
+            model = get_peft_model(self._fresh(), config)
+        else:
+            model = _peft(self._fresh(), init, trainable=True)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.to(self._dtype)
+        report = fine_tune(
+            model.get_base_model(), kept, settings, folder, seed=seed, pad_id=self._pad_id, progress=progress
+        )
+        model.save_pretrained(folder)
+        # peft writes a model card full of blanks: not ours to publish.
+        (folder / "README.md").unlink(missing_ok=True)
+        shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+        return replace(report, dropped=len(encoded) - len(kept))
+
+    def _encode(self, text: TrainingText) -> Encoded:
+        return Encoded(self.renderer.prompt_ids(text.prompt), self.renderer.completion_ids(text.completion), text.weight)
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    def plan(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        """See `Student.plan`: sorted by length, at most `batch_rows` rows and `batch_tokens` padded tokens."""
+        lengths = [len(self.renderer.prompt_ids(prompt.text)) for prompt in prompts]
+        batches: list[list[int]] = []
+        for index in sorted(range(len(prompts)), key=lambda i: (-lengths[i], i)):
+            room = bool(batches) and len(batches[-1]) < self.batch_rows
+            if not room or lengths[batches[-1][0]] * (len(batches[-1]) + 1) > self.batch_tokens:
+                batches.append([])
+            batches[-1].append(index)
+        return batches
+
+    def generate(
+        self, prompts: Sequence[Prompt], *, adapter: Path | None, max_new_tokens: int, stop: Sequence[str] = ()
+    ) -> list[Generation]:
+        """See `Student.generate`. A prompt too long for the model's context yields `too_long`, never a cut prompt."""
+        if not prompts:
+            return []
+        model = self._with_adapter(adapter)
+        ids = [self.renderer.prompt_ids(prompt.text) for prompt in prompts]
+        context = getattr(model.config, "max_position_embeddings", None) or 1 << 30
+        fits = [index for index, row in enumerate(ids) if len(row) + max_new_tokens <= context]
+        results = [Generation("", 0.0, len(row), 0, "too_long") for row in ids]
+        stops = _StopStrings(self.renderer, stop) if stop else None
+        for index, row in zip(fits, self._rows(model, [ids[i] for i in fits], max_new_tokens, stops), strict=True):
+            margin = sum(row.margins) / len(row.margins) if row.margins else 0.0
+            text = self.renderer.decode(row.ids)
+            results[index] = Generation(text, margin, len(ids[index]), len(row.margins), row.finish)
+        return results
+
+    def _rows(self, model: Any, ids: list[list[int]], max_new_tokens: int, stops: Any) -> list[Any]:
+        if not ids:
+            return []
+        eos = {self.renderer.tokenizer.eos_token_id}
+        listed = getattr(model.generation_config, "eos_token_id", None)
+        eos |= set(listed) if isinstance(listed, list) else {listed} - {None}
+        try:
+            return greedy(
+                model, ids, eos_ids=frozenset(eos), pad_id=self._pad_id, max_new_tokens=max_new_tokens, stops=stops
+            )
+        except RuntimeError as error:
+            if len(ids) == 1 or not is_out_of_memory(error):
+                raise
+        half = len(ids) // 2
+        return [row for part in (ids[:half], ids[half:]) for row in self._rows(model, part, max_new_tokens, stops)]
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """See `Student.count_tokens`."""
+        if not texts:
+            return []
+        return [len(ids) for ids in self.renderer.tokenizer(list(texts), add_special_tokens=False).input_ids]
+
+
+class _StopStrings:
+    """Whether the end of an answer shows one of the stop strings."""
+
+    def __init__(self, renderer: Renderer, stops: Sequence[str]) -> None:
+        self.renderer, self.stops = renderer, tuple(stops)
+        # A token may carry one character only, so this many last tokens hold any stop string.
+        self.window = max(map(len, self.stops)) + 1
+
+    def __call__(self, ids: list[int]) -> bool:
+        tail = self.renderer.tokenizer.decode(ids[-self.window :], skip_special_tokens=True)
+        return any(stop in tail for stop in self.stops)
+
+
+def _load(factory: Any, name: str, source: str, **options: Any) -> Any:
+    bars = transformers.utils.logging.is_progress_bar_enabled()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        return factory.from_pretrained(source, trust_remote_code=False, **options)
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"cannot load {name!r} as a student: {first} (give 'smollm2-135m', a Hugging Face id, or a folder with "
+            "config.json, tokenizer files and safetensors weights)"
+        ) from error
+    finally:
+        if bars:
+            transformers.utils.logging.enable_progress_bar()
+
+
+def _peft(model: Any, adapter: Path, *, trainable: bool) -> Any:
+    if not (adapter / "adapter_model.safetensors").is_file():
+        raise ModelError(f"{adapter} is not an adapter folder: it has no adapter_model.safetensors")
+    return PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)

@@ -1,0 +1,200 @@
+"""The table student: a fake small model without torch, for docs and for fast runs of the whole method.
+
+What it can do, and all it can do:
+
+- *Memorise.* Training stores prompts and completions. Asked something, it recalls the completion whose prompt shares
+  the most words with this one (numbers are not words; later training wins ties).
+- *Adapt numbers.* The recalled completion is replayed from left to right. A number that was copied there from the
+  question or the knowledge is copied from the same place here; one that was the sum, difference, product or quotient
+  of two earlier ones is computed anew; any other is repeated as memorised.
+- *Restate knowledge.* A knowledge line that the recalled completion restated is replaced by the line of this prompt
+  that stands in its place, lines being ranked by the words they share with the question.
+
+So closed-book it is right where it has seen the same fact in a question of the same form, and wrong with confidence
+where it has not; given the fact it mostly gets it right. Its tokens are words; its margin is the share of the
+question's words that the recalled prompt has. It knows no language: use its numbers for nothing but tests.
+
+It understands prompts with a block `Knowledge:` of `- ` lines and a part that begins with `Question:`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nesycd.errors import ModelError
+from nesycd.files import write_json
+from nesycd.protocols import Generation, Prompt, TrainReport, TrainSettings
+from nesycd.records import TrainingText, content_hash
+from nesycd.students.table_memory import Memory, Parts
+
+ADAPTER = "adapter.json"
+PROGRESS = "progress.json"
+UNKNOWN = "I do not know."
+
+
+class TableStudent:
+    """A `protocols.Student` that memorises; see the module for what it can do.
+
+    Args:
+        name: name in records.
+        context: longest prompt in words; longer ones are `too_long`.
+        batch: prompts in one generation batch, and texts in one training step.
+        delay: seconds to sleep at each training step and generation batch, so that a kill can hit it.
+    """
+
+    def __init__(self, name: str = "table", context: int = 2048, batch: int = 32, delay: float = 0.0) -> None:
+        self.name = name
+        self.context = context
+        self.batch = batch
+        self.delay = delay
+        self.fingerprint = content_hash(["table/1", context, batch])
+        self._loaded: dict[tuple[Path, int], Memory] = {}
+
+    def train(
+        self,
+        texts: Sequence[TrainingText],
+        settings: TrainSettings,
+        folder: Path,
+        *,
+        seed: int,
+        init: Path | None = None,
+        progress: Callable[[dict[str, Any]], None] | None = None,
+    ) -> TrainReport:
+        """Memorise texts in a seeded order; the folder gets `adapter.json`, and `progress.json` while it is going on.
+
+        A step takes `batch` texts. Fewer epochs than one, or a small token budget, leave the last texts unseen. Called
+        again with the same arguments it goes on after the last step written, or returns the finished report.
+
+        Raises:
+            ModelError: `init` is not an adapter folder, or no text can be trained on.
+        """
+        started = time.monotonic()
+        kept = [text for text in texts if _length(text.prompt) + _length(text.completion) <= settings.max_tokens]
+        if not any(text.weight > 0 for text in kept):
+            raise ModelError(f"{self.name}: none of the {len(texts)} training texts can be used (too long or weight 0)")
+        past = _read_adapter(init)["table"] if init else []
+        inputs = content_hash([self.fingerprint, [text.to_json() for text in texts], asdict(settings), seed, past])
+        finished = _finished(folder, inputs)
+        if finished is not None:
+            return finished
+        steps = self._steps(kept, settings)
+        order = random.Random(seed).sample(kept, len(kept))
+        folder.mkdir(parents=True, exist_ok=True)
+        done = _resume_step(folder, inputs)
+        for step in range(done + 1, steps + 1):
+            time.sleep(self.delay)
+            # A fake loss that falls as more is memorised.
+            state = {"step": step, "steps": steps, "loss": 1 / (1 + step)}
+            write_json(folder / PROGRESS, {**state, "inputs": inputs})
+            if progress:
+                progress({**state, "tokens_per_second": 0.0})
+        visits = [order[index % len(order)] for index in range(self._visits(kept, settings))]
+        table = past + [[text.prompt, text.completion] for text in visits[: len(order)] if text.weight > 0]
+        report = TrainReport(
+            steps=steps,
+            tokens=sum(_length(text.prompt) + _length(text.completion) for text in visits),
+            completion_tokens=sum(_length(text.completion) for text in visits),
+            loss=1 / (1 + steps),
+            dropped=len(texts) - len(kept),
+            seconds=time.monotonic() - started,
+        )
+        write_json(folder / ADAPTER, {"inputs": inputs, "table": table, "report": asdict(report)})
+        (folder / PROGRESS).unlink(missing_ok=True)
+        return report
+
+    def plan(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        """Batches of like length, longest first."""
+        order = sorted(range(len(prompts)), key=lambda index: (-_length(prompts[index].text), index))
+        return [order[start : start + self.batch] for start in range(0, len(order), self.batch)]
+
+    def generate(
+        self, prompts: Sequence[Prompt], *, adapter: Path | None, max_new_tokens: int, stop: Sequence[str] = ()
+    ) -> list[Generation]:
+        """Recall and adapt; without an adapter it says that it does not know, with margin 0.
+
+        Raises:
+            ModelError: `adapter` is not an adapter folder of this student.
+        """
+        time.sleep(self.delay)
+        memory = self._memory(adapter) if adapter else None
+        parts = [Parts(prompt.text) for prompt in prompts]
+        answers = memory.recall(parts) if memory else [(UNKNOWN, 0.0)] * len(parts)
+        return [
+            self._generation(prompt.text, text, margin, max_new_tokens, stop)
+            for prompt, (text, margin) in zip(prompts, answers, strict=True)
+        ]
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Words of each text."""
+        return [_length(text) for text in texts]
+
+    def _generation(self, prompt: str, text: str, margin: float, limit: int, stop: Sequence[str]) -> Generation:
+        size = _length(prompt)
+        if size > self.context:
+            return Generation("", 0.0, size, 0, "too_long")
+        for mark in stop:
+            text = text.partition(mark)[0]
+        finish = "stop"
+        if _length(text) > limit:
+            ends = [match.end() for match in re.finditer(r"\S+", text)]
+            text, finish = text[: ends[limit - 1]] if limit > 0 else "", "length"
+        return Generation(text, margin, size, _length(text), finish)
+
+    def _visits(self, texts: Sequence[TrainingText], settings: TrainSettings) -> int:
+        """How many texts are trained on, counting repeats."""
+        if settings.completion_token_budget is None:
+            return max(1, round(len(texts) * settings.epochs))
+        mean = sum(_length(text.completion) for text in texts) / len(texts)
+        return max(1, math.ceil(settings.completion_token_budget / max(mean, 1.0)))
+
+    def _steps(self, texts: Sequence[TrainingText], settings: TrainSettings) -> int:
+        return math.ceil(self._visits(texts, settings) / self.batch)
+
+    def _memory(self, adapter: Path) -> Memory:
+        file = adapter / ADAPTER
+        key = (adapter, file.stat().st_mtime_ns if file.exists() else 0)
+        if key not in self._loaded:
+            self._loaded[key] = Memory(_read_adapter(adapter)["table"])
+        return self._loaded[key]
+
+
+def _length(text: str) -> int:
+    return len(text.split())
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def _read_adapter(folder: Path) -> dict[str, Any]:
+    try:
+        stored = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        stored = None
+    if not isinstance(stored, dict) or not {"inputs", "table", "report"} <= set(stored):
+        raise ModelError(f"{folder}: not an adapter of the table student ({ADAPTER} is missing or damaged)")
+    return stored
+
+
+def _finished(folder: Path, inputs: str) -> TrainReport | None:
+    """The report of a training with the same inputs that has already ended in this folder."""
+    if not (folder / ADAPTER).exists():
+        return None
+    stored = _read_adapter(folder)
+    return TrainReport(**stored["report"]) if stored["inputs"] == inputs else None
+
+
+def _resume_step(folder: Path, inputs: str) -> int:
+    """The last step written by a training with the same inputs that was cut short; 0 where there is none."""
+    try:
+        state = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0
+    return int(state["step"]) if state.get("inputs") == inputs else 0

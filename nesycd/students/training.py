@@ -1,0 +1,270 @@
+"""LoRA fine-tuning on prompts and completions, with weights, resumable and seeded.
+
+A plain loop rather than a trainer class: it keeps the loss on completion tokens only (the output layer never sees a
+prompt token), reads per-example weights, and repeats exactly after a resume. Knows nothing of stages or knowledge.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn import functional
+
+from nesycd.protocols import TrainReport, TrainSettings
+
+CHECKPOINT = "checkpoint"
+HEAD_EXTRAS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+"""Config keys of models that do something to the logits after the output layer; those run it on every token."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One training text as token ids, with the weight of its loss."""
+
+    prompt: list[int]
+    completion: list[int]
+    weight: float
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.completion)
+
+
+def epoch_batches(texts: Sequence[Encoded], batch_tokens: int, rng: random.Random) -> list[list[int]]:
+    """Indices in batches of at most `batch_tokens` padded tokens (one text at least), of like length, in random order.
+
+    Sorting within shuffled pools of about eight batches keeps padding low without making batches the same each epoch.
+    """
+    order = list(range(len(texts)))
+    rng.shuffle(order)
+    mean = sum(map(len, texts)) / max(1, len(texts))
+    pool = max(1, int(8 * batch_tokens / max(1.0, mean)))
+    batches: list[list[int]] = []
+    for start in range(0, len(order), pool):
+        batch: list[int] = []
+        longest = 0
+        for index in sorted(order[start : start + pool], key=lambda i: len(texts[i])):
+            longest = max(longest, len(texts[index]))
+            if batch and longest * (len(batch) + 1) > batch_tokens:
+                batches.append(batch)
+                batch, longest = [], len(texts[index])
+            batch.append(index)
+        batches.append(batch)
+    rng.shuffle(batches)
+    return batches
+
+
+def plan_steps(texts: Sequence[Encoded], settings: TrainSettings, seed: int) -> list[list[int]]:
+    """All batches of a training, in order: `epochs` passes, or until the completion-token budget is reached.
+
+    The last step of a budget is the one that reaches it, so lineages compare to within one batch.
+    """
+    budget = settings.completion_token_budget
+    steps: list[list[int]] = []
+    per_epoch = 0
+    for epoch in range(1000):
+        batches = epoch_batches(texts, settings.batch_tokens, random.Random(f"{seed}-{epoch}"))
+        per_epoch = per_epoch or len(batches)
+        for batch in batches:
+            if budget is None and len(steps) >= round(settings.epochs * per_epoch):
+                return steps
+            if budget is not None and budget <= 0:
+                return steps
+            steps.append(batch)
+            if budget is not None:
+                budget -= sum(len(texts[i].completion) for i in batch)
+    return steps
+
+
+def learning_rate(step: int, steps: int, settings: TrainSettings) -> float:
+    """Linear warm-up over `warmup` of the steps, then a cosine down to a tenth of the peak."""
+    warm = max(1, round(settings.warmup * steps))
+    if step < warm:
+        return settings.learning_rate * (step + 1) / warm
+    done = (step - warm) / max(1, steps - warm)
+    return settings.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+class Masters:
+    """fp32 copies of the adapter's weights, which the optimiser moves; the model computes with rounded ones.
+
+    Late steps of a cosine are smaller than bf16 can add to a weight, and would be lost without these.
+    """
+
+    def __init__(self, model: Any, settings: TrainSettings) -> None:
+        self.names, self.live = zip(*((n, p) for n, p in model.named_parameters() if p.requires_grad), strict=True)
+        self.master = [p.detach().float().clone().requires_grad_() for p in self.live]
+        self.optimizer = torch.optim.AdamW(self.master, lr=settings.learning_rate, weight_decay=0.0)
+
+    def step(self, rate: float) -> None:
+        """One AdamW step (gradients clipped to norm 1) from the live weights' gradients."""
+        for master, live in zip(self.master, self.live, strict=True):
+            master.grad = None if live.grad is None else live.grad.float()
+            live.grad = None
+        torch.nn.utils.clip_grad_norm_(self.master, 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.publish()
+
+    @torch.no_grad()
+    def publish(self) -> None:
+        """Round the masters into the model."""
+        for master, live in zip(self.master, self.live, strict=True):
+            live.copy_(master)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Weights and AdamW moments by name, for a safetensors file."""
+        tensors = {}
+        for name, master in zip(self.names, self.master, strict=True):
+            tensors[f"weight.{name}"] = master.detach()
+            for key, value in self.optimizer.state.get(master, {}).items():
+                tensors[f"{key}.{name}"] = value
+        return tensors
+
+    @torch.no_grad()
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Put back what `state` gave."""
+        for name, master in zip(self.names, self.master, strict=True):
+            master.copy_(tensors[f"weight.{name}"])
+            moments = {
+                key: tensors[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in tensors
+            }
+            if moments:
+                self.optimizer.state[master] = moments
+        self.publish()
+
+
+def batch_loss(model: Any, texts: Sequence[Encoded], pad_id: int) -> torch.Tensor:
+    """Weighted sum of the completion tokens' cross-entropies (nats) of one padded batch.
+
+    Only hidden states that predict a completion token go through the output layer.
+    """
+    width = max(map(len, texts))
+    rows = [text.prompt + text.completion + [pad_id] * (width - len(text)) for text in texts]
+    device = model.device
+    ids = torch.tensor(rows, device=device)
+    mask = torch.tensor([[1] * len(text) + [0] * (width - len(text)) for text in texts], device=device)
+    plain_head = not any(getattr(model.config, name, None) for name in HEAD_EXTRAS)
+    if plain_head:
+        hidden = model.get_decoder()(ids, attention_mask=mask, use_cache=False).last_hidden_state
+    else:
+        full = model(ids, attention_mask=mask, use_cache=False).logits
+    row_at, column_at, weights = [], [], []
+    for row, text in enumerate(texts):
+        for column in range(len(text.prompt), len(text)):
+            row_at.append(row)
+            column_at.append(column)
+            weights.append(text.weight)
+    rows_t, columns_t = torch.tensor(row_at, device=device), torch.tensor(column_at, device=device)
+    chosen = (hidden if plain_head else full)[rows_t, columns_t - 1]
+    logits = (model.get_output_embeddings()(chosen) if plain_head else chosen).float()
+    losses = functional.cross_entropy(logits, ids[rows_t, columns_t], reduction="none")
+    return (losses * torch.tensor(weights, device=device)).sum()
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a torch error says that memory ran out (CUDA has a class for it, CPU only a message)."""
+    return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error) or "alloc" in str(error)
+
+
+def accumulate(model: Any, texts: Sequence[Encoded], scale: float, pad_id: int, loss_of: Any = batch_loss) -> float:
+    """Add the gradients of `scale` x the batch's loss; the batch is halved for as long as memory runs out."""
+    try:
+        loss = loss_of(model, texts, pad_id)
+        (loss * scale).backward()
+        return loss.item()
+    except RuntimeError as error:
+        if len(texts) == 1 or not is_out_of_memory(error):
+            raise
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    half = len(texts) // 2
+    return sum(accumulate(model, part, scale, pad_id, loss_of) for part in (texts[:half], texts[half:]))
+
+
+def _save_checkpoint(folder: Path, masters: Masters, counters: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = folder / "state.safetensors.tmp"
+    save_file(masters.state(), fresh, metadata={"counters": json.dumps(counters)})
+    os.replace(fresh, folder / "state.safetensors")
+
+
+def _load_checkpoint(folder: Path, masters: Masters) -> dict[str, Any]:
+    from safetensors import safe_open
+
+    path = folder / "state.safetensors"
+    if not path.is_file():
+        return {"step": 0, "tokens": 0, "completion_tokens": 0, "seconds": 0.0}
+    with safe_open(path, framework="pt") as stream:
+        counters: dict[str, Any] = json.loads(stream.metadata()["counters"])
+    masters.restore(load_file(path))
+    return counters
+
+
+def fine_tune(
+    model: Any,
+    texts: Sequence[Encoded],
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    seed: int,
+    pad_id: int,
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> TrainReport:
+    """Train the adapter that is active in `model`; checkpoints go to `folder/checkpoint`, and an existing one resumes.
+
+    Args:
+        model: the peft model's inner causal LM (`.model`, `.lm_head`, adapter layers that require gradients).
+        texts: at least one; none longer than `settings.max_tokens`.
+        settings: hyperparameters; `batch_tokens` is per optimiser step.
+        folder: the adapter's folder.
+        seed: decides the order of batches.
+        pad_id: filler for shorter rows.
+        progress: gets `{"step", "steps", "loss", "tokens_per_second"}` after each step.
+    """
+    steps = plan_steps(texts, settings, seed)
+    masters = Masters(model, settings)
+    counters = _load_checkpoint(folder / CHECKPOINT, masters)
+    model.train()
+    started = saved = time.monotonic()
+    before, recent = counters["seconds"], [0.0]
+    for number in range(counters["step"], len(steps)):
+        batch = [texts[i] for i in steps[number]]
+        weight = sum(text.weight * len(text.completion) for text in batch)
+        loss = accumulate(model, batch, 1.0 / max(weight, 1e-9), pad_id) / max(weight, 1e-9)
+        masters.step(learning_rate(number, len(steps), settings))
+        recent = [*recent[-9:], loss] if number else [loss]
+        counters["step"] = number + 1
+        counters["tokens"] += sum(map(len, batch))
+        counters["completion_tokens"] += sum(len(text.completion) for text in batch)
+        counters["seconds"] = before + time.monotonic() - started
+        if progress is not None:
+            rate = counters["tokens"] / max(counters["seconds"], 1e-9)
+            progress({"step": number + 1, "steps": len(steps), "loss": loss, "tokens_per_second": rate})
+        if time.monotonic() - saved > settings.checkpoint_seconds:
+            _save_checkpoint(folder / CHECKPOINT, masters, counters)
+            saved = time.monotonic()
+    model.eval()
+    return TrainReport(
+        steps=len(steps),
+        tokens=counters["tokens"],
+        completion_tokens=counters["completion_tokens"],
+        loss=sum(recent) / len(recent),
+        dropped=0,
+        seconds=counters["seconds"],
+    )
+
+
+def settings_json(settings: TrainSettings) -> str:
+    """The settings as canonical JSON."""
+    return json.dumps(asdict(settings), sort_keys=True)

@@ -1,0 +1,142 @@
+"""What benchmarks share: splitting by group, listing conflicts, a task held in memory.
+
+Nothing here knows a particular benchmark.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from nesycd import grading
+from nesycd.errors import DataError
+from nesycd.files import did_you_mean, question_key
+from nesycd.records import Example
+
+
+def split_by_group(examples: Sequence[Example], shares: Mapping[str, float], seed: int) -> dict[str, list[Example]]:
+    """Split by group, seeded, into parts of about `shares` (they add up to 1); the order within a part is kept.
+
+    A group goes whole into the part that lacks most; a part with a share gets a group as long as there are enough.
+    """
+    groups = _shuffled_groups(examples, seed)
+    wanted = {name: share * len(examples) for name, share in shares.items() if share > 0}
+    chosen: dict[str, set[str]] = {name: set() for name in shares}
+    size = dict.fromkeys(wanted, 0)
+    for count, (uid_group, members) in enumerate(groups):
+        empty = [name for name in wanted if not size[name]]
+        scarce = len(groups) - count <= len(empty)
+        name = empty[0] if empty and scarce else max(wanted, key=lambda part: wanted[part] - size[part])
+        chosen[name].add(uid_group)
+        size[name] += len(members)
+    return {
+        name: [example.model_copy(update={"split": name}) for example in examples if _group(example) in chosen[name]]
+        for name in shares
+    }
+
+
+def hold_out(examples: Sequence[Example], count: int, seed: int) -> tuple[list[Example], list[Example]]:
+    """Seeded shuffle of the groups, then the last ones as held-out part of exactly `count` where groups allow it.
+
+    Returns:
+        (kept, held out), each in the given order.
+    """
+    held: set[str] = set()
+    for group, members in reversed(_shuffled_groups(examples, seed)):
+        if len(members) <= count:
+            held.add(group)
+            count -= len(members)
+    kept = [example for example in examples if _group(example) not in held]
+    return kept, [example for example in examples if _group(example) in held]
+
+
+def _group(example: Example) -> str:
+    return example.group or example.uid
+
+
+def _shuffled_groups(examples: Sequence[Example], seed: int) -> list[tuple[str, list[Example]]]:
+    groups: dict[str, list[Example]] = defaultdict(list)
+    for example in examples:
+        groups[_group(example)].append(example)
+    ordered = list(groups.items())
+    random.Random(seed).shuffle(ordered)
+    return ordered
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Questions of equal text whose gold answers differ."""
+
+    uids: tuple[str, ...]
+    answers: tuple[str, ...]
+
+    def __str__(self) -> str:
+        pairs = ", ".join(f"{uid} = {answer!r}" for uid, answer in zip(self.uids, self.answers, strict=True))
+        return f"equal questions with different answers: {pairs}"
+
+
+def find_conflicts(examples: Iterable[Example]) -> list[Conflict]:
+    """All groups of equal texts whose answers differ."""
+    by_text: dict[str, list[Example]] = defaultdict(list)
+    for example in examples:
+        by_text[question_key(example.task, example.question, example.options)].append(example)
+    conflicts = []
+    for members in by_text.values():
+        if any(not grading.grade(member.answer, members[0]) for member in members[1:]):
+            conflicts.append(Conflict(tuple(m.uid for m in members), tuple(m.answer for m in members)))
+    return conflicts
+
+
+class StoredTask:
+    """A benchmark whose examples were read from files: `protocols.Task` with the shared grading.
+
+    Args:
+        name: the benchmark's name.
+        examples: its examples by split, in order.
+        notes: what the user should know about the data (conflicting golds are added).
+
+    Raises:
+        DataError: an empty split.
+    """
+
+    def __init__(self, name: str, examples: Mapping[str, Sequence[Example]], notes: Sequence[str] = ()) -> None:
+        self.name = name
+        self._examples = {split: list(members) for split, members in examples.items()}
+        for split, members in self._examples.items():
+            if not members:
+                total = sum(map(len, self._examples.values()))
+                raise DataError(f"{name}: split {split!r} is empty ({total} questions in all); give more questions")
+        self.conflicts = find_conflicts(example for members in self._examples.values() for example in members)
+        self._notes = list(notes)
+
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits."""
+        return tuple(self._examples)
+
+    def load(self, split: str) -> list[Example]:
+        """All examples of a split, in file order.
+
+        Raises:
+            DataError: no such split.
+        """
+        if split not in self._examples:
+            raise DataError(f"{self.name}: no split {split!r}{did_you_mean(split, self._examples)}")
+        return list(self._examples[split])
+
+    def kind(self, task: str) -> str:
+        """ "": files do not say which questions need sparse knowledge."""
+        return ""
+
+    def extract(self, response: str, example: Example) -> str:
+        """See `grading.extract`."""
+        return grading.extract(response, example)
+
+    def grade(self, answer: str, example: Example) -> bool:
+        """See `grading.grade`."""
+        return grading.grade(answer, example)
+
+    def warnings(self) -> list[str]:
+        """What the user should know about this data, one sentence each: cautions and conflicting golds."""
+        return [*self._notes, *map(str, self.conflicts)]

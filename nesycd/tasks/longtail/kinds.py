@@ -1,0 +1,125 @@
+"""Categories: counting those of a list that are of one class.
+
+Facts: `class(X, C)`: X is of class C.
+Rule:
+    total([], C, 0).
+    total([N-X | L], C, R) :- class(X, C), total(L, C, S), R is N + S.
+    total([N-X | L], C, R) :- class(X, D), D \\= C, total(L, C, R).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from nesycd.records import Fact, Rule
+from nesycd.tasks.longtail.families import (
+    Family,
+    Form,
+    Lookup,
+    Members,
+    Naming,
+    Problem,
+    Work,
+    article,
+    chain,
+    sentence,
+)
+from nesycd.tasks.longtail.tables import Entity, Table
+
+_CLAUSE = (
+    "total([N-X|L], C, R) :- class(X, C), total(L, C, S), R is N + S. "
+    "total([N-X|L], C, R) :- class(X, D), D \\= C, total(L, C, R). total([], C, 0)."
+)
+
+
+class Kinds(Family):
+    """Classes of instruments, rocks and animals."""
+
+    name = "categories"
+    forms = (
+        Form(
+            "count",
+            Rule(
+                text="If things of one class are counted, find the class of each, then add the numbers that belong.",
+                clause=_CLAUSE,
+            ),
+            seen=(
+                "A hall shows {listed_s}. How many {target} are there?",
+                "Kim wrote down {listed_s}. How many {target} is that?",
+                "A list says: {listed}. How many {target} are there?",
+            ),
+            unseen=(
+                "Among {listed_s}, what is the number of {target}?",
+                "The record reads {listed}. What is the number of {target}?",
+            ),
+        ),
+    )
+
+    def __init__(self, table: Table) -> None:
+        self._members = Members(table)
+
+    def entity_named(self, name: str) -> Entity | None:
+        """The thing of that name."""
+        return self._members.by_name.get(name)
+
+    def facts(self) -> list[Fact]:
+        """One a thing."""
+        return [
+            Fact(
+                text=sentence(f"{article(entity.name)} is {article(str(entity.values[0]))}."),
+                subject=entity.name,
+                relation="class",
+                object=str(entity.values[0]),
+                aliases=entity.other_names,
+            )
+            for entity in self._members.table.entities
+        ]
+
+    def other_object(self, fact: Fact, rng: random.Random) -> str:
+        """Another class of the same domain."""
+        domain = self._members.by_name[fact.subject].values[1]
+        classes = [str(e.values[0]) for e in self._members.table.entities if e.values[1] == domain]
+        return rng.choice([other for other in dict.fromkeys(classes) if other != fact.object])
+
+    def draw(self, rng: random.Random, form: str, reserved: bool) -> Problem | None:
+        """See `Family.draw`: three or four things of one domain, at least two of them of the class asked for."""
+        pool = self._members.pool(reserved)
+        domain = rng.choice(pool).values[1]
+        mates = [entity for entity in pool if entity.values[1] == domain]
+        chosen = rng.sample(mates, min(rng.choice((3, 3, 4)), len(mates)))
+        classes = [str(entity.values[0]) for entity in chosen]
+        target = rng.choice(classes)
+        # All of one class would be answered by adding everything up.
+        if classes.count(target) < 2 or classes.count(target) == len(classes):
+            return None
+        numbers = tuple(rng.sample(range(2, 10), len(chosen)))
+        return Problem(self.name, form, tuple(entity.name for entity in chosen), numbers, (target,))
+
+    def needs(self, problem: Problem, look: Lookup) -> list[Fact]:
+        """The class of each thing."""
+        return [look(name, "class") for name in problem.entities]
+
+    def state(self, fact: Fact) -> str:
+        """`Sackbut: wind instrument.`"""
+        return sentence(f"{fact.subject}: {fact.object}.")
+
+    def work(self, problem: Problem, facts: Sequence[Fact]) -> Work:
+        """Say which numbers count, then add them."""
+        numbers = [n for n, fact in zip(problem.numbers, facts, strict=True) if fact.object == problem.extra[0]]
+        if not numbers:
+            return Work(("None counts.", "So there are 0."), "0")
+        first = f"Count {' and '.join(map(str, numbers))}."
+        added = chain(numbers[0], *(("+", number) for number in numbers[1:]))
+        return Work((first, *added.steps), added.answer)
+
+    def slots(self, problem: Problem, naming: Naming) -> dict[str, str]:
+        """The list as `4 rebecs, 2 tabors and 3 nakers` or as `rebec 4, tabor 2, naker 3`; `target` in the plural."""
+        entities = [self._members.by_name[name] for name in problem.entities]
+        counts = list(zip(problem.numbers, entities, strict=True))
+        many = [f"{number} {naming.many(entity)}" for number, entity in counts]
+        return {
+            "listed_s": f"{', '.join(many[:-1])} and {many[-1]}",
+            "listed": ", ".join(f"{naming.one(entity)} {number}" for number, entity in counts),
+            "target": problem.extra[0] if problem.extra[0] == "fish" else f"{problem.extra[0]}s",
+        }

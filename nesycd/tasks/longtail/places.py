@@ -1,0 +1,297 @@
+"""Elements, musical intervals and letters: things that have a number.
+
+Facts: `group(E, G)`, `period(E, P)` of an element; `semitones(I, S)`; `place(L, P)` of a letter in its script.
+Rules (V, W: the numbers of A and B; N, M: numbers in the question):
+    elements.groups:   result(A, B, M, R) :- group(A, V), group(B, W), S is V + W, R is S - M.
+    elements.periods:  result(A, B, N, R) :- period(A, V), group(B, W), P is N * V, R is P + W.
+    intervals.stack:   result(A, B, M, R) :- semitones(A, V), semitones(B, W), S is V + W, R is S - M.
+    intervals.climb:   result(A, N, M, R) :- semitones(A, V), P is N * V, R is P + M.
+    letters.sum:       result(A, B, M, R) :- place(A, V), place(B, W), S is V + W, R is S - M.
+    letters.times:     result(A, N, M, R) :- place(A, V), P is N * V, R is P - M.
+"""
+
+from __future__ import annotations
+
+import random
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from nesycd.records import Fact, Rule
+from nesycd.tasks.longtail.families import (
+    Family,
+    Form,
+    Lookup,
+    Members,
+    Naming,
+    Problem,
+    Work,
+    article,
+    chain,
+    leading_number,
+    sentence,
+)
+from nesycd.tasks.longtail.tables import Entity, Table
+
+LIMIT = 60
+"""Largest number in a working."""
+
+
+class Numbered(Family):
+    """Questions that add or multiply the numbers of one or two entities."""
+
+    relations: ClassVar[dict[str, int]]
+    """Relation to its column in the table's values."""
+    fact_texts: ClassVar[dict[str, str]]
+    """Relation to fact text: slots for name, name with article, value, the table's last value and `unit`."""
+    shapes: ClassVar[dict[str, tuple[tuple[str, ...], str]]]
+    """Form to the relations of its entities and the signs of its working: "+-" adds B and subtracts m;
+    "x+" multiplies n by A and adds B or m; "x-" multiplies n by A and subtracts m."""
+
+    def __init__(self, table: Table) -> None:
+        self._members = Members(table)
+
+    def entity_named(self, name: str) -> Entity | None:
+        """The entity of that name."""
+        return self._members.by_name.get(name)
+
+    def facts(self) -> list[Fact]:
+        """One for each entity and relation."""
+        found = []
+        for entity in self._members.table.entities:
+            for relation, column in self.relations.items():
+                value = str(entity.values[column])
+                text = self.fact_texts[relation].format(
+                    name=entity.name,
+                    an_name=article(entity.name),
+                    value=value,
+                    last=entity.values[-1],
+                    unit=_semitones(value),
+                )
+                found.append(
+                    Fact(
+                        text=sentence(text),
+                        subject=entity.name,
+                        relation=relation,
+                        object=value,
+                        aliases=entity.other_names,
+                    )
+                )
+        return found
+
+    @abstractmethod
+    def amount(self, entity: Entity, naming: Naming) -> str:
+        """How a question composed of two families names the entity's number."""
+
+    def mates(self, entity: Entity, pool: Sequence[Entity]) -> list[Entity]:
+        """The entities that may stand beside `entity` in one question."""
+        return [other for other in pool if other is not entity]
+
+    def draw(self, rng: random.Random, form: str, reserved: bool) -> Problem | None:
+        """See `Family.draw`; only whole questions whose numbers stay within 1 and `LIMIT`."""
+        relations, signs = self.shapes[form]
+        pool = self._members.pool(reserved)
+        entities = [rng.choice(pool)]
+        if len(relations) == 2:
+            entities.append(rng.choice(self.mates(entities[0], pool)))
+        values = [int(entity.values[self.relations[rel]]) for entity, rel in zip(entities, relations, strict=True)]
+        times, more = rng.randint(2, 9), rng.randint(2, 9)
+        numbers: tuple[int, ...] = (times, more)
+        if signs == "+-":
+            numbers, results = (more,), [sum(values), sum(values) - more]
+        elif len(values) == 2:
+            numbers, results = (times,), [times * values[0], times * values[0] + values[1]]
+        else:
+            product = times * values[0]
+            results = [product, product + more if signs == "x+" else product - more]
+        too_hard = signs[0] == "x" and (values[0] > 12 or values[0] == 1)
+        if too_hard or min(results) < 1 or max(results) > LIMIT:
+            return None
+        return Problem(self.name, form, tuple(entity.name for entity in entities), numbers)
+
+    def needs(self, problem: Problem, look: Lookup) -> list[Fact]:
+        """One fact for each entity."""
+        relations, _ = self.shapes[problem.form]
+        return [look(name, relation) for name, relation in zip(problem.entities, relations, strict=True)]
+
+    def work(self, problem: Problem, facts: Sequence[Fact]) -> Work:
+        """Two equations."""
+        _, signs = self.shapes[problem.form]
+        values = [leading_number(fact) for fact in facts]
+        if signs == "+-":
+            return chain(values[0], ("+", values[1]), ("-", problem.numbers[0]))
+        last = values[1] if len(values) == 2 else problem.numbers[1]
+        return chain(problem.numbers[0], ("x", values[0]), (signs[1], last))
+
+    def slots(self, problem: Problem, naming: Naming) -> dict[str, str]:
+        """`a`, `an_a`, `a_s`, the same for `b`, the `script` of letters, and numbers (`m` alone, or `n` and `m`)."""
+        entities = [self._members.by_name[name] for name in problem.entities]
+        names = "m" if self.shapes[problem.form][1] == "+-" else "nm"
+        filled = dict(zip(names, map(str, problem.numbers), strict=False))
+        for slot, entity in zip("ab", entities, strict=False):
+            one = naming.one(entity)
+            filled |= {slot: one, f"an_{slot}": article(one), f"{slot}_s": naming.many(entity)}
+        return filled | {"script": str(entities[0].values[-1])}
+
+
+class Elements(Numbered):
+    """Chemical elements: groups and periods."""
+
+    name = "elements"
+    relations: ClassVar = {"group": 0, "period": 1}
+    fact_texts: ClassVar = {"group": "{name} is in group {value}.", "period": "{name} is in period {value}."}
+    shapes: ClassVar = {"groups": (("group", "group"), "+-"), "periods": (("period", "group"), "x+")}
+    forms = (
+        Form(
+            "groups",
+            Rule(
+                text="If groups of elements are added, find each group, add them, then subtract what is taken away.",
+                clause="result(A, B, M, R) :- group(A, V), group(B, W), S is V + W, R is S - M.",
+            ),
+            seen=(
+                "Add the groups of the elements {a} and {b}, then subtract {m}. What is the result?",
+                "What is the group of {a} plus the group of {b} minus {m}?",
+                "Take the group numbers of {a} and {b} together and lower the total by {m}. What comes out?",
+            ),
+            unseen=(
+                "Sum up the chemical groups of {a} and {b} and take off {m}. Which number is it?",
+                "Which number is {m} less than the groups of {a} and {b} added up?",
+            ),
+        ),
+        Form(
+            "periods",
+            Rule(
+                text="If a period is multiplied and a group is added, find both, multiply first, then add.",
+                clause="result(A, B, N, R) :- period(A, V), group(B, W), P is N * V, R is P + W.",
+            ),
+            seen=(
+                "Multiply the period of {a} by {n} and add the group of {b}. What is the result?",
+                "What is {n} times the period of {a} plus the group of {b}?",
+                "Take {n} times the period of the element {a}; add the group of {b}. What comes out?",
+            ),
+            unseen=(
+                "Which number is the period of {a} times {n}, with the group of {b} added?",
+                "Find the period of {a}, make it {n} times as large, and add the group of {b}.",
+            ),
+        ),
+    )
+
+    def state(self, fact: Fact) -> str:
+        """`The group of gallium is 13.`"""
+        return f"The {fact.relation} of {fact.subject} is {fact.object}."
+
+    def amount(self, entity: Entity, naming: Naming) -> str:
+        """See `Numbered.amount`."""
+        return f"the group of {naming.one(entity)}"
+
+
+class Intervals(Numbered):
+    """Musical intervals in semitones."""
+
+    name = "intervals"
+    relations: ClassVar = {"semitones": 0}
+    fact_texts: ClassVar = {"semitones": "{an_name} has {value} {unit}."}
+    shapes: ClassVar = {"stack": (("semitones", "semitones"), "+-"), "climb": (("semitones",), "x+")}
+    forms = (
+        Form(
+            "stack",
+            Rule(
+                text="If intervals are sung up and then down, add the semitones up and subtract those down.",
+                clause="result(A, B, M, R) :- semitones(A, V), semitones(B, W), S is V + W, R is S - M.",
+            ),
+            seen=(
+                "A tune rises {an_a}, then {an_b}, and falls {m} semitones. How many semitones up is it?",
+                "How many semitones are {an_a} and {an_b} less {m} semitones?",
+                "Go up {an_a} and {an_b}, then down {m} semitones. How many semitones up are you?",
+            ),
+            unseen=(
+                "From its start a voice leaps {an_a}, leaps {an_b}, and sinks {m} semitones. How far up in semitones?",
+                "Stack {an_b} on {an_a} and step {m} semitones down. What is left in semitones?",
+            ),
+            weight=2,
+        ),
+        Form(
+            "climb",
+            Rule(
+                text="If an interval is climbed several times, multiply its semitones, then add the rest.",
+                clause="result(A, N, M, R) :- semitones(A, V), P is N * V, R is P + M.",
+            ),
+            seen=(
+                "How many semitones are {n} {a_s} and {m} semitones more?",
+                "A tune climbs {n} {a_s} and {m} semitones. How many semitones is that?",
+                "Go up {an_a} {n} times, then {m} semitones. How many semitones is that?",
+            ),
+            unseen=(
+                "Adding {m} semitones to {n} {a_s} makes how many semitones?",
+                "Adding {m} semitones to {an_a} leapt {n} times makes how many semitones?",
+            ),
+        ),
+    )
+
+    def state(self, fact: Fact) -> str:
+        """`One perfect fifth is 7 semitones.`"""
+        return f"One {fact.subject} is {fact.object} {_semitones(fact.object)}."
+
+    def amount(self, entity: Entity, naming: Naming) -> str:
+        """See `Numbered.amount`."""
+        return f"the semitones of {article(naming.one(entity))}"
+
+
+def _semitones(value: str) -> str:
+    return "semitone" if value == "1" else "semitones"
+
+
+class Letters(Numbered):
+    """Places of letters in the Hebrew alphabet and in the rows of runes and Ogham."""
+
+    name = "letters"
+    relations: ClassVar = {"place": 0}
+    fact_texts: ClassVar = {"place": "{name} is number {value} in the {last}."}
+    shapes: ClassVar = {"sum": (("place", "place"), "+-"), "times": (("place",), "x-")}
+    forms = (
+        Form(
+            "sum",
+            Rule(
+                text="If places of letters are added, find each place, add them, then subtract what is taken away.",
+                clause="result(A, B, M, R) :- place(A, V), place(B, W), S is V + W, R is S - M.",
+            ),
+            seen=(
+                "Add the places of {a} and {b} in the {script}, then subtract {m}. What is the result?",
+                "In the {script}, what is the place of {a} plus the place of {b} minus {m}?",
+                "Take the places of {a} and {b} in the {script} together; lower the total by {m}. What comes out?",
+            ),
+            unseen=(
+                "Number the {script}: what do {a} and {b} make together, less {m}?",
+                "Which number is {m} below the places of {a} and {b} in the {script} added up?",
+            ),
+            weight=2,
+        ),
+        Form(
+            "times",
+            Rule(
+                text="If the place of a letter is multiplied, find the place, multiply, then subtract.",
+                clause="result(A, N, M, R) :- place(A, V), P is N * V, R is P - M.",
+            ),
+            seen=(
+                "Multiply the place of {a} in the {script} by {n} and subtract {m}. What is the result?",
+                "In the {script}, what is {n} times the place of {a} minus {m}?",
+                "Take {n} times the place of {a} in the {script}; lower it by {m}. What comes out?",
+            ),
+            unseen=(
+                "Number the {script}: what does {a} make {n} times over, less {m}?",
+                "Which number is {m} below {n} times the place of {a} in the {script}?",
+            ),
+        ),
+    )
+
+    def mates(self, entity: Entity, pool: Sequence[Entity]) -> list[Entity]:
+        """Letters of the same script."""
+        return [other for other in pool if other is not entity and other.values[1] == entity.values[1]]
+
+    def state(self, fact: Fact) -> str:
+        """`The place of gimel is 3.`"""
+        return f"The place of {fact.subject} is {fact.object}."
+
+    def amount(self, entity: Entity, naming: Naming) -> str:
+        """See `Numbered.amount`."""
+        return f"the place of {naming.one(entity)} in the {entity.values[1]}"

@@ -1,0 +1,127 @@
+"""From a benchmark's name and settings in a recipe to the Task; and a smaller Task for smoke runs.
+
+Settings are checked here, so that a wrong key or type is one sentence that names it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from nesycd.errors import ConfigError
+from nesycd.files import did_you_mean
+from nesycd.protocols import Task
+from nesycd.records import Example
+
+# Module, settings class and task class of each benchmark; imported when asked for, so that listing names costs nothing.
+_TASKS = {
+    "longtail": ("nesycd.tasks.longtail", "LongTailSettings", "LongTail"),
+    "jsonl": ("nesycd.tasks.jsonl", "JsonlSettings", "Jsonl"),
+    "gsm8k": ("nesycd.tasks.gsm8k", "Gsm8kSettings", "Gsm8k"),
+    "bbh": ("nesycd.tasks.bbh", "BbhSettings", "Bbh"),
+}
+
+
+def task_names() -> tuple[str, ...]:
+    """Names that `build_task` knows."""
+    return tuple(_TASKS)
+
+
+def build_task(name: str, settings: Mapping[str, Any] | None = None) -> Task:
+    """Build a benchmark from its name and settings.
+
+    Raises:
+        ConfigError: an unknown name, an unknown key (the nearest right one is named) or a wrong value.
+        DataError: from the benchmark's files.
+    """
+    if name not in _TASKS:
+        raise ConfigError(f"no benchmark {name!r}{did_you_mean(name, _TASKS)}")
+    module, settings_name, task_name = _TASKS[name]
+    loaded = import_module(module)
+    checked = _checked(getattr(loaded, settings_name), settings or {}, f"task {name}")
+    build: Callable[[Any], Task] = getattr(loaded, task_name)
+    return build(checked)
+
+
+def _checked(kind: Any, settings: Mapping[str, Any], where: str) -> Any:
+    """Settings as an instance of `kind`, a pydantic model or a dataclass."""
+    if issubclass(kind, BaseModel):
+        known = list(kind.model_fields)
+    else:
+        known = [field.name for field in dataclasses.fields(kind)]
+    for key in settings:
+        if key not in known:
+            raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(key, known)}")
+    try:
+        return kind(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{where}: {key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}") from None
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+class LimitedTask:
+    """A benchmark cut to at most `count` questions a split, stratified by task, seeded; all else is the inner task's.
+
+    Raises:
+        ConfigError: a count below 1.
+    """
+
+    def __init__(self, inner: Task, count: int, seed: int = 0) -> None:
+        if count < 1:
+            raise ConfigError(f"limit must be at least 1, but is {count}")
+        self.inner = inner
+        self.name = inner.name
+        self._count = count
+        self._seed = seed
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached only for what is not defined here: facts_about, warnings, kind, extract, grade, ...
+        if name == "inner":
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+    def splits(self) -> tuple[str, ...]:
+        """As the inner task's."""
+        return self.inner.splits()
+
+    def kind(self, task: str) -> str:
+        """As the inner task's."""
+        return self.inner.kind(task)
+
+    def extract(self, response: str, example: Example) -> str:
+        """As the inner task's."""
+        return self.inner.extract(response, example)
+
+    def grade(self, answer: str, example: Example) -> bool:
+        """As the inner task's."""
+        return self.inner.grade(answer, example)
+
+    def load(self, split: str) -> list[Example]:
+        """At most `count` examples, each task in proportion to its size, in the inner task's order."""
+        examples = self.inner.load(split)
+        if len(examples) <= self._count:
+            return examples
+        by_task: dict[str, list[int]] = defaultdict(list)
+        for index, example in enumerate(examples):
+            by_task[example.task].append(index)
+        ranked: list[tuple[float, int]] = []
+        for members in by_task.values():
+            random.Random(self._seed).shuffle(members)
+            # The k-th of n stands at (k + 1/2) / n: the first `count` over all tasks then are proportional.
+            ranked += [((rank + 0.5) / len(members), index) for rank, index in enumerate(members)]
+        chosen = sorted(index for _, index in sorted(ranked)[: self._count])
+        return [examples[index] for index in chosen]
+
+
+def limited(task: Task, count: int, seed: int = 0) -> Task:
+    """The same benchmark with at most `count` questions a split; see `LimitedTask`."""
+    return LimitedTask(task, count, seed)

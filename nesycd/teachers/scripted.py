@@ -1,0 +1,81 @@
+"""The scripted teacher: says what it was told to say. A fake for tests and docs, with no network and no knowledge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from nesycd import grading
+from nesycd.protocols import ErrorCase
+from nesycd.records import Diagnosis, Example, Item, Rationale, content_hash
+
+RationaleScript = Mapping[str, str] | Callable[[Example], str | None]
+DiagnosisScript = Mapping[str, Sequence[Item]] | Callable[[ErrorCase], Sequence[Item] | None]
+
+
+class ScriptedTeacher:
+    """Answers from mappings by `Example.uid`, or from functions of the example and the error case.
+
+    A rationale is a text that may end in a closing sentence. What the script lacks (None) is a record with a failure.
+
+        >>> teacher = ScriptedTeacher({"q1": "Two and two make 4. Therefore, the answer is 4."})
+        >>> [rationale] = teacher.rationales([Example(uid="q1", task="sums", question="2 + 2?", answer="4")])
+        >>> rationale.text, rationale.answer
+        ('Two and two make 4.', '4')
+
+    Args:
+        rationales: the workings.
+        diagnoses: the items to propose.
+        name: the teacher's name in records.
+        version: part of the fingerprint; change it when a function's answers change (functions cannot be hashed).
+    """
+
+    def __init__(
+        self,
+        rationales: RationaleScript,
+        diagnoses: DiagnosisScript | None = None,
+        name: str = "scripted",
+        version: str = "1",
+    ) -> None:
+        self.name = name
+        self._rationales = rationales
+        self._diagnoses: DiagnosisScript = {} if diagnoses is None else diagnoses
+        told = [_content(rationales), _content(self._diagnoses)]
+        self.fingerprint = content_hash(["scripted/1", name, version, told])
+
+    def rationales(self, examples: Sequence[Example]) -> Iterator[Rationale]:
+        """The scripted working of each question; tokens are counted as words."""
+        for example in examples:
+            script = self._rationales
+            text = script(example) if callable(script) else script.get(example.uid)
+            if text is None:
+                yield Rationale(example=example.uid, teacher=self.name, failure="not in the script")
+                continue
+            working, answer = grading.split_closing(text)
+            yield Rationale(
+                example=example.uid,
+                teacher=self.name,
+                text=working,
+                answer=answer,
+                prompt_tokens=len(example.question.split()),
+                completion_tokens=len(text.split()),
+            )
+
+    def diagnoses(self, cases: Sequence[ErrorCase]) -> Iterator[Diagnosis]:
+        """The scripted items of each error."""
+        for case in cases:
+            script = self._diagnoses
+            items = script(case) if callable(script) else script.get(case.example.uid)
+            yield Diagnosis(
+                example=case.example.uid,
+                attempt=case.attempt.id,
+                teacher=self.name,
+                items=tuple(items or ()),
+                failure="not in the script" if items is None else "",
+            )
+
+
+def _content(script: RationaleScript | DiagnosisScript) -> object:
+    """What of a script can be hashed: a mapping's content, a function's name."""
+    if callable(script):
+        return [getattr(script, "__module__", ""), getattr(script, "__qualname__", type(script).__qualname__)]
+    return {uid: told if isinstance(told, str) else [item.to_json() for item in told] for uid, told in script.items()}

@@ -1,0 +1,154 @@
+"""The real embedded student: rendering, training, resuming and generating (slow tier: real weights on CPU)."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nesycd.errors import ModelError
+from nesycd.protocols import Prompt, TrainSettings
+from nesycd.records import TrainingText
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+SUMS = [(a, b) for a in (2, 3, 5, 7) for b in (3, 4, 6, 8)]
+
+
+def texts() -> list[TrainingText]:
+    return [
+        TrainingText(
+            example=f"{a}-{b}",
+            task="direct",
+            prompt=f"Question: {a} bags hold {b} eggs each. How many eggs are there?",
+            completion=f"{a} x {b} = {a * b}. Therefore, the answer is {a * b}.",
+        )
+        for a, b in SUMS
+    ]
+
+
+@pytest.fixture(scope="module")
+def student():
+    from nesycd.students.local import LocalStudent
+
+    return LocalStudent()
+
+
+def test_inference_ids_equal_training_ids_up_to_the_first_completion_token(student):
+    text = texts()[0]
+    encoded = student._encode(text)
+    renderer = student.renderer
+    assert encoded.prompt == renderer.prompt_ids(text.prompt)
+    # Golden: the whole conversation rendered at once by the model's own template tokenises into the same ids.
+    messages = [{"role": "system", "content": ""}, {"role": "user", "content": text.prompt}]
+    whole = renderer.tokenizer.apply_chat_template([*messages, {"role": "assistant", "content": text.completion}])
+    whole = whole["input_ids"] if not isinstance(whole, list) else whole
+    assert list(whole)[: len(encoded.prompt) + len(encoded.completion)] == encoded.prompt + encoded.completion
+    assert encoded.prompt[:4] == [1, 9690, 198, 2]  # <|im_start|> system \n <|im_end|>
+
+
+def test_base_template_has_no_chat_marks(student):
+    from nesycd.students.rendering import Renderer
+
+    plain = Renderer(student.renderer.tokenizer, "plain")
+    assert plain.prompt_text("Question: x") == "Question: x\n"
+
+
+def test_greedy_equals_the_librarys_generate(student):
+    import torch
+
+    from nesycd.students.generation import greedy
+
+    # In fp32: two correct bf16 programs may round apart and then choose apart.
+    model = student._fresh().float().eval()
+    rows = [student.renderer.prompt_ids(text.prompt) for text in texts()[:5]]
+    rows.append(student.renderer.prompt_ids("Name the capital of France."))
+    made = greedy(model, rows, eos_ids=frozenset({2}), pad_id=2, max_new_tokens=24)
+    for ids, row in zip(rows, made, strict=True):
+        prompt = torch.tensor([ids])
+        theirs = model.generate(
+            prompt, max_new_tokens=24, do_sample=False, attention_mask=torch.ones_like(prompt), output_logits=True,
+            return_dict_in_generate=True,
+        )
+        new = theirs.sequences[0, len(ids) :].tolist()
+        assert row.ids == [token for token in new if token != 2]
+        top = [torch.softmax(step[0].float(), -1).topk(2).values for step in theirs.logits]
+        assert row.margins == pytest.approx([float(p[0] - p[1]) for p in top], abs=1e-3)
+    assert "Paris" in student.renderer.decode(made[-1].ids)
+
+
+def test_stop_strings_end_an_answer(student):
+    prompt = Prompt("s", "Name the capital of France.")
+    (made,) = student.generate([prompt], adapter=None, max_new_tokens=24, stop=("Paris",))
+    assert made.text.endswith("Paris") and made.finish == "stop"
+
+
+def test_a_prompt_that_does_not_fit_is_said_not_cut(student):
+    long, short = Prompt("long", "word " * 9000), Prompt("short", "Name the capital of France.")
+    made = student.generate([long, short], adapter=None, max_new_tokens=8)
+    assert made[0].finish == "too_long" and made[0].text == "" and made[0].prompt_tokens > 8192
+    assert made[1].text
+
+
+def test_training_learns_and_repeats(student, tmp_path):
+    settings = TrainSettings(learning_rate=2e-3, epochs=6, batch_tokens=512, rank=8, alpha=16)
+    first = student.train(texts(), settings, tmp_path / "a", seed=1)
+    again = student.train(texts(), settings, tmp_path / "b", seed=1)
+    assert first.loss < 0.3 and first.dropped == 0
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert names == ["adapter_config.json", "adapter_model.safetensors"]
+    weights = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in "ab"]
+    assert weights[0] == weights[1] and first.loss == again.loss
+    prompts = [Prompt(text.example, text.prompt) for text in texts()]
+    made = student.generate(prompts, adapter=tmp_path / "a", max_new_tokens=32)
+    right = sum(one.text == text.completion for one, text in zip(made, texts(), strict=True))
+    assert right >= 12, [one.text for one in made]
+
+
+def test_long_texts_are_dropped_and_counted(student, tmp_path):
+    long = TrainingText(example="l", task="direct", prompt="word " * 300, completion="x")
+    settings = TrainSettings(epochs=1, max_tokens=200)
+    assert student.train([*texts(), long], settings, tmp_path / "a", seed=0).dropped == 1
+    with pytest.raises(ModelError, match="none of 1 training texts"):
+        student.train([long], settings, tmp_path / "b", seed=0)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from nesycd.protocols import TrainSettings
+from nesycd.students.local import LocalStudent
+sys.path.insert(0, sys.argv[2])
+from test_local import texts
+def progress(state):
+    if state["step"] == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+LocalStudent().train(texts(), TrainSettings(learning_rate=2e-3, epochs=6, batch_tokens=512, rank=8, alpha=16,
+    checkpoint_seconds=0.0), Path(sys.argv[1]), seed=1, progress=progress)
+"""
+
+
+def test_a_killed_training_goes_on_and_ends_equal(student, tmp_path):
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "killed"), str(Path(__file__).parent)])
+    assert done.returncode == -signal.SIGKILL
+    assert (tmp_path / "killed" / "checkpoint" / "state.safetensors").is_file()
+    settings = TrainSettings(
+        learning_rate=2e-3, epochs=6, batch_tokens=512, rank=8, alpha=16, checkpoint_seconds=0.0
+    )
+    steps = []
+    student.train(texts(), settings, tmp_path / "killed", seed=1, progress=lambda state: steps.append(state["step"]))
+    assert steps[0] == 5  # the checkpoint of step 4: the fifth step's was never written
+    student.train(texts(), settings, tmp_path / "whole", seed=1)
+    pair = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("killed", "whole")]
+    assert pair[0] == pair[1]
+
+
+def test_a_folder_that_is_no_model_is_one_clear_error(tmp_path):
+    from nesycd.students.local import LocalStudent
+
+    (tmp_path / "notes.txt").write_text("not a model")
+    with pytest.raises(ModelError, match=r"cannot load .* as a student"):
+        LocalStudent(str(tmp_path))
