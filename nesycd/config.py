@@ -92,7 +92,9 @@ class CollectionSection(Section):
 
     mode: Literal["out_of_fold", "in_sample"] = "out_of_fold"
     """`out_of_fold`: each training question is answered by a student that did not see it."""
-    folds: Annotated[int, Field(ge=2)] = 3
+    folds: Annotated[int, Field(ge=2)] = 2
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    """Passes of a fold's student over its part; not given: as `training.epochs`."""
 
 
 class KnowledgeSection(Section):
@@ -120,7 +122,7 @@ class Weights(Section):
     """Loss weights of the three tasks."""
 
     augmented: Annotated[float, Field(ge=0)] = 1.0
-    answer: Annotated[float, Field(ge=0)] = 0.0
+    answer: Annotated[float, Field(ge=0)] = 0.5
     direct: Annotated[float, Field(ge=0)] = 1.0
 
 
@@ -131,11 +133,18 @@ class AugmentedSection(Section):
     distractors: Annotated[int, Field(ge=0)] = 2
     """Items in a training prompt that are not needed, at most."""
     share_without_knowledge: Share = 0.2
-    """Share of knowledge questions trained closed-book."""
-    init: Literal["base", "general"] = "general"
-    """Start from the base model, or from the student of general distillation."""
+    """Share of the questions with knowledge that are trained closed-book too."""
+    share_answer_only: Share = 0.1
+    """Share of the questions that are trained as answer prediction too."""
+    share_incomplete: Share = 0.0
+    """Share of the questions whose own items were not all retrieved that keep their incomplete block."""
+    passes: Count = 3
+    """How often each question enters the mix, each time with other distractors."""
+    init: Literal["base", "general"] = "base"
+    """Start from the base model (for as many completion tokens as general distillation), or from S_P."""
     learning_rate: Rate = 1e-3
-    epochs: Annotated[float, Field(gt=0)] = 2.0
+    epochs: Annotated[float, Field(gt=0)] = 1.0
+    """Passes over the whole mix where `init` is `general`."""
 
 
 class RouterSection(Section):

@@ -187,6 +187,19 @@ class Router(Protocol):
 
 
 @runtime_checkable
+class KnowsTruth(Protocol):
+    """A benchmark that knows which facts its questions need, and so more about its own splits."""
+
+    def train_frequency(self, example: Example) -> int:
+        """In how many training questions the rarest of the needed facts occurs (0 where none is needed)."""
+        ...
+
+    def missing_facts(self, split: str) -> list[Fact]:
+        """Facts that a split needs and training never shows, to be imported by hand without retraining."""
+        ...
+
+
+@runtime_checkable
 class FactSource(Protocol):
     """All true facts of a benchmark's world, where it has one (longtail): the expert teacher is handed it."""
 

@@ -256,6 +256,19 @@ class Hit(Record):
     why: str
 
 
+class Retrieval(Record):
+    """What was retrieved for one question, best first, with the reason for each item."""
+
+    schema_name = "retrieval/1"
+    example: str
+    hits: tuple[Hit, ...] = ()
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """The items alone, in order."""
+        return tuple(hit.item for hit in self.hits)
+
+
 class TrainingText(Record):
     """One thing to fine-tune on: chat prompt and completion, with the weight of its loss.
 

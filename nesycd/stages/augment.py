@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from nesycd.prompts import Prompts, completion_text
 from nesycd.protocols import Retriever
-from nesycd.records import Entry, Example, Fact, Item, Rationale, Status, TrainingText
+from nesycd.records import Entry, Example, Fact, Item, Rationale, Retrieval, Status, TrainingText
 from nesycd.stages.distil import direct_text
 
 
@@ -51,21 +51,37 @@ class Visible:
     had_error: bool
 
 
-def visible_knowledge(examples: Sequence[Example], entries: Sequence[Entry], retriever: Retriever) -> dict[str, Visible]:
-    """Retrieve for every training example as at inference, with its lone items hidden; keyed by `Example.uid`."""
+def own_entries(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """`Example.uid` to the approved entries that its error gave evidence for."""
     own: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry.status == Status.APPROVED:
-            for uid in {evidence.example for evidence in entry.evidence}:
+            for uid in sorted({evidence.example for evidence in entry.evidence}):
                 own.setdefault(uid, []).append(entry)
-    seen = {}
+    return own
+
+
+def retrieve_hidden(
+    examples: Sequence[Example], own: Mapping[str, list[Entry]], retriever: Retriever
+) -> list[Retrieval]:
+    """Retrieve for every training example as at inference, with the items hidden that no other example attests."""
+    found = []
     for example in examples:
-        mine = own.get(example.uid, [])
+        mine = own.get(example.uid, ())
         lone = frozenset(entry.item_id for entry in mine if {e.example for e in entry.evidence} == {example.uid})
         hits = retriever.retrieve(example.question, hide=lone, task=example.task)
-        found = {hit.item.id for hit in hits}
+        found.append(Retrieval(example=example.uid, hits=tuple(hits)))
+    return found
+
+
+def visible_knowledge(retrievals: Sequence[Retrieval], own: Mapping[str, list[Entry]]) -> dict[str, Visible]:
+    """What each example sees and lacks, by `Example.uid`."""
+    seen = {}
+    for retrieval in retrievals:
+        mine = own.get(retrieval.example, [])
+        found = {item.id for item in retrieval.items}
         missing = tuple(entry.item for entry in mine if isinstance(entry.item, Fact) and entry.item_id not in found)
-        seen[example.uid] = Visible(tuple(hit.item for hit in hits), missing, bool(mine))
+        seen[retrieval.example] = Visible(retrieval.items, missing, bool(mine))
     return seen
 
 

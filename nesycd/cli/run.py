@@ -1,0 +1,90 @@
+"""`nesycd run`: a whole recipe, from questions to the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from nesycd.cli.build import parts_of
+from nesycd.cli.progress import StageProgress
+from nesycd.config import Recipe, load_recipe
+from nesycd.errors import ConfigError
+
+app = typer.Typer()
+
+RecipeFile = Annotated[Path, typer.Argument(help="A TOML file, such as recipes/quickstart.toml.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a setting: --set training.epochs=2 (as often as needed).")
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most N questions of each split: a smoke run.")]
+Name = Annotated[str, typer.Option("--name", help="Name of the run's folder, if not the recipe's.")]
+Root = Annotated[Path, typer.Option("--root", help="The folder with the runs.")]
+Until = Annotated[
+    str, typer.Option("--until", help="Stop after a step: rationales, general, collect, knowledge or augmented.")
+]
+
+STEPS = ("rationales", "general", "collect", "knowledge", "augmented")
+
+
+@app.command()
+def run(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    limit: Limit = None,
+    name: Name = "",
+    root: Root = Path("runs"),
+    until: Until = "",
+) -> None:
+    """Run a recipe, or go on with its run.
+
+    What is finished is never done again: change a setting and only what depends on it is redone; interrupt it
+    (Ctrl-C) and the same command goes on where it was.
+
+    Examples:
+
+        nesycd run recipes/quickstart.toml
+
+        nesycd run recipes/quickstart.toml --limit 20 --name smoke
+
+        nesycd run recipes/quickstart.toml --set seed=1 --name seed-1
+    """
+    if until and until not in STEPS:
+        raise ConfigError(f"--until {until}: not a step; use one of {', '.join(STEPS)}")
+    settings = load_recipe(recipe, overrides or [], limit)
+    execute(settings, root / (name or settings.name), Console(), until)
+
+
+def execute(settings: Recipe, folder: Path, console: Console, until: str = "") -> None:
+    """Run a recipe in a folder and print its results."""
+    from nesycd.methods.evaluate import evaluate
+    from nesycd.methods.nesycd import distil
+    from nesycd.methods.parts import Parts
+    from nesycd.cli.score import results_of
+    from nesycd.reports import load_results, print_results, write_report
+    from nesycd.run import Run
+
+    recipe, task, teacher, student, prompts = parts_of(settings)
+    for warning in getattr(task, "warnings", list)():
+        console.print(f"note: {warning}", markup=False, highlight=False)
+    progress = StageProgress(console)
+    config = recipe.model_dump(mode="json")
+    with progress, Run.open(
+        folder, config, seeds={"seed": recipe.seed}, notify=progress.notify, watch=progress.watch
+    ) as opened:
+        opened.describe(student=student.fingerprint, teacher=teacher.fingerprint, prompts=prompts.fingerprint)
+        parts = Parts(opened, recipe, task, teacher, student, prompts, progress.training)
+        trained = distil(parts, until=until)
+        if trained is None:
+            console.print(f"stopped after {until}; the run is in {folder}")
+            return
+        scored = evaluate(parts, trained)
+        opened.finish()
+        results = results_of(parts, trained, scored)
+        if not opened.results_path.exists() or load_results(opened.results_path).to_json() != results:
+            opened.write_results(results)
+            write_report(folder)
+    print_results(load_results(folder / "results.json"), console)
+    console.print(f"Report: {folder / 'report.html'}   knowledge: nesycd kb list --kb {folder / 'kb.sqlite'}")

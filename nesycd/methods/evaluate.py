@@ -1,0 +1,128 @@
+"""All arms on all splits: the attempts behind `results.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nesycd.errors import ConfigError
+from nesycd.methods.nesycd import Knowledge, Trained
+from nesycd.methods.parts import Parts
+from nesycd.protocols import KnowsTruth
+from nesycd.records import Attempt, Entry, Evidence, Example, Item, Status, content_hash
+from nesycd.retrieval.recall import count_recall
+from nesycd.run_stage import Artifact
+from nesycd.stages.route import routed
+
+IMPORTED = "_imported"
+"""Suffix of a split scored again after its missing facts were imported by hand."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What an evaluation yields, by (arm, split) and by split."""
+
+    examples: dict[str, Sequence[Example]]
+    attempts: dict[tuple[str, str], Sequence[Attempt]]
+    recall: dict[str, float | None]
+
+
+def splits_of(parts: Parts) -> list[str]:
+    """The splits to score: those the recipe names, else `test` and all that are out of domain.
+
+    Raises:
+        ConfigError: the task lacks a named split.
+    """
+    known = parts.task.splits()
+    wanted = parts.recipe.evaluation.splits or tuple(s for s in known if s == "test" or s.startswith("ood_"))
+    if unknown := [split for split in wanted if split not in known]:
+        raise ConfigError(f"evaluation.splits: task {parts.task.name!r} has no split {unknown[0]!r}, only {known}")
+    return list(wanted)
+
+
+def evaluate(parts: Parts, trained: Trained) -> Scored:
+    """Answer every split with every arm of the recipe."""
+    scored = Scored({}, {}, {})
+    for split in splits_of(parts):
+        examples = parts.examples(split)
+        if not examples:
+            continue
+        _score(parts, trained, trained.entries, split, examples, scored)
+        missing = parts.task.missing_facts(split) if isinstance(parts.task, KnowsTruth) else []
+        if missing:
+            by_hand = tuple(
+                Entry(item=fact, status=Status.APPROVED, reviewer="import", evidence=(_import_note(split),))
+                for fact in missing
+            )
+            _score(parts, trained, trained.entries + by_hand, split + IMPORTED, examples, scored)
+    return scored
+
+
+def _import_note(split: str) -> Evidence:
+    return Evidence(example="", source=f"missing facts of {split}")
+
+
+def _score(
+    parts: Parts,
+    trained: Trained,
+    entries: tuple[Entry, ...],
+    split: str,
+    examples: Sequence[Example],
+    scored: Scored,
+) -> None:
+    arms = parts.recipe.evaluation.arms
+    knowledge = Knowledge(parts, entries)
+    retrievals = knowledge.retrieved(f"retrieve-{split}", examples)
+    found = {retrieval.example: retrieval.items for retrieval in retrievals}
+    made: dict[str, Sequence[Attempt]] = {}
+
+    def answered(arm: str, adapter: Artifact | None, items: Mapping[str, Sequence[Item]] | None, **style: Any) -> None:
+        solver = parts.solver(
+            arm,
+            adapter.path if adapter is not None else None,
+            knowledge=None if items is None else (lambda example: items[example.uid]),
+            **style,
+        )
+        shown = None if items is None else content_hash([[item.id for item in items[e.uid]] for e in examples])
+        depends = {"adapter": adapter.fingerprint if adapter is not None else "", "knowledge": shown}
+        made[arm] = parts.attempts(f"eval-{split}-{arm}", solver, examples, depends)
+
+    earlier = split.removesuffix(IMPORTED)
+    for arm in _with_drafts(arms, trained):
+        if split != earlier and arm not in KB_ARMS and arm != "nesycd_routed":
+            # Imported facts change nothing for an arm that does not retrieve.
+            made[arm] = scored.attempts[arm, earlier]
+        elif arm == "nesycd_oracle":
+            if all(example.truth is not None for example in examples):
+                answered(arm, trained.augmented, {e.uid: e.truth.facts if e.truth else () for e in examples})
+        elif arm == "zero_shot":
+            answered(arm, None, None, style="zero_shot")
+        elif arm != "nesycd_routed":
+            adapter = trained.std_cot if arm.startswith("std_cot") else trained.augmented
+            adapter = trained.general if arm == "draft" else adapter
+            answered(arm, adapter, found if arm in KB_ARMS else None)
+    if "nesycd_routed" in arms:
+        made["nesycd_routed"] = routed(made[_draft_arm(trained)], made["nesycd"], trained.router, "nesycd_routed")
+    scored.examples[split] = examples
+    # Arms made only for the router's sake are kept for the imported split, and left out of the results.
+    scored.attempts.update({(arm, split): attempts for arm, attempts in made.items()})
+    if any(example.truth is not None and example.truth.facts for example in examples):
+        scored.recall[split] = count_recall(examples, [found[e.uid] for e in examples]).share
+
+
+KB_ARMS = frozenset({"std_cot_kb", "nesycd"})
+
+
+def _draft_arm(trained: Trained) -> str:
+    """The arm that answers closed-book with the chosen student."""
+    if trained.closed_book == "augmented":
+        return "nesycd_no_kb"
+    return "std_cot" if trained.std_cot.fingerprint == trained.general.fingerprint else "draft"
+
+
+def _with_drafts(arms: Sequence[str], trained: Trained) -> list[str]:
+    """The arms to answer, and those that the routed one selects from."""
+    needed = [_draft_arm(trained), "nesycd"] if "nesycd_routed" in arms else []
+    return list(dict.fromkeys([*arms, *needed]))
+

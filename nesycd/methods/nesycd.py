@@ -1,0 +1,366 @@
+"""NesyCD (Liao et al., AAAI 2025), read top to bottom: the four steps, the router, and what is handed to evaluation.
+
+Each call of `parts.run` is one stage of the run folder, fingerprinted by its inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nesycd.errors import DataError, KnowledgeError
+from nesycd.knowledge import KnowledgeBase, knowledge_version
+from nesycd.methods.parts import Parts
+from nesycd.protocols import Router
+from nesycd.records import Attempt, Diagnosis, Entry, Example, Rationale, Retrieval, Status, TrainingText, content_hash
+from nesycd.retrieval import KnowledgeRetriever
+from nesycd.routing import AlwaysRouter, Calibration, MarginRouter, NeverRouter, calibrate
+from nesycd.run_stage import Artifact
+from nesycd.stages import augment, collect, diagnose, rationalise
+from nesycd.stages.distil import general_texts
+from nesycd.stages.route import accuracy, better_closed_book
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What the method leaves behind for evaluation and serving."""
+
+    general: Artifact
+    """S_P."""
+    std_cot: Artifact
+    """The Std-CoT baseline: S_P, trained on for as many completion tokens as S_E's whole lineage."""
+    augmented: Artifact
+    """S_E."""
+    entries: tuple[Entry, ...]
+    """The approved knowledge that S_E was trained with."""
+    closed_book: str
+    """Which of `general` and `augmented` answers unrouted questions."""
+    router: Router
+    summary: dict[str, Any]
+    """Counts and rates of the steps, for the results."""
+
+
+def distil(parts: Parts, until: str = "") -> Trained | None:
+    """Run all steps of the method; finished ones are read back.
+
+    Args:
+        parts: see `Parts`.
+        until: stop after `rationales`, `general`, `collect`, `knowledge` or `augmented`, and return None.
+
+    Raises:
+        DataError: no training questions, or no right rationale for any of them.
+    """
+    train = parts.examples("train")
+    if not train:
+        raise DataError(f"task {parts.task.name!r} has no training questions")
+    rationales = _rationales(parts, train)
+    kept = rationalise.kept(rationales)
+    if not kept:
+        reason = next((r.failure for r in rationales if r.failure), "all answers were wrong")
+        raise DataError(f"teacher {parts.teacher.name!r} gave no right rationale for {len(train)} questions: {reason}")
+    if until == "rationales":
+        return None
+    texts = general_texts(train, kept, parts.prompts)
+    general = _fine_tune(parts, "general", texts)
+    if until == "general":
+        return None
+    attempts = _collect(parts, train, texts, general)
+    if until == "collect":
+        return None
+    entries = _knowledge(parts, train, rationales, kept, attempts)
+    if until == "knowledge":
+        return None
+    augmented, mix = _augmented(parts, train, kept, entries, general)
+    if until == "augmented":
+        return None
+    std_cot = _std_cot(parts, texts, general, augmented)
+    route, closed_book, router = _router(parts, attempts, general, augmented)
+    summary = {
+        "rationales": rationalise.counts(rationales),
+        "collected_error_rate": collect.error_rate(attempts),
+        **mix,
+        **route,
+        "completion_tokens": {
+            "std_cot": _lineage(std_cot, None),
+            "nesycd": _lineage(augmented, general if parts.recipe.augmented.init == "general" else None),
+        },
+    }
+    return Trained(general, std_cot, augmented, tuple(entries), closed_book, router, summary)
+
+
+def _rationales(parts: Parts, train: Sequence[Example]) -> Sequence[Rationale]:
+    by_uid = {example.uid: example for example in train}
+    return parts.run.records(
+        "rationales",
+        Rationale,
+        {"teacher": parts.teacher.fingerprint, "examples": train},
+        list(by_uid),
+        lambda uids: rationalise.rationalise([by_uid[uid] for uid in uids], parts.teacher, parts.task),
+    )
+
+
+def _fine_tune(
+    parts: Parts,
+    name: str,
+    texts: Sequence[TrainingText],
+    init: Artifact | None = None,
+    **changes: Any,
+) -> Artifact:
+    settings = parts.settings(**changes)
+
+    def make(folder: Path) -> Mapping[str, Any]:
+        report = parts.student.train(
+            texts,
+            settings,
+            folder,
+            seed=parts.recipe.seed,
+            init=init.path if init is not None else None,
+            progress=lambda state: parts.training(name, state),
+        )
+        return {
+            "steps": report.steps,
+            "tokens": report.tokens,
+            "completion_tokens": report.completion_tokens,
+            "loss": report.loss,
+            "dropped": report.dropped,
+        }
+
+    depends = {
+        "texts": list(texts),
+        "student": parts.student.fingerprint,
+        "settings": settings,
+        "seed": parts.recipe.seed,
+        "init": init.fingerprint if init is not None else "",
+    }
+    return parts.run.artifact(name, depends, make)
+
+
+def _lineage(adapter: Artifact, init: Artifact | None) -> int:
+    tokens = int(adapter.metadata["completion_tokens"])
+    return tokens + (int(init.metadata["completion_tokens"]) if init is not None else 0)
+
+
+# --- step 2 ----------------------------------------------------------------------------------------------------------
+
+
+def _collect(
+    parts: Parts, train: Sequence[Example], texts: Sequence[TrainingText], general: Artifact
+) -> list[Attempt]:
+    """Attempts at all training questions: by S_P itself, or by students that were not trained on them."""
+    settings = parts.recipe.collection
+    if settings.mode == "in_sample":
+        solver = parts.solver("general", general.path)
+        return list(parts.attempts("collect", solver, train, general.fingerprint))
+    fold_of = collect.assign_folds(train, settings.folds, parts.recipe.seed)
+    answered: dict[str, Attempt] = {}
+    for fold in range(settings.folds):
+        held = [example for example in train if fold_of[example.uid] == fold]
+        others = [text for text in texts if fold_of[text.example] != fold]
+        if not held or not others:
+            raise DataError(
+                f"{len(train)} training questions are too few for {settings.folds} folds; set collection.mode=in_sample"
+            )
+        epochs = settings.epochs or parts.recipe.training.epochs
+        student = _fine_tune(parts, f"fold-{fold}", others, epochs=epochs)
+        solver = parts.solver(f"fold-{fold}", student.path)
+        attempts = parts.attempts(f"collect-fold-{fold}", solver, held, student.fingerprint)
+        answered |= {attempt.example: attempt for attempt in attempts}
+    return [answered[example.uid] for example in train]
+
+
+# --- step 3 ----------------------------------------------------------------------------------------------------------
+
+
+def _knowledge(
+    parts: Parts,
+    train: Sequence[Example],
+    rationales: Sequence[Rationale],
+    kept: Mapping[str, Rationale],
+    attempts: Sequence[Attempt],
+) -> list[Entry]:
+    settings = parts.recipe.knowledge
+    asked = diagnose.cases(train, kept, attempts, settings.source, parts.recipe.seed)
+    cases = {case.example.uid: case for case in asked}
+    diagnoses = parts.run.records(
+        "diagnoses",
+        Diagnosis,
+        {"teacher": parts.teacher.fingerprint, "examples": train, "rationales": rationales, "attempts": list(attempts)}
+        | {"source": settings.source},
+        list(cases),
+        lambda uids: parts.teacher.diagnoses([cases[uid] for uid in uids]),
+    )
+    inputs = {"diagnoses": diagnoses, "review": settings.review, "max_items": settings.max_items}
+    # The seed chooses which items stay where there is a limit.
+    parts.run.value("knowledge", {**inputs, "seed": parts.recipe.seed}, lambda: _build(parts, diagnoses))
+    with KnowledgeBase.open(parts.run.kb_path) as kb:
+        entries = kb.entries(status=Status.APPROVED)
+        if not entries and kb.entries():
+            parts.run.notify(
+                f"{len(kb.entries())} items wait for review: nesycd kb list --kb {parts.run.kb_path} "
+                "--status proposed; approve them and run again"
+            )
+    return entries
+
+
+def _build(parts: Parts, diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
+    """Make the KB anew from the diagnoses; one that people have worked on is put aside, never deleted."""
+    path = parts.run.kb_path
+    if path.exists():
+        _set_aside(parts, path)
+    limit = parts.recipe.knowledge.max_items
+    proposals = diagnose.limited(diagnose.proposals(diagnoses), limit, parts.recipe.seed)
+    with KnowledgeBase.open(path) as kb:
+        kb.add(proposals)
+        if parts.recipe.knowledge.review == "auto":
+            kb.approve_all()
+        return {"proposals": len(proposals), **kb.stats()}
+
+
+def _set_aside(parts: Parts, path: Path) -> None:
+    try:
+        with KnowledgeBase.open(path) as kb:
+            by_hand = any(entry.reviewer not in {"", "auto"} or not entry.evidence for entry in kb.entries())
+    except KnowledgeError:
+        by_hand = True
+    if by_hand:
+        number = next(n for n in range(1, 10_000) if not path.with_name(f"kb.{n}.sqlite").exists())
+        parts.run.notify(f"{path}: made from other diagnoses and edited since; kept as kb.{number}.sqlite")
+        path.rename(path.with_name(f"kb.{number}.sqlite"))
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """Entries with the recipe's retriever, built when first asked: indexing needs the student's tokeniser."""
+
+    parts: Parts
+    entries: tuple[Entry, ...]
+
+    @cached_property
+    def retriever(self) -> KnowledgeRetriever:
+        """See `KnowledgeRetriever`."""
+        settings = self.parts.recipe.retrieval
+        return KnowledgeRetriever(
+            self.entries, self.parts.student.count_tokens, settings.budget_tokens, settings.max_items, settings.hops
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the items and of how they are retrieved, known without building anything."""
+        version = knowledge_version(entry.item_id for entry in self.entries)
+        return content_hash([version, self.parts.recipe.retrieval.model_dump(), self.parts.student.fingerprint, 1])
+
+    def retrieved(self, name: str, examples: Sequence[Example]) -> Sequence[Retrieval]:
+        """What is found for each question, as a stage."""
+
+        def find() -> list[Retrieval]:
+            return [
+                Retrieval(example=e.uid, hits=tuple(self.retriever.retrieve(e.question, task=e.task))) for e in examples
+            ]
+
+        return self.parts.run.computed(name, Retrieval, {"knowledge": self.fingerprint, "examples": examples}, find)
+
+
+# --- step 4 ----------------------------------------------------------------------------------------------------------
+
+
+def _augmented(
+    parts: Parts, train: Sequence[Example], kept: Mapping[str, Rationale], entries: Sequence[Entry], general: Artifact
+) -> tuple[Artifact, dict[str, Any]]:
+    knowledge = Knowledge(parts, tuple(entries))
+    own = augment.own_entries(entries)
+    evidence = {uid: [entry.item_id for entry in mine] for uid, mine in own.items()}
+    retrievals = parts.run.computed(
+        "retrieve-train",
+        Retrieval,
+        {"knowledge": knowledge.fingerprint, "examples": train, "evidence": evidence},
+        lambda: augment.retrieve_hidden(train, own, knowledge.retriever),
+    )
+    settings = parts.recipe.augmented
+    visible = augment.visible_knowledge(retrievals, own)
+    mix = augment.Mix(
+        augmented=settings.weights.augmented,
+        direct=settings.weights.direct,
+        answer=settings.weights.answer,
+        passes=settings.passes,
+        distractors=settings.distractors,
+        closed_share=settings.share_without_knowledge,
+        answer_share=settings.share_answer_only,
+        incomplete_share=settings.share_incomplete,
+    )
+    texts = augment.augmented_texts(train, kept, visible, entries, parts.prompts, mix, parts.recipe.seed)
+    from_general = settings.init == "general"
+    # Started from the base model, S_E sees as many completion tokens as S_P, which then is the Std-CoT baseline too.
+    budget = None if from_general else int(general.metadata["completion_tokens"])
+    augmented = _fine_tune(
+        parts,
+        "augmented",
+        texts,
+        general if from_general else None,
+        learning_rate=settings.learning_rate,
+        epochs=settings.epochs,
+        completion_token_budget=budget,
+    )
+    blocks = [text for text in texts if text.task == "augmented"]
+    shares = {task: sum(text.task == task for text in texts) for task in ("augmented", "direct", "answer")}
+    return augmented, {"mix": shares, "train_blocks": _block_recall(train, blocks, entries, retrievals)}
+
+
+def _block_recall(
+    train: Sequence[Example],
+    blocks: Sequence[TrainingText],
+    entries: Sequence[Entry],
+    retrievals: Sequence[Retrieval],
+) -> dict[str, float | None]:
+    """Share of needed facts that a training prompt held: over the prompts with a block, and over all train questions."""
+    triples = {entry.item_id: entry.item.triple for entry in entries if entry.item.kind == "fact"}
+    needs = {e.uid: [fact.triple for fact in e.truth.facts] for e in train if e.truth is not None and e.truth.facts}
+    blocks = [block for block in blocks if block.example in needs]
+    needed = sum(len(needs[block.example]) for block in blocks)
+    found = sum(
+        triple in {triples.get(item) for item in block.knowledge} for block in blocks for triple in needs[block.example]
+    )
+    seen = {r.example: {triples.get(item.id) for item in r.items} for r in retrievals}
+    total = sum(map(len, needs.values()))
+    arrived = sum(triple in seen[uid] for uid, wanted in needs.items() for triple in wanted)
+    return {"blocks": found / needed if needed else None, "questions": arrived / total if total else None}
+
+
+def _std_cot(parts: Parts, texts: Sequence[TrainingText], general: Artifact, augmented: Artifact) -> Artifact:
+    """The baseline with the same number of completion tokens as S_E's lineage, on rationales alone."""
+    if parts.recipe.augmented.init != "general":
+        return general
+    budget = _lineage(augmented, general)
+    return _fine_tune(parts, "std-cot", texts, completion_token_budget=budget)
+
+
+# --- routing ---------------------------------------------------------------------------------------------------------
+
+
+def _router(
+    parts: Parts, attempts: Sequence[Attempt], general: Artifact, augmented: Artifact
+) -> tuple[dict[str, Any], str, Router]:
+    """Choose the closed-book student on valid, and calibrate the threshold on held-out training questions."""
+    valid = parts.examples("valid") if "valid" in parts.task.splits() else []
+    drafts = {
+        name: parts.attempts(f"valid-{name}", parts.solver(name, adapter.path), valid, adapter.fingerprint)
+        for name, adapter in (("general", general), ("augmented", augmented))
+    }
+    closed_book = better_closed_book(drafts["general"], drafts["augmented"])
+    # In-sample attempts know their answers and would set the threshold far too high: valid is held out there.
+    held_out = list(attempts) if parts.recipe.collection.mode == "out_of_fold" else list(drafts[closed_book])
+    calibration: Calibration = calibrate(held_out)
+    routers: dict[str, Router] = {"always": AlwaysRouter(), "never": NeverRouter()}
+    router = routers.get(parts.recipe.router.mode) or MarginRouter(calibration.threshold)
+    summary = {
+        "closed_book": closed_book,
+        "router_threshold": calibration.threshold,
+        "router_balanced_accuracy": calibration.balanced_accuracy,
+        "valid_error_rate": 1 - accuracy(drafts["general"]) if valid else None,
+        "valid_accuracy": {name: accuracy(made) for name, made in drafts.items()} if valid else {},
+    }
+    return summary, closed_book, router

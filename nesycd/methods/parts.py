@@ -1,0 +1,78 @@
+"""What a method is handed: a run folder, the recipe, the parts that were built from it, and who is told of progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nesycd.config import Recipe
+from nesycd.prompts import Prompts
+from nesycd.protocols import Student, Task, Teacher, TrainSettings
+from nesycd.records import Attempt, Example
+from nesycd.run import Run
+from nesycd.run_stage import StageRecords
+from nesycd.stages.solve import Solver
+
+
+def no_progress(stage: str, state: dict[str, Any]) -> None:
+    """Tells nobody."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything a method works with.
+
+    Attributes:
+        training: told (stage, `{"step", "steps", "loss", "tokens_per_second"}`) while the student is fine-tuned.
+    """
+
+    run: Run
+    recipe: Recipe
+    task: Task
+    teacher: Teacher
+    student: Student
+    prompts: Prompts
+    training: Callable[[str, dict[str, Any]], None] = no_progress
+
+    def examples(self, split: str) -> StageRecords[Example]:
+        """A split's questions, written into the run once."""
+        recipe = self.recipe.task
+        inputs = {"task": recipe.name, "settings": recipe.settings, "limit": recipe.limit, "data": self.data_hash}
+        return self.run.computed(f"examples-{split}", Example, inputs, lambda: self.task.load(split))
+
+    @property
+    def data_hash(self) -> str:
+        """The benchmark's own fingerprint, where it has one."""
+        return str(getattr(self.task, "fingerprint", ""))
+
+    def settings(self, **changes: Any) -> TrainSettings:
+        """The recipe's hyperparameters, with changes."""
+        given = self.recipe.training
+        names = ("learning_rate", "epochs", "batch_tokens", "max_tokens", "warmup", "rank", "alpha", "dropout")
+        return TrainSettings(**{**{name: getattr(given, name) for name in names}, **changes})
+
+    def attempts(self, name: str, solver: Solver, examples: Sequence[Example], depends: Any) -> StageRecords[Attempt]:
+        """Answer all examples in planned batches; `depends` holds what decides the answers besides the solver's parts."""
+        by_uid = {example.uid: example for example in examples}
+        inputs = {
+            "student": self.student.fingerprint,
+            "prompts": self.prompts.fingerprint,
+            "examples": examples,
+            "style": solver.style,
+            "max_new_tokens": solver.max_new_tokens,
+            "depends": depends,
+        }
+        return self.run.batches(
+            name,
+            Attempt,
+            inputs,
+            plan=lambda: solver.plan(examples),
+            produce=lambda uids: solver.answer([by_uid[uid] for uid in uids]),
+            keys=[example.uid for example in examples],
+        )
+
+    def solver(self, name: str, adapter: Any, **options: Any) -> Solver:
+        """A solver with the recipe's limits."""
+        limit = self.recipe.student.max_new_tokens
+        return Solver(name, self.student, self.task, self.prompts, adapter, max_new_tokens=limit, **options)

@@ -1,0 +1,80 @@
+"""From a model name to a student, without importing torch before it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from nesycd.protocols import Generation, Prompt, Student, TrainReport, TrainSettings
+from nesycd.records import TrainingText
+from nesycd.students.fingerprint import student_fingerprint
+from nesycd.students.table import TableStudent
+
+TABLE = "table"
+
+
+class LazyStudent:
+    """A local student that loads its library and weights when first asked something.
+
+    A finished run is recognised by fingerprints alone, so running it again takes no torch (12 s on a cold machine).
+    """
+
+    def __init__(self, model: str, template: Literal["auto", "chat", "plain"], device: str) -> None:
+        self.name = model
+        self._template, self._device = template, device
+        self.fingerprint = student_fingerprint(model, template, "")
+
+    @cached_property
+    def _student(self) -> Student:
+        from nesycd.students.local import LocalStudent
+
+        return LocalStudent(self.name, template=self._template, system="", device=self._device)
+
+    def train(
+        self,
+        texts: Sequence[TrainingText],
+        settings: TrainSettings,
+        folder: Path,
+        *,
+        seed: int,
+        init: Path | None = None,
+        progress: Callable[[dict[str, Any]], None] | None = None,
+    ) -> TrainReport:
+        """See `Student.train`."""
+        return self._student.train(texts, settings, folder, seed=seed, init=init, progress=progress)
+
+    def plan(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        """See `Student.plan`."""
+        return self._student.plan(prompts)
+
+    def generate(
+        self, prompts: Sequence[Prompt], *, adapter: Path | None, max_new_tokens: int, stop: Sequence[str] = ()
+    ) -> list[Generation]:
+        """See `Student.generate`."""
+        return self._student.generate(prompts, adapter=adapter, max_new_tokens=max_new_tokens, stop=stop)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """See `Student.count_tokens`."""
+        return self._student.count_tokens(texts)
+
+
+def build_student(
+    model: str,
+    *,
+    template: Literal["auto", "chat", "plain"] = "auto",
+    device: str = "auto",
+    delay: float = 0.0,
+) -> Student:
+    """The student of that name: `table` is the fake without torch, everything else a local model.
+
+    Args:
+        model: `smollm2-135m`, a folder, a Hugging Face id, or `table`.
+        template: how prompts are rendered.
+        device: where to compute.
+        delay: seconds that the table student sleeps at each step.
+    """
+    if model == TABLE:
+        return TableStudent(delay=delay)
+    return LazyStudent(model, template, device)
