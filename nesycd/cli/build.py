@@ -37,9 +37,7 @@ def teacher_of(recipe: Recipe, task: Task) -> Teacher:
     if section.name == "replay":
         from nesycd.teachers.replay import ReplayTeacher
 
-        return ReplayTeacher(
-            section.paths, require_agreement=section.require_agreement, diagnoses=section.diagnoses
-        )
+        return ReplayTeacher(section.paths, require_agreement=section.require_agreement, diagnoses=section.diagnoses)
     if section.name == "scripted":
         from nesycd.teachers.scripted import ScriptedTeacher
 

@@ -59,10 +59,10 @@ def run(
 
 def execute(settings: Recipe, folder: Path, console: Console, until: str = "") -> None:
     """Run a recipe in a folder and print its results."""
+    from nesycd.cli.score import results_of
     from nesycd.methods.evaluate import evaluate
     from nesycd.methods.nesycd import distil
     from nesycd.methods.parts import Parts
-    from nesycd.cli.score import results_of
     from nesycd.reports import load_results, print_results, write_report
     from nesycd.run import Run
 
@@ -71,9 +71,10 @@ def execute(settings: Recipe, folder: Path, console: Console, until: str = "") -
         console.print(f"note: {warning}", markup=False, highlight=False)
     progress = StageProgress(console)
     config = recipe.model_dump(mode="json")
-    with progress, Run.open(
-        folder, config, seeds={"seed": recipe.seed}, notify=progress.notify, watch=progress.watch
-    ) as opened:
+    with (
+        progress,
+        Run.open(folder, config, seeds={"seed": recipe.seed}, notify=progress.notify, watch=progress.watch) as opened,
+    ):
         opened.describe(student=student.fingerprint, teacher=teacher.fingerprint, prompts=prompts.fingerprint)
         parts = Parts(opened, recipe, task, teacher, student, prompts, progress.training)
         trained = distil(parts, until=until)

@@ -76,9 +76,7 @@ def export_yaml(kb: KnowledgeBase, path: Path) -> int:
     return text.count("\n- kind: ")
 
 
-def import_yaml(
-    kb: KnowledgeBase, path: Path, *, status: Status = Status.PROPOSED, reviewer: str = ""
-) -> AddCounts:
+def import_yaml(kb: KnowledgeBase, path: Path, *, status: Status = Status.PROPOSED, reviewer: str = "") -> AddCounts:
     """Read a file into the KB as one change. `status` and `reviewer` are for entries that do not state theirs.
 
     Raises:

@@ -193,9 +193,7 @@ class _Writer:
                 connection.execute(insert(table), rows)
 
     def _prove(self, uid: str, pieces: Iterable[Evidence]) -> None:
-        self.proof += [
-            {"entry": uid, "source": e.source, "example": e.example, "attempt": e.attempt} for e in pieces
-        ]
+        self.proof += [{"entry": uid, "source": e.source, "example": e.example, "attempt": e.attempt} for e in pieces]
 
 
 def _united(incoming: Iterable[Entry]) -> tuple[dict[str, Entry], dict[str, set[str]]]:

@@ -175,4 +175,3 @@ def _check_or_create(engine: Engine, place: str, create: bool) -> None:
         raise KnowledgeError(
             f"knowledge base {place} has schema {found}, but {SCHEMA_VERSION} is read here; use the nesycd of that time"
         )
-

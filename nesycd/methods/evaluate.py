@@ -125,4 +125,3 @@ def _with_drafts(arms: Sequence[str], trained: Trained) -> list[str]:
     """The arms to answer, and those that the routed one selects from."""
     needed = [_draft_arm(trained), "nesycd"] if "nesycd_routed" in arms else []
     return list(dict.fromkeys([*arms, *needed]))
-

@@ -146,9 +146,7 @@ def _lineage(adapter: Artifact, init: Artifact | None) -> int:
 # --- step 2 ----------------------------------------------------------------------------------------------------------
 
 
-def _collect(
-    parts: Parts, train: Sequence[Example], texts: Sequence[TrainingText], general: Artifact
-) -> list[Attempt]:
+def _collect(parts: Parts, train: Sequence[Example], texts: Sequence[TrainingText], general: Artifact) -> list[Attempt]:
     """Attempts at all training questions: by S_P itself, or by students that were not trained on them."""
     settings = parts.recipe.collection
     if settings.mode == "in_sample":

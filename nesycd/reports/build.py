@@ -98,7 +98,9 @@ def _by_uid(evaluation: Evaluation, arm: str, split: str) -> Answers:
     answers: Answers = {}
     for attempt in evaluation.attempts[arm, split]:
         if attempt.example not in evaluation.by_uid:
-            raise DataError(f"arm {arm}, split {split}: attempt at {attempt.example!r}, which is not among the examples")
+            raise DataError(
+                f"arm {arm}, split {split}: attempt at {attempt.example!r}, which is not among the examples"
+            )
         if attempt.example in answers:
             raise DataError(f"arm {arm}, split {split}: two attempts at {attempt.example!r}")
         answers[attempt.example] = attempt
@@ -113,7 +115,11 @@ def _arm_score(evaluation: Evaluation, answers: Answers) -> dict[str, Any]:
     return {
         **_kind_score(evaluation, answers),
         "by_task": {
-            task: {"n": len(tasks[task]), "accuracy": _share(tasks[task], _correct), "routed": _share(tasks[task], _routed)}
+            task: {
+                "n": len(tasks[task]),
+                "accuracy": _share(tasks[task], _correct),
+                "routed": _share(tasks[task], _routed),
+            }
             for task in sorted(tasks)
         },
         "by_kind": {kind: _kind_score(evaluation, kinds[kind]) for kind in sorted(kinds) if kind},

@@ -134,5 +134,12 @@ def _whisker(low: float, high: float, middle: float) -> Markup:
 def _svg(width: int, height: int, css: str, label: str, marks: Sequence[Markup], *, fluid: bool = True) -> Markup:
     size = {} if fluid else {"width": width, "height": height}
     return tag(
-        "svg", tag("title", label), *marks, class_=css, viewBox=f"0 0 {width} {height}", role="img", aria_label=label, **size
+        "svg",
+        tag("title", label),
+        *marks,
+        class_=css,
+        viewBox=f"0 0 {width} {height}",
+        role="img",
+        aria_label=label,
+        **size,
     )

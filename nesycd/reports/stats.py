@@ -108,9 +108,7 @@ def paired_difference(left: Sequence[bool], right: Sequence[bool], design: Desig
     return _percentiles(n, float(difference.mean()), (drawn[:, 1] - drawn[:, 2]) / drawn[:, 0])
 
 
-def gap_closed(
-    method: Sequence[bool], baseline: Sequence[bool], ceiling: Sequence[bool], design: Design
-) -> Interval:
+def gap_closed(method: Sequence[bool], baseline: Sequence[bool], ceiling: Sequence[bool], design: Design) -> Interval:
     """How much of the way from `baseline` to `ceiling` the method goes: (method - baseline) / (ceiling - baseline).
 
     No value where the ceiling is not above the baseline; no interval where that happens in some resample.

@@ -47,7 +47,9 @@ def arms_table(results: Results) -> Table:
     for arm, splits in results.arms.items():
         test = splits.get("test")
         cells = [
-            accuracy_cell(_score(test, kind), arm in _comparable(results) and _accuracy(results, arm, kind) == best[kind])
+            accuracy_cell(
+                _score(test, kind), arm in _comparable(results) and _accuracy(results, arm, kind) == best[kind]
+            )
             for kind in kinds
         ]
         cells += [accuracy_cell(splits.get(split), interval=False) for split in others]
@@ -60,7 +62,10 @@ def arms_table(results: Results) -> Table:
 def differences_table(results: Results) -> Table:
     """Paired differences between arms in points, and the gap closed, on `test` by kind and on the other splits."""
     table = Table(
-        box=box.SIMPLE_HEAD, title="Differences, points (95 % interval, paired)", title_justify="left", padding=(0, 1, 0, 0)
+        box=box.SIMPLE_HEAD,
+        title="Differences, points (95 % interval, paired)",
+        title_justify="left",
+        padding=(0, 1, 0, 0),
     )
     kinds = _kinds(results)
     others = [split for split in results.differences if split != "test"]
@@ -77,7 +82,10 @@ def differences_table(results: Results) -> Table:
         table.add_row(Text(name), *cells)
     if results.gap_closed:
         gaps = [results.gap_closed.get(split, {}).get(kind) for split, kind in places]
-        table.add_row("gap closed, %", *(estimate_cell(gap, split == "test", sign=False) for gap, (split, _) in zip(gaps, places, strict=True)))
+        table.add_row(
+            "gap closed, %",
+            *(estimate_cell(gap, split == "test", sign=False) for gap, (split, _) in zip(gaps, places, strict=True)),
+        )
     return table
 
 
@@ -106,7 +114,9 @@ def estimate_cell(estimate: Estimate | None, interval: bool = True, *, sign: boo
 
 
 def _notes(results: Results) -> Iterator[str]:
-    scores = [(score, kind) for splits in results.arms.values() for score in splits.values() for kind in _kinds(results)]
+    scores = [
+        (score, kind) for splits in results.arms.values() for score in splits.values() for kind in _kinds(results)
+    ]
     shown = [part for score, kind in scores if (part := _score(score, kind)) is not None]
     if any(0 < score.n < FEW for score in shown):
         yield f"* fewer than {FEW} questions: says little"
@@ -127,7 +137,10 @@ def _facts(results: Results) -> Iterator[Text]:
     parts = ", ".join(f"{count:,} {name}" for name, count in (*base.by_kind.items(), *base.by_status.items()))
     yield _line("knowledge base", f"{base.items:,} items" + (f" ({parts})" if parts else ""))
     if results.router:
-        values = (f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}" for key, value in results.router.items())
+        values = (
+            f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}"
+            for key, value in results.router.items()
+        )
         yield _line("router", ", ".join(values))
     slowest = sorted(results.seconds.items(), key=lambda pair: -pair[1])
     stages = ", ".join(f"{stage} {seconds:,.0f}" for stage, seconds in slowest)

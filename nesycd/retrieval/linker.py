@@ -124,9 +124,7 @@ class Linker:
                 found.append(mention)
         return found
 
-    def _closed_mention(
-        self, words: Sequence[Token], start: int, end: int, hidden: frozenset[int]
-    ) -> Mention | None:
+    def _closed_mention(self, words: Sequence[Token], start: int, end: int, hidden: frozenset[int]) -> Mention | None:
         """`half-crown` in the text for `halfcrown` in the KB."""
         if not all(token.joined for token in words[start + 1 : end]):
             return None

@@ -156,9 +156,7 @@ class KnowledgeRetriever:
                     found.append((self._fit(n, asked, known | self._name_stems(n)), n, why))
         return _graded(found, first=5, more=4)
 
-    def _reached(
-        self, linked: Sequence[_Found], asked: dict[str, float], hidden: frozenset[int]
-    ) -> list[_Found]:
+    def _reached(self, linked: Sequence[_Found], asked: dict[str, float], hidden: frozenset[int]) -> list[_Found]:
         """Facts about the objects of linked facts that fit, and about theirs, `hops` times."""
         seen = {found.index for found in linked}
         front = [found for found in linked if found.tier > 1] or list(linked)
@@ -226,9 +224,7 @@ def _graded(facts: Sequence[tuple[float, int, str]], first: int, more: int) -> l
     top = ranked[0][0]
     if top <= 0:
         return [_Found(n, 1, 0.0, why) for _, n, why in ranked]
-    return [
-        _Found(n, first if fit == top else more, fit, why) for fit, n, why in ranked if fit >= _KEEP * top
-    ]
+    return [_Found(n, first if fit == top else more, fit, why) for fit, n, why in ranked if fit >= _KEEP * top]
 
 
 def _name_stems(fact: Fact) -> frozenset[str]:

@@ -60,8 +60,8 @@ def calibrate(attempts: Sequence[Attempt]) -> Calibration:
     """The threshold that best separates right from wrong closed-book answers on held-out questions.
 
     It maximises balanced accuracy (Youden's J), so that the share of hard questions among the held-out ones does not
-    move it; among equals the lowest gap's middle is taken, which routes fewer questions. Where all drafts are wrong every question is
-    routed, where all are right none.
+    move it; among equals the lowest gap's middle is taken, which routes fewer questions. Where all drafts are wrong every
+    question is routed, where all are right none.
     """
     margins = sorted({attempt.margin for attempt in attempts})
     right = sum(attempt.correct for attempt in attempts)

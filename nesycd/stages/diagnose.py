@@ -48,9 +48,7 @@ def proposals(diagnoses: Iterable[Diagnosis]) -> list[tuple[Item, Evidence]]:
     ]
 
 
-def limited(
-    proposed: list[tuple[Item, Evidence]], max_items: int | None, seed: int
-) -> list[tuple[Item, Evidence]]:
+def limited(proposed: list[tuple[Item, Evidence]], max_items: int | None, seed: int) -> list[tuple[Item, Evidence]]:
     """At most `max_items` different items, drawn blindly, each with all its evidence; for comparisons at equal size."""
     ids = sorted({item.id for item, _ in proposed})
     if max_items is None or len(ids) <= max_items:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -114,7 +115,10 @@ class LocalStudent:
                 target_modules="all-linear",
                 task_type="CAUSAL_LM",
             )
-            model = get_peft_model(self._fresh(), config)
+            with warnings.catch_warnings():
+                # peft still asks transformers for a property by its old name.
+                warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+                model = get_peft_model(self._fresh(), config)
         else:
             model = _peft(self._fresh(), init, trainable=True)
         for parameter in model.parameters():
@@ -130,7 +134,9 @@ class LocalStudent:
         return replace(report, dropped=len(encoded) - len(kept))
 
     def _encode(self, text: TrainingText) -> Encoded:
-        return Encoded(self.renderer.prompt_ids(text.prompt), self.renderer.completion_ids(text.completion), text.weight)
+        return Encoded(
+            self.renderer.prompt_ids(text.prompt), self.renderer.completion_ids(text.completion), text.weight
+        )
 
     # --- asking -------------------------------------------------------------------------------------------------------
 

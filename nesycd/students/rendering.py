@@ -32,7 +32,9 @@ class Renderer:
 
     def __post_init__(self) -> None:
         if self.template == "chat" and not self.tokenizer.chat_template:
-            raise ModelError("template 'chat' was asked for, but this model has no chat template; use 'plain' or 'auto'")
+            raise ModelError(
+                "template 'chat' was asked for, but this model has no chat template; use 'plain' or 'auto'"
+            )
 
     @property
     def is_chat(self) -> bool:

@@ -70,7 +70,11 @@ def test_greedy_equals_the_librarys_generate(student):
     for ids, row in zip(rows, made, strict=True):
         prompt = torch.tensor([ids])
         theirs = model.generate(
-            prompt, max_new_tokens=24, do_sample=False, attention_mask=torch.ones_like(prompt), output_logits=True,
+            prompt,
+            max_new_tokens=24,
+            do_sample=False,
+            attention_mask=torch.ones_like(prompt),
+            output_logits=True,
             return_dict_in_generate=True,
         )
         new = theirs.sequences[0, len(ids) :].tolist()
@@ -135,9 +139,7 @@ def test_a_killed_training_goes_on_and_ends_equal(student, tmp_path):
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "killed"), str(Path(__file__).parent)])
     assert done.returncode == -signal.SIGKILL
     assert (tmp_path / "killed" / "checkpoint" / "state.safetensors").is_file()
-    settings = TrainSettings(
-        learning_rate=2e-3, epochs=6, batch_tokens=512, rank=8, alpha=16, checkpoint_seconds=0.0
-    )
+    settings = TrainSettings(learning_rate=2e-3, epochs=6, batch_tokens=512, rank=8, alpha=16, checkpoint_seconds=0.0)
     steps = []
     student.train(texts(), settings, tmp_path / "killed", seed=1, progress=lambda state: steps.append(state["step"]))
     assert steps[0] == 5  # the checkpoint of step 4: the fifth step's was never written

@@ -99,6 +99,10 @@ class Family(ABC):
     def state(self, fact: Fact) -> str:
         """The sentence of a working that states a needed fact."""
 
+    def statements(self, problem: Problem, facts: Sequence[Fact]) -> list[str]:
+        """The sentences that state the needed facts, one each."""
+        return [self.state(fact) for fact in facts]
+
     @abstractmethod
     def work(self, problem: Problem, facts: Sequence[Fact]) -> Work:
         """Answer from the needed facts alone."""
@@ -134,7 +138,7 @@ class Family(ABC):
         """
         facts = self.needs(problem, look)
         work = self.work(problem, facts)
-        stated = tuple(self.state(fact) for fact in facts)
+        stated = tuple(self.statements(problem, facts))
         uses = tuple((index,) for index in range(len(facts))) + ((),) * len(work.steps)
         return Derivation(
             facts=tuple(facts),
@@ -183,8 +187,8 @@ def leading_number(fact: Fact) -> int:
 
 
 def equation(left: int, sign: str, right: int) -> tuple[str, int]:
-    """The sentence `4 x 6 = 24.` and its result; signs are x, + and -."""
-    result = {"x": left * right, "+": left + right, "-": left - right}[sign]
+    """The sentence `4 x 6 = 24.` and its result; signs are x and +."""
+    result = {"x": left * right, "+": left + right}[sign]
     return f"{left} {sign} {right} = {result}.", result
 
 

@@ -1,9 +1,9 @@
 """Families that need no sparse knowledge: walking, boolean expressions, everyday sums.
 
 Rules:
-    navigate:  net(A, B, C, R)      :- S is A - B, R is S + C.            (all along one line)
+    navigate:  way(D, M, R)         :- R is the sum of all N with move(N, D) in M.
     boolean:   value(and(X, Y), V)  :- ...; the usual tables of not, and, or.
-    stories:   rest(A, B, C, R)     :- P is A * B, R is P - C (or + C).
+    stories:   rest(A, B, C, R)     :- P is A * B, R is P + C.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from nesycd.errors import DataError
 from nesycd.records import Fact, Rule
-from nesycd.tasks.longtail.families import Family, Form, Lookup, Naming, Problem, Work, chain
+from nesycd.tasks.longtail.families import Family, Form, Lookup, Naming, Problem, Work, chain, equation
 
 
 class General(Family):
@@ -34,61 +34,63 @@ class General(Family):
         raise DataError(f"{self.name} needs no facts, but was given {fact.text!r}")
 
 
-_WAYS = (("north", "south"), ("east", "west"), ("up", "down"), ("right", "left"))
+_WAYS = (("north", "east"), ("east", "south"), ("up", "right"), ("left", "down"))
 
 
 class Navigate(General):
-    """Net position after three moves along one line."""
+    """How far three moves lead in one of two directions; one of the moves goes the other way."""
 
     name = "navigate"
     forms = (
         Form(
-            "line",
+            "way",
             Rule(
-                text="If moves go to and fro on one line, subtract those back from those forth, in order.",
-                clause="net(A, B, C, R) :- S is A - B, R is S + C.",
+                text="If the way in one direction is asked, pick the moves in that direction, then add them.",
+                clause="way(D, M, R) :- findall(N, member(move(N, D), M), L), sum_list(L, R).",
             ),
             seen=(
-                "A robot goes {x} {forth}, {y} {back} and {z} {forth}. How far {forth} is it from the start?",
-                "Move {x} {forth}, then {y} {back}, then {z} {forth}. How far {forth} have you come?",
-                "A bird flies {x} steps {forth}, {y} steps {back}, {z} steps {forth}. How far {forth} does it end?",
+                "A robot goes {moves}. How far {forth} is it from the start?",
+                "Move {moves}. How far {forth} have you come?",
+                "A bird flies {moves}. How far {forth} does it end?",
             ),
             unseen=(
-                "After {x} {forth}, {y} {back} and {z} {forth} again, how far {forth} is a cart?",
-                "Starting at zero, walk {x} {forth}, {y} {back}, {z} {forth}. What is your distance {forth}?",
+                "After going {moves}, how far {forth} is a cart?",
+                "Starting at zero, walk {moves}. What is your distance {forth}?",
             ),
         ),
     )
 
     def draw(self, rng: random.Random, form: str, reserved: bool) -> Problem | None:
-        """Back by less than forth, so that all positions are positive."""
-        forth = rng.randint(5, 15)
-        return Problem(
-            self.name, form, numbers=(forth, rng.randint(2, forth - 2), rng.randint(2, 9)), extra=rng.choice(_WAYS)
-        )
+        """Two moves of different length forth and one aside, in any place."""
+        numbers = tuple(rng.sample(range(2, 16), 3))
+        ways = rng.choice(_WAYS)
+        return Problem(self.name, form, numbers=numbers, extra=(*ways, str(rng.randint(0, 2))))
+
+    def _forth(self, problem: Problem) -> list[int]:
+        return [number for place, number in enumerate(problem.numbers) if place != int(problem.extra[2])]
 
     def work(self, problem: Problem, facts: Sequence[Fact]) -> Work:
-        """Two equations."""
-        forth, back, again = problem.numbers
-        return chain(forth, ("-", back), ("+", again))
+        """Pick the moves, then add them."""
+        first, second = self._forth(problem)
+        step, total = equation(first, "+", second)
+        return Work((f"{problem.extra[0].capitalize()}: {first} and {second}.", step), str(total))
 
     def slots(self, problem: Problem, naming: Naming) -> dict[str, str]:
-        """Numbers `x`, `y`, `z` and the two directions."""
-        return dict(zip("xyz", map(str, problem.numbers), strict=True)) | dict(
-            zip(("forth", "back"), problem.extra, strict=True)
-        )
+        """The `moves` in order and the direction `forth`."""
+        forth, aside, place = problem.extra
+        moves = [f"{n} {aside if index == int(place) else forth}" for index, n in enumerate(problem.numbers)]
+        return {"moves": f"{moves[0]}, {moves[1]} and {moves[2]}", "forth": forth}
 
 
 class Boolean(General):
-    """`not (True and False) or True`: numbers code two literals with a connective in brackets, negated or not, a
-    connective and a last pair of negation and literal."""
+    """`(True and False) or (False or True)`: numbers code four literals and three connectives in their order."""
 
     name = "boolean"
     forms = (
         Form(
             "expression",
             Rule(
-                text="If an expression has brackets, work out the brackets, then each not, then the rest.",
+                text="If an expression has brackets, work out each bracket, then join what they come to.",
                 clause="value(or(X, Y), V) :- value(X, A), value(Y, B), or(A, B, V).",
             ),
             seen=("Is it True or False: {expression}?", "Evaluate: {expression}", "What is {expression}?"),
@@ -98,32 +100,24 @@ class Boolean(General):
 
     def draw(self, rng: random.Random, form: str, reserved: bool) -> Problem | None:
         """See the class for the code."""
-        return Problem(self.name, form, numbers=tuple(rng.randint(0, 1) for _ in range(8)))
+        return Problem(self.name, form, numbers=tuple(rng.randint(0, 1) for _ in range(7)))
 
     def work(self, problem: Problem, facts: Sequence[Fact]) -> Work:
-        """Brackets, negations, the outer connective."""
-        negated, left, inner, right, outer, first_not, second_not, last = problem.numbers
-        a, b = bool(left) ^ bool(first_not), bool(right)
-        value = (a and b) if inner else (a or b)
+        """Both brackets, then the connective between them."""
+        a, first, b, outer, c, second, d = problem.numbers
         steps = []
-        if first_not:
-            steps.append(f"not {bool(left)} is {a}.")
-        steps.append(f"{a} {_word(inner)} {b} is {value}.")
-        if negated:
-            steps.append(f"not {value} is {not value}.")
-            value = not value
-        end = bool(last) ^ bool(second_not)
-        if second_not:
-            steps.append(f"not {bool(last)} is {end}.")
-        result = (value and end) if outer else (value or end)
-        steps.append(f"{value} {_word(outer)} {end} is {result}.")
-        return Work(tuple(steps), str(result))
+        sides: list[bool] = []
+        for left, inner, right in ((a, first, b), (c, second, d), (0, outer, 0)):
+            x, y = sides if sides[1:] else (bool(left), bool(right))
+            sides.append((x and y) if inner else (x or y))
+            steps.append(f"{x} {_word(inner)} {y} is {sides[-1]}.")
+        return Work(tuple(steps), str(sides[2]))
 
     def slots(self, problem: Problem, naming: Naming) -> dict[str, str]:
         """The `expression`."""
-        negated, left, inner, right, outer, first_not, second_not, last = problem.numbers
-        brackets = f"({'not ' * first_not}{bool(left)} {_word(inner)} {bool(right)})"
-        return {"expression": f"{'not ' * negated}{brackets} {_word(outer)} {'not ' * second_not}{bool(last)}"}
+        a, first, b, outer, c, second, d = problem.numbers
+        left = f"({bool(a)} {_word(first)} {bool(b)})"
+        return {"expression": f"{left} {_word(outer)} ({bool(c)} {_word(second)} {bool(d)})"}
 
 
 def _word(connective: int) -> str:
@@ -141,22 +135,6 @@ class Stories(General):
     name = "stories"
     forms = (
         Form(
-            "away",
-            Rule(
-                text="If equal heaps lose some, multiply heaps by what is in each, then subtract.",
-                clause="rest(A, B, C, R) :- P is A * B, R is P - C.",
-            ),
-            seen=(
-                "{who} has {x} {heaps} with {y} {things} each and gives {z} {things} away. How many are left?",
-                "There are {x} {heaps} of {y} {things}. {who} takes {z} {things}. How many {things} stay?",
-                "{who} fills {x} {heaps} with {y} {things} each, then loses {z}. How many {things} are left?",
-            ),
-            unseen=(
-                "Of {x} {heaps} holding {y} {things} each, {who} sells {z} {things}. How many remain?",
-                "{who} buys {x} {heaps}, each with {y} {things}, and uses {z}. How many {things} remain?",
-            ),
-        ),
-        Form(
             "more",
             Rule(
                 text="If equal heaps gain some, multiply heaps by what is in each, then add.",
@@ -168,7 +146,7 @@ class Stories(General):
                 "{who} fills {x} {heaps} with {y} {things} each and keeps {z} more. How many {things} is that?",
             ),
             unseen=(
-                "To {x} {heaps} holding {y} {things} each, {who} adds {z} {things}. How many are there now?",
+                "{who} owns {x} {heaps} holding {y} {things} each and adds {z}. How many {things} now?",
                 "{who} buys {x} {heaps}, each with {y} {things}, and gets {z} extra. How many {things} now?",
             ),
         ),
@@ -177,7 +155,7 @@ class Stories(General):
     def draw(self, rng: random.Random, form: str, reserved: bool) -> Problem | None:
         """Products of digits up to 54."""
         heaps, each = rng.randint(2, 6), rng.randint(3, 9)
-        rest = rng.randint(2, min(9, heaps * each - 1))
+        rest = rng.randint(2, 9)
         return Problem(
             self.name, form, numbers=(heaps, each, rest), extra=(rng.choice(_WHO), *rng.choice(_THINGS))
         )  # fmt: skip
@@ -185,7 +163,7 @@ class Stories(General):
     def work(self, problem: Problem, facts: Sequence[Fact]) -> Work:
         """Two equations."""
         heaps, each, rest = problem.numbers
-        return chain(heaps, ("x", each), ("-" if problem.form == "away" else "+", rest))
+        return chain(heaps, ("x", each), ("+", rest))
 
     def slots(self, problem: Problem, naming: Naming) -> dict[str, str]:
         """Numbers `x`, `y`, `z`, `who`, `heaps` and `things`."""

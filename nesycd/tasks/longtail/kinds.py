@@ -83,15 +83,15 @@ class Kinds(Family):
         return rng.choice([other for other in dict.fromkeys(classes) if other != fact.object])
 
     def draw(self, rng: random.Random, form: str, reserved: bool) -> Problem | None:
-        """See `Family.draw`: three or four things of one domain, at least two of them of the class asked for."""
+        """See `Family.draw`: three things of one domain, exactly two of them of the class asked for."""
         pool = self._members.pool(reserved)
         domain = rng.choice(pool).values[1]
         mates = [entity for entity in pool if entity.values[1] == domain]
-        chosen = rng.sample(mates, min(rng.choice((3, 3, 4)), len(mates)))
+        chosen = rng.sample(mates, min(3, len(mates)))
         classes = [str(entity.values[0]) for entity in chosen]
         target = rng.choice(classes)
         # All of one class would be answered by adding everything up.
-        if classes.count(target) < 2 or classes.count(target) == len(classes):
+        if classes.count(target) != 2:
             return None
         numbers = tuple(rng.sample(range(2, 10), len(chosen)))
         return Problem(self.name, form, tuple(entity.name for entity in chosen), numbers, (target,))
@@ -103,6 +103,14 @@ class Kinds(Family):
     def state(self, fact: Fact) -> str:
         """`Sackbut: wind instrument.`"""
         return sentence(f"{fact.subject}: {fact.object}.")
+
+    def statements(self, problem: Problem, facts: Sequence[Fact]) -> list[str]:
+        """Each class with its verdict: `Sackbut: wind instrument, 4.` or `Rebec: string instrument, no.`"""
+        verdicts = [
+            str(number) if fact.object == problem.extra[0] else "no"
+            for number, fact in zip(problem.numbers, facts, strict=True)
+        ]
+        return [f"{self.state(fact)[:-1]}, {verdict}." for fact, verdict in zip(facts, verdicts, strict=True)]
 
     def work(self, problem: Problem, facts: Sequence[Fact]) -> Work:
         """Say which numbers count, then add them."""

@@ -2,12 +2,9 @@
 
 Facts: `group(E, G)`, `period(E, P)` of an element; `semitones(I, S)`; `place(L, P)` of a letter in its script.
 Rules (V, W: the numbers of A and B; N, M: numbers in the question):
-    elements.groups:   result(A, B, M, R) :- group(A, V), group(B, W), S is V + W, R is S - M.
-    elements.periods:  result(A, B, N, R) :- period(A, V), group(B, W), P is N * V, R is P + W.
-    intervals.stack:   result(A, B, M, R) :- semitones(A, V), semitones(B, W), S is V + W, R is S - M.
+    elements.groups, elements.periods, intervals.stack, letters.sum (over group, period, semitones, place):
+                       result(A, B, M, R) :- group(A, V), group(B, W), S is V + W, R is S + M.
     intervals.climb:   result(A, N, M, R) :- semitones(A, V), P is N * V, R is P + M.
-    letters.sum:       result(A, B, M, R) :- place(A, V), place(B, W), S is V + W, R is S - M.
-    letters.times:     result(A, N, M, R) :- place(A, V), P is N * V, R is P - M.
 """
 
 from __future__ import annotations
@@ -45,8 +42,8 @@ class Numbered(Family):
     fact_texts: ClassVar[dict[str, str]]
     """Relation to fact text: slots for name, name with article, value, the table's last value and `unit`."""
     shapes: ClassVar[dict[str, tuple[tuple[str, ...], str]]]
-    """Form to the relations of its entities and the signs of its working: "+-" adds B and subtracts m;
-    "x+" multiplies n by A and adds B or m; "x-" multiplies n by A and subtracts m."""
+    """Form to the relations of its entities and the signs of its working: "++" adds B and m to A;
+    "x+" multiplies n by A and adds m."""
 
     def __init__(self, table: Table) -> None:
         self._members = Members(table)
@@ -96,16 +93,14 @@ class Numbered(Family):
             entities.append(rng.choice(self.mates(entities[0], pool)))
         values = [int(entity.values[self.relations[rel]]) for entity, rel in zip(entities, relations, strict=True)]
         times, more = rng.randint(2, 9), rng.randint(2, 9)
-        numbers: tuple[int, ...] = (times, more)
-        if signs == "+-":
-            numbers, results = (more,), [sum(values), sum(values) - more]
-        elif len(values) == 2:
-            numbers, results = (times,), [times * values[0], times * values[0] + values[1]]
+        if signs == "++":
+            numbers: tuple[int, ...] = (more,)
+            results = [sum(values), sum(values) + more]
         else:
-            product = times * values[0]
-            results = [product, product + more if signs == "x+" else product - more]
+            numbers = (times, more)
+            results = [times * values[0], times * values[0] + more]
         too_hard = signs[0] == "x" and (values[0] > 12 or values[0] == 1)
-        if too_hard or min(results) < 1 or max(results) > LIMIT:
+        if too_hard or max(results) > LIMIT:
             return None
         return Problem(self.name, form, tuple(entity.name for entity in entities), numbers)
 
@@ -118,15 +113,14 @@ class Numbered(Family):
         """Two equations."""
         _, signs = self.shapes[problem.form]
         values = [leading_number(fact) for fact in facts]
-        if signs == "+-":
-            return chain(values[0], ("+", values[1]), ("-", problem.numbers[0]))
-        last = values[1] if len(values) == 2 else problem.numbers[1]
-        return chain(problem.numbers[0], ("x", values[0]), (signs[1], last))
+        if signs == "++":
+            return chain(values[0], ("+", values[1]), ("+", problem.numbers[0]))
+        return chain(problem.numbers[0], ("x", values[0]), ("+", problem.numbers[1]))
 
     def slots(self, problem: Problem, naming: Naming) -> dict[str, str]:
         """`a`, `an_a`, `a_s`, the same for `b`, the `script` of letters, and numbers (`m` alone, or `n` and `m`)."""
         entities = [self._members.by_name[name] for name in problem.entities]
-        names = "m" if self.shapes[problem.form][1] == "+-" else "nm"
+        names = "m" if self.shapes[problem.form][1] == "++" else "nm"
         filled = dict(zip(names, map(str, problem.numbers), strict=False))
         for slot, entity in zip("ab", entities, strict=False):
             one = naming.one(entity)
@@ -140,38 +134,38 @@ class Elements(Numbered):
     name = "elements"
     relations: ClassVar = {"group": 0, "period": 1}
     fact_texts: ClassVar = {"group": "{name} is in group {value}.", "period": "{name} is in period {value}."}
-    shapes: ClassVar = {"groups": (("group", "group"), "+-"), "periods": (("period", "group"), "x+")}
+    shapes: ClassVar = {"groups": (("group", "group"), "++"), "periods": (("period", "period"), "++")}
     forms = (
         Form(
             "groups",
             Rule(
-                text="If groups of elements are added, find each group, add them, then subtract what is taken away.",
-                clause="result(A, B, M, R) :- group(A, V), group(B, W), S is V + W, R is S - M.",
+                text="If groups of elements are added, find each group, add them, then add the rest.",
+                clause="result(A, B, M, R) :- group(A, V), group(B, W), S is V + W, R is S + M.",
             ),
             seen=(
-                "Add the groups of the elements {a} and {b}, then subtract {m}. What is the result?",
-                "What is the group of {a} plus the group of {b} minus {m}?",
-                "Take the group numbers of {a} and {b} together and lower the total by {m}. What comes out?",
+                "Add the groups of the elements {a} and {b}, then add {m}. What is the result?",
+                "What is the group of {a} plus the group of {b} plus {m}?",
+                "Take the group numbers of {a} and {b} together and raise the total by {m}. What comes out?",
             ),
             unseen=(
-                "Sum up the chemical groups of {a} and {b} and take off {m}. Which number is it?",
-                "Which number is {m} less than the groups of {a} and {b} added up?",
+                "Sum up the chemical groups of {a} and {b} and put {m} on top. Which number is it?",
+                "Which number do the groups of {a} and {b} and the number {m} make together?",
             ),
         ),
         Form(
             "periods",
             Rule(
-                text="If a period is multiplied and a group is added, find both, multiply first, then add.",
-                clause="result(A, B, N, R) :- period(A, V), group(B, W), P is N * V, R is P + W.",
+                text="If periods of elements are added, find each period, add them, then add the rest.",
+                clause="result(A, B, M, R) :- period(A, V), period(B, W), S is V + W, R is S + M.",
             ),
             seen=(
-                "Multiply the period of {a} by {n} and add the group of {b}. What is the result?",
-                "What is {n} times the period of {a} plus the group of {b}?",
-                "Take {n} times the period of the element {a}; add the group of {b}. What comes out?",
+                "Add the periods of the elements {a} and {b}, then add {m}. What is the result?",
+                "What is the period of {a} plus the period of {b} plus {m}?",
+                "Take the period numbers of {a} and {b} together and raise the total by {m}. What comes out?",
             ),
             unseen=(
-                "Which number is the period of {a} times {n}, with the group of {b} added?",
-                "Find the period of {a}, make it {n} times as large, and add the group of {b}.",
+                "Sum up the periods of {a} and {b} and put {m} on top. Which number is it?",
+                "Which number do the periods of {a} and {b} and the number {m} make together?",
             ),
         ),
     )
@@ -191,22 +185,22 @@ class Intervals(Numbered):
     name = "intervals"
     relations: ClassVar = {"semitones": 0}
     fact_texts: ClassVar = {"semitones": "{an_name} has {value} {unit}."}
-    shapes: ClassVar = {"stack": (("semitones", "semitones"), "+-"), "climb": (("semitones",), "x+")}
+    shapes: ClassVar = {"stack": (("semitones", "semitones"), "++"), "climb": (("semitones",), "x+")}
     forms = (
         Form(
             "stack",
             Rule(
-                text="If intervals are sung up and then down, add the semitones up and subtract those down.",
-                clause="result(A, B, M, R) :- semitones(A, V), semitones(B, W), S is V + W, R is S - M.",
+                text="If intervals are sung one after the other, find the semitones of each, then add them all.",
+                clause="result(A, B, M, R) :- semitones(A, V), semitones(B, W), S is V + W, R is S + M.",
             ),
             seen=(
-                "A tune rises {an_a}, then {an_b}, and falls {m} semitones. How many semitones up is it?",
-                "How many semitones are {an_a} and {an_b} less {m} semitones?",
-                "Go up {an_a} and {an_b}, then down {m} semitones. How many semitones up are you?",
+                "A tune rises {an_a}, then {an_b}, then {m} semitones. How many semitones up is it?",
+                "How many semitones are {an_a}, {an_b} and {m} semitones?",
+                "Go up {an_a} and {an_b}, then {m} semitones more. How many semitones up are you?",
             ),
             unseen=(
-                "From its start a voice leaps {an_a}, leaps {an_b}, and sinks {m} semitones. How far up in semitones?",
-                "Stack {an_b} on {an_a} and step {m} semitones down. What is left in semitones?",
+                "From its start a voice leaps {an_a}, then {an_b}, then {m} semitones. How far up in semitones?",
+                "Stack {an_a}, {an_b} and {m} semitones. How many semitones is that?",
             ),
             weight=2,
         ),
@@ -219,11 +213,11 @@ class Intervals(Numbered):
             seen=(
                 "How many semitones are {n} {a_s} and {m} semitones more?",
                 "A tune climbs {n} {a_s} and {m} semitones. How many semitones is that?",
-                "Go up {an_a} {n} times, then {m} semitones. How many semitones is that?",
+                "Go up {n} times {an_a}, then {m} semitones. How many semitones is that?",
             ),
             unseen=(
-                "Adding {m} semitones to {n} {a_s} makes how many semitones?",
-                "Adding {m} semitones to {an_a} leapt {n} times makes how many semitones?",
+                "A voice leaps {n} {a_s} and then {m} semitones. How many semitones is that?",
+                "Climbing {n} times {an_a} and then {m} semitones makes how many semitones?",
             ),
         ),
     )
@@ -247,39 +241,22 @@ class Letters(Numbered):
     name = "letters"
     relations: ClassVar = {"place": 0}
     fact_texts: ClassVar = {"place": "{name} is number {value} in the {last}."}
-    shapes: ClassVar = {"sum": (("place", "place"), "+-"), "times": (("place",), "x-")}
+    shapes: ClassVar = {"sum": (("place", "place"), "++")}
     forms = (
         Form(
             "sum",
             Rule(
-                text="If places of letters are added, find each place, add them, then subtract what is taken away.",
-                clause="result(A, B, M, R) :- place(A, V), place(B, W), S is V + W, R is S - M.",
+                text="If places of letters are added, find each place, add them, then add the rest.",
+                clause="result(A, B, M, R) :- place(A, V), place(B, W), S is V + W, R is S + M.",
             ),
             seen=(
-                "Add the places of {a} and {b} in the {script}, then subtract {m}. What is the result?",
-                "In the {script}, what is the place of {a} plus the place of {b} minus {m}?",
-                "Take the places of {a} and {b} in the {script} together; lower the total by {m}. What comes out?",
+                "Add the places of {a} and {b} in the {script}, then add {m}. What is the result?",
+                "In the {script}, what is the place of {a} plus the place of {b} plus {m}?",
+                "Take the places of {a} and {b} in the {script} together; raise the total by {m}. What comes out?",
             ),
             unseen=(
-                "Number the {script}: what do {a} and {b} make together, less {m}?",
-                "Which number is {m} below the places of {a} and {b} in the {script} added up?",
-            ),
-            weight=2,
-        ),
-        Form(
-            "times",
-            Rule(
-                text="If the place of a letter is multiplied, find the place, multiply, then subtract.",
-                clause="result(A, N, M, R) :- place(A, V), P is N * V, R is P - M.",
-            ),
-            seen=(
-                "Multiply the place of {a} in the {script} by {n} and subtract {m}. What is the result?",
-                "In the {script}, what is {n} times the place of {a} minus {m}?",
-                "Take {n} times the place of {a} in the {script}; lower it by {m}. What comes out?",
-            ),
-            unseen=(
-                "Number the {script}: what does {a} make {n} times over, less {m}?",
-                "Which number is {m} below {n} times the place of {a} in the {script}?",
+                "Sum up the places of {a} and {b} in the {script} and put {m} on top. Which number is it?",
+                "Which number do the places of {a} and {b} in the {script} and the number {m} make together?",
             ),
         ),
     )

@@ -1,0 +1,114 @@
+"""`nesycd ask`: one question to a run's student, with what was retrieved and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from nesycd.errors import RunError
+
+app = typer.Typer()
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question, in quotes.", show_default=False)],
+    run: Annotated[
+        Path | None, typer.Option("--run", help="A run's folder; the newest finished one if not given.")
+    ] = None,
+    root: Annotated[Path, typer.Option("--root", help="The folder with the runs.")] = Path("runs"),
+    always: Annotated[bool, typer.Option("--always", help="Retrieve whatever the router says.")] = False,
+) -> None:
+    """Answer a question with a run's student and its knowledge base.
+
+    Shows the closed-book draft with its margin, whether the router asks for knowledge, what was retrieved and why, and
+    the answer. The knowledge base is read as it is now: edit it with `nesycd kb edit` and ask again.
+
+    Example:
+
+        nesycd ask "How many feet are 4 fathoms and 3 feet?"
+    """
+    folder = run or _newest(root)
+    console = Console()
+    reply = answer(folder, question, always)
+    routed = "asks for knowledge" if reply["routed"] else "lets the student answer alone"
+    console.print(f"[dim]draft[/dim]     {escape(reply['draft'])}")
+    console.print(f"[dim]router[/dim]    margin {reply['margin']:.3f}, threshold {reply['threshold']:.3f}: {routed}")
+    for hit in reply["hits"]:
+        console.print(f"[dim]knowledge[/dim] {escape(hit.item.text)}  [dim]({escape(hit.why)}; {hit.item.id})[/dim]")
+    if reply["routed"] and not reply["hits"]:
+        console.print("[dim]knowledge[/dim] nothing in the knowledge base fits")
+    console.print(f"[dim]response[/dim]  {escape(reply['response'])}")
+    console.print(f"[bold]answer[/bold]    {escape(reply['answer'] or 'none found in the response')}")
+
+
+def _newest(root: Path) -> Path:
+    from nesycd.run_folders import list_runs
+
+    for found in list_runs(root):
+        if found.status == "finished":
+            return found.folder
+    raise RunError(f"no finished run in {root}; make one by: nesycd run recipes/quickstart.toml")
+
+
+def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
+    """Draft, route, retrieve and answer.
+
+    Returns:
+        `draft`, `margin`, `threshold`, `routed`, `hits`, `response`, `answer`.
+
+    Raises:
+        RunError: the run is not finished, or its adapters are gone.
+    """
+    from nesycd.cli.build import student_of
+    from nesycd.config import Recipe
+    from nesycd.grading import closing_answer
+    from nesycd.knowledge import KnowledgeBase
+    from nesycd.manifest import read_manifest
+    from nesycd.prompts import Prompts
+    from nesycd.protocols import Prompt
+    from nesycd.records import Example, Status
+    from nesycd.reports import load_results
+    from nesycd.retrieval import KnowledgeRetriever
+
+    if not (folder / "results.json").is_file():
+        raise RunError(f"{folder}: not a finished run (no results.json); finish it by: nesycd run RECIPE")
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    recipe = Recipe.model_validate_json(_json(manifest["config"]))
+    router = load_results(folder / "results.json").to_json()["router"]
+    student, prompts = student_of(recipe), Prompts.load()
+    adapters = {name: folder / "checkpoints" / name for name in ("general", "augmented")}
+    if missing := [str(path) for path in adapters.values() if not path.is_dir()]:
+        raise RunError(f"{missing[0]}: the adapter is gone (nesycd clean --checkpoints?); run the recipe again")
+    example = Example(uid="question", task=recipe.task.name, question=question, answer="")
+    limit = recipe.student.max_new_tokens
+
+    def write(adapter: str, items: Any) -> Any:
+        prompt = Prompt("question", prompts.with_knowledge(example, items))
+        return student.generate([prompt], adapter=adapters[adapter], max_new_tokens=limit)[0]
+
+    draft = write(str(router["closed_book"]), [])
+    threshold = {"always": 2.0, "never": 0.0}.get(str(router["mode"]), float(router["threshold"]))
+    reply = {"draft": draft.text, "margin": draft.margin, "threshold": threshold, "hits": []}
+    if not always and draft.margin >= threshold:
+        return reply | {"routed": False, "response": draft.text, "answer": closing_answer(draft.text)}
+    with KnowledgeBase.open(folder / "kb.sqlite", create=False) as kb:
+        entries = kb.entries(status=Status.APPROVED)
+    settings = recipe.retrieval
+    retriever = KnowledgeRetriever(
+        entries, student.count_tokens, settings.budget_tokens, settings.max_items, settings.hops
+    )
+    hits = retriever.retrieve(question)
+    made = write("augmented", [hit.item for hit in hits])
+    return reply | {"routed": True, "hits": hits, "response": made.text, "answer": closing_answer(made.text)}
+
+
+def _json(config: Any) -> str:
+    import json
+
+    return json.dumps(config)

@@ -1,0 +1,220 @@
+"""`nesycd kb`: reading, editing, reviewing and exchanging a knowledge base."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from nesycd.errors import KnowledgeError
+
+kb_app = typer.Typer(no_args_is_help=True)
+
+Kb = Annotated[Path | None, typer.Option("--kb", help="A kb.sqlite; that of the newest run if not given.")]
+ItemId = Annotated[str, typer.Argument(help="An item's id, or its first characters (4 at least).", show_default=False)]
+By = Annotated[str, typer.Option("--by", help="Who decides; your user name if not given.")]
+Kind = Annotated[str | None, typer.Option("--kind", help="lesson, fact or rule.")]
+State = Annotated[str | None, typer.Option("--status", help="proposed, approved, rejected or retired.")]
+
+
+@kb_app.callback()
+def kb() -> None:
+    """Read, edit, review and exchange a knowledge base.
+
+    A run with knowledge.review = "human" stops where its items wait: list them, approve or reject them, run again.
+    After an edit, run the recipe again: what depends on the base is redone, nothing else.
+
+    Examples:
+
+        nesycd kb list --status proposed
+
+        nesycd kb edit 3fa9 --text "A fathom is 6 feet." --object "6 feet"
+
+        nesycd kb export kb.yaml
+    """
+
+
+def _open(path: Path | None) -> Any:
+    from nesycd.knowledge import KnowledgeBase
+
+    return KnowledgeBase.open(path if path is not None else _newest(), create=False)
+
+
+def _newest(root: Path = Path("runs")) -> Path:
+    from nesycd.run_folders import list_runs
+
+    for run in list_runs(root):
+        if (run.folder / "kb.sqlite").is_file():
+            return run.folder / "kb.sqlite"
+    raise KnowledgeError(f"no run in {root} has a knowledge base; name one by --kb PATH")
+
+
+def _status(name: str | None) -> Any:
+    from nesycd.records import Status
+
+    try:
+        return None if name is None else Status(name)
+    except ValueError:
+        raise KnowledgeError(f"--status {name}: use proposed, approved, rejected or retired") from None
+
+
+def _shown(text: str) -> str:
+    from nesycd.knowledge import printable
+
+    return escape(printable(text))
+
+
+def _print_entries(entries: list[Any], limit: int) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("id", "kind", "status", "by", "evidence", "text"):
+        table.add_column(heading, justify="right" if heading == "evidence" else "left", no_wrap=heading != "text")
+    for entry in entries[:limit]:
+        columns = [entry.item_id[:8], entry.item.kind, str(entry.status), entry.reviewer, str(len(entry.evidence))]
+        table.add_row(*map(_shown, columns), _shown(entry.item.text))
+    Console().print(table)
+    if len(entries) > limit:
+        typer.echo(f"{len(entries) - limit} more; show them by --limit {len(entries)}")
+
+
+@kb_app.command("list")
+def list_entries(
+    kb: Kb = None, status: State = None, kind: Kind = None, limit: Annotated[int, typer.Option(min=1)] = 50
+) -> None:
+    """List items."""
+    with _open(kb) as base:
+        _print_entries(base.entries(status=_status(status), kind=kind), limit)
+
+
+@kb_app.command()
+def search(words: str, kb: Kb = None, limit: Annotated[int, typer.Option(min=1)] = 50) -> None:
+    """List the items that contain all the words given."""
+    with _open(kb) as base:
+        _print_entries(base.entries(search=words), limit)
+
+
+@kb_app.command()
+def show(item: ItemId, kb: Kb = None) -> None:
+    """Show one item with its evidence and history."""
+    with _open(kb) as base:
+        entry = base.get(item)
+        history = base.history(entry.item_id)
+    console = Console()
+    for key, value in entry.item.model_dump(mode="json").items():
+        if value:
+            console.print(
+                f"[bold]{key:10}[/bold] {_shown(', '.join(value) if isinstance(value, list) else str(value))}"
+            )
+    console.print(f"[bold]status    [/bold] {entry.status} {_shown(entry.reviewer)}")
+    for evidence in entry.evidence:
+        console.print(f"[bold]evidence  [/bold] {_shown(f'{evidence.example} {evidence.attempt} ({evidence.source})')}")
+    for revision in history:
+        console.print(f"[bold]history   [/bold] {_shown(f'{revision.at} {revision.actor}: {revision.action}')}")
+
+
+@kb_app.command()
+def stats(kb: Kb = None) -> None:
+    """Count the items by kind, status and source."""
+    with _open(kb) as base:
+        for key, value in base.stats().items():
+            shown = ", ".join(f"{name} {count}" for name, count in value.items()) if isinstance(value, dict) else value
+            typer.echo(f"{key}: {shown}")
+
+
+@kb_app.command()
+def add(
+    text: Annotated[str, typer.Argument(help="The item's text.", show_default=False)],
+    kind: Annotated[str, typer.Option("--kind", help="lesson, fact or rule.")] = "lesson",
+    subject: Annotated[str, typer.Option(help="Of a fact: what it is about.")] = "",
+    relation: Annotated[str, typer.Option(help="Of a fact: which property.")] = "",
+    object_: Annotated[str, typer.Option("--object", help="Of a fact: its value.")] = "",
+    alias: Annotated[list[str] | None, typer.Option(help="Of a fact: another name of the subject.")] = None,
+    clause: Annotated[str | None, typer.Option(help="Of a rule: its Horn clause.")] = None,
+    kb: Kb = None,
+    by: By = "",
+) -> None:
+    """Add an item of your own, approved by you."""
+    from pydantic import ValidationError
+
+    from nesycd.records import Evidence, Fact, Lesson, Rule, Status
+
+    who = by or getpass.getuser()
+    try:
+        if kind == "fact":
+            made: Any = Fact(text=text, subject=subject, relation=relation, object=object_, aliases=tuple(alias or ()))
+        elif kind == "rule":
+            made = Rule(text=text, clause=clause)
+        elif kind == "lesson":
+            made = Lesson(text=text)
+        else:
+            raise KnowledgeError(f"--kind {kind}: use lesson, fact or rule")
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise KnowledgeError(
+            f"{first['loc'][0]}: {first['msg']} (a fact needs --subject, --relation, --object)"
+        ) from None
+    with _open(kb) as base:
+        base.add([(made, Evidence(example="", source=who))], status=Status.APPROVED, reviewer=who)
+    typer.echo(f"added {made.id[:8]}")
+
+
+@kb_app.command()
+def edit(
+    item: ItemId,
+    text: Annotated[str | None, typer.Option(help="New text.")] = None,
+    object_: Annotated[str | None, typer.Option("--object", help="New value of a fact.")] = None,
+    alias: Annotated[list[str] | None, typer.Option(help="New names of a fact's subject, instead of the old.")] = None,
+    clause: Annotated[str | None, typer.Option(help="New clause of a rule.")] = None,
+    kb: Kb = None,
+    by: By = "",
+) -> None:
+    """Change an item; the old content stays in its history."""
+    given = {"text": text, "object": object_, "aliases": tuple(alias) if alias else None, "clause": clause}
+    changes = {key: value for key, value in given.items() if value is not None}
+    if not changes:
+        raise KnowledgeError("nothing to change was given; see: nesycd kb edit --help")
+    with _open(kb) as base:
+        entry = base.edit(item, changes, by or getpass.getuser())
+    typer.echo(f"{entry.item_id[:8]} now reads: {entry.item.text}")
+
+
+@kb_app.command()
+def approve(items: list[str], kb: Kb = None, by: By = "") -> None:
+    """Approve items: from the next run on they are retrieved. `all` stands for everything that is proposed."""
+    with _open(kb) as base:
+        if items == ["all"]:
+            typer.echo(f"approved {base.approve_all(by or getpass.getuser())}")
+            return
+        for item in items:
+            typer.echo(f"approved {base.approve(item, by or getpass.getuser()).item_id[:8]}")
+
+
+@kb_app.command()
+def reject(items: list[str], kb: Kb = None, by: By = "") -> None:
+    """Reject items: they are kept, but never retrieved."""
+    with _open(kb) as base:
+        for item in items:
+            typer.echo(f"rejected {base.reject(item, by or getpass.getuser()).item_id[:8]}")
+
+
+@kb_app.command("export")
+def export_file(file: Path, kb: Kb = None) -> None:
+    """Write the whole base as readable YAML."""
+    from nesycd.knowledge import export_yaml
+
+    with _open(kb) as base:
+        export_yaml(base, file)
+    typer.echo(f"wrote {file}")
+
+
+@kb_app.command("import")
+def import_file(file: Path, kb: Kb = None) -> None:
+    """Add the items of a YAML file, all or none; equal ones merge."""
+    from nesycd.knowledge import import_yaml
+
+    with _open(kb) as base:
+        typer.echo(f"imported from {file}: {import_yaml(base, file)}")
