@@ -102,8 +102,9 @@ class KnowledgeSection(Section):
 
     review: Literal["auto", "human"] = "auto"
     """`auto` approves what the teacher proposes; `human` leaves it for `nesycd kb approve`."""
-    source: Literal["errors", "all", "random"] = "errors"
-    """Which questions the teacher is asked about: the student's errors, all, or as many at random."""
+    source: Literal["errors", "unsure", "all", "random"] = "unsure"
+    """Which questions the teacher is asked about: the student's errors; these and what it got right but unsure of
+    (below the router's threshold); all; or as many as errors at random."""
     max_items: Count | None = None
     """Size of the base at most."""
 
@@ -114,7 +115,7 @@ class RetrievalSection(Section):
     budget_tokens: Count = 96
     """Student tokens of all item texts together."""
     max_items: Count = 6
-    hops: Annotated[int, Field(ge=0)] = 1
+    hops: Annotated[int, Field(ge=0)] = 2
     """How many objects to follow from a named entity."""
 
 

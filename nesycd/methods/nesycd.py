@@ -180,7 +180,8 @@ def _knowledge(
     attempts: Sequence[Attempt],
 ) -> list[Entry]:
     settings = parts.recipe.knowledge
-    asked = diagnose.cases(train, kept, attempts, settings.source, parts.recipe.seed)
+    threshold = calibrate(attempts).threshold
+    asked = diagnose.cases(train, kept, attempts, settings.source, parts.recipe.seed, threshold)
     cases = {case.example.uid: case for case in asked}
     diagnoses = parts.run.records(
         "diagnoses",

@@ -114,6 +114,12 @@ def _differences(results: Results) -> Markup:
     return join(tag("h2", "Differences on test, points (paired)"), _table(["", ""], rows)) if rows else Markup("")
 
 
+def _point(arm: str, score: Score | None) -> Point | None:
+    if score is None or score.accuracy is None:
+        return None
+    return Point(score.accuracy, score.low, score.high, f"{arm}, n={score.n}")
+
+
 def _by_frequency(results: Results) -> Markup:
     arms = [name for name in SHOWN_ARMS if "test" in results.arms.get(name, {})]
     used = [bucket for bucket in BUCKETS if any(bucket in results.arms[name]["test"].by_frequency for name in arms)]
@@ -122,9 +128,7 @@ def _by_frequency(results: Results) -> Markup:
     series = []
     for name, css in zip(arms, ("one", "two", "three"), strict=False):
         scores = [results.arms[name]["test"].by_frequency.get(bucket) for bucket in used]
-        points = [
-            None if s is None or not s.n else Point(s.accuracy, s.low, s.high, f"{name}, n={s.n}") for s in scores
-        ]
+        points = [_point(name, score) for score in scores]
         series.append(Series(name, css, points))
     plot = line_plot(used, series, "training questions with the rarest needed fact", "accuracy by training frequency")
     return join(tag("h2", "Accuracy by how often a needed fact was trained"), plot)

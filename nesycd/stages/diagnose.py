@@ -14,7 +14,8 @@ from nesycd.records import Attempt, Diagnosis, Evidence, Example, Item, Rational
 from nesycd.stages.collect import errors
 
 Source = str
-"""Which attempts are diagnosed: `errors`, `all` (right or wrong) or `random` (as many as errors, drawn blindly)."""
+"""Which attempts are diagnosed: `errors`; `unsure`: these and the right ones whose margin is below `threshold`, which the
+router would send to the knowledge base; `all` (right or wrong); `random` (as many as errors, drawn blindly)."""
 
 
 def cases(
@@ -23,18 +24,26 @@ def cases(
     attempts: Sequence[Attempt],
     source: Source = "errors",
     seed: int = 0,
+    threshold: float = 0.0,
 ) -> list[ErrorCase]:
-    """What the teacher is asked about, in the order of the attempts."""
+    """What the teacher is asked about, in the order of the attempts.
+
+    A right response, or one drawn without regard to it, holds no error to find: the teacher is shown an empty one, and so
+    proposes all that the question needs.
+    """
     wrong = errors(attempts)
     chosen = list(attempts) if source in {"all", "random"} else wrong
     if source == "random":
         picked = set(random.Random(f"random-{seed}").sample(range(len(chosen)), min(len(wrong), len(chosen))))
         chosen = [attempt for place, attempt in enumerate(chosen) if place in picked]
+    elif source == "unsure":
+        faulty = {attempt.example for attempt in wrong}
+        chosen = [a for a in attempts if a.example in faulty or (a.correct and a.margin < threshold)]
     by_uid = {example.uid: example for example in examples}
     texts = {uid: rationale.text for uid, rationale in rationales.items()}
-    if source != "errors":
-        # Knowledge from rationales rather than from errors: the teacher is shown no response to find fault with.
-        chosen = [attempt.model_copy(update={"response": "", "answer": "", "correct": False}) for attempt in chosen]
+    blind = source in {"all", "random"}
+    empty = {"response": "", "answer": "", "correct": False}
+    chosen = [attempt.model_copy(update=empty) if blind or attempt.correct else attempt for attempt in chosen]
     return [ErrorCase(by_uid[attempt.example], texts.get(attempt.example), attempt) for attempt in chosen]
 
 

@@ -51,10 +51,8 @@ def build_task(name: str, settings: Mapping[str, Any] | None = None) -> Task:
 
 def _checked(kind: Any, settings: Mapping[str, Any], where: str) -> Any:
     """Settings as an instance of `kind`, a pydantic model or a dataclass."""
-    if issubclass(kind, BaseModel):
-        known = list(kind.model_fields)
-    else:
-        known = [field.name for field in dataclasses.fields(kind)]
+    is_model = issubclass(kind, BaseModel)
+    known = list(kind.model_fields) if is_model else [field.name for field in dataclasses.fields(kind)]
     for key in settings:
         if key not in known:
             raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(key, known)}")

@@ -1,0 +1,90 @@
+"""The commands of the README and the knowledge-base commands, called as a user would."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from nesycd.cli.main import COMMANDS, app, load
+from nesycd.config import load_recipe
+
+ROOT = Path(__file__).parents[2]
+
+
+def invoke(*words: str, ok: bool = True) -> str:
+    result = CliRunner().invoke(app, list(words))
+    assert (result.exit_code == 0) == ok, result.output + str(result.exception)
+    return result.output
+
+
+def readme_commands() -> list[str]:
+    blocks = re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.startswith(("nesycd ", "make "))]
+
+
+@pytest.mark.parametrize("command", readme_commands())
+def test_readme_commands_parse(command: str) -> None:
+    words = shlex.split(command)
+    if words[0] == "make":
+        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        return
+    assert words[1] in COMMANDS
+    loaded = load(words[1])
+    rest = words[2:]
+    if hasattr(loaded, "commands") and rest:
+        loaded, rest = loaded.commands[rest[0]], rest[1:]
+    loaded.make_context(words[1], rest, resilient_parsing=False)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.name)
+def test_every_recipe_parses(path: Path) -> None:
+    assert load_recipe(path).name
+
+
+def test_kb_commands(tmp_path: Path) -> None:
+    from nesycd.knowledge import KnowledgeBase
+
+    base = str(tmp_path / "kb.sqlite")
+    KnowledgeBase.open(base).close()
+    add = ["--kind", "fact", "--subject", "fathom", "--relation", "makes", "--object", "6 feet", "--alias", "fathoms"]
+    said = invoke("kb", "add", "A fathom is 6 feet.", *add, "--kb", base, "--by", "ann")
+    item = said.split()[-1]
+    invoke("kb", "add", "Check the [bold]sum[/bold].\x1b[31m", "--kb", base, "--by", "ann")
+    listed = invoke("kb", "list", "--kb", base)
+    assert "A fathom is 6 feet." in listed and "\x1b[31m" not in listed and "[bold]sum" in listed
+    assert "6 feet" in invoke("kb", "show", item, "--kb", base)
+    assert "7 feet" in invoke("kb", "edit", item, "--text", "A fathom is 7 feet.", "--object", "7 feet", "--kb", base)
+    assert "7 feet" in invoke("kb", "search", "fathom", "--kb", base)
+    assert "rejected" in invoke("kb", "reject", item, "--kb", base, "--by", "ben")
+    assert "rejected 1" in invoke("kb", "stats", "--kb", base).replace(":", " ").replace("  ", " ")
+    out = str(tmp_path / "kb.yaml")
+    invoke("kb", "export", out, "--kb", base)
+    other = str(tmp_path / "other.sqlite")
+    KnowledgeBase.open(other).close()
+    invoke("kb", "import", out, "--kb", other)
+    assert "7 feet" in invoke("kb", "list", "--kb", other)
+
+
+def test_kb_mistakes(tmp_path: Path) -> None:
+    assert "error:" in invoke("kb", "list", "--kb", str(tmp_path / "none.sqlite"), ok=False)
+    from nesycd.knowledge import KnowledgeBase
+
+    base = str(tmp_path / "kb.sqlite")
+    KnowledgeBase.open(base).close()
+    assert "error:" in invoke("kb", "show", "ffff", "--kb", base, ok=False)
+    assert "--status" in invoke("kb", "list", "--status", "good", "--kb", base, ok=False)
+    assert "needs --subject" in invoke("kb", "add", "x", "--kind", "fact", "--kb", base, ok=False)
+
+
+def test_run_and_ask_with_the_table_student(tmp_path: Path) -> None:
+    recipe = str(ROOT / "recipes" / "quickstart.toml")
+    table = ["--set", "student.model=table", "--limit", "40", "--name", "smoke", "--root", str(tmp_path)]
+    assert "nesycd_oracle" in invoke("run", recipe, *table)
+    said = invoke("ask", "How many feet are 3 fathoms and 2 feet?", "--root", str(tmp_path), "--always")
+    assert "margin" in said and "answer" in said
+    assert "no finished run" in invoke("ask", "Why?", "--root", str(tmp_path / "none"), ok=False)
+    assert "not a step" in invoke("run", recipe, "--until", "later", ok=False)

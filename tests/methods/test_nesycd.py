@@ -1,0 +1,181 @@
+"""The whole method with the table student: no torch, a run folder, seven arms."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from nesycd.cli.run import execute
+from nesycd.config import load_recipe
+from nesycd.errors import DataError, NesycdError
+from nesycd.knowledge import KnowledgeBase, export_text
+from nesycd.reports import load_results
+
+QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+TABLE = (
+    "student.model=table",
+    "evaluation.bootstrap=50",
+    "task.settings.test_special=8",
+    "task.settings.test_general=8",
+)
+
+
+def run(folder: Path, *overrides: str) -> str:
+    out = io.StringIO()
+    execute(load_recipe(QUICKSTART, [*TABLE, *overrides]), folder, Console(file=out, width=120))
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "r"
+    run(folder)
+    return folder
+
+
+def states(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in sorted((folder / "stages").glob("*.json"))}
+
+
+def test_all_arms_and_splits_are_scored(finished: Path) -> None:
+    results = load_results(finished / "results.json").to_json()
+    splits = {"test", "ood_composed", "ood_unseen", "ood_unseen_imported"}
+    for arm in ("zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_routed", "nesycd_oracle"):
+        assert set(results["arms"][arm]) == splits
+        assert results["arms"][arm]["test"]["n"] == 8 * 8 + 3 * 8
+    assert results["arms"]["nesycd"]["test"]["routed"] == 1.0 and results["arms"]["std_cot"]["test"]["routed"] == 0.0
+    assert results["retrieval"]["test"]["needed_fact_recall"] > 0.7
+    # Nothing about reserved entities is known before it is imported by hand.
+    unseen, imported = (results["retrieval"][s]["needed_fact_recall"] for s in ("ood_unseen", "ood_unseen_imported"))
+    assert unseen == 0.0 and imported > 0.7
+    assert results["tasks"]["units"]["kind"] == "special" and results["tasks"]["stories"]["kind"] == "general"
+    assert results["knowledge"]["by_kind"]["fact"] > 50
+    assert "<h2>" in (finished / "report.html").read_text() and "src=" not in (finished / "report.html").read_text()
+
+
+def test_a_second_run_does_nothing_and_ends_within_three_seconds(finished: Path) -> None:
+    before, results = states(finished), (finished / "results.json").read_text()
+    started = time.monotonic()
+    run(finished)
+    assert time.monotonic() - started < 3
+    assert states(finished) == before and (finished / "results.json").read_text() == results
+
+
+def test_a_changed_setting_redoes_what_depends_on_it_alone(finished: Path) -> None:
+    before = states(finished)
+    run(finished, "augmented.distractors=0")
+    after = states(finished)
+    changed = {name for name in before if before[name] != after[name]}
+    assert "augmented.json" in changed and "eval-test-nesycd.json" in changed
+    kept = {"general.json", "rationales.json", "diagnoses.json", "knowledge.json", "eval-test-std_cot.json"}
+    assert not changed & kept
+    run(finished)
+
+
+def test_an_edit_of_the_knowledge_base_reaches_retrieval(finished: Path, tmp_path: Path) -> None:
+    with KnowledgeBase.open(finished / "kb.sqlite") as kb:
+        entry = kb.entries(kind="fact")[0]
+        before = states(finished)
+        kb.edit(entry.item_id, {"text": entry.item.text + " Truly."}, "ann")
+        run(finished)
+        after = states(finished)
+        assert before["retrieve-test.json"] != after["retrieve-test.json"]
+        assert before["general.json"] == after["general.json"]
+
+
+def test_human_review_keeps_items_out_until_they_are_approved(tmp_path: Path) -> None:
+    said = run(tmp_path / "r", "knowledge.review=human", "task.limit=30")
+    assert "wait for review" in said
+    results = load_results(tmp_path / "r" / "results.json").to_json()
+    assert results["knowledge"]["by_status"] == {"proposed": results["knowledge"]["items"]}
+    assert results["arms"]["nesycd"]["test"]["delivered"] == 0.0
+
+
+@pytest.mark.parametrize("override", ["collection.mode=in_sample", "augmented.init=general", "router.mode=never"])
+def test_the_other_ways_run_too(tmp_path: Path, override: str) -> None:
+    run(tmp_path / "r", "task.limit=40", override)
+    results = load_results(tmp_path / "r" / "results.json").to_json()
+    assert results["arms"]["nesycd_routed"]["test"]["n"] == 40
+    if override == "augmented.init=general":
+        # Std-CoT is trained for as many completion tokens as S_E's whole lineage.
+        state = {
+            name: json.loads((tmp_path / "r" / "stages" / f"{name}.json").read_text())["metadata"]["completion_tokens"]
+            for name in ("general", "augmented", "std-cot")
+        }
+        assert abs(state["std-cot"] - state["general"] - state["augmented"]) < 1100
+
+
+def test_own_questions_run_from_a_recipe(tmp_path: Path) -> None:
+    rows = [
+        {"question": f"What is {a} plus {b}?", "answer": str(a + b), "rationale": f"{a} + {b} = {a + b}."}
+        for a in range(2, 9)
+        for b in range(2, 9)
+    ]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = tmp_path / "own.toml"
+    recipe.write_text(
+        f'name = "own"\n[task]\nname = "jsonl"\n[task.settings]\npath = "{tmp_path / "q.jsonl"}"\n'
+        '[teacher]\nname = "scripted"\n[student]\nmodel = "table"\n'
+    )
+    execute(load_recipe(recipe), tmp_path / "r", Console(file=io.StringIO()))
+    results = load_results(tmp_path / "r" / "results.json").to_json()
+    assert results["arms"]["std_cot"]["test"]["n"] == 10 and "nesycd_oracle" not in results["arms"]
+
+
+def test_users_mistakes_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(NesycdError, match="no split 'tset'"):
+        run(tmp_path / "a", "evaluation.splits=['tset']", "task.limit=30")
+    with pytest.raises(DataError, match="no right rationale"):
+        run(tmp_path / "b", "teacher.name=scripted", "task.limit=30")
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from rich.console import Console
+from nesycd.cli.run import execute
+from nesycd.config import load_recipe
+execute(load_recipe(Path(sys.argv[1]), sys.argv[3:]), Path(sys.argv[2]), Console(quiet=True))
+"""
+
+
+def test_killed_anywhere_it_ends_equal(tmp_path: Path) -> None:
+    """SIGKILL at 20 moments spread over a slowed run; the results and the KB equal an undisturbed run's."""
+    settings = (*TABLE, "task.limit=40", "student.delay=0.01")
+    run(tmp_path / "whole", *settings)
+    kills = 0
+    for attempt in range(200):
+        command = [sys.executable, "-c", SCRIPT, str(QUICKSTART), str(tmp_path / "killed"), *settings]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        try:
+            # Later and later, so that each start gets a little further than the last.
+            process.wait(timeout=0.75 + 0.02 * attempt if kills < 20 else None)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+            continue
+        assert process.returncode == 0
+        break
+    assert kills >= 10
+    results = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("whole", "killed")]
+    for result in results:
+        for field in ("seconds", "total_seconds"):
+            result.pop(field)
+        for splits in result["arms"].values():
+            for score in splits.values():
+                score.pop("seconds")
+    assert results[0] == results[1]
+    texts = []
+    for name in ("whole", "killed"):
+        with KnowledgeBase.open(tmp_path / name / "kb.sqlite") as kb:
+            texts.append(export_text(kb))
+    assert texts[0] == texts[1]

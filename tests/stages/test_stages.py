@@ -1,0 +1,103 @@
+"""The steps' rules: who is held out, what is hidden, what the student is trained on."""
+
+from __future__ import annotations
+
+from nesycd.prompts import Prompts
+from nesycd.records import Attempt, Entry, Evidence, Example, Fact, Hit, Rationale, Status
+from nesycd.routing import MarginRouter
+from nesycd.stages import augment, collect, diagnose
+from nesycd.stages.route import better_closed_book, routed
+
+PROMPTS = Prompts.load()
+
+
+def example(uid: str, group: str = "") -> Example:
+    return Example(uid=uid, task="units", question=f"How many feet are 3 fathoms, {uid}?", answer="18", group=group)
+
+
+def fact(name: str) -> Fact:
+    return Fact(text=f"A {name} is 6 feet.", subject=name, relation="makes", object="6 feet")
+
+
+def entry(item: Fact, *uids: str, status: Status = Status.APPROVED) -> Entry:
+    evidence = tuple(Evidence(example=uid, source="expert") for uid in uids)
+    return Entry(item=item, status=status, evidence=evidence)
+
+
+class Everything:
+    """Retrieves all entries that are not hidden."""
+
+    fingerprint = "everything"
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self.entries = entries
+
+    def retrieve(self, question: str, *, hide: frozenset[str] = frozenset(), task: str = "") -> list[Hit]:
+        return [Hit(item=e.item, score=1.0, why="all") for e in self.entries if e.item_id not in hide]
+
+
+def mixed(entries: list[Entry], examples: list[Example], **mix: float) -> list:
+    own = augment.own_entries(entries)
+    visible = augment.visible_knowledge(augment.retrieve_hidden(examples, own, Everything(entries)), own)
+    kept = {
+        e.uid: Rationale(example=e.uid, teacher="t", text="3 x 6 = 18.", answer="18", correct=True) for e in examples
+    }
+    chosen = augment.Mix(**{"distractors": 0, "closed_share": 0.0, "answer_share": 0.0, **mix})  # type: ignore[arg-type]
+    return augment.augmented_texts(examples, kept, visible, entries, PROMPTS, chosen, seed=0)
+
+
+def test_folds_keep_groups_whole_and_tasks_even() -> None:
+    examples = [example(str(i), group=f"g{i // 2}") for i in range(12)]
+    folds = collect.assign_folds(examples, 2, seed=0)
+    assert all(folds[str(i)] == folds[str(i + 1)] for i in range(0, 12, 2))
+    assert sorted(folds.values()) == [0] * 6 + [1] * 6
+
+
+def test_an_item_is_hidden_from_the_example_that_alone_attests_it() -> None:
+    lone, shared = entry(fact("fathom"), "a"), entry(fact("cubit"), "a", "b")
+    texts = {text.example: text for text in mixed([lone, shared], [example("a"), example("b")])}
+    # "a" lacks its own lone item: closed-book. "b" sees both.
+    assert texts["a"].task == "direct" and "Knowledge" not in texts["a"].prompt
+    assert texts["b"].task == "augmented" and texts["b"].knowledge == (lone.item_id, shared.item_id)
+    assert texts["b"].completion == "3 x 6 = 18. Therefore, the answer is 18."
+
+
+def test_an_example_without_an_error_is_trained_with_and_without_what_is_found() -> None:
+    texts = mixed([entry(fact("fathom"), "z")], [example("a")])
+    assert [text.task for text in texts] == ["augmented", "direct"]
+
+
+def test_shares_and_weights_of_the_mix() -> None:
+    texts = mixed([entry(fact("fathom"), "a", "b")], [example("a")], closed_share=1.0, answer_share=1.0, answer=0.25)
+    assert [(text.task, text.weight) for text in texts] == [("augmented", 1.0), ("direct", 1.0), ("answer", 0.25)]
+    assert texts[2].completion == "Therefore, the answer is 18." and "only the answer" in texts[2].prompt
+
+
+def test_distractors_are_never_the_hidden_item() -> None:
+    lone = entry(fact("fathom"), "a")
+    others = [entry(fact(f"unit{i}"), "x", "y") for i in range(5)]
+    texts = mixed([lone, *others], [example("a")] * 1, distractors=5, passes=20, incomplete_share=1.0)
+    blocks = [text for text in texts if text.task == "augmented"]
+    assert len(blocks) == 20 and not any(lone.item_id in text.knowledge for text in blocks)
+
+
+def attempt(uid: str, right: bool, margin: float = 0.5, **more: object) -> Attempt:
+    return Attempt(example=uid, solver="s", response="r", correct=right, margin=margin, **more)  # type: ignore[arg-type]
+
+
+def test_only_errors_are_diagnosed_and_random_ones_are_as_many() -> None:
+    examples = [example(str(i)) for i in range(6)]
+    attempts = [attempt(str(i), right=i > 1) for i in range(6)]
+    assert [case.example.uid for case in diagnose.cases(examples, {}, attempts)] == ["0", "1"]
+    assert len(diagnose.cases(examples, {}, attempts, "random")) == 2
+    everything = diagnose.cases(examples, {}, attempts, "all")
+    assert len(everything) == 6 and all(case.attempt.response == "" for case in everything)
+    assert not collect.errors([attempt("x", False, finish="too_long")])
+
+
+def test_routing_selects_and_counts_both_costs() -> None:
+    drafts = [attempt("a", True, 0.9, prompt_tokens=5), attempt("b", False, 0.1, prompt_tokens=5)]
+    informed = [attempt("a", False, 0.8, prompt_tokens=9), attempt("b", True, 0.8, prompt_tokens=9, routed=True)]
+    chosen = routed(drafts, informed, MarginRouter(0.5), "nesycd_routed")
+    assert [(c.correct, c.routed, c.prompt_tokens) for c in chosen] == [(True, False, 5), (True, True, 14)]
+    assert better_closed_book(drafts, informed) == "general"
