@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nesycd.config import Recipe, locate_data
 from nesycd.errors import ConfigError
-from nesycd.prompts import Prompts
+from nesycd.prompts import Prompts, completion_text
 from nesycd.protocols import Student, Task, Teacher
 from nesycd.students.registry import build_student
 from nesycd.tasks.registry import build_task, limited
@@ -41,7 +41,7 @@ def teacher_of(recipe: Recipe, task: Task) -> Teacher:
     if section.name == "scripted":
         from nesycd.teachers.scripted import ScriptedTeacher
 
-        own = {e.uid: e.rationale for e in task.load("train") if e.rationale}
+        own = {e.uid: completion_text(e.rationale, e.answer) for e in task.load("train") if e.rationale}
         return ScriptedTeacher(own)
     derive = getattr(task, "derive", None)
     if derive is None:

@@ -84,7 +84,8 @@ def execute(settings: Recipe, folder: Path, console: Console, until: str = "") -
         scored = evaluate(parts, trained)
         opened.finish()
         results = results_of(parts, trained, scored)
-        if not opened.results_path.exists() or load_results(opened.results_path).to_json() != results:
+        known = opened.results_path.exists() and opened.report_path.exists()
+        if not known or load_results(opened.results_path).to_json() != results:
             opened.write_results(results)
             write_report(folder)
     print_results(load_results(folder / "results.json"), console)

@@ -251,7 +251,7 @@ class Knowledge:
     def fingerprint(self) -> str:
         """Hash of the items and of how they are retrieved, known without building anything."""
         version = knowledge_version(entry.item_id for entry in self.entries)
-        return content_hash([version, self.parts.recipe.retrieval.model_dump(), self.parts.student.fingerprint, 1])
+        return content_hash([version, self.parts.recipe.retrieval.model_dump(), self.parts.student.fingerprint, 2])
 
     def retrieved(self, name: str, examples: Sequence[Example]) -> Sequence[Retrieval]:
         """What is found for each question, as a stage."""

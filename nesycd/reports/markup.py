@@ -21,7 +21,7 @@ class Markup(str):
 Child = str | int | None | Iterable["Child"]
 
 
-def tag(name: str, *children: Child, **attributes: str | float | bool | None) -> Markup:
+def tag(name: str, /, *children: Child, **attributes: str | float | bool | None) -> Markup:
     """An element. Attributes: `class_="x"`, `stroke_width=2` (becomes `stroke-width`); None and False are left out.
 
     >>> tag("p", "a < b", class_="note")

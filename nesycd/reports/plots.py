@@ -27,7 +27,7 @@ class Series:
     points: Sequence[Point | None]
 
 
-def interval_bar(point: Point, css: str, width: int = 130) -> Markup:
+def interval_bar(point: Point, css: str, width: int = 110) -> Markup:
     """A bar from 0 to the value on a scale of 0-1, with its interval as a whisker."""
     height = 14
     marks = [
@@ -37,6 +37,15 @@ def interval_bar(point: Point, css: str, width: int = 130) -> Markup:
     if point.low is not None and point.high is not None:
         marks.append(_whisker(width * point.low, width * point.high, height / 2))
     return _svg(width, height, f"bar {css}", point.label or f"{100 * point.value:.1f} %", marks, fluid=False)
+
+
+def share_bar(share: float, width: int = 160) -> Markup:
+    """A plain bar for a share in 0-1."""
+    marks = [
+        tag("rect", class_="track", x=0, y=2, width=width, height=10, rx=2),
+        tag("rect", class_="fill", x=0, y=2, width=width * share, height=10, rx=2),
+    ]
+    return _svg(width, 14, "share", f"{100 * share:.1f} %", marks, fluid=False)
 
 
 def difference_bar(value: float, low: float | None, high: float | None, span: float, label: str) -> Markup:

@@ -14,6 +14,8 @@ from nesycd.reports.results import ArmScore, Estimate, Results, Score
 
 FEW = 30
 """Below so many questions an accuracy is marked: its interval is some 30 points wide."""
+SLOWEST = 6
+"""Stages named in the last line; the others are summed up."""
 SHORT_SPLITS = {"ood_composed": "composed", "ood_unseen": "unseen", "ood_unseen_imported": "imported"}
 
 
@@ -33,7 +35,7 @@ def arms_table(results: Results) -> Table:
     """Arms as rows: accuracy on `test` by kind with intervals, on the other splits, tokens a question, share routed."""
     kinds = _kinds(results)
     others = [split for split in results.splits() if split != "test"]
-    table = Table(box=box.SIMPLE_HEAD, title="Accuracy, % (95 % interval)", title_justify="left", padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, title="Accuracy, % (95 % interval)", title_justify="left", padding=0)
     table.add_column("arm", no_wrap=True)
     for kind in kinds:
         table.add_column(_head(kind, _questions(results, "test", kind)), justify="right", no_wrap=True)
@@ -41,7 +43,7 @@ def arms_table(results: Results) -> Table:
         table.add_column(
             _head(SHORT_SPLITS.get(split, split), _questions(results, split, "all")), justify="right", no_wrap=True
         )
-    table.add_column("tokens\n/ question", justify="right", no_wrap=True)
+    table.add_column("tokens\neach", justify="right", no_wrap=True)
     table.add_column("routed\n%", justify="right", no_wrap=True)
     best = {kind: max((_accuracy(results, arm, kind) for arm in _comparable(results)), default=-1.0) for kind in kinds}
     for arm, splits in results.arms.items():
@@ -65,7 +67,7 @@ def differences_table(results: Results) -> Table:
         box=box.SIMPLE_HEAD,
         title="Differences, points (95 % interval, paired)",
         title_justify="left",
-        padding=(0, 1, 0, 0),
+        padding=0,
     )
     kinds = _kinds(results)
     others = [split for split in results.differences if split != "test"]
@@ -96,7 +98,7 @@ def accuracy_cell(score: Score | None, best: bool = False, *, interval: bool = T
     text = Text(f"{100 * score.accuracy:.1f}", style="bold" if best else "")
     if interval and score.low is not None and score.high is not None:
         text.append(f" ({100 * score.low:.0f}–{100 * score.high:.0f})", style="not bold dim")
-    return text.append("*" if score.n < FEW else " ", style="not bold")
+    return text.append("*" if score.n < FEW else "", style="not bold")
 
 
 def estimate_cell(estimate: Estimate | None, interval: bool = True, *, sign: bool = True) -> Text:
@@ -105,12 +107,14 @@ def estimate_cell(estimate: Estimate | None, interval: bool = True, *, sign: boo
         return Text("–", style="dim")
     plus = "+" if sign else ""
     style = ""
-    if estimate.low is not None and estimate.high is not None and sign:
+    if estimate.low is None or estimate.high is None:
+        style = "dim"
+    elif sign:
         style = "green" if estimate.low > 0 else "red" if estimate.high < 0 else ""
     text = Text(f"{100 * estimate.value:{plus}.1f}", style=style)
     if interval and estimate.low is not None and estimate.high is not None:
         text.append(f" ({100 * estimate.low:{plus}.0f}…{100 * estimate.high:{plus}.0f})", style="dim")
-    return text.append("*" if estimate.n < FEW else " ")
+    return text.append("*" if estimate.n < FEW else "")
 
 
 def _notes(results: Results) -> Iterator[str]:
@@ -122,6 +126,10 @@ def _notes(results: Results) -> Iterator[str]:
         yield f"* fewer than {FEW} questions: says little"
     if any(score.interval == "bootstrap" for score in shown):
         yield "intervals: bootstrap over templates within each task"
+    if any(
+        gap.value is not None and gap.low is None for kinds in results.gap_closed.values() for gap in kinds.values()
+    ):
+        yield "gap closed without an interval: the oracle is not surely above std_cot there"
     if any(score.interval == "wilson" for score in shown):
         yield "where all answers are alike, or of one template: Wilson's formula (questions taken as independent)"
 
@@ -143,8 +151,14 @@ def _facts(results: Results) -> Iterator[Text]:
         )
         yield _line("router", ", ".join(values))
     slowest = sorted(results.seconds.items(), key=lambda pair: -pair[1])
-    stages = ", ".join(f"{stage} {seconds:,.0f}" for stage, seconds in slowest)
-    yield _line("seconds", f"{results.total_seconds:,.0f} in all" + (f" ({stages})" if stages else ""))
+    named = [f"{stage} {_seconds(seconds)}" for stage, seconds in slowest[:SLOWEST]]
+    if rest := slowest[SLOWEST:]:
+        named.append(f"{len(rest)} others {_seconds(sum(seconds for _, seconds in rest))}")
+    yield _line("seconds", f"{_seconds(results.total_seconds)} in all" + (f" ({', '.join(named)})" if named else ""))
+
+
+def _seconds(value: float) -> str:
+    return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
 
 
 def _line(name: str, text: str) -> Text:

@@ -2,6 +2,8 @@
 
 The order in which items enter the block (a later tier never displaces an earlier one):
 
+0. where the question names an entity and then a chain of relations ("X's father's mother"), the facts along that path, and
+   nothing else about that entity;
 1. for each entity that the question names, its fact that fits the question's other words best;
 2. its other facts that fit; where several entities bear the name, this is what tells them apart;
 3. facts reached over the object of a linked fact ("grandfather of X": X's father, and his father);
@@ -15,6 +17,7 @@ are widened by those of the relevant rules, so "grandfather" also asks for "fath
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -27,7 +30,7 @@ from nesycd.retrieval.lexical import LexicalIndex
 from nesycd.retrieval.linker import Candidate, Linker, Mention
 from nesycd.retrieval.words import content_stems
 
-_ALGORITHM = 1
+_ALGORITHM = 2
 """Part of the fingerprint: grows when the same settings would retrieve otherwise."""
 _MAX_ADVICE = 2
 _MAX_UNFITTING = 2
@@ -93,6 +96,7 @@ class KnowledgeRetriever:
         self._advice = [n for n, item in enumerate(self._items) if not isinstance(item, Fact)]
         self._lexical = LexicalIndex([self._items[n].text for n in self._advice])
         self._words, self._rarity = _fitting_words(self._items)
+        self._relations = frozenset(normal(fact.relation) for fact in facts)
         self._relation_stems = sorted({s for f in facts for s in content_stems(f.relation) if len(s) >= 4})
         self._tokens = list(count_tokens([item.text for item in self._items])) if self._items else []
         self._budget, self._max_items, self._hops, self._min_score = budget_tokens, max_items, hops, min_score
@@ -109,8 +113,10 @@ class KnowledgeRetriever:
         advice = self._relevant_advice(question, hidden)
         asked = self._asked(question, [found.index for found in advice])
         mentions = self._linker.link(question, self._fact_numbers(hidden))
-        linked = [found for mention in mentions for found in self._linked(mention, asked, hidden)]
-        pool = [*linked, *self._reached(linked, asked, hidden), *advice]
+        paths = [self._path(mention, question, hidden) for mention in mentions]
+        plain = [mention for mention, path in zip(mentions, paths, strict=True) if not path]
+        linked = [found for mention in plain for found in self._linked(mention, asked, hidden)]
+        pool = [*(found for path in paths for found in path), *linked, *self._reached(linked, asked, hidden), *advice]
         best: dict[int, _Found] = {}
         for found in pool:
             if found.index not in best or found.score > best[found.index].score:
@@ -144,6 +150,35 @@ class KnowledgeRetriever:
         """How well an item's words, those of the name that led to it aside, match what is asked."""
         shared = (word for word in self._words[number] if word in asked and word not in known)
         return sum(sorted(self._rarity[word] * asked[word] for word in shared))
+
+    def _path(self, mention: Mention, question: str, hidden: frozenset[int]) -> list[_Found]:
+        """Facts along the relations that the question names one after the other, from what a mention names.
+
+        The last relation may belong to the person before ("his father and mother"), so both facts are taken. Nothing is
+        returned for fewer than two relations, or where the path breaks off before the last.
+        """
+        if self._hops < 1:
+            return []
+        chain = [word for word in re.findall(r"[a-z]+", question.lower()) if word in self._relations]
+        for candidate in mention.candidates if len(chain) > 1 else ():
+            front, before = [candidate.entity], list[str]()
+            path: dict[int, _Found] = {}
+            for place, relation in enumerate(chain[: self._hops + 1]):
+                facts = self._related(front, relation, hidden)
+                back = self._related(before, relation, hidden) if place == len(chain) - 1 else []
+                if not facts and not back:
+                    break
+                for n in [*facts, *back]:
+                    path.setdefault(n, _Found(n, 6, 1.0 / (1 + place), f"path {' > '.join(chain[: place + 1])}"))
+                before, front = front, [entity for n in facts for entity in self._objects(n)]
+            else:
+                return list(path.values())
+        return []
+
+    def _related(self, entities: Iterable[str], relation: str, hidden: frozenset[int]) -> list[int]:
+        """Numbers of the facts about some entities that are of one relation."""
+        about = (n for entity in entities for n in self._about[entity] if n not in hidden)
+        return [n for n in about if isinstance(fact := self._items[n], Fact) and normal(fact.relation) == relation]
 
     def _linked(self, mention: Mention, asked: dict[str, float], hidden: frozenset[int]) -> list[_Found]:
         """Facts about what a mention names: those that fit, or a few of the rest where none does."""

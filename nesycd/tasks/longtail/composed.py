@@ -2,7 +2,7 @@
 
 Rules (amount: a number that a fact of one family gives; `days after` a feast):
     add:   both(A, N, B, R)  :- makes(A, V, _), P is N * V, amount(B, W), R is P + W.
-    date:  after(F, A, N, D) :- makes(A, V, _), P is N * V, date(F, E), D is E + P.
+    date:  after(A, N, F, D) :- makes(A, V, _), P is N * V, date(F, E), D is P + E.
 """
 
 from __future__ import annotations
@@ -12,7 +12,17 @@ from collections.abc import Mapping, Sequence
 
 from nesycd.errors import DataError
 from nesycd.records import Fact, Rule
-from nesycd.tasks.longtail.families import Family, Form, Lookup, Naming, Problem, Work, equation, leading_number
+from nesycd.tasks.longtail.families import (
+    Family,
+    Form,
+    Lookup,
+    Naming,
+    Problem,
+    Work,
+    easy_product,
+    equation,
+    leading_number,
+)
 from nesycd.tasks.longtail.feasts import LAST_DAY
 from nesycd.tasks.longtail.measures import LIMIT, Measures
 from nesycd.tasks.longtail.places import Numbered
@@ -34,7 +44,7 @@ class Composed(Family):
             ),
             seen=(),
             unseen=(
-                "Add {measure} to {amount}. What is the result?",
+                "Add {measure} and {amount}. What is the result?",
                 "What is the number of {measure} plus {amount}?",
                 "Which number comes out when {measure} are counted and {amount} is added?",
             ),
@@ -43,12 +53,13 @@ class Composed(Family):
             "date",
             Rule(
                 text="If as many days as an amount are counted from a feast, work out the amount, then add it.",
-                clause="after(F, A, N, D) :- makes(A, V, _), P is N * V, date(F, E), D is E + P.",
+                clause="after(A, N, F, D) :- makes(A, V, _), P is N * V, date(F, E), D is P + E.",
             ),
             seen=(),
             unseen=(
-                "Count as many days on from {feast} as {measure}. Which date is it?",
-                "A fair opens as many days after {feast} as {measure}. On which date does it open?",
+                "Take as many days as {measure} and count them on from {feast}. Which date is it?",
+                "As many days as {measure} go by after {feast}. What is the date then?",
+                "A fair waits as many days as {measure}, counted from {feast}. On which date does it open?",
             ),
         ),
     )
@@ -73,6 +84,8 @@ class Composed(Family):
         measure, other = rng.choice(self._pools[measure_family]), rng.choice(self._pools[other_family])
         times = rng.randint(2, 6)
         product, number = times * int(measure.values[0]), int(other.values[0])
+        if not easy_product(times, int(measure.values[0])):
+            return None
         if reserved or product + number > (LIMIT if form == "add" else LAST_DAY):
             return None
         return Problem(self.name, form, (measure.name, other.name), (times,), (measure_family, other_family))
@@ -96,7 +109,7 @@ class Composed(Family):
         if problem.form == "add":
             second, total = equation(product, "+", leading_number(facts[1]))
             return Work((first, second), str(total))
-        second, day = equation(leading_number(facts[1]), "+", product)
+        second, day = equation(product, "+", leading_number(facts[1]))
         return Work((first, second), f"{day} {facts[1].object.partition(' ')[2]}")
 
     def slots(self, problem: Problem, naming: Naming) -> dict[str, str]:

@@ -192,6 +192,11 @@ def equation(left: int, sign: str, right: int) -> tuple[str, int]:
     return f"{left} {sign} {right} = {result}.", result
 
 
+def easy_product(times: int, value: int) -> bool:
+    """Whether `times` x `value` is in a small multiplication table: the student's arithmetic is not what is measured."""
+    return 2 <= times <= 9 and (2 <= value <= 9 or (value <= 12 and times <= 5 and value > 1))
+
+
 def chain(start: int, *parts: tuple[str, int]) -> Work:
     """Apply (sign, number) one after the other to `start`, one equation a step; the answer is the last result."""
     steps = []

@@ -41,13 +41,13 @@ class Feasts(Family):
                 clause="after(F, N, M, D2) :- date(F, D), D1 is D + N, D2 is D1 + M.",
             ),
             seen=(
-                "A fair opens {n} days after {a} and closes {m} days later. On which date does it close?",
-                "Count {n} days on from {a}, then {m} more. Which date is it?",
-                "A ship sails {n} days after {a} and lands {m} days later. On which date does it land?",
+                "From {a}, count {n} days on, then {m} days more. Which date is it?",
+                "After {a}, a ship waits {n} days, then sails {m} days more. On which date does it land?",
+                "Begin at {a}, go on {n} days, then {m} days more. What is the date?",
             ),
             unseen=(
-                "Snow fell {n} days after {a}; {m} days later it had melted. What was the date then?",
-                "Work starts {n} days after {a} and ends {m} days later. On which date does it end?",
+                "From {a}, snow lay {n} days, then rain fell {m} days more. What was the date then?",
+                "Starting on {a}, a guest stays {n} days, then {m} days more. On which date does the guest leave?",
             ),
         ),
     )

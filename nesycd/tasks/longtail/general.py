@@ -2,7 +2,7 @@
 
 Rules:
     navigate:  way(D, M, R)         :- R is the sum of all N with move(N, D) in M.
-    boolean:   value(and(X, Y), V)  :- ...; the usual tables of not, and, or.
+    boolean:   value(and(X, Y), V)  :- ...; the usual tables of and, or.
     stories:   rest(A, B, C, R)     :- P is A * B, R is P + C.
 """
 
@@ -34,11 +34,20 @@ class General(Family):
         raise DataError(f"{self.name} needs no facts, but was given {fact.text!r}")
 
 
-_WAYS = (("north", "east"), ("east", "south"), ("up", "right"), ("left", "down"))
+_WAYS = (
+    ("north", "east"),
+    ("east", "south"),
+    ("south", "west"),
+    ("west", "north"),
+    ("up", "right"),
+    ("left", "down"),
+    ("right", "up"),
+    ("down", "left"),
+)
 
 
 class Navigate(General):
-    """How far three moves lead in one of two directions; one of the moves goes the other way."""
+    """How far three or four moves lead in one of two directions at right angles; two of them go that way."""
 
     name = "navigate"
     forms = (
@@ -54,20 +63,27 @@ class Navigate(General):
                 "A bird flies {moves}. How far {forth} does it end?",
             ),
             unseen=(
-                "After going {moves}, how far {forth} is a cart?",
+                "A cart rolls {moves}. How far {forth} is it at the end?",
                 "Starting at zero, walk {moves}. What is your distance {forth}?",
             ),
         ),
     )
 
     def draw(self, rng: random.Random, form: str, reserved: bool) -> Problem | None:
-        """Two moves of different length forth and one aside, in any place."""
-        numbers = tuple(rng.sample(range(2, 16), 3))
-        ways = rng.choice(_WAYS)
-        return Problem(self.name, form, numbers=numbers, extra=(*ways, str(rng.randint(0, 2))))
+        """Two moves of different length forth and one or two aside, in any places."""
+        numbers = tuple(rng.sample(range(2, 16), rng.choice((3, 4))))
+        forth, aside = rng.choice(_WAYS)
+        places = rng.sample(range(len(numbers)), 2)
+        return Problem(
+            self.name,
+            form,
+            numbers=numbers,
+            extra=(forth, *(forth if place in places else aside for place in range(len(numbers)))),
+        )
 
     def _forth(self, problem: Problem) -> list[int]:
-        return [number for place, number in enumerate(problem.numbers) if place != int(problem.extra[2])]
+        asked, *ways = problem.extra
+        return [number for number, way in zip(problem.numbers, ways, strict=True) if way == asked]
 
     def work(self, problem: Problem, facts: Sequence[Fact]) -> Work:
         """Pick the moves, then add them."""
@@ -77,9 +93,9 @@ class Navigate(General):
 
     def slots(self, problem: Problem, naming: Naming) -> dict[str, str]:
         """The `moves` in order and the direction `forth`."""
-        forth, aside, place = problem.extra
-        moves = [f"{n} {aside if index == int(place) else forth}" for index, n in enumerate(problem.numbers)]
-        return {"moves": f"{moves[0]}, {moves[1]} and {moves[2]}", "forth": forth}
+        asked, *ways = problem.extra
+        moves = [f"{number} {way}" for number, way in zip(problem.numbers, ways, strict=True)]
+        return {"moves": f"{', '.join(moves[:-1])} and {moves[-1]}", "forth": asked}
 
 
 class Boolean(General):
@@ -153,8 +169,8 @@ class Stories(General):
     )
 
     def draw(self, rng: random.Random, form: str, reserved: bool) -> Problem | None:
-        """Products of digits up to 54."""
-        heaps, each = rng.randint(2, 6), rng.randint(3, 9)
+        """Products of digits up to 48."""
+        heaps, each = rng.randint(2, 6), rng.randint(3, 8)
         rest = rng.randint(2, 9)
         return Problem(
             self.name, form, numbers=(heaps, each, rest), extra=(rng.choice(_WHO), *rng.choice(_THINGS))

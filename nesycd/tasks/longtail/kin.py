@@ -10,11 +10,12 @@ Rules:
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 
 from nesycd.records import Fact, Rule
 from nesycd.tasks.longtail.families import Family, Form, Lookup, Members, Naming, Problem, Work
-from nesycd.tasks.longtail.tables import Entity, Table
+from nesycd.tasks.longtail.tables import Entity, Table, real_tables
 
 _RELATIONS = ("father", "mother", "spouse")
 
@@ -47,11 +48,11 @@ class Kin(Family):
             ),
             seen=(
                 "Who were {a}'s {first}'s father and mother?",
-                "Say who were {a}'s {first}'s father and mother.",
-                "In the family tree, who were {a}'s {first}'s father and mother?",
+                "Name the persons who were {a}'s {first}'s father and mother.",
+                "Find {a}'s {first}'s father and mother. Who are they?",
             ),
             unseen=(
-                "Name {a}'s {first}'s father and mother.",
+                "Say who {a}'s {first}'s father and mother were.",
                 "Which persons were {a}'s {first}'s father and mother?",
             ),
         ),
@@ -63,18 +64,22 @@ class Kin(Family):
             ),
             seen=(
                 "Who was {a}'s {first}'s {second}'s {third}?",
-                "Say who was {a}'s {first}'s {second}'s {third}.",
-                "In the family tree, who was {a}'s {first}'s {second}'s {third}?",
+                "Name the person who was {a}'s {first}'s {second}'s {third}.",
+                "Find {a}'s {first}'s {second}'s {third}. Who is it?",
             ),
             unseen=(
-                "Name {a}'s {first}'s {second}'s {third}.",
+                "Say who {a}'s {first}'s {second}'s {third} was.",
                 "Which person was {a}'s {first}'s {second}'s {third}?",
             ),
+            weight=2,
         ),
     )
 
     def __init__(self, table: Table) -> None:
         self._members = Members(table)
+        # The twin world must leave out the same lines, so the real names decide there too.
+        rows = zip(table.entities, real_tables()["people"].entities, strict=True)
+        self._namesakes = {entity.name for entity, real in rows if _alike(real.name, str(real.values[0]))}
 
     def entity_named(self, name: str) -> Entity | None:
         """The person of that name."""
@@ -111,10 +116,12 @@ class Kin(Family):
         return Problem(self.name, form, (person.name,), extra=line)
 
     def _end(self, person: Entity, path: Sequence[str]) -> str:
-        """Who stands at the end of a path; "" where the table does not say."""
+        """Who stands at the end of a path; "" where the table does not say, or a son has his father's name."""
         entity: Entity | None = person
         value = ""
         for relation in path:
+            if relation == "father" and entity is not None and entity.name in self._namesakes:
+                return ""
             value = str(entity.values[_RELATIONS.index(relation)]) if entity is not None else ""
             entity = self._members.by_name.get(value)
         return value
@@ -143,3 +150,9 @@ class Kin(Family):
         """The person named, `a`, and the relations of a line: `first`, `second`, `third`."""
         relations = dict(zip(("first", "second", "third"), problem.extra, strict=False))
         return {"a": naming.one(self._members.by_name[problem.entities[0]])} | relations
+
+
+def _alike(first: str, second: str) -> bool:
+    """Whether two names differ only in the numeral: Henry V, Henry IV."""
+    stems = [re.sub(r" [IVX]+$", "", name) for name in (first, second)]
+    return stems[0] == stems[1]

@@ -27,6 +27,8 @@ from nesycd.tasks.longtail.families import (
 )
 from nesycd.tasks.longtail.tables import Entity, Table
 
+_PLACES = ("first", "second", "third")
+
 _CLAUSE = (
     "total([N-X|L], C, R) :- class(X, C), total(L, C, S), R is N + S. "
     "total([N-X|L], C, R) :- class(X, D), D \\= C, total(L, C, R). total([], C, 0)."
@@ -37,9 +39,9 @@ class Kinds(Family):
     """Classes of instruments, rocks and animals."""
 
     name = "categories"
-    forms = (
+    forms = tuple(
         Form(
-            "count",
+            f"not_{place}",
             Rule(
                 text="If things of one class are counted, find the class of each, then add the numbers that belong.",
                 clause=_CLAUSE,
@@ -50,11 +52,13 @@ class Kinds(Family):
                 "A list says: {listed}. How many {target} are there?",
             ),
             unseen=(
-                "Among {listed_s}, what is the number of {target}?",
+                "There are {listed_s} in a book. How many {target} is that?",
                 "The record reads {listed}. What is the number of {target}?",
             ),
-        ),
+        )
+        for place in _PLACES
     )
+    """One form for each place of the thing that does not belong, so that no place is worth guessing."""
 
     def __init__(self, table: Table) -> None:
         self._members = Members(table)
@@ -87,14 +91,15 @@ class Kinds(Family):
         pool = self._members.pool(reserved)
         domain = rng.choice(pool).values[1]
         mates = [entity for entity in pool if entity.values[1] == domain]
-        chosen = rng.sample(mates, min(3, len(mates)))
-        classes = [str(entity.values[0]) for entity in chosen]
-        target = rng.choice(classes)
-        # All of one class would be answered by adding everything up.
-        if classes.count(target) != 2:
+        odd = rng.choice(mates)
+        target = rng.choice(mates).values[0]
+        members = [entity for entity in mates if entity.values[0] == target]
+        if odd.values[0] == target or len(members) < 2:
             return None
-        numbers = tuple(rng.sample(range(2, 10), len(chosen)))
-        return Problem(self.name, form, tuple(entity.name for entity in chosen), numbers, (target,))
+        chosen = rng.sample(members, 2)
+        chosen.insert(_PLACES.index(form.removeprefix("not_")), odd)
+        numbers = tuple(rng.sample(range(2, 16), len(chosen)))
+        return Problem(self.name, form, tuple(entity.name for entity in chosen), numbers, (str(target),))
 
     def needs(self, problem: Problem, look: Lookup) -> list[Fact]:
         """The class of each thing."""

@@ -23,6 +23,7 @@ from nesycd.tasks.longtail.families import (
     Work,
     article,
     chain,
+    easy_product,
     equation,
     leading_number,
     sentence,
@@ -62,7 +63,9 @@ class Measures(Family):
         pool = self._members.pool(reserved)
         first = rng.choice(pool)
         count, base = _values(first)
-        times, more = rng.randint(2, 9), rng.randint(2, 9)
+        times, more = rng.sample(range(2, 10), 2)
+        if not easy_product(times, count):
+            return None
         if form == "mixed":
             fits = count * times + more <= LIMIT
             return Problem(self.name, form, (first.name,), (times, more)) if fits else None
@@ -70,7 +73,8 @@ class Measures(Family):
         if not others:
             return None
         second = rng.choice(others)
-        fits = count * times + _values(second)[0] * more <= LIMIT
+        other = _values(second)[0]
+        fits = easy_product(more, other) and count * times + other * more <= LIMIT
         return Problem(self.name, form, (first.name, second.name), (times, more)) if fits else None
 
     def needs(self, problem: Problem, look: Lookup) -> list[Fact]:
@@ -128,13 +132,13 @@ class Units(Measures):
                 clause="mixed(U, N, M, R) :- makes(U, V, B), P is N * V, R is P + M.",
             ),
             seen=(
-                "How many {base} are {n} {a_s} and {m} {base}?",
+                "How many {base} are {n} {a_s} and {m} {base} more?",
                 "Add up {n} {a_s} and {m} {base}. How many {base} is that?",
                 "Put {n} times the {a} and {m} {base} together. How many {base} is that?",
             ),
             unseen=(
-                "What do {n} {a_s} and {m} {base} come to in {base}?",
-                "What are {n} times the {a} and {m} {base} in {base}?",
+                "What do {n} {a_s} plus {m} {base} come to in {base}?",
+                "What do {n} times the {a} and {m} {base} make in {base}?",
             ),
         ),
         Form(
@@ -149,8 +153,8 @@ class Units(Measures):
                 "Put {n} times the {a} and {m} times the {b} together. How many {base} is that?",
             ),
             unseen=(
-                "What do {n} {a_s} and {m} {b_s} come to in {base}?",
-                "What are {n} times the {a} and {m} times the {b} in {base}?",
+                "What do {n} {a_s} plus {m} {b_s} come to in {base}?",
+                "What do {n} times the {a} and {m} times the {b} make in {base}?",
             ),
         ),
     )

@@ -25,6 +25,7 @@ from nesycd.tasks.longtail.families import (
     Work,
     article,
     chain,
+    easy_product,
     leading_number,
     sentence,
 )
@@ -85,7 +86,7 @@ class Numbered(Family):
         return [other for other in pool if other is not entity]
 
     def draw(self, rng: random.Random, form: str, reserved: bool) -> Problem | None:
-        """See `Family.draw`; only whole questions whose numbers stay within 1 and `LIMIT`."""
+        """See `Family.draw`; no number of the working is beyond `LIMIT`."""
         relations, signs = self.shapes[form]
         pool = self._members.pool(reserved)
         entities = [rng.choice(pool)]
@@ -99,7 +100,7 @@ class Numbered(Family):
         else:
             numbers = (times, more)
             results = [times * values[0], times * values[0] + more]
-        too_hard = signs[0] == "x" and (values[0] > 12 or values[0] == 1)
+        too_hard = signs[0] == "x" and not easy_product(times, values[0])
         if too_hard or max(results) > LIMIT:
             return None
         return Problem(self.name, form, tuple(entity.name for entity in entities), numbers)
@@ -143,14 +144,15 @@ class Elements(Numbered):
                 clause="result(A, B, M, R) :- group(A, V), group(B, W), S is V + W, R is S + M.",
             ),
             seen=(
-                "Add the groups of the elements {a} and {b}, then add {m}. What is the result?",
+                "Add the group of the element {a}, the group of {b} and {m}. What is the result?",
                 "What is the group of {a} plus the group of {b} plus {m}?",
-                "Take the group numbers of {a} and {b} together and raise the total by {m}. What comes out?",
+                "Take the group of {a}, then the group of {b}, then {m} more. What comes out?",
             ),
             unseen=(
-                "Sum up the chemical groups of {a} and {b} and put {m} on top. Which number is it?",
-                "Which number do the groups of {a} and {b} and the number {m} make together?",
+                "Which number do the group of {a}, the group of {b} and {m} make together?",
+                "Start with the group of the element {a}, add the group of {b}, then {m} more. Which number is it?",
             ),
+            weight=2,
         ),
         Form(
             "periods",
@@ -159,13 +161,13 @@ class Elements(Numbered):
                 clause="result(A, B, M, R) :- period(A, V), period(B, W), S is V + W, R is S + M.",
             ),
             seen=(
-                "Add the periods of the elements {a} and {b}, then add {m}. What is the result?",
+                "Add the period of the element {a}, the period of {b} and {m}. What is the result?",
                 "What is the period of {a} plus the period of {b} plus {m}?",
-                "Take the period numbers of {a} and {b} together and raise the total by {m}. What comes out?",
+                "Take the period of {a}, then the period of {b}, then {m} more. What comes out?",
             ),
             unseen=(
-                "Sum up the periods of {a} and {b} and put {m} on top. Which number is it?",
-                "Which number do the periods of {a} and {b} and the number {m} make together?",
+                "Which number do the period of {a}, the period of {b} and {m} make together?",
+                "Start with the period of the element {a}, add the period of {b}, then {m} more. Which number is it?",
             ),
         ),
     )
@@ -195,12 +197,12 @@ class Intervals(Numbered):
             ),
             seen=(
                 "A tune rises {an_a}, then {an_b}, then {m} semitones. How many semitones up is it?",
-                "How many semitones are {an_a}, {an_b} and {m} semitones?",
-                "Go up {an_a} and {an_b}, then {m} semitones more. How many semitones up are you?",
+                "How many semitones are {an_a}, {an_b} and {m} semitones together?",
+                "Go up {an_a}, then {an_b}, then {m} semitones more. How many semitones up are you?",
             ),
             unseen=(
                 "From its start a voice leaps {an_a}, then {an_b}, then {m} semitones. How far up in semitones?",
-                "Stack {an_a}, {an_b} and {m} semitones. How many semitones is that?",
+                "Put together {an_a}, {an_b} and {m} semitones more. How many semitones is that?",
             ),
             weight=2,
         ),
@@ -250,13 +252,13 @@ class Letters(Numbered):
                 clause="result(A, B, M, R) :- place(A, V), place(B, W), S is V + W, R is S + M.",
             ),
             seen=(
-                "Add the places of {a} and {b} in the {script}, then add {m}. What is the result?",
+                "In the {script}, add the place of {a}, the place of {b} and {m}. What is the result?",
                 "In the {script}, what is the place of {a} plus the place of {b} plus {m}?",
-                "Take the places of {a} and {b} in the {script} together; raise the total by {m}. What comes out?",
+                "In the {script}, take the place of {a}, then the place of {b}, then {m} more. What comes out?",
             ),
             unseen=(
-                "Sum up the places of {a} and {b} in the {script} and put {m} on top. Which number is it?",
-                "Which number do the places of {a} and {b} in the {script} and the number {m} make together?",
+                "Number the {script}: what do the place of {a}, the place of {b} and {m} make together?",
+                "Start in the {script} with the place of {a}, add the place of {b}, then {m} more. Which number is it?",
             ),
         ),
     )

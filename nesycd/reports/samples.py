@@ -1,0 +1,129 @@
+"""The page's section with sample answers side by side: question, gold answer, each arm's response, knowledge given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nesycd.records import Attempt, Example
+from nesycd.reports.folder import RunFiles
+from nesycd.reports.markup import Child, Markup, tag
+from nesycd.reports.scores import arm_name, note, section
+
+SAMPLES = 36
+"""Questions shown of all splits together, spread evenly over their tasks."""
+
+
+def sample_answers(run: RunFiles) -> Markup:
+    """A few questions of each task and split, those first on which the arms disagree, with all that was answered."""
+    title = "Sample answers"
+    chosen = list(choose(run))
+    if not chosen:
+        return section("samples", title, note("The run folder holds no questions or no attempts."))
+    tasks = sorted({example.task for _, example in chosen})
+    controls = tag(
+        "p",
+        tag(
+            "label",
+            "task ",
+            tag("select", tag("option", "all", value=""), [tag("option", t) for t in tasks], id="task"),
+        ),
+        " ",
+        tag("label", tag("input", type="checkbox", id="disagree"), " only where trained arms disagree"),
+        " ",
+        tag("label", tag("input", type="checkbox", id="given", checked=True), " show the knowledge given"),
+        " ",
+        tag("button", "open all", type="button", id="open"),
+        class_="controls",
+    )
+    told = note(
+        "Not a random sample: questions on which the trained arms disagree come first, so that differences can be read. "
+        "Accuracies are above."
+    )
+    return section("samples", title, told, controls, [_sample(run, split, example) for split, example in chosen])
+
+
+def choose(run: RunFiles) -> Iterable[tuple[str, Example]]:
+    """Split and question, at most `SAMPLES`, taken in turn from every task of every split."""
+    queues = []
+    for split, examples in run.examples.items():
+        by_task: dict[str, list[Example]] = {}
+        for example in examples:
+            if answers(run, split, example.uid):
+                by_task.setdefault(example.task, []).append(example)
+        for task in sorted(by_task):
+            ranked = sorted(by_task[task], key=lambda one: not _disagree(answers(run, split, one.uid)))
+            queues.append([(split, example) for example in ranked])
+    depth = max(map(len, queues), default=0)
+    in_turn = [queue[level] for level in range(depth) for queue in queues if level < len(queue)]
+    order = list(run.examples)
+    return sorted(in_turn[:SAMPLES], key=lambda pair: (order.index(pair[0]), pair[1].task))
+
+
+def answers(run: RunFiles, split: str, uid: str) -> dict[str, Attempt]:
+    """The attempts at a question, by arm."""
+    arms = run.results.arms
+    return {arm: run.attempts[arm, split][uid] for arm in arms if uid in run.attempts.get((arm, split), {})}
+
+
+def _disagree(attempts: dict[str, Attempt]) -> bool:
+    # The untrained student is nearly always wrong: counting it, the arms would disagree on everything.
+    return len({attempt.correct for arm, attempt in attempts.items() if arm != "zero_shot"}) > 1
+
+
+def _sample(run: RunFiles, split: str, example: Example) -> Markup:
+    attempts = answers(run, split, example.uid)
+    marks = [
+        tag("i", class_=f"mark {'right' if attempt.correct else 'wrong'}", title=f"{arm}: {_word(attempt)}")
+        for arm, attempt in attempts.items()
+    ]
+    summary = tag(
+        "summary",
+        tag("span", f"{split} · {example.task}", class_="tasks"),
+        tag("span", example.question, class_="question"),
+        tag("span", marks, class_="marks"),
+    )
+    options = tag("ol", [tag("li", option) for option in example.options], type="A") if example.options else None
+    return tag(
+        "details",
+        summary,
+        options,
+        tag("p", "gold answer: ", tag("b", example.answer)),
+        tag("div", [_answer(run, split, arm, attempt) for arm, attempt in attempts.items()], class_="answers"),
+        class_="sample",
+        data_task=example.task,
+        data_disagree="yes" if _disagree(attempts) else "no",
+    )
+
+
+def _answer(run: RunFiles, split: str, arm: str, attempt: Attempt) -> Markup:
+    word = _word(attempt)
+    told = f"margin {attempt.margin:.3f}, {attempt.prompt_tokens:,} + {attempt.completion_tokens:,} tokens"
+    ended = {"length": ", cut at the token limit", "too_long": ", the prompt did not fit", "error": ", failed"}
+    return tag(
+        "div",
+        tag("h4", arm_name(arm), " ", tag("span", word, class_=f"verdict {'right' if attempt.correct else 'wrong'}")),
+        tag("p", "answer: ", tag("b", attempt.answer or "none found")),
+        tag("pre", attempt.response or "(nothing)"),
+        _given(run, split, attempt),
+        note(told + ended.get(attempt.finish, "")),
+        class_="answer",
+    )
+
+
+def _given(run: RunFiles, split: str, attempt: Attempt) -> Markup | None:
+    if not attempt.knowledge:
+        return tag("p", "asked for knowledge, got none", class_="given note") if attempt.routed else None
+    found = run.retrievals.get(split, {}).get(attempt.example)
+    why = {hit.item.id: hit.why for hit in found.hits} if found else {}
+    lines: list[Child] = []
+    for item_id in attempt.knowledge:
+        item = run.items.get(item_id)
+        reason = why.get(item_id) if attempt.routed else None
+        lines.append(
+            tag("li", item.text if item else f"item {item_id}", tag("small", f" {reason}") if reason else None)
+        )
+    return tag("div", "knowledge given:", tag("ul", lines), class_="given")
+
+
+def _word(attempt: Attempt) -> str:
+    return "right" if attempt.correct else "wrong"

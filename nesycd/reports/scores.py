@@ -1,0 +1,247 @@
+"""The page's sections on accuracy: headline, out of domain, differences, by training frequency, by task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nesycd.reports.build import BUCKETS
+from nesycd.reports.markup import Child, Markup, join, tag
+from nesycd.reports.plots import Point, Series, difference_bar, interval_bar, line_plot
+from nesycd.reports.results import ARMS, ArmScore, Estimate, Results, Score
+
+FEW = 30
+"""Below so many questions an accuracy is marked."""
+KIND_ORDER = {"special": 0, "all": 2}
+PLOTTED = ("std_cot", "std_cot_kb", "nesycd", "nesycd_oracle")
+"""Arms drawn by training frequency: more lines would hide each other."""
+ABOUT = {
+    "zero_shot": "the untrained student",
+    "std_cot": "fine-tuned on rationales alone (standard chain-of-thought distillation)",
+    "std_cot_kb": "the same student, given the knowledge base",
+    "nesycd_no_kb": "the NesyCD student without the knowledge base",
+    "nesycd": "the NesyCD student with the knowledge base",
+    "nesycd_routed": "knowledge only where the router asks for it; selected from the other arms' answers",
+    "nesycd_oracle": "the NesyCD student, given exactly the needed facts: a ceiling, no rival",
+}
+
+
+def arm_class(arm: str) -> str:
+    """The CSS class of an arm's colour."""
+    return f"s{ARMS.index(arm)}" if arm in ARMS else "s7"
+
+
+def arm_name(arm: str) -> Markup:
+    """An arm's name with its colour, explained when pointed at."""
+    return tag("span", tag("i", class_="key"), arm, class_=f"arm {arm_class(arm)}", title=ABOUT.get(arm))
+
+
+def table(heads: Sequence[Child], rows: Sequence[Sequence[Child]], css: str = "") -> Markup:
+    """A table whose first column names the row; it scrolls by itself where it is too wide."""
+    head = tag("thead", tag("tr", [tag("th", one, scope="col") for one in heads]))
+    body = [tag("tr", tag("th", first, scope="row"), [tag("td", cell) for cell in rest]) for first, *rest in rows]
+    return tag("div", tag("table", head, tag("tbody", body), class_=css or None), class_="wide")
+
+
+def section(name: str, title: str, *children: Child) -> Markup:
+    """A section with its heading, to which the page's menu leads."""
+    return tag("section", tag("h2", title), *children, id=name)
+
+
+def note(*children: Child) -> Markup:
+    """A sentence in small print."""
+    return tag("p", *children, class_="note")
+
+
+def headline(results: Results) -> Markup:
+    """What the method brought in one sentence, and the table of arms on `test` and on the other splits."""
+    parts: list[Child] = [_summary(results)]
+    for split in results.splits():
+        parts += [tag("h3", split), _arms_table(results, split)]
+    explained = [(tag("dt", arm_name(arm)), tag("dd", ABOUT[arm])) for arm in results.arms if arm in ABOUT]
+    return section(
+        "accuracy",
+        "Accuracy by arm",
+        parts,
+        note(
+            "Whiskers are 95 % intervals: bootstrap over question templates within each task; Wilson's formula where all "
+            f"answers are alike or come from one template. * fewer than {FEW} questions: says little."
+        ),
+        tag("details", tag("summary", "What the arms are"), tag("dl", explained)),
+    )
+
+
+def _summary(results: Results) -> Markup | None:
+    kinds = results.differences.get("test", {}).get("nesycd - std_cot", {})
+    kind = "special" if "special" in kinds else "all"
+    gain = kinds.get(kind)
+    scores = [_part(results.arms.get(arm, {}).get("test"), kind) for arm in ("std_cot", "nesycd")]
+    if gain is None or gain.value is None or any(score is None or score.accuracy is None for score in scores):
+        return None
+    before, after = (f"{100 * score.accuracy:.1f} %" for score in scores if score and score.accuracy is not None)
+    gap = results.gap_closed.get("test", {}).get(kind)
+    sure = gap is not None and gap.value is not None and gap.low is not None
+    closed = f" That closes {100 * gap.value:.0f} % of the gap to the oracle." if gap and gap.value and sure else ""
+    questions = f"{gain.n:,} special test questions" if kind == "special" else f"{gain.n:,} test questions"
+    return tag(
+        "p",
+        f"On {questions}, ",
+        tag("b", f"nesycd answers {after} right, std_cot {before}"),
+        f": a difference of {_points(gain)} points.{closed}",
+        class_="lead",
+    )
+
+
+def _arms_table(results: Results, split: str) -> Markup:
+    arms = {arm: by_split[split] for arm, by_split in results.arms.items() if split in by_split}
+    found = {kind for score in arms.values() for kind in score.by_kind}
+    kinds = sorted(found, key=lambda kind: (kind != "special", kind))
+    # With a single kind its column would repeat the one for all.
+    kinds = [*(kinds if len(kinds) > 1 else ()), "all"]
+    sizes = {kind: max((s.n for a in arms.values() if (s := _part(a, kind))), default=0) for kind in kinds}
+    heads: list[Child] = ["arm", *((kind, tag("small", f" n={sizes[kind]:,}")) for kind in kinds)]
+    heads += ["retrieval asked", "got an item", "tokens a question"]
+    rows = [
+        [
+            arm_name(arm),
+            *(_accuracy(arm, _part(score, kind)) for kind in kinds),
+            f"{100 * score.routed:.0f} %",
+            f"{100 * score.delivered:.0f} %",
+            f"{(score.prompt_tokens + score.completion_tokens) / max(1, score.n):,.0f}",
+        ]
+        for arm, score in arms.items()
+    ]
+    return table(heads, rows, "figures")
+
+
+def _accuracy(arm: str, score: Score | None) -> Child:
+    if score is None or score.accuracy is None:
+        return "–"
+    few = "*" if score.n < FEW else ""
+    return join(
+        interval_bar(Point(score.accuracy, score.low, score.high, _label(score)), arm_class(arm)),
+        tag("b", f"{100 * score.accuracy:.1f}{few}"),
+        tag("small", f" {100 * (score.low or 0):.0f}–{100 * (score.high or 0):.0f}"),
+    )
+
+
+def differences(results: Results) -> Markup:
+    """Paired differences by split and kind, and the gap closed."""
+    parts: list[Child] = []
+    for split in results.splits():
+        estimates = [
+            (f"{pair}", kind, estimate)
+            for pair, kinds in results.differences.get(split, {}).items()
+            for kind, estimate in sorted(kinds.items(), key=lambda one: KIND_ORDER.get(one[0], 1))
+            if kind == "all" or len(kinds) > 2 or split == "test"
+        ]
+        if estimates:
+            span = max([0.1, *(abs(b) for _, _, e in estimates for b in (e.value, e.low, e.high) if b is not None)])
+            rows = [[pair, kind, f"{e.n:,}", *_difference(e, span)] for pair, kind, e in estimates]
+            rows += [
+                [f"gap closed ({kind})", "", f"{e.n:,}", "", f"{_points(e, sign=False)} %"]
+                for kind, e in sorted(
+                    results.gap_closed.get(split, {}).items(), key=lambda one: KIND_ORDER.get(one[0], 1)
+                )
+                if e.value is not None and (kind == "all" or split == "test")
+            ]
+            parts += [tag("h3", split), table(["difference", "questions", "n", "", "points"], rows, "figures")]
+    told = note(
+        "Both arms answer the same questions, and are drawn together. Gap closed = (nesycd − std_cot) / (nesycd_oracle "
+        "− std_cot); without an interval the oracle is not surely above std_cot, and the share says little."
+    )
+    return section("differences", "Differences between arms", parts or note("No two arms to compare."), told)
+
+
+def _difference(estimate: Estimate, span: float) -> tuple[Child, Child]:
+    if estimate.value is None:
+        return "", "–"
+    label = _points(estimate)
+    return difference_bar(estimate.value, estimate.low, estimate.high, span, label), label
+
+
+def by_frequency(results: Results) -> Markup:
+    """Accuracy on `test` by how often the rarest needed fact occurs in training, and the gain."""
+    title = "Accuracy by training frequency of the needed facts"
+    arms = {arm: results.arms[arm]["test"] for arm in PLOTTED if "test" in results.arms.get(arm, {})}
+    used = [bucket for bucket in BUCKETS if any(bucket in score.by_frequency for score in arms.values())]
+    if not used:
+        return section("frequency", title, note("The benchmark does not say which facts its questions need."))
+    series = [
+        Series(arm, arm_class(arm), [_point(arm, score.by_frequency.get(bucket)) for bucket in used])
+        for arm, score in arms.items()
+    ]
+    counts = [max((s.n for a in arms.values() if (s := a.by_frequency.get(bucket))), default=0) for bucket in used]
+    names = [f"{bucket}  (n={count:,})" for bucket, count in zip(used, counts, strict=True)]
+    axis = "training questions in which the rarest needed fact occurs"
+    gains = results.gain_by_frequency.get("test", {})
+    told = ", ".join(f"{_points(gains[b])} at {b}" for b in used if b in gains and gains[b].value is not None)
+    return section(
+        "frequency",
+        title,
+        tag("p", [(arm_name(arm), " ") for arm in arms], class_="legend"),
+        line_plot(names, series, axis, "accuracy by training frequency"),
+        note(f"Gain of nesycd over std_cot in points, by frequency: {told}.") if told else None,
+    )
+
+
+def by_task(results: Results) -> Markup:
+    """Each arm on each task of each split, as a heat table."""
+    parts: list[Child] = []
+    for split in results.splits():
+        arms = {arm: by_split[split] for arm, by_split in results.arms.items() if split in by_split}
+        tasks = sorted({task for score in arms.values() for task in score.by_task})
+        tasks.sort(key=lambda task: (results.tasks[task].kind != "special", results.tasks[task].kind))
+        rows = [
+            [
+                (task, tag("small", f" {results.tasks[task].kind}")),
+                _size(arms, task),
+                *(_heat(s, task) for s in arms.values()),
+            ]
+            for task in tasks
+        ]
+        parts += [tag("h3", split), table(["task", "n", *map(arm_name, arms)], rows, "figures heat")]
+    return section(
+        "tasks", "Accuracy by task, %", parts, note("Few questions a task: mind n before reading a difference.")
+    )
+
+
+def _heat(score: ArmScore, task: str) -> Child:
+    one = score.by_task.get(task)
+    if one is None:
+        return "–"
+    told = f"{100 * one.accuracy:.1f} % of {one.n}; retrieval asked for {100 * one.routed:.0f} %"
+    return tag(
+        "span", f"{100 * one.accuracy:.0f}", class_="cell", style=f"--heat:{100 * one.accuracy:.0f}%", title=told
+    )
+
+
+def _size(arms: dict[str, ArmScore], task: str) -> str:
+    return f"{max(score.by_task[task].n for score in arms.values() if task in score.by_task):,}"
+
+
+def _part(arm: ArmScore | None, kind: str) -> Score | None:
+    if arm is None or kind == "all":
+        return arm
+    return arm.by_kind.get(kind)
+
+
+def _point(arm: str, score: Score | None) -> Point | None:
+    if score is None or score.accuracy is None:
+        return None
+    return Point(score.accuracy, score.low, score.high, f"{arm}: {_label(score)}")
+
+
+def _label(score: Score) -> str:
+    if score.accuracy is None or score.low is None or score.high is None:
+        return "no questions"
+    interval = f"{100 * score.low:.1f}–{100 * score.high:.1f}, {score.interval}"
+    return f"{score.correct:,} of {score.n:,} right: {100 * score.accuracy:.1f} % ({interval})"
+
+
+def _points(estimate: Estimate, *, sign: bool = True) -> str:
+    plus = "+" if sign else ""
+    if estimate.value is None:
+        return "–"
+    if estimate.low is None or estimate.high is None:
+        return f"{100 * estimate.value:{plus}.1f}"
+    return f"{100 * estimate.value:{plus}.1f} ({100 * estimate.low:{plus}.1f} to {100 * estimate.high:{plus}.1f})"

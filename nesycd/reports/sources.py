@@ -1,0 +1,144 @@
+"""The page's sections on what stands behind the accuracies: retrieval and router, knowledge base, costs, config."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nesycd.records import Attempt, Entry, Status
+from nesycd.reports.folder import RunFiles
+from nesycd.reports.markup import Child, Markup, tag
+from nesycd.reports.plots import histogram, share_bar
+from nesycd.reports.results import Results
+from nesycd.reports.scores import arm_name, note, section, table
+
+BINS = 20
+MOST_EVIDENCED = 20
+
+
+def retrieval(run: RunFiles) -> Markup:
+    """Recall of needed facts, where retrieval was asked, and the margins that the router sees."""
+    results = run.results
+    recall: list[list[Child]] = []
+    for split, found in results.retrieval.items():
+        share = found.needed_fact_recall
+        recall.append([split, "–" if share is None else (share_bar(share), f" {100 * share:.1f} %")])
+    asked = [
+        [arm_name(arm), split, kind, f"{100 * part.routed:.0f} %", f"{100 * part.delivered:.0f} %"]
+        for arm, by_split in results.arms.items()
+        for split, score in by_split.items()
+        for kind, part in score.by_kind.items()
+        if part.routed > 0 and arm == "nesycd_routed"
+    ]
+    settings = ", ".join(f"{key} {_value(value)}" for key, value in results.router.items())
+    return section(
+        "retrieval",
+        "Retrieval and router",
+        table(["split", "needed facts that arrived in the prompt"], recall) if recall else note("No recall is known."),
+        tag("p", f"Router: {settings}.") if settings else None,
+        (
+            tag("h3", "Where the router asked for knowledge"),
+            table(["arm", "split", "kind", "asked", "got an item"], asked),
+        )
+        if asked
+        else None,
+        _margins(run),
+    )
+
+
+def _margins(run: RunFiles) -> Child:
+    """Margins of the arm whose drafts the router reads, or of the nearest to it that was scored on `test`."""
+    wanted = ("nesycd_no_kb", "std_cot") if run.results.router.get("closed_book") == "augmented" else ("std_cot",)
+    arm = next((name for name in (*wanted, "nesycd_no_kb") if run.attempts.get((name, "test"))), None)
+    if arm is None:
+        return note("No closed-book attempts from which to draw margins.")
+    attempts = list(run.attempts[arm, "test"].values())
+    threshold = run.results.router.get("threshold")
+    known = float(threshold) if isinstance(threshold, float | int) else None
+    right, wrong = (_bins([a for a in attempts if a.correct is side]) for side in (True, False))
+    return (
+        tag("h3", "How sure the student was without knowledge: right (up) and wrong (down) answers on test"),
+        tag("p", arm_name(arm), f" {sum(right):,} right, {sum(wrong):,} wrong", class_="legend"),
+        histogram(right, wrong, known, "margins of right and wrong answers"),
+        note("The margin is the mean over the answer's tokens of p1 − p2, the router's signal."),
+    )
+
+
+def _bins(attempts: Sequence[Attempt]) -> list[int]:
+    counts = [0] * BINS
+    for attempt in attempts:
+        counts[min(BINS - 1, max(0, int(attempt.margin * BINS)))] += 1
+    return counts
+
+
+def knowledge(run: RunFiles) -> Markup:
+    """The knowledge base: how much of what, and the items with most evidence."""
+    base = run.results.knowledge
+    counts: list[list[Child]] = [
+        [name, f"{count:,}", share_bar(count / base.items if base.items else 0)]
+        for part in (base.by_kind, base.by_status)
+        for name, count in part.items()
+    ]
+    live = [entry for entry in run.entries if entry.status in (Status.APPROVED, Status.PROPOSED)]
+    most = sorted(live, key=lambda entry: (-len(entry.evidence), entry.item.text))[:MOST_EVIDENCED]
+    rows = [
+        [entry.item.text, entry.item.kind, _status(entry), f"{len(entry.evidence):,}", _sources(entry)]
+        for entry in most
+    ]
+    return section(
+        "knowledge",
+        "Knowledge base",
+        tag("p", f"{base.items:,} items."),
+        table(["", "items", "share"], counts, "figures") if counts else None,
+        (
+            tag("h3", "The items with most evidence"),
+            table(["item", "kind", "status", "evidence", "from"], rows, "items"),
+            note("Evidence: the errors (or notes by people) that gave rise to the item; equal items are one."),
+        )
+        if rows
+        else None,
+    )
+
+
+def _status(entry: Entry) -> str:
+    return f"{entry.status} ({entry.reviewer})" if entry.reviewer else str(entry.status)
+
+
+def _sources(entry: Entry) -> str:
+    return ", ".join(sorted({one.source for one in entry.evidence}))
+
+
+def costs(results: Results) -> Markup:
+    """Tokens a question by arm on each split, and seconds by stage."""
+    rows: list[list[Child]] = []
+    for arm, by_split in results.arms.items():
+        for split, score in by_split.items():
+            per = max(1, score.n)
+            tokens = (score.prompt_tokens, score.knowledge_tokens, score.completion_tokens)
+            rows.append(
+                [arm_name(arm), split, *(f"{count / per:,.1f}" for count in tokens), f"{score.seconds / per:.2f}"]
+            )
+    heads = ["arm", "split", "prompt tokens", "of it knowledge", "answer tokens", "seconds a question"]
+    slowest = max(results.seconds.values(), default=0.0)
+    stages: list[list[Child]] = [
+        [stage, f"{seconds:,.1f}", share_bar(seconds / slowest if slowest else 0.0)]
+        for stage, seconds in sorted(results.seconds.items(), key=lambda pair: -pair[1])
+    ]
+    return section(
+        "costs",
+        "Costs",
+        tag("h3", "Tokens and seconds a question"),
+        table(heads, rows, "figures"),
+        note("nesycd_routed costs its draft, and the second answer too where knowledge was asked for."),
+        tag("h3", f"Seconds by stage, {results.total_seconds:,.0f} in all"),
+        table(["stage", "seconds", ""], stages, "figures") if stages else None,
+    )
+
+
+def how_it_was_run(run: RunFiles) -> Markup:
+    """The run's config and manifest, as they lie in its folder."""
+    parts = [tag("details", tag("summary", name), tag("pre", text)) for name, text in run.documents.items()]
+    return section("run", "How it was run", parts or note("The run folder holds neither config nor manifest."))
+
+
+def _value(value: str | float) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

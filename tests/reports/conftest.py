@@ -1,0 +1,119 @@
+"""A small made-up evaluation, as plain data and as a run folder, for all tests of reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from nesycd.knowledge import KnowledgeBase
+from nesycd.records import Attempt, Derivation, Evidence, Example, Fact, Hit, Item, Lesson, Record, Retrieval, Status
+from nesycd.reports import Evaluation, build_results, write_results
+
+HOSTILE = "<script>alert('x')</script><img src=http://evil.example/a.png onerror=alert(1)> \"'& \x00 </pre></style>"
+HOSTILE_INDEX = 2
+"""A question on which the arms disagree, so that it is among the samples shown."""
+FACT = Fact(text="A fathom is 6 feet.", subject="fathom", relation="feet", object="6")
+ARMS = {"std_cot": 4, "std_cot_kb": 3, "nesycd_no_kb": 4, "nesycd": 2, "nesycd_oracle": 1}
+"""Of five special questions how many the arm gets wrong."""
+
+
+def make_examples(split: str, count: int = 40) -> list[Example]:
+    """Special (units) and general (navigate) questions in turn; four templates a task."""
+    examples = []
+    for index in range(count):
+        special = index % 2 == 0
+        task = "units" if special else "navigate"
+        truth = Derivation(facts=(FACT,), steps=("6 x 2 = 12",), uses=((0,),)) if special else None
+        text = HOSTILE if index == HOSTILE_INDEX else f"{split} question {index}?"
+        template = f"t{index % 8 // 2}"
+        examples.append(
+            Example(
+                uid=f"{split}-{index}",
+                task=task,
+                question=text,
+                answer="12",
+                split=split,
+                template=template,
+                truth=truth,
+            )
+        )
+    return examples
+
+
+def make_attempts(arm: str, examples: Sequence[Example]) -> list[Attempt]:
+    """One attempt a question; general ones are right three times in four, whatever the arm."""
+    attempts = []
+    for index, example in enumerate(examples):
+        special = example.task == "units"
+        correct = index // 2 % 5 >= ARMS[arm] if special else index // 2 % 4 > 0
+        informed = arm in {"std_cot_kb", "nesycd", "nesycd_oracle"} and special
+        attempts.append(
+            Attempt(
+                example=example.uid,
+                solver=arm,
+                response=HOSTILE
+                if index == HOSTILE_INDEX
+                else f"{arm} says so. Therefore, the answer is {12 if correct else 7}.",
+                answer="12" if correct else "7",
+                correct=correct,
+                margin=0.9 if correct else 0.2,
+                prompt_tokens=30 if informed else 20,
+                completion_tokens=10,
+                knowledge=(FACT.id,) if informed else (),
+                knowledge_tokens=10 if informed else 0,
+                routed=informed,
+                seconds=0.5,
+            )
+        )
+    return attempts
+
+
+def make_evaluation(splits: Sequence[str] = ("test", "ood_unseen")) -> Evaluation:
+    """All arms on all splits."""
+    examples = {split: make_examples(split) for split in splits}
+    return Evaluation(
+        examples=[example for split in splits for example in examples[split]],
+        attempts={(arm, split): make_attempts(arm, examples[split]) for arm in ARMS for split in splits},
+        kinds={"units": "special", "navigate": "general"},
+        frequency={e.uid: i % 6 if e.truth else None for split in splits for i, e in enumerate(examples[split])},
+        knowledge={"items": 2, "by_kind": {"fact": 1, "lesson": 1}, "by_status": {"approved": 2}, "sources": {}},
+        recall=dict.fromkeys(splits, 0.9),
+        seconds={"general": 12.5, "eval-test-nesycd": 3.0},
+        router={"mode": "margin", "threshold": 0.7, "closed_book": "general"},
+    )
+
+
+@pytest.fixture
+def evaluation() -> Evaluation:
+    return make_evaluation()
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    """A run folder with results, stages, knowledge base, config and manifest."""
+    folder = tmp_path / "a <b>run"
+    (folder / "stages").mkdir(parents=True)
+    evaluation = make_evaluation()
+    for (arm, split), attempts in evaluation.attempts.items():
+        _write(folder, f"eval-{split}-{arm}", attempts)
+    for split in ("test", "ood_unseen"):
+        examples = make_examples(split)
+        hit = Hit(item=FACT, score=1.0, why="names fathom")
+        _write(folder, f"examples-{split}", examples)
+        _write(folder, f"retrieve-{split}", [Retrieval(example=e.uid, hits=(hit,)) for e in examples if e.truth])
+    proof = Evidence(example="train-1", source="expert")
+    stored: list[tuple[Item, Evidence]] = [(FACT, proof), (Lesson(text="<b>Mind</b> the units."), proof)]
+    with KnowledgeBase.open(folder / "kb.sqlite") as base:
+        base.add(stored, status=Status.APPROVED, reviewer="auto")
+    (folder / "config.json").write_text(json.dumps({"name": "<u>quick</u>"}))
+    (folder / "manifest.json").write_text(json.dumps({"machine": "two cores"}))
+    write_results(folder / "results.json", build_results(evaluation))
+    return folder
+
+
+def _write(folder: Path, stage: str, records: Sequence[Record]) -> None:
+    lines = [json.dumps(record.to_json()) for record in records]
+    (folder / "stages" / f"{stage}.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

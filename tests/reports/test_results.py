@@ -1,0 +1,156 @@
+"""`results.json`: the numbers, the contract and what breaks it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from nesycd.errors import DataError, RunError
+from nesycd.records import Attempt
+from nesycd.reports import Evaluation, build_results, load_results, write_results
+from nesycd.reports.build import frequency_bucket
+from nesycd.reports.results import ArmScore, Results
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "results.md"
+
+
+def test_the_numbers(evaluation: Evaluation) -> None:
+    results = build_results(evaluation)
+    score = results["arms"]["nesycd"]["test"]
+    # 20 special questions of which 3 in 5 are right, 20 general ones of which 3 in 4 are.
+    assert (score["n"], score["correct"], score["accuracy"]) == (40, 27, 27 / 40)
+    assert score["by_task"] == {
+        "navigate": {"n": 20, "accuracy": 0.75, "routed": 0.0},
+        "units": {"n": 20, "accuracy": 0.6, "routed": 1.0},
+    }
+    assert score["by_kind"]["special"]["correct"] == 12
+    assert (score["routed"], score["delivered"]) == (0.5, 0.5)
+    assert (score["prompt_tokens"], score["completion_tokens"], score["knowledge_tokens"]) == (1000, 400, 200)
+    assert score["seconds"] == 20.0
+    assert {bucket: part["n"] for bucket, part in score["by_frequency"].items()} == {"0": 7, "2": 7, "4-7": 6}
+    assert results["tasks"] == {"navigate": {"kind": "general"}, "units": {"kind": "special"}}
+    assert results["retrieval"]["test"] == {"needed_fact_recall": 0.9}
+    assert results["knowledge"] == {"items": 2, "by_kind": {"fact": 1, "lesson": 1}, "by_status": {"approved": 2}}
+    assert results["total_seconds"] == 15.5
+    assert list(results["arms"]["nesycd"]) == ["test", "ood_unseen"]
+
+
+def test_differences_are_by_kind(evaluation: Evaluation) -> None:
+    results = build_results(evaluation)
+    gain = results["differences"]["test"]["nesycd - std_cot"]
+    assert gain["special"]["value"] == pytest.approx(0.4)
+    assert gain["special"]["low"] > 0
+    assert (gain["general"]["value"], gain["general"]["interval"]) == (0.0, "agresti-min")
+    assert gain["all"]["value"] == pytest.approx(0.2)
+    # (12 - 4) / (16 - 4)
+    assert results["gap_closed"]["test"]["special"]["value"] == pytest.approx(2 / 3)
+    assert results["gap_closed"]["test"]["general"]["value"] is None
+    assert set(results["gain_by_frequency"]["test"]) == {"0", "2", "4-7"}
+    assert "nesycd_routed - std_cot" not in results["differences"]["test"]
+
+
+def test_only_shared_questions_are_compared(evaluation: Evaluation) -> None:
+    attempts = dict(evaluation.attempts)
+    attempts["std_cot", "test"] = attempts["std_cot", "test"][:10]
+    results = build_results(dataclasses.replace(evaluation, attempts=attempts))
+    assert results["differences"]["test"]["nesycd - std_cot"]["all"]["n"] == 10
+
+
+def test_an_empty_split_has_no_accuracy(evaluation: Evaluation) -> None:
+    results = build_results(dataclasses.replace(evaluation, attempts={("nesycd", "test"): []}))
+    score = results["arms"]["nesycd"]["test"]
+    assert (score["n"], score["accuracy"], score["low"], score["interval"]) == (0, None, None, "none")
+
+
+def test_strange_and_doubled_attempts_are_refused(evaluation: Evaluation) -> None:
+    stranger = Attempt(example="nobody", solver="nesycd", response="")
+    first = evaluation.attempts["nesycd", "test"][0]
+    for attempts, message in (
+        ([stranger], "'nobody', which is not among"),
+        ([first, first], "two attempts at 'test-0'"),
+    ):
+        with pytest.raises(DataError, match=message):
+            build_results(dataclasses.replace(evaluation, attempts={("nesycd", "test"): attempts}))
+
+
+@pytest.mark.parametrize(
+    ("count", "bucket"),
+    [(0, "0"), (3, "3"), (4, "4-7"), (7, "4-7"), (8, "8-15"), (15, "8-15"), (16, "16+"), (99, "16+")],
+)
+def test_frequency_buckets(count: int, bucket: str) -> None:
+    assert frequency_bucket(count) == bucket
+
+
+def test_written_and_read_back(evaluation: Evaluation, tmp_path: Path) -> None:
+    results = build_results(evaluation)
+    write_results(tmp_path / "results.json", results)
+    assert load_results(tmp_path / "results.json").to_json() == results
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+def _break(results: dict[str, Any], keys: tuple[str, ...], value: Any) -> None:
+    for key in keys[:-1]:
+        results = results[key]
+    results[keys[-1]] = value
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (("schema",), "results/9", "schema"),
+        (("arms", "nesycd", "test", "accuracy"), 67.5, r"arms\.nesycd\.test\.accuracy"),
+        (("arms", "nesycd", "test", "by_task", "units", "accuracy"), float("nan"), r"by_task\.units\.accuracy"),
+        (("arms", "nesycd", "test", "n"), -1, r"arms\.nesycd\.test\.n"),
+        (("surprise",), 1, "surprise"),
+    ],
+)
+def test_what_breaks_the_contract_is_named(
+    evaluation: Evaluation, tmp_path: Path, keys: tuple[str, ...], value: Any, message: str
+) -> None:
+    results = build_results(evaluation)
+    _break(results, keys, value)
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    with pytest.raises(RunError, match=message):
+        load_results(tmp_path / "results.json")
+    with pytest.raises(RunError, match=message):
+        write_results(tmp_path / "other.json", results)
+
+
+def test_missing_and_torn_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"results\.json: cannot be read: No such file"):
+        load_results(tmp_path / "results.json")
+    (tmp_path / "results.json").write_text('{"schema": "resu')
+    with pytest.raises(RunError, match=r"results\.json: not JSON"):
+        load_results(tmp_path / "results.json")
+    with pytest.raises(RunError, match="cannot be written: No such file"):
+        write_results(tmp_path / "no" / "results.json", build_results(EMPTY))
+
+
+EMPTY = Evaluation([], {}, {}, {}, {"items": 0, "by_kind": {}, "by_status": {}}, {}, {})
+
+
+def test_the_document_names_every_key() -> None:
+    written = set(re.findall(r"`([a-z_]+)`", DOCUMENT.read_text(encoding="utf-8")))
+    for model in _models(Results):
+        for name, field in model.model_fields.items():
+            assert (field.alias or name) in written, f"{DOCUMENT.name} does not name {model.__name__}.{name}"
+    assert "by_kind" in ArmScore.model_fields
+
+
+def _models(model: type[BaseModel]) -> set[type[BaseModel]]:
+    found = {model}
+    for field in model.model_fields.values():
+        found |= {one for part in _parts(field.annotation) for one in _models(part)}
+    return found
+
+
+def _parts(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [part for argument in get_args(annotation) for part in _parts(argument)]

@@ -1,0 +1,73 @@
+"""The terminal table: it fits, it tells the numbers, and it marks what says little."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+from pathlib import Path
+
+from rich.console import Console
+
+from nesycd.reports import Evaluation, build_results, print_results
+from nesycd.reports.results import parse_results
+
+
+def printed(evaluation: Evaluation, width: int = 100) -> str:
+    stream = io.StringIO()
+    results = parse_results(build_results(evaluation), Path("results.json"))
+    print_results(results, Console(file=stream, width=width, color_system=None))
+    return stream.getvalue()
+
+
+def test_it_fits_a_hundred_columns_uncut(evaluation: Evaluation) -> None:
+    lines = printed(evaluation).splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 100
+    # Rich marks a cut cell with an ellipsis; between numbers it is ours.
+    assert not re.search(r"…(?![+-]?\d)", "\n".join(lines))
+    (row,) = [line for line in lines if line.startswith(" nesycd ") and " - " not in line]
+    assert row.split()[:2] == ["nesycd", "60.0"]
+    assert row.split()[-2:] == ["35", "50"]
+
+
+def test_the_whole_contract_fits_too(evaluation: Evaluation) -> None:
+    splits = ("test", "ood_composed", "ood_unseen", "ood_unseen_imported")
+    attempts = {
+        (arm, split): made for (arm, name), made in evaluation.attempts.items() for split in splits if name == "test"
+    }
+    for split in splits:
+        attempts["nesycd_routed", split] = attempts["nesycd", split]
+    text = printed(dataclasses.replace(evaluation, attempts=attempts))
+    for word in ("nesycd_routed - std_cot", "composed", "unseen", "imported", "tokens", "routed"):
+        assert word in text
+    assert not re.search(r"…(?![+-]?\d)", text)
+
+
+def test_few_questions_are_marked(evaluation: Evaluation) -> None:
+    text = printed(evaluation)
+    assert "* fewer than 30 questions" in text
+    # 20 special questions are few, 40 in all are not.
+    (row,) = [line for line in text.splitlines() if line.startswith(" nesycd ") and " - " not in line]
+    assert row.split()[2].endswith("*") and not row.split()[6].endswith("*")
+
+
+def test_data_without_kinds_has_one_column(evaluation: Evaluation) -> None:
+    text = printed(dataclasses.replace(evaluation, kinds={}))
+    assert "special" not in text
+    assert "n=40" in text
+
+
+def test_names_are_not_read_as_markup(evaluation: Evaluation) -> None:
+    attempts = {("[red]arm[/red]", "test"): evaluation.attempts["nesycd", "test"]}
+    assert "[red]arm[/red]" in printed(dataclasses.replace(evaluation, attempts=attempts))
+
+
+def test_what_else_is_told(evaluation: Evaluation) -> None:
+    text = printed(evaluation)
+    for line in (
+        "recall of needed facts: test 90.0 %",
+        "knowledge base: 2 items (1 fact, 1 lesson, 2 approved)",
+        "router: mode margin, threshold 0.700, closed_book general",
+        "seconds: 16 in all (general 12, eval-test-nesycd 3.0)",
+    ):
+        assert line in text
