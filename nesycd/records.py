@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -38,6 +39,12 @@ class Record(BaseModel):
     def id(self) -> str:
         """Content hash of the record's fields (16 hex digits), `volatile` ones left out."""
         return content_hash([self.schema_name, self.model_dump(mode="json", exclude=set(self.volatile))])
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields changed; its `id` is computed anew (pydantic would carry the cached one over)."""
+        copy = super().model_copy(update=update, deep=deep)
+        copy.__dict__.pop("id", None)
+        return copy
 
     def to_json(self) -> dict[str, Any]:
         """The record as a JSON object with its `schema` and `id`."""

@@ -35,7 +35,9 @@ def kb() -> None:
 
         nesycd kb edit 3fa9 --text "A fathom is 6 feet." --object "6 feet"
 
-        nesycd kb export kb.yaml
+        nesycd kb reject 3fa9 81c0 --by Ann
+
+        nesycd kb export kb.yaml; nesycd kb import kb.yaml --kb other.sqlite
     """
 
 
@@ -91,10 +93,14 @@ def list_entries(
 
 
 @kb_app.command()
-def search(words: str, kb: Kb = None, limit: Annotated[int, typer.Option(min=1)] = 50) -> None:
-    """List the items that contain all the words given."""
+def search(
+    words: Annotated[list[str], typer.Argument(help="All of them must occur.", show_default=False)],
+    kb: Kb = None,
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+) -> None:
+    """List the items that contain all the words given, in text or triple: nesycd kb search fathom feet."""
     with _open(kb) as base:
-        _print_entries(base.entries(search=words), limit)
+        _print_entries(base.entries(search=" ".join(words)), limit)
 
 
 @kb_app.command()
@@ -119,10 +125,13 @@ def show(item: ItemId, kb: Kb = None) -> None:
 @kb_app.command()
 def stats(kb: Kb = None) -> None:
     """Count the items by kind, status and source."""
+    from nesycd.knowledge import printable
+
     with _open(kb) as base:
         for key, value in base.stats().items():
             shown = ", ".join(f"{name} {count}" for name, count in value.items()) if isinstance(value, dict) else value
-            typer.echo(f"{key}: {shown}")
+            typer.echo(f"{key}: {printable(str(shown))}")
+        typer.echo(f"version: {base.version}")
 
 
 @kb_app.command()
@@ -137,7 +146,14 @@ def add(
     kb: Kb = None,
     by: By = "",
 ) -> None:
-    """Add an item of your own, approved by you."""
+    """Add an item of your own, approved by you.
+
+    Examples:
+
+        nesycd kb add "Count each kind before you add." --kind lesson
+
+        nesycd kb add "A fathom is 6 feet." --kind fact --subject fathom --relation length --object "6 feet"
+    """
     from pydantic import ValidationError
 
     from nesycd.records import Evidence, Fact, Lesson, Rule, Status
@@ -159,27 +175,46 @@ def add(
         ) from None
     with _open(kb) as base:
         base.add([(made, Evidence(example="", source=who))], status=Status.APPROVED, reviewer=who)
-    typer.echo(f"added {made.id[:8]}")
+        entry = base.get(made.id)
+    typer.echo(f"added {entry.item_id[:8]}")
+    if entry.status is not Status.APPROVED:
+        typer.echo(f"it was there already, {entry.status}; to change that: nesycd kb approve {entry.item_id[:8]}")
 
 
 @kb_app.command()
 def edit(
     item: ItemId,
     text: Annotated[str | None, typer.Option(help="New text.")] = None,
+    subject: Annotated[str | None, typer.Option(help="New subject of a fact.")] = None,
+    relation: Annotated[str | None, typer.Option(help="New relation of a fact.")] = None,
     object_: Annotated[str | None, typer.Option("--object", help="New value of a fact.")] = None,
     alias: Annotated[list[str] | None, typer.Option(help="New names of a fact's subject, instead of the old.")] = None,
     clause: Annotated[str | None, typer.Option(help="New clause of a rule.")] = None,
     kb: Kb = None,
     by: By = "",
 ) -> None:
-    """Change an item; the old content stays in its history."""
-    given = {"text": text, "object": object_, "aliases": tuple(alias) if alias else None, "clause": clause}
+    """Change an item; the old content stays in its history.
+
+    The student reads a fact's text, the graph its subject, relation and object: change both together.
+    """
+    from nesycd.knowledge import printable
+
+    given: dict[str, Any] = {
+        "text": text,
+        "subject": subject,
+        "relation": relation,
+        "object": object_,
+        "clause": clause,
+    }
+    given |= {"aliases": tuple(alias) if alias else None}
     changes = {key: value for key, value in given.items() if value is not None}
     if not changes:
         raise KnowledgeError("nothing to change was given; see: nesycd kb edit --help")
     with _open(kb) as base:
         entry = base.edit(item, changes, by or getpass.getuser())
-    typer.echo(f"{entry.item_id[:8]} now reads: {entry.item.text}")
+    typer.echo(f"{entry.item_id[:8]} now reads: {printable(entry.item.text)}")
+    if object_ is not None and object_.casefold() not in entry.item.text.casefold():
+        typer.echo("note: the text does not say the new object; the student reads only the text (--text)", err=True)
 
 
 @kb_app.command()
@@ -201,20 +236,53 @@ def reject(items: list[str], kb: Kb = None, by: By = "") -> None:
             typer.echo(f"rejected {base.reject(item, by or getpass.getuser()).item_id[:8]}")
 
 
+@kb_app.command()
+def retire(items: list[str], kb: Kb = None, by: By = "") -> None:
+    """Retire items that were good once: they are kept, but no longer retrieved."""
+    with _open(kb) as base:
+        for item in items:
+            typer.echo(f"retired {base.retire(item, by or getpass.getuser()).item_id[:8]}")
+
+
 @kb_app.command("export")
-def export_file(file: Path, kb: Kb = None) -> None:
-    """Write the whole base as readable YAML."""
-    from nesycd.knowledge import export_yaml
+def export_file(
+    file: Annotated[Path, typer.Argument(help="Where to; - for standard output.", show_default=False)], kb: Kb = None
+) -> None:
+    """Write the whole base as readable YAML: sorted, the same text for the same content."""
+    from nesycd.knowledge import export_text, export_yaml
 
     with _open(kb) as base:
+        if str(file) == "-":
+            typer.echo(export_text(base), nl=False)
+            return
         export_yaml(base, file)
     typer.echo(f"wrote {file}")
 
 
 @kb_app.command("import")
-def import_file(file: Path, kb: Kb = None) -> None:
-    """Add the items of a YAML file, all or none; equal ones merge."""
-    from nesycd.knowledge import import_yaml
+def import_file(
+    file: Annotated[Path, typer.Argument(help="YAML as export writes it, or by hand.", show_default=False)],
+    approve_them: Annotated[
+        bool, typer.Option("--approve", help="Approve the items whose status the file does not give.")
+    ] = False,
+    kb: Kb = None,
+    by: By = "",
+) -> None:
+    """Add the items of a YAML file, all or none; equal ones merge.
 
+    A file by hand needs only what an item consists of:
+
+        - {kind: lesson, text: Count each kind before you add.}
+
+        - {kind: fact, text: A fathom is 6 feet., subject: fathom, relation: length, object: 6 feet}
+
+    Content changed under the id of an exported item is an edit of that item; a status given in the file holds.
+    """
+    from nesycd.knowledge import import_yaml
+    from nesycd.records import Status
+
+    status = Status.APPROVED if approve_them else Status.PROPOSED
+    who = by or getpass.getuser()
     with _open(kb) as base:
-        typer.echo(f"imported from {file}: {import_yaml(base, file)}")
+        counts = import_yaml(base, file, status=status, reviewer=who)
+    typer.echo(f"imported from {file}: {counts.added} new, {counts.merged} changed, {counts.unchanged} as they were")

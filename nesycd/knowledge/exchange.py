@@ -77,7 +77,10 @@ def export_yaml(kb: KnowledgeBase, path: Path) -> int:
 
 
 def import_yaml(kb: KnowledgeBase, path: Path, *, status: Status = Status.PROPOSED, reviewer: str = "") -> AddCounts:
-    """Read a file into the KB as one change. `status` and `reviewer` are for entries that do not state theirs.
+    """Read a file into the KB as one change.
+
+    `status`, and `reviewer` with it, are for entries that do not state theirs. An entry whose content was edited in the
+    file, under the id it was exported with, is edited in the KB, by `reviewer` (or the file's name where that is "").
 
     Raises:
         KnowledgeError: the file cannot be read, or entries in it cannot be used; all of them are named, none imported.
@@ -94,7 +97,7 @@ def import_yaml(kb: KnowledgeBase, path: Path, *, status: Status = Status.PROPOS
             except KnowledgeError:
                 continue  # another KB's entry: it is new here
             try:
-                rows.rewrite(connection, uid, partial(_as_in_file, one), one.entry.reviewer or editor)
+                rows.rewrite(connection, uid, partial(_as_in_file, one), editor)
             except KnowledgeError as error:
                 raise KnowledgeError(f"{one.where}: {error}; nothing was imported") from None
         rows.merge_in(connection, [one.entry for one in found])
@@ -184,6 +187,8 @@ def _read_entry(value: Any, where: str, source: str, default: tuple[Status, str]
     if not isinstance(given, str):
         raise KnowledgeError("id: must be text")
     status, reviewer = default
+    if status is Status.PROPOSED:
+        reviewer = ""  # nobody has decided
     if "status" in plain:
         known = [str(one) for one in Status]
         if plain["status"] not in known:

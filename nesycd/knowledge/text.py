@@ -11,6 +11,11 @@ def normal(text: str) -> str:
     return " ".join(folded.split())
 
 
+def is_visible(char: str) -> bool:
+    """Whether a terminal shows a character as one: no control, format, surrogate, private or unassigned one."""
+    return unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
 def printable(text: str, *, keep_lines: bool = False) -> str:
     r"""`text` with control and direction-changing characters as escapes (`\x1b`), so that a terminal obeys none.
 
@@ -21,9 +26,9 @@ def printable(text: str, *, keep_lines: bool = False) -> str:
     def shown(char: str) -> str:
         if char == "\n" and keep_lines:
             return char
-        if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}:
-            code = ord(char)
-            return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-        return char
+        if is_visible(char):
+            return char
+        code = ord(char)
+        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
     return text if text.isascii() and text.isprintable() else "".join(map(shown, text))

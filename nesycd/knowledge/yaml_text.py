@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from nesycd.errors import KnowledgeError
-from nesycd.knowledge.text import printable
+from nesycd.knowledge.text import is_visible, printable
 
 _MAX_DEPTH = 8
 _WORDS = {"y", "n", "yes", "no", "true", "false", "on", "off", "null"}
@@ -139,11 +139,8 @@ def quote(text: str, *, inside: bool = False) -> str:
 
 
 def _escaped(char: str) -> str:
+    """A character as it may stand within double quotes: what is invisible or turns the text around is spelled out."""
+    if is_visible(char):
+        return char
     code = ord(char)
-    if 0x20 <= code < 0x7F or (0xA0 <= code < 0xD800 and code not in (0xAD, 0x2028, 0x2029)):
-        return char
-    if 0xE000 <= code < 0xFFFE and code != 0xFEFF:
-        return char
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else (char if char.isprintable() else f"\\U{code:08x}")
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -16,7 +16,7 @@ from nesycd.knowledge import KnowledgeBase, knowledge_version
 from nesycd.methods.parts import Parts
 from nesycd.protocols import Router
 from nesycd.records import Attempt, Diagnosis, Entry, Example, Rationale, Retrieval, Status, TrainingText, content_hash
-from nesycd.retrieval import KnowledgeRetriever
+from nesycd.retrieval import ALGORITHM, KnowledgeRetriever
 from nesycd.routing import AlwaysRouter, Calibration, MarginRouter, NeverRouter, calibrate
 from nesycd.run_stage import Artifact
 from nesycd.stages import augment, collect, diagnose, rationalise
@@ -251,7 +251,9 @@ class Knowledge:
     def fingerprint(self) -> str:
         """Hash of the items and of how they are retrieved, known without building anything."""
         version = knowledge_version(entry.item_id for entry in self.entries)
-        return content_hash([version, self.parts.recipe.retrieval.model_dump(), self.parts.student.fingerprint, 2])
+        return content_hash(
+            [version, self.parts.recipe.retrieval.model_dump(), self.parts.student.fingerprint, ALGORITHM]
+        )
 
     def retrieved(self, name: str, examples: Sequence[Example]) -> Sequence[Retrieval]:
         """What is found for each question, as a stage."""

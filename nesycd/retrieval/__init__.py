@@ -3,9 +3,10 @@
 from nesycd.retrieval.lexical import LexicalIndex
 from nesycd.retrieval.linker import Candidate, Linker, Mention
 from nesycd.retrieval.recall import Recall, arrived, count_recall, recall
-from nesycd.retrieval.retriever import KnowledgeRetriever
+from nesycd.retrieval.retriever import ALGORITHM, KnowledgeRetriever
 
 __all__ = [
+    "ALGORITHM",
     "Candidate",
     "KnowledgeRetriever",
     "LexicalIndex",

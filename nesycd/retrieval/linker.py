@@ -110,27 +110,26 @@ class Linker:
         front: list[tuple[_Node, bool]] = [(self._root, True)]
         end = start
         while front and end < len(words):
-            step = words[end]
-            if step.joined and end > start and (closed := self._closed_mention(words, start, end + 1, hidden)):
-                found.append(closed)
-            front = [
-                (node.next[word], exact and word == step.word)
-                for node, exact in front
-                for word in self._readings(step.word)
-                if word in node.next
-            ]
+            front = self._onward(front, words[end].word)
             end += 1
             if mention := self._mention(words, start, end, front, hidden):
                 found.append(mention)
+        closed, end = words[start].word, start + 1
+        while end < len(words) and words[end].joined:  # `half-crown` in the text for `halfcrown` in the KB
+            closed += words[end].word
+            end += 1
+            if mention := self._mention(words, start, end, self._onward([(self._root, True)], closed), hidden):
+                found.append(mention)
         return found
 
-    def _closed_mention(self, words: Sequence[Token], start: int, end: int, hidden: frozenset[int]) -> Mention | None:
-        """`half-crown` in the text for `halfcrown` in the KB."""
-        if not all(token.joined for token in words[start + 1 : end]):
-            return None
-        word = "".join(token.word for token in words[start:end])
-        front = [(self._root.next[r], r == word) for r in self._readings(word) if r in self._root.next]
-        return self._mention(words, start, end, front, hidden)
+    def _onward(self, front: Sequence[tuple[_Node, bool]], word: str) -> list[tuple[_Node, bool]]:
+        """The nodes one word further, each with whether all words so far matched exactly."""
+        return [
+            (node.next[reading], exact and reading == word)
+            for node, exact in front
+            for reading in self._readings(word)
+            if reading in node.next
+        ]
 
     def _readings(self, word: str) -> Iterable[str]:
         """Words of the names that `word` may stand for: itself, its singulars, its plurals."""

@@ -2,11 +2,10 @@
 
 The order in which items enter the block (a later tier never displaces an earlier one):
 
-0. where the question names an entity and then a chain of relations ("X's father's mother"), the facts along that path, and
-   nothing else about that entity;
 1. for each entity that the question names, its fact that fits the question's other words best;
 2. its other facts that fit; where several entities bear the name, this is what tells them apart;
-3. facts reached over the object of a linked fact ("grandfather of X": X's father, and his father);
+3. facts reached over the object of a linked fact ("grandfather of X": X's father, and his father); where the question
+   spells the way out ("X's father's mother"), the facts along it take the place of all others about X and come first;
 4. at most two rules or lessons that BM25 finds relevant (see `min_score`);
 5. facts about a named entity that share no word with the question, where none of its facts does.
 
@@ -17,10 +16,9 @@ are widened by those of the relevant rules, so "grandfather" also asks for "fath
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nesycd.knowledge.merge import entry_order
 from nesycd.knowledge.store import knowledge_version
@@ -28,14 +26,21 @@ from nesycd.knowledge.text import normal
 from nesycd.records import Entry, Fact, Hit, Item, Status, content_hash
 from nesycd.retrieval.lexical import LexicalIndex
 from nesycd.retrieval.linker import Candidate, Linker, Mention
-from nesycd.retrieval.words import content_stems
+from nesycd.retrieval.paths import Chain, relation_chain
+from nesycd.retrieval.words import content_stems, tokens
 
-_ALGORITHM = 2
+ALGORITHM = 2
 """Part of the fingerprint: grows when the same settings would retrieve otherwise."""
 _MAX_ADVICE = 2
 _MAX_UNFITTING = 2
 _KEEP = 0.5
-"""Facts about one mention that fit less than this share of the best one's fit are distractors and stay out."""
+"""Facts about one mention that fit less than this share of the best one's fit, and whose relation nobody asked for, are
+distractors and stay out."""
+_PASSED_ON = 0.5
+"""Share of a fact's fit that those reached over its object get: they follow in the order of their sources."""
+_SUFFIX = 4
+"""Relations of at least so many letters are also found at the end of longer words."""
+_NOTHING: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -96,12 +101,14 @@ class KnowledgeRetriever:
         self._advice = [n for n, item in enumerate(self._items) if not isinstance(item, Fact)]
         self._lexical = LexicalIndex([self._items[n].text for n in self._advice])
         self._words, self._rarity = _fitting_words(self._items)
-        self._relations = frozenset(normal(fact.relation) for fact in facts)
-        self._relation_stems = sorted({s for f in facts for s in content_stems(f.relation) if len(s) >= 4})
+        self._relations = [
+            frozenset(content_stems(i.relation)) if isinstance(i, Fact) else _NOTHING for i in self._items
+        ]
+        self._relation_stems = sorted({stem for stems in self._relations for stem in stems if len(stem) >= _SUFFIX})
         self._tokens = list(count_tokens([item.text for item in self._items])) if self._items else []
         self._budget, self._max_items, self._hops, self._min_score = budget_tokens, max_items, hops, min_score
         self._onward: dict[int, list[str]] = {}
-        settings = [_ALGORITHM, budget_tokens, max_items, hops, min_score, self._tokens]
+        settings = [ALGORITHM, budget_tokens, max_items, hops, min_score, self._tokens]
         self.fingerprint = content_hash([knowledge_version(self._numbers), settings])
 
     def retrieve(self, question: str, *, hide: frozenset[str] = frozenset(), task: str = "") -> list[Hit]:
@@ -112,11 +119,16 @@ class KnowledgeRetriever:
         hidden = frozenset(self._numbers[i] for i in hide if i in self._numbers)
         advice = self._relevant_advice(question, hidden)
         asked = self._asked(question, [found.index for found in advice])
-        mentions = self._linker.link(question, self._fact_numbers(hidden))
-        paths = [self._path(mention, question, hidden) for mention in mentions]
-        plain = [mention for mention, path in zip(mentions, paths, strict=True) if not path]
-        linked = [found for mention in plain for found in self._linked(mention, asked, hidden)]
-        pool = [*(found for path in paths for found in path), *linked, *self._reached(linked, asked, hidden), *advice]
+        words = tokens(question)
+        pool = [*advice]
+        for mention in self._linker.link(question, self._fact_numbers(hidden)):
+            chain = relation_chain(words, mention.start, mention.end, self._relation_stems)
+            spelled = self._followed(mention, chain, hidden) if self._hops and len(chain) > 1 else []
+            if spelled:
+                pool += spelled
+                continue
+            linked = self._linked(mention, asked, hidden)
+            pool += [*linked, *self._reached(linked, asked, hidden)]
         best: dict[int, _Found] = {}
         for found in pool:
             if found.index not in best or found.score > best[found.index].score:
@@ -151,35 +163,6 @@ class KnowledgeRetriever:
         shared = (word for word in self._words[number] if word in asked and word not in known)
         return sum(sorted(self._rarity[word] * asked[word] for word in shared))
 
-    def _path(self, mention: Mention, question: str, hidden: frozenset[int]) -> list[_Found]:
-        """Facts along the relations that the question names one after the other, from what a mention names.
-
-        The last relation may belong to the person before ("his father and mother"), so both facts are taken. Nothing is
-        returned for fewer than two relations, or where the path breaks off before the last.
-        """
-        if self._hops < 1:
-            return []
-        chain = [word for word in re.findall(r"[a-z]+", question.lower()) if word in self._relations]
-        for candidate in mention.candidates if len(chain) > 1 else ():
-            front, before = [candidate.entity], list[str]()
-            path: dict[int, _Found] = {}
-            for place, relation in enumerate(chain[: self._hops + 1]):
-                facts = self._related(front, relation, hidden)
-                back = self._related(before, relation, hidden) if place == len(chain) - 1 else []
-                if not facts and not back:
-                    break
-                for n in [*facts, *back]:
-                    path.setdefault(n, _Found(n, 6, 1.0 / (1 + place), f"path {' > '.join(chain[: place + 1])}"))
-                before, front = front, [entity for n in facts for entity in self._objects(n)]
-            else:
-                return list(path.values())
-        return []
-
-    def _related(self, entities: Iterable[str], relation: str, hidden: frozenset[int]) -> list[int]:
-        """Numbers of the facts about some entities that are of one relation."""
-        about = (n for entity in entities for n in self._about[entity] if n not in hidden)
-        return [n for n in about if isinstance(fact := self._items[n], Fact) and normal(fact.relation) == relation]
-
     def _linked(self, mention: Mention, asked: dict[str, float], hidden: frozenset[int]) -> list[_Found]:
         """Facts about what a mention names: those that fit, or a few of the rest where none does."""
         found: list[tuple[float, int, str]] = []
@@ -189,7 +172,28 @@ class KnowledgeRetriever:
             for n in self._about[candidate.entity]:
                 if n not in hidden:
                     found.append((self._fit(n, asked, known | self._name_stems(n)), n, why))
-        return _graded(found, first=5, more=4)
+        return self._graded(found, asked, first=5, more=4)
+
+    def _followed(self, mention: Mention, chain: Chain, hidden: frozenset[int]) -> list[_Found]:
+        """Facts along a chain of relations that the question spells out, however long it is."""
+        names = {candidate.entity: self._naming(mention, candidate) for candidate in mention.candidates}
+        front = [(entity, why) for entity, why in sorted(names.items())]
+        found: list[_Found] = []
+        for number, step in enumerate(chain):
+            facts = [
+                (n, why)
+                for entity, why in front
+                for n in self._about[entity]
+                if n not in hidden and self._relations[n] & step
+            ]
+            found += [_Found(n, 5, float(len(chain) - number), why) for n, why in facts]
+            front = list(dict.fromkeys((entity, self._hop(n)) for n, _ in facts for entity in self._objects(n)))
+        return found
+
+    def _hop(self, number: int) -> str:
+        fact = self._items[number]
+        assert isinstance(fact, Fact)
+        return f"hop from {fact.subject} via {fact.relation}"
 
     def _reached(self, linked: Sequence[_Found], asked: dict[str, float], hidden: frozenset[int]) -> list[_Found]:
         """Facts about the objects of linked facts that fit, and about theirs, `hops` times."""
@@ -199,16 +203,29 @@ class KnowledgeRetriever:
         for _ in range(self._hops):
             new: list[_Found] = []
             for source in front:
-                fact = self._items[source.index]
-                assert isinstance(fact, Fact)
-                why = f"hop from {fact.subject} via {fact.relation}"
+                why = self._hop(source.index)
                 about = [n for entity in self._objects(source.index) for n in self._about[entity]]
                 facts = [(self._fit(n, asked, self._name_stems(n)), n, why) for n in about if n not in hidden | seen]
-                new += [found for found in _graded(facts, first=3, more=3) if found.tier > 1]
+                graded = self._graded(facts, asked, first=3, more=3)
+                new += [replace(f, fit=f.fit + _PASSED_ON * source.fit) for f in graded if f.tier > 1]
             reached += new
             seen |= {found.index for found in new}
             front = new
         return reached
+
+    def _graded(
+        self, facts: Sequence[tuple[float, int, str]], asked: dict[str, float], first: int, more: int
+    ) -> list[_Found]:
+        """Facts of one mention by fit: the best gets tier `first`, others that fit `more`; tier 1 where none fits."""
+        ranked = sorted(facts, key=lambda one: (-one[0], one[1]))
+        top = ranked[0][0] if ranked else 0.0
+        if top <= 0:
+            return [_Found(n, 1, 0.0, why) for _, n, why in ranked]
+        return [
+            _Found(n, first if fit == top else more, fit, why)
+            for fit, n, why in ranked
+            if fit >= _KEEP * top or (fit > 0 and any(stem in asked for stem in self._relations[n]))
+        ]
 
     def _fill(self, ranked: Sequence[_Found]) -> list[Hit]:
         hits: list[Hit] = []
@@ -251,17 +268,6 @@ class KnowledgeRetriever:
         return f"names {fact.subject}"
 
 
-def _graded(facts: Sequence[tuple[float, int, str]], first: int, more: int) -> list[_Found]:
-    """Facts of one mention by fit: the best gets tier `first`, near ones `more`; tier 1 where no fact fits at all."""
-    ranked = sorted(facts, key=lambda one: (-one[0], one[1]))
-    if not ranked:
-        return []
-    top = ranked[0][0]
-    if top <= 0:
-        return [_Found(n, 1, 0.0, why) for _, n, why in ranked]
-    return [_Found(n, first if fit == top else more, fit, why) for fit, n, why in ranked if fit >= _KEEP * top]
-
-
 def _name_stems(fact: Fact) -> frozenset[str]:
     return frozenset(content_stems(" ".join((fact.subject, *fact.aliases))))
 
@@ -277,4 +283,4 @@ def _fitting_words(items: Sequence[Item]) -> tuple[list[frozenset[str]], dict[st
     return words, rarity
 
 
-__all__ = ["KnowledgeRetriever"]
+__all__ = ["ALGORITHM", "KnowledgeRetriever"]

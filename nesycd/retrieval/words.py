@@ -178,7 +178,7 @@ _IRREGULAR = {
 }  # fmt: skip
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*[#♯♭]*")
 _POSSESSIVE = re.compile(r"['’]s?$", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"[.!?:\n]\s*$|^\s*$")
+_SENTENCE_END = re.compile(r"[.!?:\n]\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +194,8 @@ class Token:
 
 @lru_cache(maxsize=65536)
 def fold(text: str) -> str:
-    """`text` without case and accents."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    """`text` without case and accents, and with straight apostrophes."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold().replace("’", "'"))
     return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 

@@ -1,0 +1,36 @@
+"""The whole method with the embedded student, in miniature (slow tier)."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from nesycd.cli.ask import answer
+from nesycd.cli.run import execute
+from nesycd.config import load_recipe
+from nesycd.reports import load_results
+
+QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_quickstart_in_miniature(tmp_path: Path) -> None:
+    settings = ["task.limit=22", "training.epochs=2", "collection.epochs=1", "student.max_new_tokens=48"]
+    splits = ["evaluation.splits=['test']", "evaluation.bootstrap=100"]
+    recipe = load_recipe(QUICKSTART, [*settings, *splits])
+    execute(recipe, tmp_path / "r", Console(file=io.StringIO()))
+    results = load_results(tmp_path / "r" / "results.json").to_json()
+    arms = {name: splits["test"] for name, splits in results["arms"].items()}
+    assert len(arms) == 7 and all(score["n"] == 22 for score in arms.values())
+    # Twenty questions teach no knowledge, but they teach to answer in the form asked for.
+    assert arms["zero_shot"]["accuracy"] <= arms["nesycd_oracle"]["accuracy"]
+    assert arms["nesycd"]["knowledge_tokens"] > 0
+    state = (tmp_path / "r" / "stages" / "augmented.json").read_text()
+    execute(recipe, tmp_path / "r", Console(file=io.StringIO()))
+    assert (tmp_path / "r" / "stages" / "augmented.json").read_text() == state
+    reply = answer(tmp_path / "r", "How many feet are 3 fathoms and 2 feet?", always=True)
+    assert reply["response"] and reply["routed"]
