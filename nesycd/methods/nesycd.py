@@ -345,16 +345,16 @@ def _std_cot(parts: Parts, texts: Sequence[TrainingText], general: Artifact, aug
 def _router(
     parts: Parts, attempts: Sequence[Attempt], general: Artifact, augmented: Artifact
 ) -> tuple[dict[str, Any], str, Router]:
-    """Choose the closed-book student on valid, and calibrate the threshold on held-out training questions."""
+    """Choose the closed-book student on valid, and calibrate the threshold on its drafts there."""
     valid = parts.examples("valid") if "valid" in parts.task.splits() else []
     drafts = {
         name: parts.attempts(f"valid-{name}", parts.solver(name, adapter.path), valid, adapter.fingerprint)
         for name, adapter in (("general", general), ("augmented", augmented))
     }
     closed_book = better_closed_book(drafts["general"], drafts["augmented"])
-    # In-sample attempts know their answers and would set the threshold far too high: valid is held out there.
-    held_out = list(attempts) if parts.recipe.collection.mode == "out_of_fold" else list(drafts[closed_book])
-    calibration: Calibration = calibrate(held_out)
+    # The very student that will draft, on questions it was not trained on: the margins of fold students, which were
+    # trained on less, lie lower (docs/log.md), and in-sample ones far too high.
+    calibration: Calibration = calibrate(list(drafts[closed_book]) or list(attempts))
     routers: dict[str, Router] = {"always": AlwaysRouter(), "never": NeverRouter()}
     router = routers.get(parts.recipe.router.mode) or MarginRouter(calibration.threshold)
     summary = {
