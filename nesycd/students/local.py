@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,9 +116,7 @@ class LocalStudent:
                 target_modules="all-linear",
                 task_type="CAUSAL_LM",
             )
-            with warnings.catch_warnings():
-                # peft still asks transformers for a property by its old name.
-                warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            with _without_peft_warning():
                 model = get_peft_model(self._fresh(), config)
         else:
             model = _peft(self._fresh(), init, trainable=True)
@@ -224,4 +223,13 @@ def _load(factory: Any, name: str, source: str, **options: Any) -> Any:
 def _peft(model: Any, adapter: Path, *, trainable: bool) -> Any:
     if not (adapter / "adapter_model.safetensors").is_file():
         raise ModelError(f"{adapter} is not an adapter folder: it has no adapter_model.safetensors")
-    return PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+    with _without_peft_warning():
+        return PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+
+
+@contextmanager
+def _without_peft_warning() -> Iterator[None]:
+    """peft still asks transformers for a property by its old name."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        yield
