@@ -15,7 +15,7 @@ from rich.console import Console
 
 from nesycd.cli.run import execute
 from nesycd.config import load_recipe
-from nesycd.errors import DataError, NesycdError
+from nesycd.errors import NesycdError
 from nesycd.knowledge import KnowledgeBase, export_text
 from nesycd.reports import load_results
 
@@ -133,8 +133,8 @@ def test_own_questions_run_from_a_recipe(tmp_path: Path) -> None:
 def test_users_mistakes_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(NesycdError, match="no split 'tset'"):
         run(tmp_path / "a", "evaluation.splits=['tset']", "task.limit=30")
-    with pytest.raises(DataError, match="no right rationale"):
-        run(tmp_path / "b", "teacher.name=scripted", "task.limit=30")
+    with pytest.raises(NesycdError, match="no recordings"):
+        run(tmp_path / "b", "teacher.name=replay", "task.limit=30")
 
 
 SCRIPT = """
