@@ -149,7 +149,7 @@ execute(load_recipe(Path(sys.argv[1]), sys.argv[3:]), Path(sys.argv[2]), Console
 
 def test_killed_anywhere_it_ends_equal(tmp_path: Path) -> None:
     """SIGKILL at 20 moments spread over a slowed run; the results and the KB equal an undisturbed run's."""
-    settings = (*TABLE, "task.limit=40", "student.delay=0.01")
+    settings = (*TABLE, "task.limit=40", "student.delay=0.04")
     run(tmp_path / "whole", *settings)
     kills = 0
     for attempt in range(200):
