@@ -425,7 +425,8 @@ class TestOpen:
     def test_a_lock_file_of_a_dead_process_is_no_lock(self, tmp_path: Path) -> None:
         Run.open(tmp_path / "run", {}).close()
         (tmp_path / "run/lock").write_text("999999\n")
-        Run.open(tmp_path / "run", {}).close()
+        with Run.open(tmp_path / "run", {}) as run:
+            assert run.seconds() == {}
 
     def test_other_folders_and_files_are_left_alone(self, tmp_path: Path) -> None:
         (tmp_path / "thesis").mkdir()

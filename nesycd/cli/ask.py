@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,7 +80,7 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
         raise RunError(f"{folder}: not a finished run (no results.json); finish it by: nesycd run RECIPE")
     manifest = read_manifest(folder)
     assert manifest is not None
-    recipe = Recipe.model_validate_json(_json(manifest["config"]))
+    recipe = Recipe.model_validate_json(json.dumps(manifest["config"]))
     router = load_results(folder / "results.json").to_json()["router"]
     student, prompts = student_of(recipe), Prompts.load()
     adapters = {name: folder / "checkpoints" / name for name in ("general", "augmented")}
@@ -106,9 +107,3 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
     hits = retriever.retrieve(question)
     made = write("augmented", [hit.item for hit in hits])
     return reply | {"routed": True, "hits": hits, "response": made.text, "answer": closing_answer(made.text)}
-
-
-def _json(config: Any) -> str:
-    import json
-
-    return json.dumps(config)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nesycd.cli.build import data_root
 from nesycd.config import apply_override, load_recipe, locate_settings
 from nesycd.protocols import Task
 from nesycd.records import Example, Fact, Rule
@@ -58,7 +58,7 @@ def _summary(name: str) -> str:
 
 
 def _build(name: str, settings: list[str]) -> Task:
-    root = Path(os.environ["NESYCD_DATA"]) if os.environ.get("NESYCD_DATA") else None
+    root = data_root()
     if name.endswith(".toml"):
         section = load_recipe(Path(name), [f"task.settings.{setting}" for setting in settings]).task
         return build_task(section.name, locate_settings(section.settings, root))

@@ -12,7 +12,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -263,8 +263,3 @@ def fine_tune(
         dropped=0,
         seconds=counters["seconds"],
     )
-
-
-def settings_json(settings: TrainSettings) -> str:
-    """The settings as canonical JSON."""
-    return json.dumps(asdict(settings), sort_keys=True)
