@@ -27,7 +27,7 @@ quickstart: setup
 	$(BIN)/nesycd run recipes/quickstart.toml
 
 test: setup
-	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow and not gpu and not live'
+	$(BIN)/python -m pytest -n $(JOBS)
 
 # The real small model on the CPU: minutes.
 slow: setup

@@ -38,6 +38,8 @@ class TaskSection(Section):
     """`longtail`, `jsonl`, `gsm8k` or `bbh`."""
     limit: Count | None = None
     """At most so many questions of each split (`--limit`)."""
+    sizes: dict[str, Count] = {}
+    """At most so many questions of a split, as `{train = 300, test = 200}`: a seeded sample, stratified by task."""
     settings: dict[str, Any] = {}
     """The benchmark's own settings: `path`, sizes, ...; see `nesycd tasks`."""
 
@@ -192,7 +194,7 @@ class Recipe(Section):
 
 
 _OPEN = "task.settings"
-"""The one place whose keys are not known here."""
+"""Whose keys are a benchmark's own (as those of `task.sizes` are its splits)."""
 PATH_SETTINGS = frozenset({"path", "train", "valid", "test"})
 """Settings of benchmarks that are paths where they are texts."""
 

@@ -19,11 +19,13 @@ def data_root() -> Path | None:
 
 
 def task_of(recipe: Recipe) -> Task:
-    """The recipe's benchmark, cut to its limit. A recipe's seed is the benchmark's too, unless its settings give one."""
+    """The recipe's benchmark, cut to its limit and sizes. A recipe's seed is the benchmark's too, unless its settings give one."""
     settings = dict(recipe.task.settings)
     settings.setdefault("seed", recipe.seed)
     task = build_task(recipe.task.name, settings)
-    return limited(task, recipe.task.limit, recipe.seed) if recipe.task.limit else task
+    if recipe.task.limit is None and not recipe.task.sizes:
+        return task
+    return limited(task, recipe.task.limit, recipe.seed, recipe.task.sizes)
 
 
 def teacher_of(recipe: Recipe, task: Task) -> Teacher:

@@ -85,7 +85,7 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
         **route,
         "completion_tokens": {
             "std_cot": _lineage(std_cot, None),
-            "nesycd": _lineage(augmented, general if parts.recipe.augmented.init == "general" else None),
+            "nesycd": _lineage(augmented, general if _continues(parts, general, augmented) else None),
         },
     }
     return Trained(general, std_cot, augmented, tuple(entries), closed_book, router, summary)
@@ -136,6 +136,11 @@ def _fine_tune(
         "init": init.fingerprint if init is not None else "",
     }
     return parts.run.artifact(name, depends, make)
+
+
+def _continues(parts: Parts, general: Artifact, augmented: Artifact) -> bool:
+    """Whether S_E was trained on from S_P, whose tokens then count as its own."""
+    return parts.recipe.augmented.init == "general" and augmented.fingerprint != general.fingerprint
 
 
 def _lineage(adapter: Artifact, init: Artifact | None) -> int:
@@ -281,6 +286,9 @@ def _augmented(
         {"knowledge": knowledge.fingerprint, "examples": train, "evidence": evidence},
         lambda: augment.retrieve_hidden(train, own, knowledge.retriever),
     )
+    if not entries:
+        parts.run.notify("no approved knowledge: augmented distillation is left out, S_E is S_P")
+        return general, {"mix": {}, "train_blocks": {}}
     settings = parts.recipe.augmented
     visible = augment.visible_knowledge(retrievals, own)
     mix = augment.Mix(
@@ -333,7 +341,7 @@ def _block_recall(
 
 def _std_cot(parts: Parts, texts: Sequence[TrainingText], general: Artifact, augmented: Artifact) -> Artifact:
     """The baseline with the same number of completion tokens as S_E's lineage, on rationales alone."""
-    if parts.recipe.augmented.init != "general":
+    if not _continues(parts, general, augmented):
         return general
     budget = _lineage(augmented, general)
     return _fine_tune(parts, "std-cot", texts, completion_token_budget=budget)

@@ -39,6 +39,7 @@ class Parts:
         """A split's questions, written into the run once."""
         recipe = self.recipe.task
         inputs = {"task": recipe.name, "settings": recipe.settings, "limit": recipe.limit, "data": self.data_hash}
+        inputs["size"] = recipe.sizes.get(split)
         return self.run.computed(f"examples-{split}", Example, inputs, lambda: self.task.load(split))
 
     @property

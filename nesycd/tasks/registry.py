@@ -67,18 +67,31 @@ def _checked(kind: Any, settings: Mapping[str, Any], where: str) -> Any:
 
 
 class LimitedTask:
-    """A benchmark cut to at most `count` questions a split, stratified by task, seeded; all else is the inner task's.
+    """A benchmark cut to so many questions a split, stratified by task, seeded; all else is the inner task's.
+
+    Args:
+        inner: the whole benchmark.
+        count: at most so many of each split; None: all.
+        seed: which ones.
+        sizes: at most so many of these splits (and no more than `count`).
 
     Raises:
-        ConfigError: a count below 1.
+        ConfigError: a count below 1, or a size of a split that the benchmark does not have.
     """
 
-    def __init__(self, inner: Task, count: int, seed: int = 0) -> None:
-        if count < 1:
+    def __init__(
+        self, inner: Task, count: int | None, seed: int = 0, sizes: Mapping[str, int] | None = None
+    ) -> None:
+        if count is not None and count < 1:
             raise ConfigError(f"limit must be at least 1, but is {count}")
+        for split in sizes or {}:
+            if split not in inner.splits():
+                known = ", ".join(inner.splits())
+                raise ConfigError(f"task.sizes.{split}: task {inner.name!r} has no such split (known: {known})")
         self.inner = inner
         self.name = inner.name
         self._count = count
+        self._sizes = dict(sizes or {})
         self._seed = seed
 
     def __getattr__(self, name: str) -> Any:
@@ -104,9 +117,10 @@ class LimitedTask:
         return self.inner.grade(answer, example)
 
     def load(self, split: str) -> list[Example]:
-        """At most `count` examples, each task in proportion to its size, in the inner task's order."""
+        """At most as many examples as wanted, each task in proportion to its size, in the inner task's order."""
         examples = self.inner.load(split)
-        if len(examples) <= self._count:
+        wanted = min(len(examples), self._sizes.get(split, len(examples)), self._count or len(examples))
+        if wanted == len(examples):
             return examples
         by_task: dict[str, list[int]] = defaultdict(list)
         for index, example in enumerate(examples):
@@ -114,12 +128,12 @@ class LimitedTask:
         ranked: list[tuple[float, int]] = []
         for members in by_task.values():
             random.Random(self._seed).shuffle(members)
-            # The k-th of n stands at (k + 1/2) / n: the first `count` over all tasks then are proportional.
+            # The k-th of n stands at (k + 1/2) / n: the first `wanted` over all tasks then are proportional.
             ranked += [((rank + 0.5) / len(members), index) for rank, index in enumerate(members)]
-        chosen = sorted(index for _, index in sorted(ranked)[: self._count])
+        chosen = sorted(index for _, index in sorted(ranked)[:wanted])
         return [examples[index] for index in chosen]
 
 
-def limited(task: Task, count: int, seed: int = 0) -> Task:
-    """The same benchmark with at most `count` questions a split; see `LimitedTask`."""
-    return LimitedTask(task, count, seed)
+def limited(task: Task, count: int | None, seed: int = 0, sizes: Mapping[str, int] | None = None) -> Task:
+    """The same benchmark with at most `count` questions a split, or `sizes` of some; see `LimitedTask`."""
+    return LimitedTask(task, count, seed, sizes)

@@ -65,3 +65,15 @@ def test_what_else_a_task_has_can_still_be_asked(own: Task) -> None:
 def test_a_limit_of_nothing_is_refused(own: Task) -> None:
     with pytest.raises(ConfigError, match="at least 1"):
         limited(own, 0)
+
+
+def test_sizes_cut_single_splits_and_a_limit_still_holds(own: Task) -> None:
+    cut = limited(own, None, sizes={"train": 12})
+    assert len(cut.load("train")) == 12
+    assert cut.load("test") == own.load("test")
+    assert len(limited(own, 3, sizes={"train": 12}).load("train")) == 3
+
+
+def test_a_size_of_an_unknown_split_is_refused(own: Task) -> None:
+    with pytest.raises(ConfigError, match=r"task.sizes.dev: .* no such split \(known: train"):
+        limited(own, None, sizes={"dev": 5})
