@@ -44,6 +44,9 @@ class Feasts(Family):
                 "From {a}, count {n} days on, then {m} days more. Which date is it?",
                 "After {a}, a ship waits {n} days, then sails {m} days more. On which date does it land?",
                 "Begin at {a}, go on {n} days, then {m} days more. What is the date?",
+                "A trip leaves on {a}, takes {n} days one way and {m} days back. On which date does it end?",
+                "On {a} the milk is set to ripen {n} days, then {m} days more. On which date is it ready?",
+                "Counted from {a}, which date is {n} days and then {m} days later?",
             ),
             unseen=(
                 "From {a}, snow lay {n} days, then rain fell {m} days more. What was the date then?",

@@ -61,6 +61,9 @@ class Navigate(General):
                 "A robot goes {moves}. How far {forth} is it from the start?",
                 "Move {moves}. How far {forth} have you come?",
                 "A bird flies {moves}. How far {forth} does it end?",
+                "After moves of {moves}, how far {forth} is a snail from its hole?",
+                "The track runs {moves}. What is its length {forth}?",
+                "From home, go {moves}. Say how far {forth} you get.",
             ),
             unseen=(
                 "A cart rolls {moves}. How far {forth} is it at the end?",
@@ -109,7 +112,13 @@ class Boolean(General):
                 text="If an expression has brackets, work out each bracket, then join what they come to.",
                 clause="value(or(X, Y), V) :- value(X, A), value(Y, B), or(A, B, V).",
             ),
-            seen=("Is it True or False: {expression}?", "Evaluate: {expression}", "What is {expression}?"),
+            seen=(
+                "Is it True or False: {expression}?",
+                "Evaluate: {expression}",
+                "What is {expression}?",
+                "Say whether {expression} holds.",
+                "{expression} comes to what?",
+            ),
             unseen=("Work out the value of {expression}.", "Which truth value has {expression}?"),
         ),
     )
@@ -160,6 +169,8 @@ class Stories(General):
                 "{who} has {x} {heaps} with {y} {things} each and finds {z} more. How many {things} are there?",
                 "There are {x} {heaps} of {y} {things} and {z} single ones. How many {things} is that?",
                 "{who} fills {x} {heaps} with {y} {things} each and keeps {z} more. How many {things} is that?",
+                "On a table are {x} {heaps} with {y} {things} in each; {who} puts {z} {things} beside them. Count the {things}.",
+                "{who} sells {x} {heaps} of {y} {things}, then {z} {things} more. How many {things} are sold?",
             ),
             unseen=(
                 "{who} owns {x} {heaps} holding {y} {things} each and adds {z}. How many {things} now?",

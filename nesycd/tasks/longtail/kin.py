@@ -50,6 +50,8 @@ class Kin(Family):
                 "Who were {a}'s {first}'s father and mother?",
                 "Name the persons who were {a}'s {first}'s father and mother.",
                 "Find {a}'s {first}'s father and mother. Who are they?",
+                "Tell me {a}'s {first}'s father and mother.",
+                "{a}'s {first}'s father and mother: who were these two?",
             ),
             unseen=(
                 "Say who {a}'s {first}'s father and mother were.",
@@ -66,6 +68,8 @@ class Kin(Family):
                 "Who was {a}'s {first}'s {second}'s {third}?",
                 "Name the person who was {a}'s {first}'s {second}'s {third}.",
                 "Find {a}'s {first}'s {second}'s {third}. Who is it?",
+                "Tell me {a}'s {first}'s {second}'s {third}.",
+                "{a}'s {first}'s {second}'s {third}: who was that?",
             ),
             unseen=(
                 "Say who {a}'s {first}'s {second}'s {third} was.",

@@ -50,6 +50,9 @@ class Kinds(Family):
                 "A hall shows {listed_s}. How many {target} are there?",
                 "Kim wrote down {listed_s}. How many {target} is that?",
                 "A list says: {listed}. How many {target} are there?",
+                "In the chest lie {listed_s}. Count the {target}.",
+                "Counted today: {listed}. How many of these are {target}?",
+                "What is the number of {target} among {listed_s}?",
             ),
             unseen=(
                 "There are {listed_s} in a book. How many {target} is that?",

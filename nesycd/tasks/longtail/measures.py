@@ -135,6 +135,9 @@ class Units(Measures):
                 "How many {base} are {n} {a_s} and {m} {base} more?",
                 "Add up {n} {a_s} and {m} {base}. How many {base} is that?",
                 "Put {n} times the {a} and {m} {base} together. How many {base} is that?",
+                "Take {n} {a_s} and {m} {base}. What is that in {base}?",
+                "{n} times the {a} and {m} {base}: how many {base} in all?",
+                "A chart gives {n} {a_s} and {m} {base}. Write it in {base}.",
             ),
             unseen=(
                 "What do {n} {a_s} plus {m} {base} come to in {base}?",
@@ -151,6 +154,9 @@ class Units(Measures):
                 "How many {base} are {n} {a_s} and {m} {b_s}?",
                 "Add up {n} {a_s} and {m} {b_s}. How many {base} is that?",
                 "Put {n} times the {a} and {m} times the {b} together. How many {base} is that?",
+                "Take {n} {a_s} and {m} {b_s}. What is that in {base}?",
+                "{n} times the {a} and {m} times the {b}: how many {base} in all?",
+                "A chart gives {n} {a_s} and {m} {b_s}. Write it in {base}.",
             ),
             unseen=(
                 "What do {n} {a_s} plus {m} {b_s} come to in {base}?",
@@ -177,6 +183,9 @@ class Coinage(Measures):
                 "A purse holds {n} {a_s} and {m} {base}. How many {base} is it worth?",
                 "Ben pays {n} {a_s} and {m} {base}. How many {base} does he pay?",
                 "Ben pays {n} times the coin {a} and {m} {base}. How many {base} does he pay?",
+                "A debt of {n} {a_s} and {m} {base} is how much in {base}?",
+                "In a jar are {n} {a_s} and {m} {base}. Find the worth in {base}.",
+                "Count {n} times the coin {a} and {m} {base}. What is the sum in {base}?",
             ),
             unseen=(
                 "Ann owns {n} {a_s} and {m} {base}. What has she in {base}?",
@@ -193,6 +202,9 @@ class Coinage(Measures):
                 "A purse holds {n} {a_s} and {m} {b_s}. How many {base} is it worth?",
                 "Ben pays {n} {a_s} and {m} {b_s}. How many {base} does he pay?",
                 "Ben pays {n} times the coin {a} and {m} times the coin {b}. How many {base} does he pay?",
+                "A debt of {n} {a_s} and {m} {b_s} is how much in {base}?",
+                "In a jar are {n} {a_s} and {m} {b_s}. Find the worth in {base}.",
+                "Count {n} times the coin {a} and {m} times the coin {b}. What is the sum in {base}?",
             ),
             unseen=(
                 "Ann owns {n} {a_s} and {m} {b_s}. What has she in {base}?",

@@ -147,6 +147,8 @@ class Elements(Numbered):
                 "Add the group of the element {a}, the group of {b} and {m}. What is the result?",
                 "What is the group of {a} plus the group of {b} plus {m}?",
                 "Take the group of {a}, then the group of {b}, then {m} more. What comes out?",
+                "Find the sum of the group of {a}, the group of {b} and {m}.",
+                "The group of {a}, the group of {b} and {m}: how much are they in all?",
             ),
             unseen=(
                 "Which number do the group of {a}, the group of {b} and {m} make together?",
@@ -164,6 +166,8 @@ class Elements(Numbered):
                 "Add the period of the element {a}, the period of {b} and {m}. What is the result?",
                 "What is the period of {a} plus the period of {b} plus {m}?",
                 "Take the period of {a}, then the period of {b}, then {m} more. What comes out?",
+                "Find the sum of the period of {a}, the period of {b} and {m}.",
+                "The period of {a}, the period of {b} and {m}: how much are they in all?",
             ),
             unseen=(
                 "Which number do the period of {a}, the period of {b} and {m} make together?",
@@ -199,6 +203,8 @@ class Intervals(Numbered):
                 "A tune rises {an_a}, then {an_b}, then {m} semitones. How many semitones up is it?",
                 "How many semitones are {an_a}, {an_b} and {m} semitones together?",
                 "Go up {an_a}, then {an_b}, then {m} semitones more. How many semitones up are you?",
+                "Stack {an_a}, {an_b} and {m} semitones. What is the width in semitones?",
+                "Above a low note lie {an_a}, then {an_b}, then {m} semitones. How high is the last note in semitones?",
             ),
             unseen=(
                 "From its start a voice leaps {an_a}, then {an_b}, then {m} semitones. How far up in semitones?",
@@ -216,6 +222,8 @@ class Intervals(Numbered):
                 "How many semitones are {n} {a_s} and {m} semitones more?",
                 "A tune climbs {n} {a_s} and {m} semitones. How many semitones is that?",
                 "Go up {n} times {an_a}, then {m} semitones. How many semitones is that?",
+                "Stack {n} {a_s} and {m} semitones. What is the width in semitones?",
+                "{n} times {an_a} and {m} semitones on top: how many semitones in all?",
             ),
             unseen=(
                 "A voice leaps {n} {a_s} and then {m} semitones. How many semitones is that?",
@@ -255,6 +263,8 @@ class Letters(Numbered):
                 "In the {script}, add the place of {a}, the place of {b} and {m}. What is the result?",
                 "In the {script}, what is the place of {a} plus the place of {b} plus {m}?",
                 "In the {script}, take the place of {a}, then the place of {b}, then {m} more. What comes out?",
+                "Find in the {script} the sum of the place of {a}, the place of {b} and {m}.",
+                "Letters of the {script}: how much are the place of {a}, the place of {b} and {m} in all?",
             ),
             unseen=(
                 "Number the {script}: what do the place of {a}, the place of {b} and {m} make together?",
