@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from nesycd.records import Attempt, Diagnosis, Example, Fact, Hit, Rationale, TrainingText
+from nesycd.records import Attempt, Derivation, Diagnosis, Example, Fact, Hit, Rationale, TrainingText
 
 Progress = Callable[[int], None]
 """Called with the number of units just finished."""
@@ -196,6 +196,22 @@ class KnowsTruth(Protocol):
 
     def missing_facts(self, split: str) -> list[Fact]:
         """Facts that a split needs and training never shows, to be imported by hand without retraining."""
+        ...
+
+    def derive(self, example: Example, edited: Iterable[Fact] = ()) -> Derivation:
+        """Derive the answer from the true facts, with `edited` ones in place of those of their subject and relation.
+
+        Raises:
+            DataError: not an example of this benchmark, or the edited facts give no answer.
+        """
+        ...
+
+    def counterfactual(self, fact: Fact, seed: int = 0) -> Fact:
+        """A true fact with a false object of the same sort, in text and triple.
+
+        Raises:
+            DataError: the fact is not a true one.
+        """
         ...
 
 

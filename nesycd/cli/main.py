@@ -17,6 +17,7 @@ from nesycd.errors import NesycdError
 
 COMMANDS = {
     "run": ("nesycd.cli.run", "Run a recipe, or go on with its run."),
+    "edits": ("nesycd.cli.edits", "Measure how well answers follow edits of the knowledge base."),
     "ask": ("nesycd.cli.ask", "Answer a question with a run's student and its knowledge base."),
     "kb": ("nesycd.cli.kb:kb_app", "Read, edit, review and exchange a knowledge base."),
     "runs": ("nesycd.cli.runs", "List the runs."),

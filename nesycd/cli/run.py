@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,6 +14,11 @@ from nesycd.cli.build import parts_of
 from nesycd.cli.progress import StageProgress
 from nesycd.config import Recipe, load_recipe
 from nesycd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nesycd.methods.evaluate import Scored
+    from nesycd.methods.nesycd import Trained
+    from nesycd.methods.parts import Parts
 
 app = typer.Typer()
 
@@ -59,11 +66,23 @@ def run(
 
 def execute(settings: Recipe, folder: Path, console: Console, until: str = "") -> None:
     """Run a recipe in a folder and print its results."""
-    from nesycd.cli.score import results_of
-    from nesycd.methods.evaluate import evaluate
     from nesycd.methods.nesycd import distil
+    from nesycd.reports import load_results, print_results
+
+    with opened(settings, folder, console) as parts:
+        if until:
+            distil(parts, until=until)
+            console.print(f"stopped after {until}; the run is in {folder}")
+            return
+        complete(parts)
+    print_results(load_results(folder / "results.json"), console)
+    console.print(f"Report: {folder / 'report.html'}   knowledge: nesycd kb list --kb {folder / 'kb.sqlite'}")
+
+
+@contextmanager
+def opened(settings: Recipe, folder: Path, console: Console) -> Iterator[Parts]:
+    """A recipe's parts in its run folder, which is this process's for as long; progress is shown on the console."""
     from nesycd.methods.parts import Parts
-    from nesycd.reports import load_results, print_results, write_report
     from nesycd.run import Run
 
     recipe, task, teacher, student, prompts = parts_of(settings)
@@ -73,20 +92,27 @@ def execute(settings: Recipe, folder: Path, console: Console, until: str = "") -
     config = recipe.model_dump(mode="json")
     with (
         progress,
-        Run.open(folder, config, seeds={"seed": recipe.seed}, notify=progress.notify, watch=progress.watch) as opened,
+        Run.open(folder, config, seeds={"seed": recipe.seed}, notify=progress.notify, watch=progress.watch) as run,
     ):
-        opened.describe(student=student.fingerprint, teacher=teacher.fingerprint, prompts=prompts.fingerprint)
-        parts = Parts(opened, recipe, task, teacher, student, prompts, progress.training)
-        trained = distil(parts, until=until)
-        if trained is None:
-            console.print(f"stopped after {until}; the run is in {folder}")
-            return
-        scored = evaluate(parts, trained)
-        opened.finish()
-        results = results_of(parts, trained, scored)
-        known = opened.results_path.exists() and opened.report_path.exists()
-        if not known or load_results(opened.results_path).to_json() != results:
-            opened.write_results(results)
-            write_report(folder)
-    print_results(load_results(folder / "results.json"), console)
-    console.print(f"Report: {folder / 'report.html'}   knowledge: nesycd kb list --kb {folder / 'kb.sqlite'}")
+        run.describe(student=student.fingerprint, teacher=teacher.fingerprint, prompts=prompts.fingerprint)
+        yield Parts(run, recipe, task, teacher, student, prompts, progress.training)
+
+
+def complete(parts: Parts) -> tuple[Trained, Scored]:
+    """All steps of the method and the evaluation; finished ones are read back. Writes results and report."""
+    from nesycd.cli.score import results_of
+    from nesycd.methods import edits
+    from nesycd.methods.evaluate import evaluate
+    from nesycd.methods.nesycd import distil
+    from nesycd.reports import load_results, write_report
+
+    trained = distil(parts)
+    assert trained is not None  # it is None only where `until` is given
+    scored = evaluate(parts, trained)
+    parts.run.finish(keep=edits.STAGES)
+    results = results_of(parts, trained, scored)
+    known = parts.run.results_path.exists() and parts.run.report_path.exists()
+    if not known or load_results(parts.run.results_path).to_json() != results:
+        parts.run.write_results(results)
+        write_report(parts.run.folder)
+    return trained, scored
