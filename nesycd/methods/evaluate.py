@@ -26,6 +26,7 @@ class Scored:
     examples: dict[str, Sequence[Example]]
     attempts: dict[tuple[str, str], Sequence[Attempt]]
     recall: dict[str, float | None]
+    """Of needed facts, on `valid` and on every scored split."""
 
 
 def splits_of(parts: Parts) -> list[str]:
@@ -44,6 +45,11 @@ def splits_of(parts: Parts) -> list[str]:
 def evaluate(parts: Parts, trained: Trained) -> Scored:
     """Answer every split with every arm of the recipe."""
     scored = Scored({}, {}, {})
+    if "valid" in parts.task.splits():
+        examples = parts.examples("valid")
+        if _need_facts(examples):
+            retrievals = Knowledge(parts, trained.entries).retrieved("retrieve-valid", examples)
+            scored.recall["valid"] = count_recall(examples, [one.items for one in retrievals]).share
     for split in splits_of(parts):
         examples = parts.examples(split)
         if not examples:
@@ -107,8 +113,12 @@ def _score(
     scored.examples[split] = examples
     # Arms made only for the router's sake are kept for the imported split, and left out of the results.
     scored.attempts.update({(arm, split): attempts for arm, attempts in made.items()})
-    if any(example.truth is not None and example.truth.facts for example in examples):
+    if _need_facts(examples):
         scored.recall[split] = count_recall(examples, [found[e.uid] for e in examples]).share
+
+
+def _need_facts(examples: Sequence[Example]) -> bool:
+    return any(example.truth is not None and example.truth.facts for example in examples)
 
 
 KB_ARMS = frozenset({"std_cot_kb", "nesycd"})

@@ -10,13 +10,14 @@ from nesycd.reports.markup import Markup, tag
 from nesycd.reports.results import replace_file
 from nesycd.reports.samples import sample_answers
 from nesycd.reports.scores import by_frequency, by_task, differences, headline
-from nesycd.reports.sources import costs, how_it_was_run, knowledge, retrieval
+from nesycd.reports.sources import costs, how_it_was_run, knowledge, retrieval, steps
 
 SECTIONS = {
     "accuracy": "accuracy",
     "differences": "differences",
     "frequency": "by frequency",
     "tasks": "by task",
+    "steps": "steps",
     "retrieval": "retrieval",
     "samples": "answers",
     "knowledge": "knowledge base",
@@ -64,6 +65,7 @@ def render_report(run: RunFiles) -> str:
         differences(results),
         by_frequency(results),
         by_task(results),
+        steps(results),
         retrieval(run),
         sample_answers(run),
         knowledge(run),

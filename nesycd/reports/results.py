@@ -99,6 +99,55 @@ class Knowledge(_Part):
     by_status: dict[str, Count]
 
 
+class Rationales(_Part):
+    """The teacher's rationales for the training questions: those asked for are kept, wrong or failed."""
+
+    asked: Count
+    kept: Count
+    wrong: Count
+    failed: Count
+
+
+class ErrorRates(_Part):
+    """How often S_P's recipe errs: `collected` is what diagnosis saw, `valid` (None without one) what S_P does there."""
+
+    collection: Literal["out_of_fold", "in_sample"]
+    collected: Share
+    valid: Share | None
+
+
+class TrainRecall(_Part):
+    """Share of needed facts that arrived in training `prompts` with knowledge, and for all training `questions`."""
+
+    prompts: Share | None
+    questions: Share | None
+
+
+class Calibration(_Part):
+    """What the router's threshold was chosen from: `n` drafts of a split, of which `n_correct` were right."""
+
+    split: Literal["valid", "train"]
+    n: Count
+    n_correct: Count
+    threshold: Annotated[float, Field(ge=0, le=2)]
+    balanced_accuracy: Share
+
+
+class Method(_Part):
+    """What the steps of the method did, beside what came of them."""
+
+    rationales: Rationales
+    error_rates: ErrorRates
+    mix: dict[Literal["augmented", "direct", "answer"], Count]
+    """Training texts of S_E by task."""
+    train_recall: TrainRecall
+    valid_accuracy: dict[Literal["general", "augmented"], Share]
+    """Of S_P and S_E without knowledge; the better one drafts. Empty without a valid split."""
+    calibration: Calibration
+    completion_tokens: dict[Literal["std_cot", "nesycd"], Count]
+    """Trained on, over the whole lineage of either student."""
+
+
 class Results(_Part):
     """All of `results.json`."""
 
@@ -115,7 +164,9 @@ class Results(_Part):
     retrieval: dict[str, Retrieval]
     knowledge: Knowledge
     router: dict[str, str | float]
-    """What the router was set to, e.g. `policy`, `threshold`; empty where nothing was said."""
+    """What the router was set to, e.g. `mode`, `threshold`; empty where nothing was said."""
+    method: Method | None = None
+    """None where only arms were scored."""
     seconds: dict[str, Seconds]
     total_seconds: Seconds
 

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from nesycd.reports.figures import method_figures
 from nesycd.reports.results import ArmScore, Estimate, Results, Score
 
 FEW = 30
@@ -135,21 +136,11 @@ def _notes(results: Results) -> Iterator[str]:
 
 
 def _facts(results: Results) -> Iterator[Text]:
-    if results.retrieval:
-        recalls = [
-            f"{split} {'–' if part.needed_fact_recall is None else f'{100 * part.needed_fact_recall:.1f} %'}"
-            for split, part in results.retrieval.items()
-        ]
-        yield _line("recall of needed facts", ", ".join(recalls))
+    for name, figures in method_figures(results):
+        yield _line(name, figures)
     base = results.knowledge
     parts = ", ".join(f"{count:,} {name}" for name, count in (*base.by_kind.items(), *base.by_status.items()))
     yield _line("knowledge base", f"{base.items:,} items" + (f" ({parts})" if parts else ""))
-    if results.router:
-        values = (
-            f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}"
-            for key, value in results.router.items()
-        )
-        yield _line("router", ", ".join(values))
     slowest = sorted(results.seconds.items(), key=lambda pair: -pair[1])
     named = [f"{stage} {_seconds(seconds)}" for stage, seconds in slowest[:SLOWEST]]
     if rest := slowest[SLOWEST:]:

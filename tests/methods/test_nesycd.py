@@ -17,7 +17,9 @@ from nesycd.cli.run import execute
 from nesycd.config import load_recipe
 from nesycd.errors import NesycdError
 from nesycd.knowledge import KnowledgeBase, export_text
+from nesycd.records import Attempt, Example
 from nesycd.reports import load_results
+from nesycd.run import read_records
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 TABLE = (
@@ -56,9 +58,34 @@ def test_all_arms_and_splits_are_scored(finished: Path) -> None:
     # Nothing about reserved entities is known before it is imported by hand.
     unseen, imported = (results["retrieval"][s]["needed_fact_recall"] for s in ("ood_unseen", "ood_unseen_imported"))
     assert unseen == 0.0 and imported > 0.7
+    assert results["retrieval"]["valid"]["needed_fact_recall"] > 0.7
     assert results["tasks"]["units"]["kind"] == "special" and results["tasks"]["stories"]["kind"] == "general"
     assert results["knowledge"]["by_kind"]["fact"] > 50
     assert "<h2>" in (finished / "report.html").read_text() and "src=" not in (finished / "report.html").read_text()
+
+
+def test_the_results_tell_what_the_steps_did(finished: Path) -> None:
+    method = load_results(finished / "results.json").method
+    assert method is not None
+    counts = method.rationales
+    assert counts.asked == counts.kept + counts.wrong + counts.failed > 0
+
+    def wrong(*stages: str) -> float:
+        made = [attempt for stage in stages for attempt in read_records(finished, stage, Attempt)]
+        return sum(not attempt.correct for attempt in made) / len(made)
+
+    rates = method.error_rates
+    assert rates.collection == "out_of_fold"
+    assert rates.collected == pytest.approx(wrong("collect-fold-0", "collect-fold-1"))
+    assert rates.valid == pytest.approx(wrong("valid-general"))
+    assert method.valid_accuracy["augmented"] == pytest.approx(1 - wrong("valid-augmented"))
+    assert method.calibration.split == "valid"
+    assert method.calibration.n == len(read_records(finished, "examples-valid", Example))
+    tokens = method.completion_tokens
+    assert tokens["std_cot"] == pytest.approx(tokens["nesycd"], rel=0.05)
+    assert set(method.mix) == {"augmented", "direct", "answer"} and method.mix["augmented"] > 0
+    assert method.train_recall.prompts is not None and method.train_recall.questions is not None
+    assert method.train_recall.prompts > 0.7
 
 
 def test_a_second_run_does_nothing_and_ends_within_three_seconds(finished: Path) -> None:

@@ -63,11 +63,26 @@ def test_names_are_not_read_as_markup(evaluation: Evaluation) -> None:
 
 
 def test_what_else_is_told(evaluation: Evaluation) -> None:
-    text = printed(evaluation)
+    text = printed(evaluation, 120)
     for line in (
-        "recall of needed facts: test 90.0 %",
+        "rationales: 300 asked, 290 kept, 8 wrong, 2 failed",
+        "S_P's errors: 62.5 % out of fold, 60.0 % on valid",
+        "recall of needed facts: training prompts 98.2 %, test 90.0 %",
+        "training mix of S_E: 1,812 augmented, 204 direct, 91 answer",
+        "completion tokens: std_cot 123,456, nesycd 123,400",
         "knowledge base: 2 items (1 fact, 1 lesson, 2 approved)",
-        "router: mode margin, threshold 0.700, closed_book general",
+        "router: mode margin, threshold 0.700, closed_book general, balanced accuracy 0.720 on 150 valid drafts",
         "seconds: 16 in all (general 12, eval-test-nesycd 3.0)",
     ):
         assert line in text
+
+
+def test_a_run_without_the_methods_steps_and_one_that_routed(evaluation: Evaluation) -> None:
+    attempts = {**evaluation.attempts, ("nesycd_routed", "test"): evaluation.attempts["nesycd", "test"]}
+    text = printed(dataclasses.replace(evaluation, attempts=attempts, method=None, recall={}), 160)
+    assert "closed_book general, routed 100 % of special, 0 % of general" in text
+    assert "rationales" not in text and "recall" not in text
+    data = {**(evaluation.method or {}), "error_rates": {"collection": "in_sample", "collected": 0.1, "valid": None}}
+    assert "S_P's errors: 10.0 % in-sample\n" in re.sub(
+        " +\n", "\n", printed(dataclasses.replace(evaluation, method=data))
+    )
