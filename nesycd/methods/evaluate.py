@@ -109,7 +109,7 @@ def _score(
             adapter = trained.general if arm == "draft" else adapter
             answered(arm, adapter, found if arm in KB_ARMS else None)
     if "nesycd_routed" in arms:
-        made["nesycd_routed"] = routed(made[_draft_arm(trained)], made["nesycd"], trained.router, "nesycd_routed")
+        made["nesycd_routed"] = _routed(parts, trained, split, made)
     scored.examples[split] = examples
     # Arms made only for the router's sake are kept for the imported split, and left out of the results.
     scored.attempts.update({(arm, split): attempts for arm, attempts in made.items()})
@@ -119,6 +119,19 @@ def _score(
 
 def _need_facts(examples: Sequence[Example]) -> bool:
     return any(example.truth is not None and example.truth.facts for example in examples)
+
+
+def _routed(parts: Parts, trained: Trained, split: str, made: Mapping[str, Sequence[Attempt]]) -> Sequence[Attempt]:
+    """The routed arm, selected from the other arms' answers; a stage like theirs, so that reports can show it."""
+    drafts, informed = made[_draft_arm(trained)], made["nesycd"]
+    # The mode tells routers apart that have no settings.
+    router = {"mode": parts.recipe.router.mode, "router": trained.router}
+    return parts.run.computed(
+        f"eval-{split}-nesycd_routed",
+        Attempt,
+        {"drafts": drafts, "informed": informed, **router},
+        lambda: routed(drafts, informed, trained.router, "nesycd_routed"),
+    )
 
 
 KB_ARMS = frozenset({"std_cot_kb", "nesycd"})
