@@ -7,6 +7,7 @@ import io
 import re
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from nesycd.reports import Evaluation, build_results, print_results
@@ -31,16 +32,43 @@ def test_it_fits_a_hundred_columns_uncut(evaluation: Evaluation) -> None:
 
 
 def test_the_whole_contract_fits_too(evaluation: Evaluation) -> None:
+    text = printed(whole(evaluation))
+    for word in ("nesycd_routed - std_cot", "composed", "unseen", "imported", "tokens", "routed"):
+        assert word in text
+    assert not re.search(r"…(?![+-]?\d)", text)
+
+
+def whole(evaluation: Evaluation) -> Evaluation:
+    """All arms on all splits that the contract names."""
     splits = ("test", "ood_composed", "ood_unseen", "ood_unseen_imported")
     attempts = {
         (arm, split): made for (arm, name), made in evaluation.attempts.items() for split in splits if name == "test"
     }
     for split in splits:
         attempts["nesycd_routed", split] = attempts["nesycd", split]
-    text = printed(dataclasses.replace(evaluation, attempts=attempts))
-    for word in ("nesycd_routed - std_cot", "composed", "unseen", "imported", "tokens", "routed"):
-        assert word in text
+    return dataclasses.replace(evaluation, attempts=attempts)
+
+
+@pytest.mark.parametrize(
+    ("width", "intervals", "splits"),
+    [(120, "beside", True), (100, "beside", True), (80, "below", True), (60, "below", False), (52, "none", False)],
+)
+def test_a_narrow_terminal_cuts_nothing_and_says_what_it_leaves_out(
+    evaluation: Evaluation, width: int, intervals: str, splits: bool
+) -> None:
+    text = printed(whole(evaluation), width)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
     assert not re.search(r"…(?![+-]?\d)", text)
+    (at,) = [at for at, line in enumerate(lines) if line.startswith(" nesycd ") and " - " not in line]
+    row = lines[at].split()
+    assert row[1] == ("60.0" if intervals == "beside" else "60.0*")
+    assert row[-2:] == ["35", "50"]
+    assert bool(re.match(r" +\(\d+–\d+\)", lines[at + 1])) == (intervals == "below")
+    assert bool(re.search(r"60\.0 \(", lines[at])) == (intervals == "beside")
+    assert ("composed" in lines[2]) == splits
+    assert ("too narrow for intervals" in text) == (intervals == "none")
+    assert ("other splits than" in " ".join(text.split())) == (not splits)
 
 
 def test_few_questions_are_marked(evaluation: Evaluation) -> None:
