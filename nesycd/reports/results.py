@@ -6,13 +6,13 @@ Accuracies, shares and differences are fractions in 0-1 (differences in -1 to 1)
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nesycd.errors import RunError
+from nesycd.storage import write_json_atomic
 
 SCHEMA = "results/1"
 SPLITS = ("test", "ood_composed", "ood_unseen", "ood_unseen_imported")
@@ -190,23 +190,7 @@ def write_results(path: Path, results: dict[str, Any]) -> None:
     Raises:
         RunError: the results break the contract, or the file cannot be written.
     """
-    text = json.dumps(parse_results(results, path).to_json(), indent=1, ensure_ascii=False) + "\n"
-    replace_file(path, text.encode())
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file by way of a temporary one beside it.
-
-    Raises:
-        RunError: it cannot be written (no folder, no space, no right).
-    """
-    beside = path.with_name(path.name + ".tmp")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
+    write_json_atomic(path, parse_results(results, path).to_json())
 
 
 def load_results(path: Path) -> Results:
