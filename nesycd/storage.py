@@ -23,6 +23,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+_BESIDE = ".tmp"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _BUSY = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 
@@ -44,7 +45,9 @@ def disk_errors(path: Path, only_full: bool = False) -> Iterator[None]:
             ) from None
         if only_full:
             raise
-        raise RunError(f"{error.filename or path}: cannot be written: {error.strerror or error}") from None
+        # A user knows the file, not the one beside it that is to replace it.
+        place = str(error.filename or path).removesuffix(_BESIDE)
+        raise RunError(f"{place}: cannot be written: {error.strerror or error}") from None
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -56,13 +59,13 @@ def write_atomic(path: Path, text: str) -> None:
     _replace_lines(path, [text.encode()])
 
 
-def write_json_atomic(path: Path, content: Any) -> None:
-    """Put JSON, indented for reading, into `path`; see `write_atomic`."""
-    write_atomic(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+def write_json_atomic(path: Path, content: Any, indent: int | None = 2) -> None:
+    """Put JSON into `path`, indented for reading unless `indent` is None; see `write_atomic`."""
+    write_atomic(path, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
 
 
 def _replace_lines(path: Path, lines: Iterable[bytes]) -> None:
-    part = path.with_name(f"{path.name}.tmp")
+    part = path.with_name(f"{path.name}{_BESIDE}")
     try:
         with disk_errors(path):
             with part.open("wb") as file:

@@ -26,11 +26,12 @@ def results_of(parts: Parts, trained: Trained, scored: Scored) -> dict[str, Any]
         kinds={example.task: parts.task.kind(example.task) for example in examples.values()},
         frequency={uid: _frequency(parts, example) for uid, example in examples.items()},
         knowledge=stats,
+        method=trained.summary,
         recall=scored.recall,
         seconds=seconds,
         router={
             "mode": parts.recipe.router.mode,
-            "threshold": trained.summary["router_threshold"],
+            "threshold": trained.summary["calibration"]["threshold"],
             "closed_book": trained.closed_book,
         },
         resamples=parts.recipe.evaluation.bootstrap,

@@ -17,6 +17,7 @@ from nesycd.methods.parts import Parts
 from nesycd.protocols import Router
 from nesycd.records import Attempt, Diagnosis, Entry, Example, Rationale, Retrieval, Status, TrainingText, content_hash
 from nesycd.retrieval import ALGORITHM, KnowledgeRetriever
+from nesycd.retrieval.recall import count_recall
 from nesycd.routing import AlwaysRouter, Calibration, MarginRouter, NeverRouter, calibrate
 from nesycd.run_stage import Artifact
 from nesycd.stages import augment, collect, diagnose, rationalise
@@ -40,7 +41,7 @@ class Trained:
     """Which of `general` and `augmented` answers unrouted questions."""
     router: Router
     summary: dict[str, Any]
-    """Counts and rates of the steps, for the results."""
+    """Counts and rates of the steps: `method` in the results (`docs/results.md`)."""
 
 
 def distil(parts: Parts, until: str = "") -> Trained | None:
@@ -78,9 +79,14 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
         return None
     std_cot = _std_cot(parts, texts, general, augmented)
     route, closed_book, router = _router(parts, attempts, general, augmented)
+    valid_accuracy = route["valid_accuracy"]
     summary = {
         "rationales": rationalise.counts(rationales),
-        "collected_error_rate": collect.error_rate(attempts),
+        "error_rates": {
+            "collection": parts.recipe.collection.mode,
+            "collected": collect.error_rate(attempts),
+            "valid": 1 - valid_accuracy["general"] if valid_accuracy else None,
+        },
         **mix,
         **route,
         "completion_tokens": {
@@ -314,29 +320,26 @@ def _augmented(
         epochs=settings.epochs,
         completion_token_budget=budget,
     )
-    blocks = [text for text in texts if text.task == "augmented"]
-    shares = {task: sum(text.task == task for text in texts) for task in ("augmented", "direct", "answer")}
-    return augmented, {"mix": shares, "train_blocks": _block_recall(train, blocks, entries, retrievals)}
+    counts = {task: sum(text.task == task for text in texts) for task in ("augmented", "direct", "answer")}
+    return augmented, {"mix": counts, "train_recall": _train_recall(train, texts, entries, retrievals)}
 
 
-def _block_recall(
+def _train_recall(
     train: Sequence[Example],
-    blocks: Sequence[TrainingText],
+    texts: Sequence[TrainingText],
     entries: Sequence[Entry],
     retrievals: Sequence[Retrieval],
 ) -> dict[str, float | None]:
-    """Share of needed facts that a training prompt held: over the prompts with a block, and over all train questions."""
-    triples = {entry.item_id: entry.item.triple for entry in entries if entry.item.kind == "fact"}
-    needs = {e.uid: [fact.triple for fact in e.truth.facts] for e in train if e.truth is not None and e.truth.facts}
-    blocks = [block for block in blocks if block.example in needs]
-    needed = sum(len(needs[block.example]) for block in blocks)
-    found = sum(
-        triple in {triples.get(item) for item in block.knowledge} for block in blocks for triple in needs[block.example]
+    """Share of needed facts that arrived: in the training prompts with knowledge, and for all training questions."""
+    by_uid = {example.uid: example for example in train}
+    items = {entry.item_id: entry.item for entry in entries}
+    blocks = [text for text in texts if text.task == "augmented"]
+    prompts = count_recall(
+        [by_uid[block.example] for block in blocks], [[items[item] for item in block.knowledge] for block in blocks]
     )
-    seen = {r.example: {triples.get(item.id) for item in r.items} for r in retrievals}
-    total = sum(map(len, needs.values()))
-    arrived = sum(triple in seen[uid] for uid, wanted in needs.items() for triple in wanted)
-    return {"blocks": found / needed if needed else None, "questions": arrived / total if total else None}
+    questions = count_recall(train, [retrieval.items for retrieval in retrievals])
+    found = {"prompts": prompts, "questions": questions}
+    return {name: one.share if one.needed else None for name, one in found.items()}
 
 
 def _std_cot(parts: Parts, texts: Sequence[TrainingText], general: Artifact, augmented: Artifact) -> Artifact:
@@ -366,10 +369,13 @@ def _router(
     routers: dict[str, Router] = {"always": AlwaysRouter(), "never": NeverRouter()}
     router = routers.get(parts.recipe.router.mode) or MarginRouter(calibration.threshold)
     summary = {
-        "closed_book": closed_book,
-        "router_threshold": calibration.threshold,
-        "router_balanced_accuracy": calibration.balanced_accuracy,
-        "valid_error_rate": 1 - accuracy(drafts["general"]) if valid else None,
+        "calibration": {
+            "split": "valid" if valid else "train",
+            "n": calibration.n,
+            "n_correct": calibration.n_correct,
+            "threshold": calibration.threshold,
+            "balanced_accuracy": calibration.balanced_accuracy,
+        },
         "valid_accuracy": {name: accuracy(made) for name, made in drafts.items()} if valid else {},
     }
     return summary, closed_book, router
