@@ -48,7 +48,7 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
 
     Args:
         parts: see `Parts`.
-        until: stop after `rationales`, `general`, `collect`, `knowledge` or `augmented`, and return None.
+        until: stop after the step `rationalise`, `distil`, `collect`, `diagnose` or `augment`, and return None.
 
     Raises:
         DataError: no training questions, or no right rationale for any of them.
@@ -61,20 +61,20 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
     if not kept:
         reason = next((r.failure for r in rationales if r.failure), "all answers were wrong")
         raise DataError(f"teacher {parts.teacher.name!r} gave no right rationale for {len(train)} questions: {reason}")
-    if until == "rationales":
+    if until == "rationalise":
         return None
     texts = general_texts(train, kept, parts.prompts)
     general = _fine_tune(parts, "general", texts)
-    if until == "general":
+    if until == "distil":
         return None
     attempts = _collect(parts, train, texts, general)
     if until == "collect":
         return None
     entries = _knowledge(parts, train, rationales, kept, attempts)
-    if until == "knowledge":
+    if until == "diagnose":
         return None
     augmented, mix = _augmented(parts, train, kept, entries, general)
-    if until == "augmented":
+    if until == "augment":
         return None
     std_cot = _std_cot(parts, texts, general, augmented)
     route, closed_book, router = _router(parts, attempts, general, augmented)
