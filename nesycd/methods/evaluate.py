@@ -72,8 +72,8 @@ def _score(
     scored: Scored,
 ) -> None:
     arms = parts.recipe.evaluation.arms
-    knowledge = Knowledge(parts, entries)
-    retrievals = knowledge.retrieved(f"retrieve-{split}", examples)
+    knowledge = Knowledge(parts.recipe.retrieval, parts.student, entries)
+    retrievals = knowledge.retrieved(parts.run, f"retrieve-{split}", examples)
     found = {retrieval.example: retrieval.items for retrieval in retrievals}
     made: dict[str, Sequence[Attempt]] = {}
 

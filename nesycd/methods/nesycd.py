@@ -11,13 +11,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from nesycd.config import RetrievalSection
 from nesycd.errors import DataError, KnowledgeError
 from nesycd.knowledge import KnowledgeBase, knowledge_version
 from nesycd.methods.parts import Parts
-from nesycd.protocols import Router
+from nesycd.protocols import Router, Student
 from nesycd.records import Attempt, Diagnosis, Entry, Example, Rationale, Retrieval, Status, TrainingText, content_hash
 from nesycd.retrieval import ALGORITHM, KnowledgeRetriever
 from nesycd.routing import AlwaysRouter, Calibration, MarginRouter, NeverRouter, calibrate
+from nesycd.run import Run
 from nesycd.run_stage import Artifact
 from nesycd.stages import augment, collect, diagnose, rationalise
 from nesycd.stages.distil import general_texts
@@ -234,28 +236,27 @@ def _set_aside(parts: Parts, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """Entries with the recipe's retriever, built when first asked: indexing needs the student's tokeniser."""
+    """Entries with a recipe's retriever, built when first asked: indexing needs the student's tokeniser."""
 
-    parts: Parts
+    settings: RetrievalSection
+    student: Student
     entries: tuple[Entry, ...]
 
     @cached_property
     def retriever(self) -> KnowledgeRetriever:
         """See `KnowledgeRetriever`."""
-        settings = self.parts.recipe.retrieval
+        given = self.settings
         return KnowledgeRetriever(
-            self.entries, self.parts.student.count_tokens, settings.budget_tokens, settings.max_items, settings.hops
+            self.entries, self.student.count_tokens, given.budget_tokens, given.max_items, given.hops
         )
 
     @property
     def fingerprint(self) -> str:
         """Hash of the items and of how they are retrieved, known without building anything."""
         version = knowledge_version(entry.item_id for entry in self.entries)
-        return content_hash(
-            [version, self.parts.recipe.retrieval.model_dump(), self.parts.student.fingerprint, ALGORITHM]
-        )
+        return content_hash([version, self.settings.model_dump(), self.student.fingerprint, ALGORITHM])
 
-    def retrieved(self, name: str, examples: Sequence[Example]) -> Sequence[Retrieval]:
+    def retrieved(self, run: Run, name: str, examples: Sequence[Example]) -> Sequence[Retrieval]:
         """What is found for each question, as a stage."""
 
         def find() -> list[Retrieval]:
@@ -263,7 +264,7 @@ class Knowledge:
                 Retrieval(example=e.uid, hits=tuple(self.retriever.retrieve(e.question, task=e.task))) for e in examples
             ]
 
-        return self.parts.run.computed(name, Retrieval, {"knowledge": self.fingerprint, "examples": examples}, find)
+        return run.computed(name, Retrieval, {"knowledge": self.fingerprint, "examples": examples}, find)
 
 
 # --- step 4 ----------------------------------------------------------------------------------------------------------
@@ -272,7 +273,7 @@ class Knowledge:
 def _augmented(
     parts: Parts, train: Sequence[Example], kept: Mapping[str, Rationale], entries: Sequence[Entry], general: Artifact
 ) -> tuple[Artifact, dict[str, Any]]:
-    knowledge = Knowledge(parts, tuple(entries))
+    knowledge = Knowledge(parts.recipe.retrieval, parts.student, tuple(entries))
     own = augment.own_entries(entries)
     evidence = {uid: [entry.item_id for entry in mine] for uid, mine in own.items()}
     retrievals = parts.run.computed(
