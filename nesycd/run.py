@@ -119,6 +119,11 @@ class Run:
         """Where its report lies."""
         return self.folder / "report.html"
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Names of the stages asked for so far, in order: other stages in the folder are an earlier config's."""
+        return tuple(self._asked)
+
     # --- stages -------------------------------------------------------------------------------------------------------
 
     def stage(self, name: str, inputs: Mapping[str, Any], version: int = 1) -> Stage:

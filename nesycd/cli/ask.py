@@ -19,8 +19,8 @@ app = typer.Typer()
 def ask(
     question: Annotated[str, typer.Argument(help="The question, in quotes.", show_default=False)],
     run: Annotated[
-        Path | None, typer.Option("--run", help="A run's folder; the newest finished one if not given.")
-    ] = None,
+        str, typer.Option("--run", help="A run's name, or its folder; the newest finished one if not given.")
+    ] = "",
     root: Annotated[Path, typer.Option("--root", help="The folder with the runs.")] = Path("runs"),
     always: Annotated[bool, typer.Option("--always", help="Retrieve whatever the router says.")] = False,
 ) -> None:
@@ -33,7 +33,9 @@ def ask(
 
         nesycd ask "How many feet are 4 fathoms and 3 feet?"
     """
-    folder = run or _newest(root)
+    from nesycd.run_folders import find_run, newest_run
+
+    folder = find_run(root, run) if run else newest_run(root, "results.json", finished=True)
     console = Console()
     reply = answer(folder, question, always)
     routed = "asks for knowledge" if reply["routed"] else "lets the student answer alone"
@@ -45,15 +47,6 @@ def ask(
         console.print("[dim]knowledge[/dim] nothing in the knowledge base fits")
     console.print(f"[dim]response[/dim]  {escape(reply['response'])}")
     console.print(f"[bold]answer[/bold]    {escape(reply['answer'] or 'none found in the response')}")
-
-
-def _newest(root: Path) -> Path:
-    from nesycd.run_folders import list_runs
-
-    for found in list_runs(root):
-        if found.status == "finished":
-            return found.folder
-    raise RunError(f"no finished run in {root}; make one by: nesycd run recipes/quickstart.toml")
 
 
 def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
@@ -70,11 +63,11 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
     from nesycd.grading import closing_answer
     from nesycd.knowledge import KnowledgeBase
     from nesycd.manifest import read_manifest
+    from nesycd.methods.nesycd import Knowledge
     from nesycd.prompts import Prompts
     from nesycd.protocols import Prompt
     from nesycd.records import Example, Status
     from nesycd.reports import load_results
-    from nesycd.retrieval import KnowledgeRetriever
 
     if not (folder / "results.json").is_file():
         raise RunError(f"{folder}: not a finished run (no results.json); finish it by: nesycd run RECIPE")
@@ -100,10 +93,6 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
         return reply | {"routed": False, "response": draft.text, "answer": closing_answer(draft.text)}
     with KnowledgeBase.open(folder / "kb.sqlite", create=False) as kb:
         entries = kb.entries(status=Status.APPROVED)
-    settings = recipe.retrieval
-    retriever = KnowledgeRetriever(
-        entries, student.count_tokens, settings.budget_tokens, settings.max_items, settings.hops
-    )
-    hits = retriever.retrieve(question)
+    hits = Knowledge(recipe.retrieval, student, tuple(entries)).retriever.retrieve(question)
     made = write("augmented", [hit.item for hit in hits])
     return reply | {"routed": True, "hits": hits, "response": made.text, "answer": closing_answer(made.text)}

@@ -127,8 +127,8 @@ def measure(parts: Parts, trained: Trained, arm: Sequence[Attempt], count: int) 
     """
     task = check(parts)
     examples = parts.examples(SPLIT)
-    knowledge = Knowledge(parts, trained.entries)
-    found = {one.example: one.items for one in knowledge.retrieved(f"retrieve-{SPLIT}", examples)}
+    knowledge = Knowledge.of(parts, trained.entries)
+    found = {one.example: one.items for one in knowledge.retrieved(parts.run, f"retrieve-{SPLIT}", examples)}
     candidates = needed_and_found(examples, found)
     if not candidates:
         raise DataError(f"{parts.run.kb_path}: no approved fact is needed by a {SPLIT} question and retrieved for it")
@@ -196,7 +196,7 @@ def _retrieve(
 
     def find() -> Iterable[Retrieval]:
         for edit in edits:
-            retriever = Knowledge(parts, edited(knowledge.entries, edit)).retriever
+            retriever = Knowledge.of(parts, edited(knowledge.entries, edit)).retriever
             for example in examples:
                 new = Retrieval(
                     example=edit.key(example), hits=tuple(retriever.retrieve(example.question, task=example.task))

@@ -48,7 +48,7 @@ def evaluate(parts: Parts, trained: Trained) -> Scored:
     if "valid" in parts.task.splits():
         examples = parts.examples("valid")
         if _need_facts(examples):
-            retrievals = Knowledge(parts, trained.entries).retrieved("retrieve-valid", examples)
+            retrievals = Knowledge.of(parts, trained.entries).retrieved(parts.run, "retrieve-valid", examples)
             scored.recall["valid"] = count_recall(examples, [one.items for one in retrievals]).share
     for split in splits_of(parts):
         examples = parts.examples(split)
@@ -78,8 +78,8 @@ def _score(
     scored: Scored,
 ) -> None:
     arms = parts.recipe.evaluation.arms
-    knowledge = Knowledge(parts, entries)
-    retrievals = knowledge.retrieved(f"retrieve-{split}", examples)
+    knowledge = Knowledge.of(parts, entries)
+    retrievals = knowledge.retrieved(parts.run, f"retrieve-{split}", examples)
     found = {retrieval.example: retrieval.items for retrieval in retrievals}
     made: dict[str, Sequence[Attempt]] = {}
 

@@ -11,14 +11,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from nesycd.config import RetrievalSection
 from nesycd.errors import DataError, KnowledgeError
 from nesycd.knowledge import KnowledgeBase, knowledge_version
 from nesycd.methods.parts import Parts
-from nesycd.protocols import Router
+from nesycd.protocols import Router, Student
 from nesycd.records import Attempt, Diagnosis, Entry, Example, Rationale, Retrieval, Status, TrainingText, content_hash
 from nesycd.retrieval import ALGORITHM, KnowledgeRetriever
 from nesycd.retrieval.recall import count_recall
 from nesycd.routing import AlwaysRouter, Calibration, MarginRouter, NeverRouter, calibrate
+from nesycd.run import Run
 from nesycd.run_stage import Artifact
 from nesycd.stages import augment, collect, diagnose, rationalise
 from nesycd.stages.distil import general_texts
@@ -49,7 +51,7 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
 
     Args:
         parts: see `Parts`.
-        until: stop after `rationales`, `general`, `collect`, `knowledge` or `augmented`, and return None.
+        until: stop after the step `rationalise`, `distil`, `collect`, `diagnose` or `augment`, and return None.
 
     Raises:
         DataError: no training questions, or no right rationale for any of them.
@@ -62,20 +64,20 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
     if not kept:
         reason = next((r.failure for r in rationales if r.failure), "all answers were wrong")
         raise DataError(f"teacher {parts.teacher.name!r} gave no right rationale for {len(train)} questions: {reason}")
-    if until == "rationales":
+    if until == "rationalise":
         return None
     texts = general_texts(train, kept, parts.prompts)
     general = _fine_tune(parts, "general", texts)
-    if until == "general":
+    if until == "distil":
         return None
     attempts = _collect(parts, train, texts, general)
     if until == "collect":
         return None
     entries = _knowledge(parts, train, rationales, kept, attempts)
-    if until == "knowledge":
+    if until == "diagnose":
         return None
     augmented, mix = _augmented(parts, train, kept, entries, general)
-    if until == "augmented":
+    if until == "augment":
         return None
     std_cot = _std_cot(parts, texts, general, augmented)
     route, closed_book, router = _router(parts, attempts, general, augmented)
@@ -245,28 +247,32 @@ def _set_aside(parts: Parts, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """Entries with the recipe's retriever, built when first asked: indexing needs the student's tokeniser."""
+    """Entries with a recipe's retriever, built when first asked: indexing needs the student's tokeniser."""
 
-    parts: Parts
+    settings: RetrievalSection
+    student: Student
     entries: tuple[Entry, ...]
+
+    @classmethod
+    def of(cls, parts: Parts, entries: Sequence[Entry]) -> Knowledge:
+        """These entries, retrieved as the run's recipe says."""
+        return cls(parts.recipe.retrieval, parts.student, tuple(entries))
 
     @cached_property
     def retriever(self) -> KnowledgeRetriever:
         """See `KnowledgeRetriever`."""
-        settings = self.parts.recipe.retrieval
+        given = self.settings
         return KnowledgeRetriever(
-            self.entries, self.parts.student.count_tokens, settings.budget_tokens, settings.max_items, settings.hops
+            self.entries, self.student.count_tokens, given.budget_tokens, given.max_items, given.hops
         )
 
     @property
     def fingerprint(self) -> str:
         """Hash of the items and of how they are retrieved, known without building anything."""
         version = knowledge_version(entry.item_id for entry in self.entries)
-        return content_hash(
-            [version, self.parts.recipe.retrieval.model_dump(), self.parts.student.fingerprint, ALGORITHM]
-        )
+        return content_hash([version, self.settings.model_dump(), self.student.fingerprint, ALGORITHM])
 
-    def retrieved(self, name: str, examples: Sequence[Example]) -> Sequence[Retrieval]:
+    def retrieved(self, run: Run, name: str, examples: Sequence[Example]) -> Sequence[Retrieval]:
         """What is found for each question, as a stage."""
 
         def find() -> list[Retrieval]:
@@ -274,7 +280,7 @@ class Knowledge:
                 Retrieval(example=e.uid, hits=tuple(self.retriever.retrieve(e.question, task=e.task))) for e in examples
             ]
 
-        return self.parts.run.computed(name, Retrieval, {"knowledge": self.fingerprint, "examples": examples}, find)
+        return run.computed(name, Retrieval, {"knowledge": self.fingerprint, "examples": examples}, find)
 
 
 # --- step 4 ----------------------------------------------------------------------------------------------------------
@@ -283,7 +289,7 @@ class Knowledge:
 def _augmented(
     parts: Parts, train: Sequence[Example], kept: Mapping[str, Rationale], entries: Sequence[Entry], general: Artifact
 ) -> tuple[Artifact, dict[str, Any]]:
-    knowledge = Knowledge(parts, tuple(entries))
+    knowledge = Knowledge.of(parts, entries)
     own = augment.own_entries(entries)
     evidence = {uid: [entry.item_id for entry in mine] for uid, mine in own.items()}
     retrievals = parts.run.computed(
@@ -294,7 +300,7 @@ def _augmented(
     )
     if not entries:
         parts.run.notify("no approved knowledge: augmented distillation is left out, S_E is S_P")
-        return general, {"mix": {}, "train_blocks": {}}
+        return general, {"mix": _counts(()), "train_recall": {"prompts": None, "questions": None}}
     settings = parts.recipe.augmented
     visible = augment.visible_knowledge(retrievals, own)
     mix = augment.Mix(
@@ -320,8 +326,11 @@ def _augmented(
         epochs=settings.epochs,
         completion_token_budget=budget,
     )
-    counts = {task: sum(text.task == task for text in texts) for task in ("augmented", "direct", "answer")}
-    return augmented, {"mix": counts, "train_recall": _train_recall(train, texts, entries, retrievals)}
+    return augmented, {"mix": _counts(texts), "train_recall": _train_recall(train, texts, entries, retrievals)}
+
+
+def _counts(texts: Sequence[TrainingText]) -> dict[str, int]:
+    return {task: sum(text.task == task for text in texts) for task in ("augmented", "direct", "answer")}
 
 
 def _train_recall(

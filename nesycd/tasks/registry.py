@@ -79,9 +79,7 @@ class LimitedTask:
         ConfigError: a count below 1, or a size of a split that the benchmark does not have.
     """
 
-    def __init__(
-        self, inner: Task, count: int | None, seed: int = 0, sizes: Mapping[str, int] | None = None
-    ) -> None:
+    def __init__(self, inner: Task, count: int | None, seed: int = 0, sizes: Mapping[str, int] | None = None) -> None:
         if count is not None and count < 1:
             raise ConfigError(f"limit must be at least 1, but is {count}")
         for split in sizes or {}:
