@@ -31,6 +31,7 @@ def results_of(parts: Parts, trained: Trained, scored: Scored) -> dict[str, Any]
         seconds=seconds,
         router={
             "mode": parts.recipe.router.mode,
+            "signal": parts.recipe.router.signal,
             "threshold": trained.summary["calibration"]["threshold"],
             "closed_book": trained.closed_book,
         },

@@ -19,7 +19,7 @@ from nesycd.protocols import Router, Student
 from nesycd.records import Attempt, Diagnosis, Entry, Example, Rationale, Retrieval, Status, TrainingText, content_hash
 from nesycd.retrieval import ALGORITHM, KnowledgeRetriever
 from nesycd.retrieval.recall import count_recall
-from nesycd.routing import AlwaysRouter, Calibration, MarginRouter, NeverRouter, calibrate
+from nesycd.routing import MarginRouter, calibrate, calibrate_routing, router_of
 from nesycd.run import Run
 from nesycd.run_stage import Artifact
 from nesycd.stages import augment, collect, diagnose, rationalise
@@ -80,7 +80,7 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
     if until == "augment":
         return None
     std_cot = _std_cot(parts, texts, general, augmented)
-    route, closed_book, router = _router(parts, attempts, general, augmented)
+    route, closed_book, router = _router(parts, attempts, entries, general, augmented)
     valid_accuracy = route["valid_accuracy"]
     summary = {
         "rationales": rationalise.counts(rationales),
@@ -193,8 +193,9 @@ def _knowledge(
     attempts: Sequence[Attempt],
 ) -> list[Entry]:
     settings = parts.recipe.knowledge
-    threshold = calibrate(attempts).threshold
-    asked = diagnose.cases(train, kept, attempts, settings.source, parts.recipe.seed, threshold)
+    signal = parts.recipe.router.signal
+    sure = MarginRouter(calibrate(attempts, signal).threshold, signal)
+    asked = diagnose.cases(train, kept, attempts, settings.source, parts.recipe.seed, sure)
     cases = {case.example.uid: case for case in asked}
     diagnoses = parts.run.records(
         "diagnoses",
@@ -363,28 +364,45 @@ def _std_cot(parts: Parts, texts: Sequence[TrainingText], general: Artifact, aug
 
 
 def _router(
-    parts: Parts, attempts: Sequence[Attempt], general: Artifact, augmented: Artifact
+    parts: Parts, attempts: Sequence[Attempt], entries: Sequence[Entry], general: Artifact, augmented: Artifact
 ) -> tuple[dict[str, Any], str, Router]:
     """Choose the closed-book student on valid, and calibrate the threshold on its drafts there."""
     valid = parts.examples("valid") if "valid" in parts.task.splits() else []
+    adapters = {"general": general, "augmented": augmented}
     drafts = {
         name: parts.attempts(f"valid-{name}", parts.solver(name, adapter.path), valid, adapter.fingerprint)
-        for name, adapter in (("general", general), ("augmented", augmented))
+        for name, adapter in adapters.items()
     }
     closed_book = better_closed_book(drafts["general"], drafts["augmented"])
-    # The very student that will draft, on questions it was not trained on: the margins of fold students, which were
-    # trained on less, lie lower (docs/log.md), and in-sample ones far too high.
-    calibration: Calibration = calibrate(list(drafts[closed_book]) or list(attempts))
-    routers: dict[str, Router] = {"always": AlwaysRouter(), "never": NeverRouter()}
-    router = routers.get(parts.recipe.router.mode) or MarginRouter(calibration.threshold)
+    settings = parts.recipe.router
+    if valid:
+        # The very student that will draft, on questions it was not trained on: the margins of fold students, which were
+        # trained on less, lie lower (docs/log.md), and in-sample ones far too high.
+        informed = _informed(parts, valid, entries, augmented)
+        calibration = calibrate_routing(drafts[closed_book], informed, settings.signal)
+    else:
+        calibration = calibrate(attempts, settings.signal)
+    router = router_of(settings.mode, calibration.threshold, settings.signal)
     summary = {
         "calibration": {
             "split": "valid" if valid else "train",
             "n": calibration.n,
             "n_correct": calibration.n_correct,
             "threshold": calibration.threshold,
-            "balanced_accuracy": calibration.balanced_accuracy,
+            "score": calibration.score,
         },
         "valid_accuracy": {name: accuracy(made) for name, made in drafts.items()} if valid else {},
     }
     return summary, closed_book, router
+
+
+def _informed(
+    parts: Parts, examples: Sequence[Example], entries: Sequence[Entry], augmented: Artifact
+) -> Sequence[Attempt]:
+    """S_E's answers to the valid questions with what is retrieved for them."""
+    found = {
+        one.example: one.items for one in Knowledge.of(parts, entries).retrieved(parts.run, "retrieve-valid", examples)
+    }
+    solver = parts.solver("nesycd", augmented.path, knowledge=lambda example: found[example.uid])
+    shown = [[item.id for item in found[example.uid]] for example in examples]
+    return parts.attempts("valid-nesycd", solver, examples, {"adapter": augmented.fingerprint, "knowledge": shown})

@@ -41,7 +41,7 @@ def _router(results: Results) -> Iterator[str]:
         yield f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}"
     if results.method is not None:
         made = results.method.calibration
-        yield f"balanced accuracy {made.balanced_accuracy:.3f} on {made.n:,} {made.split} drafts"
+        yield f"score {made.score:.3f} on {made.n:,} {made.split} drafts"
     routed = results.arms.get("nesycd_routed", {}).get("test")
     if routed is not None:
         kinds = sorted(routed.by_kind, key=lambda kind: (kind != "special", kind))

@@ -124,13 +124,16 @@ class TrainRecall(_Part):
 
 
 class Calibration(_Part):
-    """What the router's threshold was chosen from: `n` drafts of a split, of which `n_correct` were right."""
+    """What the router's threshold was chosen from: `n` drafts of a split, of which `n_correct` were right.
+
+    `score`: the accuracy of the routed answers on `valid`, or, on `train`, the balanced accuracy of right above and wrong below.
+    """
 
     split: Literal["valid", "train"]
     n: Count
     n_correct: Count
     threshold: Annotated[float, Field(ge=0, le=2)]
-    balanced_accuracy: Share
+    score: Share
 
 
 class Method(_Part):

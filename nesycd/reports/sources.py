@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nesycd.records import Attempt, Entry, Status
+from nesycd.records import Entry, Status
 from nesycd.reports.figures import method_figures
 from nesycd.reports.folder import RunFiles
 from nesycd.reports.markup import Child, Markup, tag
@@ -61,21 +61,22 @@ def _margins(run: RunFiles) -> Child:
     if arm is None:
         return note("No closed-book attempts from which to draw margins.")
     attempts = list(run.attempts[arm, "test"].values())
-    threshold = run.results.router.get("threshold")
+    threshold, signal = run.results.router.get("threshold"), run.results.router.get("signal")
     known = float(threshold) if isinstance(threshold, float | int) else None
-    right, wrong = (_bins([a for a in attempts if a.correct is side]) for side in (True, False))
+    name, which = ("margin", "all") if signal == "mean" else ("least_margin", "the three least sure")
+    right, wrong = (_bins([getattr(a, name) for a in attempts if a.correct is side]) for side in (True, False))
     return (
         tag("h3", "How sure the student was without knowledge: right (up) and wrong (down) answers on test"),
         tag("p", arm_name(arm), f" {sum(right):,} right, {sum(wrong):,} wrong", class_="legend"),
         histogram(right, wrong, known, "margins of right and wrong answers"),
-        note("The margin is the mean over the answer's tokens of p1 − p2, the router's signal."),
+        note(f"The margin is the mean of p1 − p2 over {which} of the answer's tokens, the router's signal."),
     )
 
 
-def _bins(attempts: Sequence[Attempt]) -> list[int]:
+def _bins(margins: Sequence[float]) -> list[int]:
     counts = [0] * BINS
-    for attempt in attempts:
-        counts[min(BINS - 1, max(0, int(attempt.margin * BINS)))] += 1
+    for margin in margins:
+        counts[min(BINS - 1, max(0, int(margin * BINS)))] += 1
     return counts
 
 

@@ -160,12 +160,12 @@ class LocalStudent:
         ids = [self.renderer.prompt_ids(prompt.text) for prompt in prompts]
         context = getattr(model.config, "max_position_embeddings", None) or 1 << 30
         fits = [index for index, row in enumerate(ids) if len(row) + max_new_tokens <= context]
-        results = [Generation("", 0.0, len(row), 0, "too_long") for row in ids]
+        results = [Generation("", 0.0, 0.0, len(row), 0, "too_long") for row in ids]
         stops = _StopStrings(self.renderer, stop) if stop else None
         for index, row in zip(fits, self._rows(model, [ids[i] for i in fits], max_new_tokens, stops), strict=True):
-            margin = sum(row.margins) / len(row.margins) if row.margins else 0.0
+            signals = Generation.signals(row.margins)
             text = self.renderer.decode(row.ids)
-            results[index] = Generation(text, margin, len(ids[index]), len(row.margins), row.finish)
+            results[index] = Generation(text, *signals, len(ids[index]), len(row.margins), row.finish)
         return results
 
     def _rows(self, model: Any, ids: list[list[int]], max_new_tokens: int, stops: Any) -> list[Any]:

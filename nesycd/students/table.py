@@ -140,14 +140,14 @@ class TableStudent:
     def _generation(self, prompt: str, text: str, margin: float, limit: int, stop: Sequence[str]) -> Generation:
         size = _length(prompt)
         if size > self.context:
-            return Generation("", 0.0, size, 0, "too_long")
+            return Generation("", 0.0, 0.0, size, 0, "too_long")
         for mark in stop:
             text = text.partition(mark)[0]
         finish = "stop"
         if _length(text) > limit:
             ends = [match.end() for match in re.finditer(r"\S+", text)]
             text, finish = text[: ends[limit - 1]] if limit > 0 else "", "length"
-        return Generation(text, margin, size, _length(text), finish)
+        return Generation(text, margin, margin, size, _length(text), finish)
 
     def _visits(self, texts: Sequence[TrainingText], settings: TrainSettings) -> int:
         """How many texts are trained on, counting repeats."""

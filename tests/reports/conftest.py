@@ -24,7 +24,7 @@ METHOD = {
     "mix": {"augmented": 1812, "direct": 204, "answer": 91},
     "train_recall": {"prompts": 0.982, "questions": None},
     "valid_accuracy": {"general": 0.4, "augmented": 0.35},
-    "calibration": {"split": "valid", "n": 150, "n_correct": 60, "threshold": 0.7, "balanced_accuracy": 0.72},
+    "calibration": {"split": "valid", "n": 150, "n_correct": 60, "threshold": 0.7, "score": 0.72},
     "completion_tokens": {"std_cot": 123456, "nesycd": 123400},
 }
 
@@ -69,6 +69,7 @@ def make_attempts(arm: str, examples: Sequence[Example]) -> list[Attempt]:
                 answer="12" if correct else "7",
                 correct=correct,
                 margin=0.9 if correct else 0.2,
+                least_margin=0.9 if correct else 0.2,
                 prompt_tokens=30 if informed else 20,
                 completion_tokens=10,
                 knowledge=(FACT.id,) if informed else (),

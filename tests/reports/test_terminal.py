@@ -99,7 +99,7 @@ def test_what_else_is_told(evaluation: Evaluation) -> None:
         "training mix of S_E: 1,812 augmented, 204 direct, 91 answer",
         "completion tokens: std_cot 123,456, nesycd 123,400",
         "knowledge base: 2 items (1 fact, 1 lesson, 2 approved)",
-        "router: mode margin, threshold 0.700, closed_book general, balanced accuracy 0.720 on 150 valid drafts",
+        "router: mode margin, threshold 0.700, closed_book general, score 0.720 on 150 valid drafts",
         "seconds: 16 in all (general 12, eval-test-nesycd 3.0)",
     ):
         assert line in text
