@@ -154,7 +154,9 @@ class RouterSection(Section):
     """When retrieval is asked."""
 
     mode: Literal["margin", "always", "never"] = "margin"
-    """`margin`: where the student's draft is unsure, by a threshold calibrated on held-out training questions."""
+    """`margin`: where the student's draft is unsure, by a threshold calibrated on held-out questions (valid)."""
+    signal: Literal["least", "mean"] = "least"
+    """Of a draft's margins (p1 - p2 of each token): the mean of the three least, or of all."""
 
 
 class EvaluationSection(Section):

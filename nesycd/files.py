@@ -1,20 +1,18 @@
-"""Reading a user's files so that every mistake is told with file and line, and writing them whole or not at all.
+"""Reading a user's files so that every mistake is told with file and line.
 
 Also what readers share: naming the nearest right key, and the key under which equal questions fall together.
 """
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import gzip
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from nesycd.errors import DataError, RunError
+from nesycd.errors import DataError
 from nesycd.records import content_hash
 
 
@@ -77,20 +75,3 @@ def squeeze(text: str) -> str:
 def question_key(task: str, question: str, options: Sequence[str] = ()) -> str:
     """Hash of what a question says (task, text, options; white space squeezed): equal questions, equal key."""
     return content_hash([task, squeeze(question), [squeeze(option) for option in options]])
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file whole or not at all (a temporary file beside it takes its place).
-
-    Raises:
-        RunError: it cannot be written, e.g. because the disk is full; an older file stays as it was.
-    """
-    text = json.dumps(content, ensure_ascii=False)
-    part = path.with_name(f"{path.name}.tmp")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from nesycd.records import Attempt, Diagnosis, Example, Fact, Hit, Rationale, TrainingText
+from nesycd.records import Attempt, Derivation, Diagnosis, Example, Fact, Hit, Rationale, TrainingText
 
 Progress = Callable[[int], None]
 """Called with the number of units just finished."""
@@ -87,14 +87,41 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Generation:
-    """A greedy continuation with its router signal and its sizes in tokens."""
+    """A greedy continuation with its router signals and its sizes in tokens."""
 
     text: str
     margin: float
+    """Mean over the generated tokens of p1 - p2, in [0, 1]."""
+    least_margin: float
+    """Mean of the `LEAST` smallest of them."""
     prompt_tokens: int
     completion_tokens: int
     finish: str
     """`stop` (end token or stop string), `length` (limit reached) or `too_long` (prompt did not fit; nothing done)."""
+
+    @staticmethod
+    def signals(margins: Sequence[float]) -> tuple[float, float]:
+        """`margin` and `least_margin` of an answer's token margins; 0 and 0 for an empty answer."""
+        least = sorted(margins)[:LEAST]
+        return (sum(margins) / len(margins), sum(least) / len(least)) if margins else (0.0, 0.0)
+
+
+LEAST = 3
+"""How many of an answer's least margins make its `least_margin`: a guessed fact shows in one to three tokens."""
+
+
+class Draft(Protocol):
+    """What a router looks at: an attempt or a generation."""
+
+    @property
+    def margin(self) -> float:
+        """See `Generation`."""
+        ...
+
+    @property
+    def least_margin(self) -> float:
+        """See `Generation`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -181,7 +208,7 @@ class Retriever(Protocol):
 class Router(Protocol):
     """Decides from the student's own signal whether retrieval is asked."""
 
-    def route(self, margin: float) -> bool:
+    def route(self, draft: Draft) -> bool:
         """True where the student should be given knowledge."""
         ...
 
@@ -196,6 +223,22 @@ class KnowsTruth(Protocol):
 
     def missing_facts(self, split: str) -> list[Fact]:
         """Facts that a split needs and training never shows, to be imported by hand without retraining."""
+        ...
+
+    def derive(self, example: Example, edited: Iterable[Fact] = ()) -> Derivation:
+        """Derive the answer from the true facts, with `edited` ones in place of those of their subject and relation.
+
+        Raises:
+            DataError: not an example of this benchmark, or the edited facts give no answer.
+        """
+        ...
+
+    def counterfactual(self, fact: Fact, seed: int = 0) -> Fact:
+        """A true fact with a false object of the same sort, in text and triple.
+
+        Raises:
+            DataError: the fact is not a true one.
+        """
         ...
 
 

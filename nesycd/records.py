@@ -213,7 +213,7 @@ class Rationale(Record):
 class Attempt(Record):
     """A student's response to one prompt, as generated; grading it again needs nothing but this and the example."""
 
-    schema_name = "attempt/1"
+    schema_name = "attempt/2"
     volatile = frozenset({"seconds"})
     example: str
     solver: str
@@ -223,7 +223,9 @@ class Attempt(Record):
     """What was extracted; "" where no answer was found."""
     correct: bool = False
     margin: float = 0.0
-    """Mean over generated tokens of p1 - p2, in [0, 1]: the router's signal."""
+    """Mean over generated tokens of p1 - p2, in [0, 1]."""
+    least_margin: float = 0.0
+    """Mean of the three least of them: the router's signal."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     knowledge: tuple[str, ...] = ()

@@ -119,6 +119,11 @@ class Run:
         """Where its report lies."""
         return self.folder / "report.html"
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Names of the stages asked for so far, in order: other stages in the folder are an earlier config's."""
+        return tuple(self._asked)
+
     # --- stages -------------------------------------------------------------------------------------------------------
 
     def stage(self, name: str, inputs: Mapping[str, Any], version: int = 1) -> Stage:
@@ -375,16 +380,21 @@ class Run:
         write_atomic(self.report_path, html)
 
     def seconds(self) -> dict[str, float]:
-        """Seconds of work in each stage so far, over all processes that took part."""
-        return {name: float(state["seconds"]) for name, state in read_states(self.folder).items()}
+        """Seconds of work so far in each stage asked for, over all processes that took part."""
+        states = read_states(self.folder)
+        return {name: float(state["seconds"]) for name, state in states.items() if name in self._asked}
 
     def _begin_work(self) -> None:
         # A finished run is unfinished again, and it is this machine's libraries that count.
         self._manifest |= {"versions": manifest.versions(), "machine": manifest.machine(), "finished": None}
 
-    def finish(self) -> None:
-        """Mark the run as finished, and remove stages that it no longer has (those of an earlier config)."""
-        for name in read_states(self.folder).keys() - self._asked.keys():
+    def finish(self, keep: Iterable[str] = ()) -> None:
+        """Mark the run as finished, and remove stages that it no longer has (those of an earlier config).
+
+        Args:
+            keep: stages that stay though nobody asked for them: those of measurements made beside the run.
+        """
+        for name in read_states(self.folder).keys() - self._asked.keys() - set(keep):
             self.notify(f"{name}: removed, because it is no longer part of the run")
             Stage(self.folder, name, {}, 0).clear()
         if self._manifest["finished"] is None:

@@ -83,6 +83,24 @@ def find_run(root: Path, name: str) -> Path:
     raise RunError(f"no run {name!r} below {root} (known: {known})")
 
 
+def newest_run(root: Path, file: str, finished: bool = False) -> Path:
+    """The folder of the newest run that has a file, such as `kb.sqlite`.
+
+    Args:
+        root: the folder with the runs.
+        file: its name in a run's folder.
+        finished: leave out runs that are at work, or were begun again since they were finished.
+
+    Raises:
+        RunError: there is none.
+    """
+    for run in list_runs(root):
+        if (run.folder / file).is_file() and (run.status == "finished" or not finished):
+            return run.folder
+    wanted = "finished run" if finished else "run"
+    raise RunError(f"no {wanted} in {root} has a {file}; make one by: nesycd run recipes/quickstart.toml")
+
+
 def remove_run(folder: Path, checkpoints_only: bool = False) -> int:
     """Remove a run folder, or only its checkpoints; these are trained again when the run goes on.
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from nesycd.errors import DataError, RunError
+from nesycd.errors import DataError, NesycdError, RunError
 from nesycd.records import Record
 
 if sys.platform == "win32":
@@ -23,20 +24,24 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+_BESIDE = ".tmp"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _BUSY = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 
 
 @contextmanager
 def disk_errors(path: Path, only_full: bool = False) -> Iterator[None]:
-    """Turn an OSError of a write to `path` into one sentence; with `only_full`, other errors than a full disk pass.
+    """Turn a failed write to `path` into one sentence; with `only_full`, other errors than a full disk pass.
 
     Raises:
         RunError: the disk is full, or the place cannot be written.
     """
     try:
         yield
-    except OSError as error:
+    except Exception as raised:
+        error = _system_error(raised)
+        if error is None or (only_full and error.errno not in _FULL):
+            raise
         if error.errno in _FULL:
             raise RunError(
                 f"{path}: the disk is full ({error.strerror}); free some space and run the same command again, "
@@ -44,7 +49,17 @@ def disk_errors(path: Path, only_full: bool = False) -> Iterator[None]:
             ) from None
         if only_full:
             raise
-        raise RunError(f"{error.filename or path}: cannot be written: {error.strerror or error}") from None
+        # A user knows the file, not the one beside it that is to replace it.
+        place = str(error.filename or path).removesuffix(_BESIDE)
+        raise RunError(f"{place}: cannot be written: {error.strerror or error}") from None
+
+
+def _system_error(error: Exception) -> OSError | None:
+    """The system's error behind an exception; libraries in Rust (safetensors, tokenizers) tell it only in their text."""
+    if isinstance(error, OSError):
+        return error
+    told = None if isinstance(error, NesycdError) else re.search(r"\(os error (\d+)\)", str(error))
+    return OSError(int(told[1]), os.strerror(int(told[1]))) if told else None
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -56,24 +71,34 @@ def write_atomic(path: Path, text: str) -> None:
     _replace_lines(path, [text.encode()])
 
 
-def write_json_atomic(path: Path, content: Any) -> None:
-    """Put JSON, indented for reading, into `path`; see `write_atomic`."""
-    write_atomic(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+def write_json_atomic(path: Path, content: Any, indent: int | None = 2) -> None:
+    """Put JSON into `path`, indented for reading unless `indent` is None; see `write_atomic`."""
+    write_atomic(path, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
 
 
-def _replace_lines(path: Path, lines: Iterable[bytes]) -> None:
-    part = path.with_name(f"{path.name}.tmp")
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A place to write to; what was written there takes `path`'s place at the end, whole or not at all.
+
+    Raises:
+        RunError: see `disk_errors`; the old content is still there.
+    """
+    part = path.with_name(f"{path.name}{_BESIDE}")
     try:
         with disk_errors(path):
-            with part.open("wb") as file:
-                file.writelines(lines)
-                file.flush()
+            yield part
+            with part.open("rb+") as file:
                 os.fsync(file.fileno())
             os.replace(part, path)
             sync_folder(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _replace_lines(path: Path, lines: Iterable[bytes]) -> None:
+    with whole_file(path) as part, part.open("wb") as file:
+        file.writelines(lines)
 
 
 def sync_folder(folder: Path) -> None:

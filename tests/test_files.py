@@ -1,17 +1,15 @@
-"""Reading files: every fault is one sentence with file and line; writing is whole or not at all."""
+"""Reading files: every fault is one sentence with file and line."""
 
 from __future__ import annotations
 
-import errno
 import gzip
 import json
-import os
 from pathlib import Path
 
 import pytest
 
-from nesycd.errors import DataError, RunError
-from nesycd.files import did_you_mean, question_key, read_json, read_jsonl, write_json
+from nesycd.errors import DataError
+from nesycd.files import did_you_mean, question_key, read_json, read_jsonl
 
 
 def test_lines_come_with_their_place(tmp_path: Path) -> None:
@@ -66,28 +64,6 @@ def test_bad_json_file_names_its_line(tmp_path: Path) -> None:
     path.write_text('{\n"a": oops}')
     with pytest.raises(DataError, match=r"x\.json:2: not valid JSON"):
         read_json(path)
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
-    write_json(path, {"a": 1})
-    with pytest.raises(TypeError):
-        write_json(path, {"a": object()})
-    assert read_json(path) == {"a": 1}
-
-
-def test_a_full_disk_is_one_error_and_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "x.json"
-    write_json(path, {"a": 1})
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(RunError, match=r"x\.json: cannot be written: No space left"):
-        write_json(path, {"a": 2})
-    assert read_json(path) == {"a": 1}
-    assert [file.name for file in tmp_path.iterdir()] == ["x.json"]
 
 
 def test_the_nearest_key_is_proposed() -> None:

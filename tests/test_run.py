@@ -367,6 +367,16 @@ class TestOthers:
         assert [*content["stages"]] == ["fold-0", "fold-1"]
         assert sorted(path.name for path in (tmp_path / "run/checkpoints").iterdir()) == ["fold-0", "fold-1"]
 
+    def test_measurements_beside_the_run_can_be_kept_and_do_not_count_as_its_time(self, tmp_path: Path) -> None:
+        with Run.open(tmp_path / "run", {}) as run:
+            run.value("measured", {}, lambda: 1)
+            run.finish()
+        with Run.open(tmp_path / "run", {}) as run:
+            run.value("one", {}, lambda: 1)
+            run.finish(keep=("measured",))
+            assert [*run.seconds()] == ["one"]
+        assert (tmp_path / "run/stages/measured.json").exists()
+
 
 class TestManifest:
     def test_tells_config_hashes_versions_machine_and_seconds(self, tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ app = typer.Typer()
 def ask(
     question: Annotated[str, typer.Argument(help="The question, in quotes.", show_default=False)],
     run: Annotated[
-        Path | None, typer.Option("--run", help="A run's folder; the newest finished one if not given.")
-    ] = None,
+        str, typer.Option("--run", help="A run's name, or its folder; the newest finished one if not given.")
+    ] = "",
     root: Annotated[Path, typer.Option("--root", help="The folder with the runs.")] = Path("runs"),
     always: Annotated[bool, typer.Option("--always", help="Retrieve whatever the router says.")] = False,
 ) -> None:
@@ -33,12 +33,17 @@ def ask(
 
         nesycd ask "How many feet are 4 fathoms and 3 feet?"
     """
-    folder = run or _newest(root)
+    from nesycd.run_folders import find_run, newest_run
+
+    folder = find_run(root, run) if run else newest_run(root, "results.json", finished=True)
     console = Console()
     reply = answer(folder, question, always)
     routed = "asks for knowledge" if reply["routed"] else "lets the student answer alone"
     console.print(f"[dim]draft[/dim]     {escape(reply['draft'])}")
-    console.print(f"[dim]router[/dim]    margin {reply['margin']:.3f}, threshold {reply['threshold']:.3f}: {routed}")
+    why = f"margin {reply['margin']:.3f}, threshold {reply['threshold']:.3f}"
+    forced = "--always" if always else f"router.mode={reply['mode']}" if reply["mode"] != "margin" else ""
+    why += f" (but {forced})" if forced else ""
+    console.print(f"[dim]router[/dim]    {why}: {routed}")
     for hit in reply["hits"]:
         console.print(f"[dim]knowledge[/dim] {escape(hit.item.text)}  [dim]({escape(hit.why)}; {hit.item.id})[/dim]")
     if reply["routed"] and not reply["hits"]:
@@ -47,20 +52,11 @@ def ask(
     console.print(f"[bold]answer[/bold]    {escape(reply['answer'] or 'none found in the response')}")
 
 
-def _newest(root: Path) -> Path:
-    from nesycd.run_folders import list_runs
-
-    for found in list_runs(root):
-        if found.status == "finished":
-            return found.folder
-    raise RunError(f"no finished run in {root}; make one by: nesycd run recipes/quickstart.toml")
-
-
 def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
     """Draft, route, retrieve and answer.
 
     Returns:
-        `draft`, `margin`, `threshold`, `routed`, `hits`, `response`, `answer`.
+        `draft`, `margin`, `mode`, `threshold`, `routed`, `hits`, `response`, `answer`.
 
     Raises:
         RunError: the run is not finished, or its adapters are gone.
@@ -70,11 +66,12 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
     from nesycd.grading import closing_answer
     from nesycd.knowledge import KnowledgeBase
     from nesycd.manifest import read_manifest
+    from nesycd.methods.nesycd import Knowledge
     from nesycd.prompts import Prompts
     from nesycd.protocols import Prompt
     from nesycd.records import Example, Status
     from nesycd.reports import load_results
-    from nesycd.retrieval import KnowledgeRetriever
+    from nesycd.routing import margin_of, router_of
 
     if not (folder / "results.json").is_file():
         raise RunError(f"{folder}: not a finished run (no results.json); finish it by: nesycd run RECIPE")
@@ -84,8 +81,13 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
     router = load_results(folder / "results.json").to_json()["router"]
     student, prompts = student_of(recipe), Prompts.load()
     adapters = {name: folder / "checkpoints" / name for name in ("general", "augmented")}
-    if missing := [str(path) for path in adapters.values() if not path.is_dir()]:
-        raise RunError(f"{missing[0]}: the adapter is gone (nesycd clean --checkpoints?); run the recipe again")
+    if not adapters["general"].is_dir():
+        raise RunError(
+            f"{adapters['general']}: the adapter is gone (nesycd clean --checkpoints?); run the recipe again"
+        )
+    if not adapters["augmented"].is_dir():
+        # A run that had no approved knowledge trained no S_E.
+        adapters["augmented"] = adapters["general"]
     example = Example(uid="question", task=recipe.task.name, question=question, answer="")
     limit = recipe.student.max_new_tokens
 
@@ -94,16 +96,14 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
         return student.generate([prompt], adapter=adapters[adapter], max_new_tokens=limit)[0]
 
     draft = write(str(router["closed_book"]), [])
-    threshold = {"always": 2.0, "never": 0.0}.get(str(router["mode"]), float(router["threshold"]))
-    reply = {"draft": draft.text, "margin": draft.margin, "threshold": threshold, "hits": []}
-    if not always and draft.margin >= threshold:
+    signal: Any = router["signal"]
+    asks = always or router_of(str(router["mode"]), float(router["threshold"]), signal).route(draft)
+    reply = {"draft": draft.text, "margin": margin_of(draft, signal), "hits": []}
+    reply |= {key: router[key] for key in ("mode", "threshold")}
+    if not asks:
         return reply | {"routed": False, "response": draft.text, "answer": closing_answer(draft.text)}
     with KnowledgeBase.open(folder / "kb.sqlite", create=False) as kb:
         entries = kb.entries(status=Status.APPROVED)
-    settings = recipe.retrieval
-    retriever = KnowledgeRetriever(
-        entries, student.count_tokens, settings.budget_tokens, settings.max_items, settings.hops
-    )
-    hits = retriever.retrieve(question)
+    hits = Knowledge(recipe.retrieval, student, tuple(entries)).retriever.retrieve(question)
     made = write("augmented", [hit.item for hit in hits])
     return reply | {"routed": True, "hits": hits, "response": made.text, "answer": closing_answer(made.text)}

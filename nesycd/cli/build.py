@@ -19,7 +19,7 @@ def data_root() -> Path | None:
 
 
 def task_of(recipe: Recipe) -> Task:
-    """The recipe's benchmark, cut to its limit and sizes. A recipe's seed is the benchmark's too, unless its settings give one."""
+    """The recipe's benchmark, cut to size. A recipe's seed is the benchmark's too, unless its settings give one."""
     settings = dict(recipe.task.settings)
     settings.setdefault("seed", recipe.seed)
     task = build_task(recipe.task.name, settings)

@@ -43,17 +43,10 @@ def kb() -> None:
 
 def _open(path: Path | None) -> Any:
     from nesycd.knowledge import KnowledgeBase
+    from nesycd.run_folders import newest_run
 
-    return KnowledgeBase.open(path if path is not None else _newest(), create=False)
-
-
-def _newest(root: Path = Path("runs")) -> Path:
-    from nesycd.run_folders import list_runs
-
-    for run in list_runs(root):
-        if (run.folder / "kb.sqlite").is_file():
-            return run.folder / "kb.sqlite"
-    raise KnowledgeError(f"no run in {root} has a knowledge base; name one by --kb PATH")
+    found = path if path is not None else newest_run(Path("runs"), "kb.sqlite") / "kb.sqlite"
+    return KnowledgeBase.open(found, create=False)
 
 
 def _status(name: str | None) -> Any:

@@ -15,11 +15,26 @@ from typer.core import TyperCommand, TyperGroup
 from nesycd import __version__
 from nesycd.errors import NesycdError
 
+STEPS = {
+    "rationalise": "Step 1a: have the teacher write down how it reaches each training answer.",
+    "distil": "Step 1b: fine-tune the student on these rationales (general distillation).",
+    "collect": "Step 2: let the student answer the training questions, to see what it lacks.",
+    "diagnose": "Step 3: turn its errors into a knowledge base (symbolic distillation).",
+    "augment": "Step 4: fine-tune the student to work with and without that knowledge.",
+    "evaluate": "Measure: answer the test questions in every arm, and write the report.",
+}
+"""The steps of the method in their order, each with its summary: commands, and what `nesycd run --until` knows."""
+
+STEPS_PANEL = "The method step by step"
+
 COMMANDS = {
     "run": ("nesycd.cli.run", "Run a recipe, or go on with its run."),
+    **{step: (f"nesycd.cli.steps:{step}", summary) for step, summary in STEPS.items()},
+    "edits": ("nesycd.cli.edits", "Measure how well answers follow edits of the knowledge base."),
     "ask": ("nesycd.cli.ask", "Answer a question with a run's student and its knowledge base."),
     "kb": ("nesycd.cli.kb:kb_app", "Read, edit, review and exchange a knowledge base."),
     "runs": ("nesycd.cli.runs", "List the runs."),
+    "results": ("nesycd.cli.results", "Show the results of a run again, or those of several (seeds) together."),
     "clean": ("nesycd.cli.clean", "Remove runs, or only their checkpoints."),
     "tasks": ("nesycd.cli.tasks", "List the benchmarks, and show their questions."),
     "doctor": ("nesycd.cli.doctor", "Say what is installed, which devices there are, and what is missing."),
@@ -50,7 +65,8 @@ class LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command if it is loaded, else one that only has a summary: enough for `--help`."""
         if cmd_name in COMMANDS and cmd_name not in self.commands:
-            return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
+            panel = STEPS_PANEL if cmd_name in STEPS else None
+            return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1], rich_help_panel=panel)
         return super().get_command(ctx, cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from nesycd.cli.build import parts_of
+from nesycd.cli.main import STEPS
 from nesycd.cli.progress import StageProgress
 from nesycd.config import Recipe, load_recipe
 from nesycd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nesycd.methods.evaluate import Scored
+    from nesycd.methods.nesycd import Trained
+    from nesycd.methods.parts import Parts
 
 app = typer.Typer()
 
@@ -22,11 +31,7 @@ Overrides = Annotated[
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most N questions of each split: a smoke run.")]
 Name = Annotated[str, typer.Option("--name", help="Name of the run's folder, if not the recipe's.")]
 Root = Annotated[Path, typer.Option("--root", help="The folder with the runs.")]
-Until = Annotated[
-    str, typer.Option("--until", help="Stop after a step: rationales, general, collect, knowledge or augmented.")
-]
-
-STEPS = ("rationales", "general", "collect", "knowledge", "augmented")
+Until = Annotated[str, typer.Option("--until", help=f"Stop after a step: {', '.join(STEPS)}.")]
 
 
 @app.command()
@@ -41,7 +46,8 @@ def run(
     """Run a recipe, or go on with its run.
 
     What is finished is never done again: change a setting and only what depends on it is redone; interrupt it
-    (Ctrl-C) and the same command goes on where it was.
+    (Ctrl-C) and the same command goes on where it was. Each step is a command of its own too, with a help that tells
+    what it does: nesycd rationalise, distil, collect, diagnose, augment, evaluate.
 
     Examples:
 
@@ -53,17 +59,45 @@ def run(
     """
     if until and until not in STEPS:
         raise ConfigError(f"--until {until}: not a step; use one of {', '.join(STEPS)}")
+    begin(recipe, overrides, limit, name, root, until)
+
+
+def begin(recipe: Path, overrides: list[str] | None, limit: int | None, name: str, root: Path, until: str = "") -> None:
+    """What `nesycd run` and the commands of the single steps do with their options: run, then say what comes next."""
     settings = load_recipe(recipe, overrides or [], limit)
-    execute(settings, root / (name or settings.name), Console(), until)
+    folder = root / (name or settings.name)
+    execute(settings, folder, Console(), until)
+    if not until:
+        return
+    if until == [*STEPS][-1]:
+        following = ["nesycd", "ask", "QUESTION", "--run", str(folder)]
+    else:
+        following = ["nesycd", [*STEPS][[*STEPS].index(until) + 1], str(recipe)]
+        following += [word for override in overrides or [] for word in ("--set", override)]
+        given = {"--limit": limit, "--name": name, "--root": root if root != Path("runs") else None}
+        following += [str(word) for option, value in given.items() if value for word in (option, value)]
+    typer.echo(f"Next: {shlex.join(following)}")
 
 
 def execute(settings: Recipe, folder: Path, console: Console, until: str = "") -> None:
-    """Run a recipe in a folder and print its results."""
-    from nesycd.cli.score import results_of
-    from nesycd.methods.evaluate import evaluate
+    """Run a recipe in a folder and print its results, or what its last step made if it is to stop after one."""
+    from nesycd.cli.made import print_made
     from nesycd.methods.nesycd import distil
+    from nesycd.reports import load_results, print_results
+
+    with opened(settings, folder, console) as parts:
+        if until and distil(parts, until=until) is None:
+            print_made(until, parts.run, console)
+            return
+        complete(parts)
+    print_results(load_results(folder / "results.json"), console)
+    console.print(f"Report: {folder / 'report.html'}   knowledge: nesycd kb list --kb {folder / 'kb.sqlite'}")
+
+
+@contextmanager
+def opened(settings: Recipe, folder: Path, console: Console) -> Iterator[Parts]:
+    """A recipe's parts in its run folder, which is this process's for as long; progress is shown on the console."""
     from nesycd.methods.parts import Parts
-    from nesycd.reports import load_results, print_results, write_report
     from nesycd.run import Run
 
     recipe, task, teacher, student, prompts = parts_of(settings)
@@ -73,20 +107,27 @@ def execute(settings: Recipe, folder: Path, console: Console, until: str = "") -
     config = recipe.model_dump(mode="json")
     with (
         progress,
-        Run.open(folder, config, seeds={"seed": recipe.seed}, notify=progress.notify, watch=progress.watch) as opened,
+        Run.open(folder, config, seeds={"seed": recipe.seed}, notify=progress.notify, watch=progress.watch) as run,
     ):
-        opened.describe(student=student.fingerprint, teacher=teacher.fingerprint, prompts=prompts.fingerprint)
-        parts = Parts(opened, recipe, task, teacher, student, prompts, progress.training)
-        trained = distil(parts, until=until)
-        if trained is None:
-            console.print(f"stopped after {until}; the run is in {folder}")
-            return
-        scored = evaluate(parts, trained)
-        opened.finish()
-        results = results_of(parts, trained, scored)
-        known = opened.results_path.exists() and opened.report_path.exists()
-        if not known or load_results(opened.results_path).to_json() != results:
-            opened.write_results(results)
-            write_report(folder)
-    print_results(load_results(folder / "results.json"), console)
-    console.print(f"Report: {folder / 'report.html'}   knowledge: nesycd kb list --kb {folder / 'kb.sqlite'}")
+        run.describe(student=student.fingerprint, teacher=teacher.fingerprint, prompts=prompts.fingerprint)
+        yield Parts(run, recipe, task, teacher, student, prompts, progress.training)
+
+
+def complete(parts: Parts) -> tuple[Trained, Scored]:
+    """All steps of the method and the evaluation; finished ones are read back. Writes results and report."""
+    from nesycd.cli.score import results_of
+    from nesycd.methods import edits
+    from nesycd.methods.evaluate import evaluate
+    from nesycd.methods.nesycd import distil
+    from nesycd.reports import load_results, write_report
+
+    trained = distil(parts)
+    assert trained is not None  # it is None only where `until` is given
+    scored = evaluate(parts, trained)
+    parts.run.finish(keep=edits.STAGES)
+    results = results_of(parts, trained, scored)
+    known = parts.run.results_path.exists() and parts.run.report_path.exists()
+    if not known or load_results(parts.run.results_path).to_json() != results:
+        parts.run.write_results(results)
+        write_report(parts.run.folder)
+    return trained, scored

@@ -26,6 +26,7 @@ class Scored:
     examples: dict[str, Sequence[Example]]
     attempts: dict[tuple[str, str], Sequence[Attempt]]
     recall: dict[str, float | None]
+    """Of needed facts, on `valid` and on every scored split."""
 
 
 def splits_of(parts: Parts) -> list[str]:
@@ -44,6 +45,11 @@ def splits_of(parts: Parts) -> list[str]:
 def evaluate(parts: Parts, trained: Trained) -> Scored:
     """Answer every split with every arm of the recipe."""
     scored = Scored({}, {}, {})
+    if "valid" in parts.task.splits():
+        examples = parts.examples("valid")
+        if _need_facts(examples):
+            retrievals = Knowledge.of(parts, trained.entries).retrieved(parts.run, "retrieve-valid", examples)
+            scored.recall["valid"] = count_recall(examples, [one.items for one in retrievals]).share
     for split in splits_of(parts):
         examples = parts.examples(split)
         if not examples:
@@ -72,8 +78,8 @@ def _score(
     scored: Scored,
 ) -> None:
     arms = parts.recipe.evaluation.arms
-    knowledge = Knowledge(parts, entries)
-    retrievals = knowledge.retrieved(f"retrieve-{split}", examples)
+    knowledge = Knowledge.of(parts, entries)
+    retrievals = knowledge.retrieved(parts.run, f"retrieve-{split}", examples)
     found = {retrieval.example: retrieval.items for retrieval in retrievals}
     made: dict[str, Sequence[Attempt]] = {}
 
@@ -103,12 +109,29 @@ def _score(
             adapter = trained.general if arm == "draft" else adapter
             answered(arm, adapter, found if arm in KB_ARMS else None)
     if "nesycd_routed" in arms:
-        made["nesycd_routed"] = routed(made[_draft_arm(trained)], made["nesycd"], trained.router, "nesycd_routed")
+        made["nesycd_routed"] = _routed(parts, trained, split, made)
     scored.examples[split] = examples
     # Arms made only for the router's sake are kept for the imported split, and left out of the results.
     scored.attempts.update({(arm, split): attempts for arm, attempts in made.items()})
-    if any(example.truth is not None and example.truth.facts for example in examples):
+    if _need_facts(examples):
         scored.recall[split] = count_recall(examples, [found[e.uid] for e in examples]).share
+
+
+def _need_facts(examples: Sequence[Example]) -> bool:
+    return any(example.truth is not None and example.truth.facts for example in examples)
+
+
+def _routed(parts: Parts, trained: Trained, split: str, made: Mapping[str, Sequence[Attempt]]) -> Sequence[Attempt]:
+    """The routed arm, selected from the other arms' answers; a stage like theirs, so that reports can show it."""
+    drafts, informed = made[_draft_arm(trained)], made["nesycd"]
+    # The mode tells routers apart that have no settings.
+    router = {"mode": parts.recipe.router.mode, "router": trained.router}
+    return parts.run.computed(
+        f"eval-{split}-nesycd_routed",
+        Attempt,
+        {"drafts": drafts, "informed": informed, **router},
+        lambda: routed(drafts, informed, trained.router, "nesycd_routed"),
+    )
 
 
 KB_ARMS = frozenset({"std_cot_kb", "nesycd"})

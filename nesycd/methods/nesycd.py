@@ -11,13 +11,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from nesycd.config import RetrievalSection
 from nesycd.errors import DataError, KnowledgeError
 from nesycd.knowledge import KnowledgeBase, knowledge_version
 from nesycd.methods.parts import Parts
-from nesycd.protocols import Router
+from nesycd.protocols import Router, Student
 from nesycd.records import Attempt, Diagnosis, Entry, Example, Rationale, Retrieval, Status, TrainingText, content_hash
 from nesycd.retrieval import ALGORITHM, KnowledgeRetriever
-from nesycd.routing import AlwaysRouter, Calibration, MarginRouter, NeverRouter, calibrate
+from nesycd.retrieval.recall import count_recall
+from nesycd.routing import MarginRouter, calibrate, calibrate_routing, router_of
+from nesycd.run import Run
 from nesycd.run_stage import Artifact
 from nesycd.stages import augment, collect, diagnose, rationalise
 from nesycd.stages.distil import general_texts
@@ -40,7 +43,7 @@ class Trained:
     """Which of `general` and `augmented` answers unrouted questions."""
     router: Router
     summary: dict[str, Any]
-    """Counts and rates of the steps, for the results."""
+    """Counts and rates of the steps: `method` in the results (`docs/results.md`)."""
 
 
 def distil(parts: Parts, until: str = "") -> Trained | None:
@@ -48,7 +51,7 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
 
     Args:
         parts: see `Parts`.
-        until: stop after `rationales`, `general`, `collect`, `knowledge` or `augmented`, and return None.
+        until: stop after the step `rationalise`, `distil`, `collect`, `diagnose` or `augment`, and return None.
 
     Raises:
         DataError: no training questions, or no right rationale for any of them.
@@ -61,26 +64,31 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
     if not kept:
         reason = next((r.failure for r in rationales if r.failure), "all answers were wrong")
         raise DataError(f"teacher {parts.teacher.name!r} gave no right rationale for {len(train)} questions: {reason}")
-    if until == "rationales":
+    if until == "rationalise":
         return None
     texts = general_texts(train, kept, parts.prompts)
     general = _fine_tune(parts, "general", texts)
-    if until == "general":
+    if until == "distil":
         return None
     attempts = _collect(parts, train, texts, general)
     if until == "collect":
         return None
     entries = _knowledge(parts, train, rationales, kept, attempts)
-    if until == "knowledge":
+    if until == "diagnose":
         return None
     augmented, mix = _augmented(parts, train, kept, entries, general)
-    if until == "augmented":
+    if until == "augment":
         return None
     std_cot = _std_cot(parts, texts, general, augmented)
-    route, closed_book, router = _router(parts, attempts, general, augmented)
+    route, closed_book, router = _router(parts, attempts, entries, general, augmented)
+    valid_accuracy = route["valid_accuracy"]
     summary = {
         "rationales": rationalise.counts(rationales),
-        "collected_error_rate": collect.error_rate(attempts),
+        "error_rates": {
+            "collection": parts.recipe.collection.mode,
+            "collected": collect.error_rate(attempts),
+            "valid": 1 - valid_accuracy["general"] if valid_accuracy else None,
+        },
         **mix,
         **route,
         "completion_tokens": {
@@ -185,8 +193,9 @@ def _knowledge(
     attempts: Sequence[Attempt],
 ) -> list[Entry]:
     settings = parts.recipe.knowledge
-    threshold = calibrate(attempts).threshold
-    asked = diagnose.cases(train, kept, attempts, settings.source, parts.recipe.seed, threshold)
+    signal = parts.recipe.router.signal
+    sure = MarginRouter(calibrate(attempts, signal).threshold, signal)
+    asked = diagnose.cases(train, kept, attempts, settings.source, parts.recipe.seed, sure)
     cases = {case.example.uid: case for case in asked}
     diagnoses = parts.run.records(
         "diagnoses",
@@ -239,28 +248,32 @@ def _set_aside(parts: Parts, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """Entries with the recipe's retriever, built when first asked: indexing needs the student's tokeniser."""
+    """Entries with a recipe's retriever, built when first asked: indexing needs the student's tokeniser."""
 
-    parts: Parts
+    settings: RetrievalSection
+    student: Student
     entries: tuple[Entry, ...]
+
+    @classmethod
+    def of(cls, parts: Parts, entries: Sequence[Entry]) -> Knowledge:
+        """These entries, retrieved as the run's recipe says."""
+        return cls(parts.recipe.retrieval, parts.student, tuple(entries))
 
     @cached_property
     def retriever(self) -> KnowledgeRetriever:
         """See `KnowledgeRetriever`."""
-        settings = self.parts.recipe.retrieval
+        given = self.settings
         return KnowledgeRetriever(
-            self.entries, self.parts.student.count_tokens, settings.budget_tokens, settings.max_items, settings.hops
+            self.entries, self.student.count_tokens, given.budget_tokens, given.max_items, given.hops
         )
 
     @property
     def fingerprint(self) -> str:
         """Hash of the items and of how they are retrieved, known without building anything."""
         version = knowledge_version(entry.item_id for entry in self.entries)
-        return content_hash(
-            [version, self.parts.recipe.retrieval.model_dump(), self.parts.student.fingerprint, ALGORITHM]
-        )
+        return content_hash([version, self.settings.model_dump(), self.student.fingerprint, ALGORITHM])
 
-    def retrieved(self, name: str, examples: Sequence[Example]) -> Sequence[Retrieval]:
+    def retrieved(self, run: Run, name: str, examples: Sequence[Example]) -> Sequence[Retrieval]:
         """What is found for each question, as a stage."""
 
         def find() -> list[Retrieval]:
@@ -268,7 +281,7 @@ class Knowledge:
                 Retrieval(example=e.uid, hits=tuple(self.retriever.retrieve(e.question, task=e.task))) for e in examples
             ]
 
-        return self.parts.run.computed(name, Retrieval, {"knowledge": self.fingerprint, "examples": examples}, find)
+        return run.computed(name, Retrieval, {"knowledge": self.fingerprint, "examples": examples}, find)
 
 
 # --- step 4 ----------------------------------------------------------------------------------------------------------
@@ -277,7 +290,7 @@ class Knowledge:
 def _augmented(
     parts: Parts, train: Sequence[Example], kept: Mapping[str, Rationale], entries: Sequence[Entry], general: Artifact
 ) -> tuple[Artifact, dict[str, Any]]:
-    knowledge = Knowledge(parts, tuple(entries))
+    knowledge = Knowledge.of(parts, entries)
     own = augment.own_entries(entries)
     evidence = {uid: [entry.item_id for entry in mine] for uid, mine in own.items()}
     retrievals = parts.run.computed(
@@ -288,7 +301,7 @@ def _augmented(
     )
     if not entries:
         parts.run.notify("no approved knowledge: augmented distillation is left out, S_E is S_P")
-        return general, {"mix": {}, "train_blocks": {}}
+        return general, {"mix": _counts(()), "train_recall": {"prompts": None, "questions": None}}
     settings = parts.recipe.augmented
     visible = augment.visible_knowledge(retrievals, own)
     mix = augment.Mix(
@@ -314,29 +327,29 @@ def _augmented(
         epochs=settings.epochs,
         completion_token_budget=budget,
     )
-    blocks = [text for text in texts if text.task == "augmented"]
-    shares = {task: sum(text.task == task for text in texts) for task in ("augmented", "direct", "answer")}
-    return augmented, {"mix": shares, "train_blocks": _block_recall(train, blocks, entries, retrievals)}
+    return augmented, {"mix": _counts(texts), "train_recall": _train_recall(train, texts, entries, retrievals)}
 
 
-def _block_recall(
+def _counts(texts: Sequence[TrainingText]) -> dict[str, int]:
+    return {task: sum(text.task == task for text in texts) for task in ("augmented", "direct", "answer")}
+
+
+def _train_recall(
     train: Sequence[Example],
-    blocks: Sequence[TrainingText],
+    texts: Sequence[TrainingText],
     entries: Sequence[Entry],
     retrievals: Sequence[Retrieval],
 ) -> dict[str, float | None]:
-    """Share of needed facts that a training prompt held: over the prompts with a block, and over all train questions."""
-    triples = {entry.item_id: entry.item.triple for entry in entries if entry.item.kind == "fact"}
-    needs = {e.uid: [fact.triple for fact in e.truth.facts] for e in train if e.truth is not None and e.truth.facts}
-    blocks = [block for block in blocks if block.example in needs]
-    needed = sum(len(needs[block.example]) for block in blocks)
-    found = sum(
-        triple in {triples.get(item) for item in block.knowledge} for block in blocks for triple in needs[block.example]
+    """Share of needed facts that arrived: in the training prompts with knowledge, and for all training questions."""
+    by_uid = {example.uid: example for example in train}
+    items = {entry.item_id: entry.item for entry in entries}
+    blocks = [text for text in texts if text.task == "augmented"]
+    prompts = count_recall(
+        [by_uid[block.example] for block in blocks], [[items[item] for item in block.knowledge] for block in blocks]
     )
-    seen = {r.example: {triples.get(item.id) for item in r.items} for r in retrievals}
-    total = sum(map(len, needs.values()))
-    arrived = sum(triple in seen[uid] for uid, wanted in needs.items() for triple in wanted)
-    return {"blocks": found / needed if needed else None, "questions": arrived / total if total else None}
+    questions = count_recall(train, [retrieval.items for retrieval in retrievals])
+    found = {"prompts": prompts, "questions": questions}
+    return {name: one.share if one.needed else None for name, one in found.items()}
 
 
 def _std_cot(parts: Parts, texts: Sequence[TrainingText], general: Artifact, augmented: Artifact) -> Artifact:
@@ -351,25 +364,45 @@ def _std_cot(parts: Parts, texts: Sequence[TrainingText], general: Artifact, aug
 
 
 def _router(
-    parts: Parts, attempts: Sequence[Attempt], general: Artifact, augmented: Artifact
+    parts: Parts, attempts: Sequence[Attempt], entries: Sequence[Entry], general: Artifact, augmented: Artifact
 ) -> tuple[dict[str, Any], str, Router]:
     """Choose the closed-book student on valid, and calibrate the threshold on its drafts there."""
     valid = parts.examples("valid") if "valid" in parts.task.splits() else []
+    adapters = {"general": general, "augmented": augmented}
     drafts = {
         name: parts.attempts(f"valid-{name}", parts.solver(name, adapter.path), valid, adapter.fingerprint)
-        for name, adapter in (("general", general), ("augmented", augmented))
+        for name, adapter in adapters.items()
     }
     closed_book = better_closed_book(drafts["general"], drafts["augmented"])
-    # The very student that will draft, on questions it was not trained on: the margins of fold students, which were
-    # trained on less, lie lower (docs/log.md), and in-sample ones far too high.
-    calibration: Calibration = calibrate(list(drafts[closed_book]) or list(attempts))
-    routers: dict[str, Router] = {"always": AlwaysRouter(), "never": NeverRouter()}
-    router = routers.get(parts.recipe.router.mode) or MarginRouter(calibration.threshold)
+    settings = parts.recipe.router
+    if valid:
+        # The very student that will draft, on questions it was not trained on: the margins of fold students, which were
+        # trained on less, lie lower (docs/log.md), and in-sample ones far too high.
+        informed = _informed(parts, valid, entries, augmented)
+        calibration = calibrate_routing(drafts[closed_book], informed, settings.signal)
+    else:
+        calibration = calibrate(attempts, settings.signal)
+    router = router_of(settings.mode, calibration.threshold, settings.signal)
     summary = {
-        "closed_book": closed_book,
-        "router_threshold": calibration.threshold,
-        "router_balanced_accuracy": calibration.balanced_accuracy,
-        "valid_error_rate": 1 - accuracy(drafts["general"]) if valid else None,
+        "calibration": {
+            "split": "valid" if valid else "train",
+            "n": calibration.n,
+            "n_correct": calibration.n_correct,
+            "threshold": calibration.threshold,
+            "score": calibration.score,
+        },
         "valid_accuracy": {name: accuracy(made) for name, made in drafts.items()} if valid else {},
     }
     return summary, closed_book, router
+
+
+def _informed(
+    parts: Parts, examples: Sequence[Example], entries: Sequence[Entry], augmented: Artifact
+) -> Sequence[Attempt]:
+    """S_E's answers to the valid questions with what is retrieved for them."""
+    found = {
+        one.example: one.items for one in Knowledge.of(parts, entries).retrieved(parts.run, "retrieve-valid", examples)
+    }
+    solver = parts.solver("nesycd", augmented.path, knowledge=lambda example: found[example.uid])
+    shown = [[item.id for item in found[example.uid]] for example in examples]
+    return parts.attempts("valid-nesycd", solver, examples, {"adapter": augmented.fingerprint, "knowledge": shown})

@@ -44,6 +44,8 @@ class Evaluation:
     seconds: Mapping[str, float]
     """Stage -> seconds."""
     router: Mapping[str, str | float] = field(default_factory=dict)
+    method: Mapping[str, Any] | None = None
+    """Counts and rates of the method's steps; None where only arms were scored."""
     total_seconds: float | None = None
     """Wall time of the run; None: the sum of the stages."""
     resamples: int = 2000
@@ -77,6 +79,7 @@ def build_results(evaluation: Evaluation) -> dict[str, Any]:
             "retrieval": {split: {"needed_fact_recall": value} for split, value in evaluation.recall.items()},
             "knowledge": {key: evaluation.knowledge[key] for key in ("items", "by_kind", "by_status")},
             "router": dict(evaluation.router),
+            "method": evaluation.method,
             "seconds": dict(evaluation.seconds),
             "total_seconds": sum(evaluation.seconds.values())
             if evaluation.total_seconds is None

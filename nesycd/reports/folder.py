@@ -27,7 +27,7 @@ class RunFiles:
     examples: Mapping[str, Sequence[Example]] = field(default_factory=dict)
     """Split -> questions."""
     attempts: Mapping[tuple[str, str], Mapping[str, Attempt]] = field(default_factory=dict)
-    """(arm, split) -> `Example.uid` -> attempt; arms that were selected from others (`nesycd_routed`) have no file."""
+    """(arm, split) -> `Example.uid` -> attempt."""
     retrievals: Mapping[str, Mapping[str, Retrieval]] = field(default_factory=dict)
     """Split -> `Example.uid` -> what was retrieved."""
     entries: Sequence[Entry] = ()

@@ -7,16 +7,17 @@ from pathlib import Path
 
 from nesycd.reports.folder import RunFiles, read_run
 from nesycd.reports.markup import Markup, tag
-from nesycd.reports.results import replace_file
 from nesycd.reports.samples import sample_answers
 from nesycd.reports.scores import by_frequency, by_task, differences, headline
-from nesycd.reports.sources import costs, how_it_was_run, knowledge, retrieval
+from nesycd.reports.sources import costs, how_it_was_run, knowledge, retrieval, steps
+from nesycd.storage import write_atomic
 
 SECTIONS = {
     "accuracy": "accuracy",
     "differences": "differences",
     "frequency": "by frequency",
     "tasks": "by task",
+    "steps": "steps",
     "retrieval": "retrieval",
     "samples": "answers",
     "knowledge": "knowledge base",
@@ -39,7 +40,7 @@ def write_report(run_folder: Path) -> Path:
         KnowledgeError: a knowledge base that cannot be read.
     """
     path = run_folder / "report.html"
-    replace_file(path, render_report(read_run(run_folder)).encode())
+    write_atomic(path, render_report(read_run(run_folder)))
     return path
 
 
@@ -64,6 +65,7 @@ def render_report(run: RunFiles) -> str:
         differences(results),
         by_frequency(results),
         by_task(results),
+        steps(results),
         retrieval(run),
         sample_answers(run),
         knowledge(run),

@@ -6,13 +6,13 @@ Accuracies, shares and differences are fractions in 0-1 (differences in -1 to 1)
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nesycd.errors import RunError
+from nesycd.storage import write_json_atomic
 
 SCHEMA = "results/1"
 SPLITS = ("test", "ood_composed", "ood_unseen", "ood_unseen_imported")
@@ -99,6 +99,58 @@ class Knowledge(_Part):
     by_status: dict[str, Count]
 
 
+class Rationales(_Part):
+    """The teacher's rationales for the training questions: those asked for are kept, wrong or failed."""
+
+    asked: Count
+    kept: Count
+    wrong: Count
+    failed: Count
+
+
+class ErrorRates(_Part):
+    """How often S_P's recipe errs: `collected` is what diagnosis saw, `valid` (None without one) what S_P does there."""
+
+    collection: Literal["out_of_fold", "in_sample"]
+    collected: Share
+    valid: Share | None
+
+
+class TrainRecall(_Part):
+    """Share of needed facts that arrived in training `prompts` with knowledge, and for all training `questions`."""
+
+    prompts: Share | None
+    questions: Share | None
+
+
+class Calibration(_Part):
+    """What the router's threshold was chosen from: `n` drafts of a split, of which `n_correct` were right.
+
+    `score`: the accuracy of the routed answers on `valid`, or, on `train`, the balanced accuracy of right above and wrong below.
+    """
+
+    split: Literal["valid", "train"]
+    n: Count
+    n_correct: Count
+    threshold: Annotated[float, Field(ge=0, le=2)]
+    score: Share
+
+
+class Method(_Part):
+    """What the steps of the method did, beside what came of them."""
+
+    rationales: Rationales
+    error_rates: ErrorRates
+    mix: dict[Literal["augmented", "direct", "answer"], Count]
+    """Training texts of S_E by task."""
+    train_recall: TrainRecall
+    valid_accuracy: dict[Literal["general", "augmented"], Share]
+    """Of S_P and S_E without knowledge; the better one drafts. Empty without a valid split."""
+    calibration: Calibration
+    completion_tokens: dict[Literal["std_cot", "nesycd"], Count]
+    """Trained on, over the whole lineage of either student."""
+
+
 class Results(_Part):
     """All of `results.json`."""
 
@@ -115,7 +167,9 @@ class Results(_Part):
     retrieval: dict[str, Retrieval]
     knowledge: Knowledge
     router: dict[str, str | float]
-    """What the router was set to, e.g. `policy`, `threshold`; empty where nothing was said."""
+    """What the router was set to, e.g. `mode`, `threshold`; empty where nothing was said."""
+    method: Method | None = None
+    """None where only arms were scored."""
     seconds: dict[str, Seconds]
     total_seconds: Seconds
 
@@ -139,23 +193,7 @@ def write_results(path: Path, results: dict[str, Any]) -> None:
     Raises:
         RunError: the results break the contract, or the file cannot be written.
     """
-    text = json.dumps(parse_results(results, path).to_json(), indent=1, ensure_ascii=False) + "\n"
-    replace_file(path, text.encode())
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file by way of a temporary one beside it.
-
-    Raises:
-        RunError: it cannot be written (no folder, no space, no right).
-    """
-    beside = path.with_name(path.name + ".tmp")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
+    write_json_atomic(path, parse_results(results, path).to_json())
 
 
 def load_results(path: Path) -> Results:

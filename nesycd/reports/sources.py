@@ -1,10 +1,11 @@
-"""The page's sections on what stands behind the accuracies: retrieval and router, knowledge base, costs, config."""
+"""The page's sections on what stands behind the accuracies: the method's steps, retrieval, knowledge base, costs, config."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nesycd.records import Attempt, Entry, Status
+from nesycd.records import Entry, Status
+from nesycd.reports.figures import method_figures
 from nesycd.reports.folder import RunFiles
 from nesycd.reports.markup import Child, Markup, tag
 from nesycd.reports.plots import histogram, share_bar
@@ -13,6 +14,16 @@ from nesycd.reports.scores import arm_name, note, section, table
 
 BINS = 20
 MOST_EVIDENCED = 20
+
+
+def steps(results: Results) -> Markup:
+    """What the steps of the method did, in a few figures."""
+    rows = [[name, figures] for name, figures in method_figures(results)]
+    told = note(
+        "S_P is the student after general distillation, S_E the one after augmented distillation. Out of fold: each "
+        "training question answered by a student that was not trained on it."
+    )
+    return section("steps", "What the steps did", table(["step", "figures"], rows) if rows else None, told)
 
 
 def retrieval(run: RunFiles) -> Markup:
@@ -29,12 +40,10 @@ def retrieval(run: RunFiles) -> Markup:
         for kind, part in score.by_kind.items()
         if part.routed > 0 and arm == "nesycd_routed"
     ]
-    settings = ", ".join(f"{key} {_value(value)}" for key, value in results.router.items())
     return section(
         "retrieval",
         "Retrieval and router",
         table(["split", "needed facts that arrived in the prompt"], recall) if recall else note("No recall is known."),
-        tag("p", f"Router: {settings}.") if settings else None,
         (
             tag("h3", "Where the router asked for knowledge"),
             table(["arm", "split", "kind", "asked", "got an item"], asked),
@@ -52,21 +61,22 @@ def _margins(run: RunFiles) -> Child:
     if arm is None:
         return note("No closed-book attempts from which to draw margins.")
     attempts = list(run.attempts[arm, "test"].values())
-    threshold = run.results.router.get("threshold")
+    threshold, signal = run.results.router.get("threshold"), run.results.router.get("signal")
     known = float(threshold) if isinstance(threshold, float | int) else None
-    right, wrong = (_bins([a for a in attempts if a.correct is side]) for side in (True, False))
+    name, which = ("margin", "all") if signal == "mean" else ("least_margin", "the three least sure")
+    right, wrong = (_bins([getattr(a, name) for a in attempts if a.correct is side]) for side in (True, False))
     return (
         tag("h3", "How sure the student was without knowledge: right (up) and wrong (down) answers on test"),
         tag("p", arm_name(arm), f" {sum(right):,} right, {sum(wrong):,} wrong", class_="legend"),
         histogram(right, wrong, known, "margins of right and wrong answers"),
-        note("The margin is the mean over the answer's tokens of p1 − p2, the router's signal."),
+        note(f"The margin is the mean of p1 − p2 over {which} of the answer's tokens, the router's signal."),
     )
 
 
-def _bins(attempts: Sequence[Attempt]) -> list[int]:
+def _bins(margins: Sequence[float]) -> list[int]:
     counts = [0] * BINS
-    for attempt in attempts:
-        counts[min(BINS - 1, max(0, int(attempt.margin * BINS)))] += 1
+    for margin in margins:
+        counts[min(BINS - 1, max(0, int(margin * BINS)))] += 1
     return counts
 
 
@@ -138,7 +148,3 @@ def how_it_was_run(run: RunFiles) -> Markup:
     """The run's config and manifest, as they lie in its folder."""
     parts = [tag("details", tag("summary", name), tag("pre", text)) for name, text in run.documents.items()]
     return section("run", "How it was run", parts or note("The run folder holds neither config nor manifest."))
-
-
-def _value(value: str | float) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -3,39 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from nesycd.reports.figures import method_figures
 from nesycd.reports.results import ArmScore, Estimate, Results, Score
 
 FEW = 30
 """Below so many questions an accuracy is marked: its interval is some 30 points wide."""
 SLOWEST = 6
 """Stages named in the last line; the others are summed up."""
+Intervals = Literal["beside", "below", "none"]
 SHORT_SPLITS = {"ood_composed": "composed", "ood_unseen": "unseen", "ood_unseen_imported": "imported"}
 
 
+@dataclass(frozen=True)
+class Layout:
+    """How wide a table may be: where its intervals stand, and whether it has the splits besides `test`."""
+
+    intervals: Intervals = "beside"
+    splits: bool = True
+    left_out: str = ""
+    """What a reader of it is told."""
+
+
+LAYOUTS = (
+    Layout(),
+    Layout("below"),
+    Layout("below", splits=False, left_out="too narrow for other splits than test"),
+    Layout("none", splits=False, left_out="too narrow for intervals and for other splits than test"),
+)
+"""From the widest to the narrowest: the first that fits is taken (they need some 100, 80, 55 and 50 columns)."""
+
+
 def print_results(results: Results, console: Console) -> None:
-    """Print the table of arms, the differences, and retrieval, knowledge base and times; made for 100 columns."""
-    console.print(arms_table(results))
-    notes = list(_notes(results))
+    """Print the table of arms, the differences, and what the steps did, knowledge base and times."""
+    layout = next((one for one in LAYOUTS if _fits(results, one, console)), LAYOUTS[-1])
+    console.print(arms_table(results, layout))
+    notes = list(_notes(results, layout))
     if notes:
         console.print(Padding(Text("\n".join(notes), style="dim"), (0, 1)))
-    differences = differences_table(results)
+    differences = differences_table(results, layout)
     if differences.row_count:
         console.print(differences)
     console.print(Padding(Text("\n").join(_facts(results)), (0, 1)))
 
 
-def arms_table(results: Results) -> Table:
+def _fits(results: Results, layout: Layout, console: Console) -> bool:
+    return fits(arms_table(results, layout), console) and fits(differences_table(results, layout), console)
+
+
+def fits(table: Table, console: Console) -> bool:
+    """Whether no cell of it must be cut."""
+    # Measured in the console's own width, nothing is ever wider.
+    unbounded = console.options.update(max_width=10_000)
+    return Measurement.get(console, unbounded, table).maximum <= console.width
+
+
+def arms_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
     """Arms as rows: accuracy on `test` by kind with intervals, on the other splits, tokens a question, share routed."""
     kinds = _kinds(results)
-    others = [split for split in results.splits() if split != "test"]
-    table = Table(box=box.SIMPLE_HEAD, title="Accuracy, % (95 % interval)", title_justify="left", padding=0)
+    others = [split for split in results.splits() if split != "test"] if layout.splits else []
+    table = _table(f"Accuracy, %{_told(layout, '95 % interval')}")
     table.add_column("arm", no_wrap=True)
     for kind in kinds:
         table.add_column(_head(kind, _questions(results, "test", kind)), justify="right", no_wrap=True)
@@ -50,58 +86,62 @@ def arms_table(results: Results) -> Table:
         test = splits.get("test")
         cells = [
             accuracy_cell(
-                _score(test, kind), arm in _comparable(results) and _accuracy(results, arm, kind) == best[kind]
+                _score(test, kind),
+                arm in _comparable(results) and _accuracy(results, arm, kind) == best[kind],
+                intervals=layout.intervals,
             )
             for kind in kinds
         ]
-        cells += [accuracy_cell(splits.get(split), interval=False) for split in others]
+        cells += [accuracy_cell(splits.get(split), intervals="none") for split in others]
         main = test or next(iter(splits.values()))
         tokens = f"{(main.prompt_tokens + main.completion_tokens) / main.n:,.0f}" if main.n else "–"
         table.add_row(Text(arm), *cells, tokens, f"{100 * main.routed:.0f}")
     return table
 
 
-def differences_table(results: Results) -> Table:
+def differences_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
     """Paired differences between arms in points, and the gap closed, on `test` by kind and on the other splits."""
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        title="Differences, points (95 % interval, paired)",
-        title_justify="left",
-        padding=0,
-    )
+    table = _table(f"Paired differences, points{_told(layout, '95 % interval')}")
     kinds = _kinds(results)
-    others = [split for split in results.differences if split != "test"]
+    others = [split for split in results.differences if split != "test"] if layout.splits else []
     table.add_column("", no_wrap=True)
     for name in (*kinds, *(SHORT_SPLITS.get(split, split) for split in others)):
         table.add_column(name, justify="right", no_wrap=True)
     names = dict.fromkeys(name for pairs in results.differences.values() for name in pairs)
-    places = [("test", kind) for kind in kinds] + [(split, "all") for split in others]
+    places: list[tuple[str, str, Intervals]] = [("test", kind, layout.intervals) for kind in kinds]
+    places += [(split, "all", "none") for split in others]
     for name in names:
         cells = [
-            estimate_cell(results.differences.get(split, {}).get(name, {}).get(kind), split == "test")
-            for split, kind in places
+            estimate_cell(results.differences.get(split, {}).get(name, {}).get(kind), intervals)
+            for split, kind, intervals in places
         ]
         table.add_row(Text(name), *cells)
     if results.gap_closed:
-        gaps = [results.gap_closed.get(split, {}).get(kind) for split, kind in places]
-        table.add_row(
-            "gap closed, %",
-            *(estimate_cell(gap, split == "test", sign=False) for gap, (split, _) in zip(gaps, places, strict=True)),
-        )
+        gaps = [(results.gap_closed.get(split, {}).get(kind), intervals) for split, kind, intervals in places]
+        table.add_row("gap closed, %", *(estimate_cell(gap, intervals, sign=False) for gap, intervals in gaps))
     return table
 
 
-def accuracy_cell(score: Score | None, best: bool = False, *, interval: bool = True) -> Text:
+def _table(title: str) -> Table:
+    return Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=0)
+
+
+def _told(layout: Layout, what: str) -> str:
+    return {"beside": f" ({what})", "below": f" (below: {what})", "none": ""}[layout.intervals]
+
+
+def accuracy_cell(score: Score | None, best: bool = False, *, intervals: Intervals = "beside") -> Text:
     """`62.4 (55–69)`, with a `*` where there are fewer than `FEW` questions."""
     if score is None or score.accuracy is None:
         return Text("–", style="dim")
     text = Text(f"{100 * score.accuracy:.1f}", style="bold" if best else "")
-    if interval and score.low is not None and score.high is not None:
-        text.append(f" ({100 * score.low:.0f}–{100 * score.high:.0f})", style="not bold dim")
-    return text.append("*" if score.n < FEW else "", style="not bold")
+    few = "*" if score.n < FEW else ""
+    if score.low is None or score.high is None:
+        return text.append(few, style="not bold")
+    return _with_interval(text, f"({100 * score.low:.0f}–{100 * score.high:.0f})", few, intervals)
 
 
-def estimate_cell(estimate: Estimate | None, interval: bool = True, *, sign: bool = True) -> Text:
+def estimate_cell(estimate: Estimate | None, intervals: Intervals = "beside", *, sign: bool = True) -> Text:
     """`+31.2 (+25…+37)`; green where the whole interval is above 0, red where it is below."""
     if estimate is None or estimate.value is None:
         return Text("–", style="dim")
@@ -112,18 +152,31 @@ def estimate_cell(estimate: Estimate | None, interval: bool = True, *, sign: boo
     elif sign:
         style = "green" if estimate.low > 0 else "red" if estimate.high < 0 else ""
     text = Text(f"{100 * estimate.value:{plus}.1f}", style=style)
-    if interval and estimate.low is not None and estimate.high is not None:
-        text.append(f" ({100 * estimate.low:{plus}.0f}…{100 * estimate.high:{plus}.0f})", style="dim")
-    return text.append("*" if estimate.n < FEW else "")
+    few = "*" if estimate.n < FEW else ""
+    if estimate.low is None or estimate.high is None:
+        return text.append(few)
+    interval = f"({100 * estimate.low:{plus}.0f}…{100 * estimate.high:{plus}.0f})"
+    return _with_interval(text, interval, few, intervals)
 
 
-def _notes(results: Results) -> Iterator[str]:
+def _with_interval(value: Text, interval: str, few: str, intervals: Intervals) -> Text:
+    if intervals == "beside":
+        return value.append(f" {interval}", style="not bold dim").append(few, style="not bold")
+    value.append(few, style="not bold")
+    return value.append(f"\n{interval}", style="not bold dim") if intervals == "below" else value
+
+
+def _notes(results: Results, layout: Layout) -> Iterator[str]:
+    if layout.left_out:
+        yield f"{layout.left_out}: see results.json and report.html, or make the terminal wider"
     scores = [
         (score, kind) for splits in results.arms.values() for score in splits.values() for kind in _kinds(results)
     ]
     shown = [part for score, kind in scores if (part := _score(score, kind)) is not None]
     if any(0 < score.n < FEW for score in shown):
         yield f"* fewer than {FEW} questions: says little"
+    if layout.intervals == "none":
+        return
     if any(score.interval == "bootstrap" for score in shown):
         yield "intervals: bootstrap over templates within each task"
     if any(
@@ -135,21 +188,11 @@ def _notes(results: Results) -> Iterator[str]:
 
 
 def _facts(results: Results) -> Iterator[Text]:
-    if results.retrieval:
-        recalls = [
-            f"{split} {'–' if part.needed_fact_recall is None else f'{100 * part.needed_fact_recall:.1f} %'}"
-            for split, part in results.retrieval.items()
-        ]
-        yield _line("recall of needed facts", ", ".join(recalls))
+    for name, figures in method_figures(results):
+        yield _line(name, figures)
     base = results.knowledge
     parts = ", ".join(f"{count:,} {name}" for name, count in (*base.by_kind.items(), *base.by_status.items()))
     yield _line("knowledge base", f"{base.items:,} items" + (f" ({parts})" if parts else ""))
-    if results.router:
-        values = (
-            f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}"
-            for key, value in results.router.items()
-        )
-        yield _line("router", ", ".join(values))
     slowest = sorted(results.seconds.items(), key=lambda pair: -pair[1])
     named = [f"{stage} {_seconds(seconds)}" for stage, seconds in slowest[:SLOWEST]]
     if rest := slowest[SLOWEST:]:

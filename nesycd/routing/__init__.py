@@ -1,34 +1,44 @@
 """Deciding whether the student needs knowledge, from its own margin on a closed-book draft of the question.
 
-Knows nothing of the knowledge base: a router sees one number and says whether retrieval is asked.
+Knows nothing of the knowledge base: a router sees how sure the draft was and says whether retrieval is asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from nesycd.errors import DataError
+from nesycd.protocols import Draft, Router
 from nesycd.records import Attempt
+
+Signal = Literal["least", "mean"]
+"""Which of a draft's margins is looked at. A guessed fact is one to three unsure tokens among forty sure ones, which the
+mean hides (docs/log.md, 2026-11-24)."""
+
+
+def margin_of(draft: Draft, signal: Signal) -> float:
+    """The draft's `least_margin` or its mean `margin`, in [0, 1]."""
+    return draft.least_margin if signal == "least" else draft.margin
 
 
 @dataclass(frozen=True)
 class MarginRouter:
-    """Retrieval where the mean margin (p1 - p2, in [0, 1]) of the draft is below the threshold."""
+    """Retrieval where the draft's margin (p1 - p2, in [0, 1]) is below the threshold."""
 
     threshold: float
+    signal: Signal = "least"
 
-    def route(self, margin: float) -> bool:
+    def route(self, draft: Draft) -> bool:
         """True where the student should be given knowledge."""
-        return margin < self.threshold
+        return margin_of(draft, self.signal) < self.threshold
 
 
 @dataclass(frozen=True)
 class AlwaysRouter:
     """Retrieval for every question."""
 
-    def route(self, margin: float) -> bool:
+    def route(self, draft: Draft) -> bool:
         """True."""
         return True
 
@@ -37,17 +47,24 @@ class AlwaysRouter:
 class NeverRouter:
     """Retrieval for no question."""
 
-    def route(self, margin: float) -> bool:
+    def route(self, draft: Draft) -> bool:
         """False."""
         return False
 
 
+def router_of(mode: str, threshold: float, signal: Signal = "least") -> Router:
+    """The router of a recipe's `mode`: `margin`, `always` or `never`."""
+    routers: dict[str, Router] = {"always": AlwaysRouter(), "never": NeverRouter()}
+    return routers.get(mode) or MarginRouter(threshold, signal)
+
+
 @dataclass(frozen=True)
 class CurvePoint:
-    """What one threshold would do to the attempts: shares in [0, 1]."""
+    """What one threshold would do to the drafts: shares in [0, 1]."""
 
     threshold: float
-    balanced_accuracy: float
+    score: float
+    """See `Calibration`."""
     routed: float
     """Of all drafts, those given knowledge."""
 
@@ -58,60 +75,64 @@ class Calibration:
 
     Attributes:
         threshold: drafts below it are routed; in [0, 1], or 2 where all are to be routed.
-        balanced_accuracy: mean of the shares of right drafts above and of wrong drafts below it, in [0, 1].
-        n: attempts it was chosen from; `n_correct`: the right ones among them.
+        score: what was maximised, in [0, 1]: the accuracy of the routed answers, or, where no answers with knowledge were
+            at hand, the mean of the shares of right drafts above and of wrong drafts below the threshold.
+        n: drafts it was chosen from; `n_correct`: the right ones among them.
         curve: all thresholds that were weighed, in rising order; empty where there was nothing to separate.
     """
 
     threshold: float
-    balanced_accuracy: float
+    score: float
     n: int
     n_correct: int
     curve: tuple[CurvePoint, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return {**asdict(self), "curve": [asdict(point) for point in self.curve]}
 
-    @classmethod
-    def from_json(cls, row: Mapping[str, Any], where: str = "calibration") -> Calibration:
-        """Read what `to_json` wrote.
-
-        Raises:
-            DataError: a missing or unknown key, or a value that is no number; the message starts with `where`.
-        """
-        try:
-            body = dict(row)
-            points = tuple(CurvePoint(**{key: float(value) for key, value in one.items()}) for one in body.pop("curve"))
-            numbers = {key: int(value) if key in {"n", "n_correct"} else float(value) for key, value in body.items()}
-            return cls(**numbers, curve=points)  # type: ignore[arg-type]
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{where}: not a router calibration: {error}") from None
-
-
-def calibrate(attempts: Sequence[Attempt]) -> Calibration:
-    """The threshold that best separates right from wrong closed-book answers on held-out questions.
+def calibrate(drafts: Sequence[Attempt], signal: Signal = "least") -> Calibration:
+    """The threshold that best separates right from wrong drafts on held-out questions.
 
     It maximises balanced accuracy (Youden's J), so that the share of hard questions among the held-out ones does not
-    move it. A threshold is always the middle of a gap between two margins; of equally good gaps the lowest is taken,
-    which routes fewer questions. Where all drafts are wrong every question is routed, where all are right none.
+    move it. Where all drafts are wrong every question is routed, where all are right none.
     """
-    ordered = sorted(attempts, key=lambda attempt: attempt.margin)
-    right = sum(attempt.correct for attempt in ordered)
-    wrong = len(ordered) - right
+    right = sum(draft.correct for draft in drafts)
+    wrong = len(drafts) - right
     if not right or not wrong:
         # Margins lie in [0, 1]: nothing is below 0, everything is below 2.
-        return Calibration(2.0 if wrong or not ordered else 0.0, 0.5, len(ordered), right)
+        return Calibration(2.0 if wrong or not drafts else 0.0, 0.5, len(drafts), right)
+    # What moving one draft below the threshold brings.
+    gains = [-0.5 / right if draft.correct else 0.5 / wrong for draft in drafts]
+    return _best(drafts, gains, 0.5, signal)
+
+
+def calibrate_routing(drafts: Sequence[Attempt], informed: Sequence[Attempt], signal: Signal = "least") -> Calibration:
+    """The threshold with which the routed answers are right most often on held-out questions.
+
+    Args:
+        drafts: answers without knowledge.
+        informed: answers to the same questions, in the same order, with what is retrieved for them.
+        signal: which margin of the drafts to look at.
+    """
+    if not drafts:
+        return calibrate(drafts, signal)
+    size = len(drafts)
+    gains = [(answer.correct - draft.correct) / size for draft, answer in zip(drafts, informed, strict=True)]
+    return _best(drafts, gains, sum(draft.correct for draft in drafts) / size, signal)
+
+
+def _best(drafts: Sequence[Attempt], gains: Sequence[float], start: float, signal: Signal) -> Calibration:
+    """The threshold of the highest score, which starts at `start` and moves by a draft's gain once it is routed.
+
+    A threshold is always the middle of a gap between two margins; of equally good gaps the lowest is taken, which
+    routes fewer questions.
+    """
+    ordered = sorted((margin_of(draft, signal), gain) for draft, gain in zip(drafts, gains, strict=True))
     curve: list[CurvePoint] = []
-    low, lost, caught = 0.0, 0, 0
-    for attempt in [*ordered, None]:
-        high = attempt.margin if attempt is not None else 1.0
+    low, score = 0.0, start
+    for routed, (high, gain) in enumerate([*ordered, (1.0, 0.0)]):
         if high > low or not curve:
-            balanced = ((right - lost) / right + caught / wrong) / 2
-            curve.append(CurvePoint((low + high) / 2, balanced, (lost + caught) / len(ordered)))
-        if attempt is not None:
-            lost += attempt.correct
-            caught += not attempt.correct
-            low = high
-    best = max(curve, key=lambda point: (point.balanced_accuracy, -point.threshold))
-    return Calibration(best.threshold, best.balanced_accuracy, len(ordered), right, tuple(curve))
+            curve.append(CurvePoint((low + high) / 2, round(score, 9), routed / len(ordered)))
+        score += gain
+        low = high
+    best = max(curve, key=lambda point: (point.score, -point.threshold))
+    right = sum(draft.correct for draft in drafts)
+    return Calibration(best.threshold, best.score, len(drafts), right, tuple(curve))

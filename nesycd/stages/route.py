@@ -25,13 +25,14 @@ def routed(drafts: Sequence[Attempt], informed: Sequence[Attempt], router: Route
     """
     chosen = []
     for draft, answer in zip(drafts, informed, strict=True):
-        if not router.route(draft.margin):
+        if not router.route(draft):
             chosen.append(draft.model_copy(update={"solver": solver, "routed": False}))
             continue
+        signals = {"margin": draft.margin, "least_margin": draft.least_margin}
         costs = {
             "prompt_tokens": draft.prompt_tokens + answer.prompt_tokens,
             "completion_tokens": draft.completion_tokens + answer.completion_tokens,
             "seconds": draft.seconds + answer.seconds,
         }
-        chosen.append(answer.model_copy(update={"solver": solver, "margin": draft.margin, "routed": True, **costs}))
+        chosen.append(answer.model_copy(update={"solver": solver, "routed": True, **signals, **costs}))
     return chosen

@@ -76,6 +76,7 @@ class Solver:
                     answer=answer,
                     correct=bool(answer) and self.task.grade(answer, example),
                     margin=round(made.margin, 6),
+                    least_margin=round(made.least_margin, 6),
                     prompt_tokens=made.prompt_tokens,
                     completion_tokens=made.completion_tokens,
                     knowledge=tuple(item.id for item in items),

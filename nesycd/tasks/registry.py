@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -16,8 +16,8 @@ from pydantic import BaseModel, ValidationError
 
 from nesycd.errors import ConfigError
 from nesycd.files import did_you_mean
-from nesycd.protocols import Task
-from nesycd.records import Example
+from nesycd.protocols import KnowsTruth, Task
+from nesycd.records import Derivation, Example, Fact
 
 # Module, settings class and task class of each benchmark; imported when asked for, so that listing names costs nothing.
 _TASKS = {
@@ -79,9 +79,7 @@ class LimitedTask:
         ConfigError: a count below 1, or a size of a split that the benchmark does not have.
     """
 
-    def __init__(
-        self, inner: Task, count: int | None, seed: int = 0, sizes: Mapping[str, int] | None = None
-    ) -> None:
+    def __init__(self, inner: Task, count: int | None, seed: int = 0, sizes: Mapping[str, int] | None = None) -> None:
         if count is not None and count < 1:
             raise ConfigError(f"limit must be at least 1, but is {count}")
         for split in sizes or {}:
@@ -134,6 +132,31 @@ class LimitedTask:
         return [examples[index] for index in chosen]
 
 
+class LimitedTruth(LimitedTask):
+    """A `LimitedTask` that knows its truth. From Python 3.12 on, `isinstance` sees only methods that are written out."""
+
+    inner: Any
+
+    def train_frequency(self, example: Example) -> int:
+        """As the inner task's."""
+        return int(self.inner.train_frequency(example))
+
+    def missing_facts(self, split: str) -> list[Fact]:
+        """As the inner task's, whose questions may need more than those that are left."""
+        return list(self.inner.missing_facts(split))
+
+    def derive(self, example: Example, edited: Iterable[Fact] = ()) -> Derivation:
+        """As the inner task's."""
+        derivation: Derivation = self.inner.derive(example, edited)
+        return derivation
+
+    def counterfactual(self, fact: Fact, seed: int = 0) -> Fact:
+        """As the inner task's."""
+        false: Fact = self.inner.counterfactual(fact, seed)
+        return false
+
+
 def limited(task: Task, count: int | None, seed: int = 0, sizes: Mapping[str, int] | None = None) -> Task:
     """The same benchmark with at most `count` questions a split, or `sizes` of some; see `LimitedTask`."""
-    return LimitedTask(task, count, seed, sizes)
+    kind = LimitedTruth if isinstance(task, KnowsTruth) else LimitedTask
+    return kind(task, count, seed, sizes)

@@ -86,5 +86,7 @@ def test_run_and_ask_with_the_table_student(tmp_path: Path) -> None:
     assert "nesycd_oracle" in invoke("run", recipe, *table)
     said = invoke("ask", "How many feet are 3 fathoms and 2 feet?", "--root", str(tmp_path), "--always")
     assert "margin" in said and "answer" in said
+    question = ["ask", "How many feet are 3 fathoms and 2 feet?", "--root", str(tmp_path), "--always"]
+    assert invoke(*question, "--run", "smoke") == said == invoke(*question, "--run", str(tmp_path / "smoke"))
     assert "no finished run" in invoke("ask", "Why?", "--root", str(tmp_path / "none"), ok=False)
     assert "not a step" in invoke("run", recipe, "--until", "later", ok=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from nesycd.cli.main import app
 from nesycd.cli.runs import size_text, time_text
 from nesycd.errors import RunError
 from nesycd.run import Run
-from nesycd.run_folders import find_run, list_runs, remove_run, summarise
+from nesycd.run_folders import find_run, list_runs, newest_run, remove_run, summarise
 
 
 def make_run(root: Path, name: str, finish: bool = True) -> Path:
@@ -95,6 +97,19 @@ def test_a_run_in_use_or_behind_a_link_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not a run folder"):
         summarise(tmp_path)
     assert find_run(tmp_path, "one") == folder
+
+
+def test_the_newest_run_with_a_file_is_found(tmp_path: Path) -> None:
+    for age, name in enumerate(("newest", "middle", "oldest")):
+        folder = make_run(tmp_path, name, finish=name != "middle")
+        os.utime(folder / "manifest.json", (time.time() - age, time.time() - age))
+        if name != "newest":
+            (folder / "kb.sqlite").touch()
+    assert newest_run(tmp_path, "manifest.json").name == "newest"
+    assert newest_run(tmp_path, "kb.sqlite").name == "middle"
+    assert newest_run(tmp_path, "kb.sqlite", finished=True).name == "oldest"
+    with pytest.raises(RunError, match=r"no finished run in .* has a results\.json"):
+        newest_run(tmp_path, "results.json", finished=True)
 
 
 def test_sizes_and_times_are_for_people() -> None:

@@ -17,7 +17,11 @@ from nesycd.cli.run import execute
 from nesycd.config import load_recipe
 from nesycd.errors import NesycdError
 from nesycd.knowledge import KnowledgeBase, export_text
+from nesycd.records import Attempt, Example
 from nesycd.reports import load_results
+from nesycd.reports.folder import read_run
+from nesycd.reports.samples import answers, choose
+from nesycd.run import read_records
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 TABLE = (
@@ -56,9 +60,58 @@ def test_all_arms_and_splits_are_scored(finished: Path) -> None:
     # Nothing about reserved entities is known before it is imported by hand.
     unseen, imported = (results["retrieval"][s]["needed_fact_recall"] for s in ("ood_unseen", "ood_unseen_imported"))
     assert unseen == 0.0 and imported > 0.7
+    assert results["retrieval"]["valid"]["needed_fact_recall"] > 0.7
     assert results["tasks"]["units"]["kind"] == "special" and results["tasks"]["stories"]["kind"] == "general"
     assert results["knowledge"]["by_kind"]["fact"] > 50
     assert "<h2>" in (finished / "report.html").read_text() and "src=" not in (finished / "report.html").read_text()
+
+
+def test_the_results_tell_what_the_steps_did(finished: Path) -> None:
+    method = load_results(finished / "results.json").method
+    assert method is not None
+    counts = method.rationales
+    assert counts.asked == counts.kept + counts.wrong + counts.failed > 0
+
+    def wrong(*stages: str) -> float:
+        made = [attempt for stage in stages for attempt in read_records(finished, stage, Attempt)]
+        return sum(not attempt.correct for attempt in made) / len(made)
+
+    rates = method.error_rates
+    assert rates.collection == "out_of_fold"
+    assert rates.collected == pytest.approx(wrong("collect-fold-0", "collect-fold-1"))
+    assert rates.valid == pytest.approx(wrong("valid-general"))
+    assert method.valid_accuracy["augmented"] == pytest.approx(1 - wrong("valid-augmented"))
+    assert method.calibration.split == "valid"
+    assert method.calibration.n == len(read_records(finished, "examples-valid", Example))
+    tokens = method.completion_tokens
+    assert tokens["std_cot"] == pytest.approx(tokens["nesycd"], rel=0.05)
+    assert set(method.mix) == {"augmented", "direct", "answer"} and method.mix["augmented"] > 0
+    assert method.train_recall.prompts is not None and method.train_recall.questions is not None
+    assert method.train_recall.prompts > 0.7
+
+
+def test_the_routed_arm_is_among_the_sample_answers(finished: Path) -> None:
+    run_files = read_run(finished)
+    drafts, informed, routed = (run_files.attempts[arm, "test"] for arm in ("std_cot", "nesycd", "nesycd_routed"))
+    assert routed.keys() == drafts.keys()
+    for uid, attempt in routed.items():
+        source = informed[uid] if attempt.routed else drafts[uid]
+        assert (attempt.solver, attempt.response) == ("nesycd_routed", source.response)
+        assert attempt.margin == drafts[uid].margin
+    assert {attempt.routed for attempt in routed.values()} == {True, False}
+    split, example = next(pair for pair in choose(run_files) if pair[0] == "test")
+    assert "nesycd_routed" in answers(run_files, split, example.uid)
+
+
+def test_another_router_selects_anew_and_answers_nothing_again(tmp_path: Path) -> None:
+    settings = ("task.limit=40", "evaluation.splits=['test']")
+    run(tmp_path / "r", *settings, "router.mode=never")
+    before = states(tmp_path / "r")
+    assert {one.routed for one in read_records(tmp_path / "r", "eval-test-nesycd_routed", Attempt)} == {False}
+    run(tmp_path / "r", *settings, "router.mode=always")
+    assert {one.routed for one in read_records(tmp_path / "r", "eval-test-nesycd_routed", Attempt)} == {True}
+    after = states(tmp_path / "r")
+    assert {name for name in before if before[name] != after[name]} == {"eval-test-nesycd_routed.json"}
 
 
 def test_a_second_run_does_nothing_and_ends_within_three_seconds(finished: Path) -> None:

@@ -18,6 +18,15 @@ HOSTILE_INDEX = 2
 FACT = Fact(text="A fathom is 6 feet.", subject="fathom", relation="feet", object="6")
 ARMS = {"std_cot": 4, "std_cot_kb": 3, "nesycd_no_kb": 4, "nesycd": 2, "nesycd_oracle": 1}
 """Of five special questions how many the arm gets wrong."""
+METHOD = {
+    "rationales": {"asked": 300, "kept": 290, "wrong": 8, "failed": 2},
+    "error_rates": {"collection": "out_of_fold", "collected": 0.625, "valid": 0.6},
+    "mix": {"augmented": 1812, "direct": 204, "answer": 91},
+    "train_recall": {"prompts": 0.982, "questions": None},
+    "valid_accuracy": {"general": 0.4, "augmented": 0.35},
+    "calibration": {"split": "valid", "n": 150, "n_correct": 60, "threshold": 0.7, "score": 0.72},
+    "completion_tokens": {"std_cot": 123456, "nesycd": 123400},
+}
 
 
 def make_examples(split: str, count: int = 40) -> list[Example]:
@@ -60,6 +69,7 @@ def make_attempts(arm: str, examples: Sequence[Example]) -> list[Attempt]:
                 answer="12" if correct else "7",
                 correct=correct,
                 margin=0.9 if correct else 0.2,
+                least_margin=0.9 if correct else 0.2,
                 prompt_tokens=30 if informed else 20,
                 completion_tokens=10,
                 knowledge=(FACT.id,) if informed else (),
@@ -83,6 +93,7 @@ def make_evaluation(splits: Sequence[str] = ("test", "ood_unseen")) -> Evaluatio
         recall=dict.fromkeys(splits, 0.9),
         seconds={"general": 12.5, "eval-test-nesycd": 3.0},
         router={"mode": "margin", "threshold": 0.7, "closed_book": "general"},
+        method=METHOD,
     )
 
 

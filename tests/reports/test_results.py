@@ -55,6 +55,14 @@ def test_differences_are_by_kind(evaluation: Evaluation) -> None:
     assert "nesycd_routed - std_cot" not in results["differences"]["test"]
 
 
+def test_what_the_steps_did_is_kept_and_may_be_missing(evaluation: Evaluation, tmp_path: Path) -> None:
+    assert build_results(evaluation)["method"] == evaluation.method
+    older = build_results(dataclasses.replace(evaluation, method=None))
+    del older["method"]
+    (tmp_path / "results.json").write_text(json.dumps(older))
+    assert load_results(tmp_path / "results.json").method is None
+
+
 def test_only_shared_questions_are_compared(evaluation: Evaluation) -> None:
     attempts = dict(evaluation.attempts)
     attempts["std_cot", "test"] = attempts["std_cot", "test"][:10]
@@ -108,6 +116,8 @@ def _break(results: dict[str, Any], keys: tuple[str, ...], value: Any) -> None:
         (("arms", "nesycd", "test", "by_task", "units", "accuracy"), float("nan"), r"by_task\.units\.accuracy"),
         (("arms", "nesycd", "test", "n"), -1, r"arms\.nesycd\.test\.n"),
         (("surprise",), 1, "surprise"),
+        (("method", "mix", "aside"), 1, r"method\.mix\.aside"),
+        (("method", "error_rates", "collected"), 62.5, r"method\.error_rates\.collected"),
     ],
 )
 def test_what_breaks_the_contract_is_named(

@@ -7,6 +7,7 @@ import io
 import re
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from nesycd.reports import Evaluation, build_results, print_results
@@ -31,16 +32,43 @@ def test_it_fits_a_hundred_columns_uncut(evaluation: Evaluation) -> None:
 
 
 def test_the_whole_contract_fits_too(evaluation: Evaluation) -> None:
+    text = printed(whole(evaluation))
+    for word in ("nesycd_routed - std_cot", "composed", "unseen", "imported", "tokens", "routed"):
+        assert word in text
+    assert not re.search(r"…(?![+-]?\d)", text)
+
+
+def whole(evaluation: Evaluation) -> Evaluation:
+    """All arms on all splits that the contract names."""
     splits = ("test", "ood_composed", "ood_unseen", "ood_unseen_imported")
     attempts = {
         (arm, split): made for (arm, name), made in evaluation.attempts.items() for split in splits if name == "test"
     }
     for split in splits:
         attempts["nesycd_routed", split] = attempts["nesycd", split]
-    text = printed(dataclasses.replace(evaluation, attempts=attempts))
-    for word in ("nesycd_routed - std_cot", "composed", "unseen", "imported", "tokens", "routed"):
-        assert word in text
+    return dataclasses.replace(evaluation, attempts=attempts)
+
+
+@pytest.mark.parametrize(
+    ("width", "intervals", "splits"),
+    [(120, "beside", True), (100, "beside", True), (80, "below", True), (60, "below", False), (52, "none", False)],
+)
+def test_a_narrow_terminal_cuts_nothing_and_says_what_it_leaves_out(
+    evaluation: Evaluation, width: int, intervals: str, splits: bool
+) -> None:
+    text = printed(whole(evaluation), width)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
     assert not re.search(r"…(?![+-]?\d)", text)
+    (at,) = [at for at, line in enumerate(lines) if line.startswith(" nesycd ") and " - " not in line]
+    row = lines[at].split()
+    assert row[1] == ("60.0" if intervals == "beside" else "60.0*")
+    assert row[-2:] == ["35", "50"]
+    assert bool(re.match(r" +\(\d+–\d+\)", lines[at + 1])) == (intervals == "below")
+    assert bool(re.search(r"60\.0 \(", lines[at])) == (intervals == "beside")
+    assert ("composed" in lines[2]) == splits
+    assert ("too narrow for intervals" in text) == (intervals == "none")
+    assert ("other splits than" in " ".join(text.split())) == (not splits)
 
 
 def test_few_questions_are_marked(evaluation: Evaluation) -> None:
@@ -63,11 +91,26 @@ def test_names_are_not_read_as_markup(evaluation: Evaluation) -> None:
 
 
 def test_what_else_is_told(evaluation: Evaluation) -> None:
-    text = printed(evaluation)
+    text = printed(evaluation, 120)
     for line in (
-        "recall of needed facts: test 90.0 %",
+        "rationales: 300 asked, 290 kept, 8 wrong, 2 failed",
+        "S_P's errors: 62.5 % out of fold, 60.0 % on valid",
+        "recall of needed facts: training prompts 98.2 %, test 90.0 %",
+        "training mix of S_E: 1,812 augmented, 204 direct, 91 answer",
+        "completion tokens: std_cot 123,456, nesycd 123,400",
         "knowledge base: 2 items (1 fact, 1 lesson, 2 approved)",
-        "router: mode margin, threshold 0.700, closed_book general",
+        "router: mode margin, threshold 0.700, closed_book general, score 0.720 on 150 valid drafts",
         "seconds: 16 in all (general 12, eval-test-nesycd 3.0)",
     ):
         assert line in text
+
+
+def test_a_run_without_the_methods_steps_and_one_that_routed(evaluation: Evaluation) -> None:
+    attempts = {**evaluation.attempts, ("nesycd_routed", "test"): evaluation.attempts["nesycd", "test"]}
+    text = printed(dataclasses.replace(evaluation, attempts=attempts, method=None, recall={}), 160)
+    assert "closed_book general, routed 100 % of special, 0 % of general" in text
+    assert "rationales" not in text and "recall" not in text
+    data = {**(evaluation.method or {}), "error_rates": {"collection": "in_sample", "collected": 0.1, "valid": None}}
+    assert "S_P's errors: 10.0 % in-sample\n" in re.sub(
+        " +\n", "\n", printed(dataclasses.replace(evaluation, method=data))
+    )

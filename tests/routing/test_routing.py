@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nesycd.errors import DataError
-from nesycd.protocols import Router
+from nesycd.protocols import Generation, Router
 from nesycd.records import Attempt
-from nesycd.routing import AlwaysRouter, Calibration, MarginRouter, NeverRouter, calibrate
+from nesycd.routing import AlwaysRouter, MarginRouter, NeverRouter, calibrate, calibrate_routing, router_of
+from nesycd.stages.route import routed
 
 
 def attempts(*pairs: tuple[float, bool]) -> list[Attempt]:
-    return [Attempt(example=str(n), solver="s", response="", margin=m, correct=ok) for n, (m, ok) in enumerate(pairs)]
+    return [
+        Attempt(example=str(n), solver="s", response="", least_margin=m, correct=ok) for n, (m, ok) in enumerate(pairs)
+    ]
 
 
 def test_routers() -> None:
-    for router, expected in [
-        (MarginRouter(0.5), [True, False, False]),
-        (AlwaysRouter(), [True] * 3),
-        (NeverRouter(), [False] * 3),
+    drafts = attempts((0.49, True), (0.5, True), (1.0, True))
+    for router, kind, expected in [
+        (router_of("margin", 0.5), MarginRouter, [True, False, False]),
+        (router_of("always", 0.5), AlwaysRouter, [True] * 3),
+        (router_of("never", 0.5), NeverRouter, [False] * 3),
     ]:
-        assert isinstance(router, Router)
-        assert [router.route(margin) for margin in (0.49, 0.5, 1.0)] == expected
+        assert isinstance(router, Router) and isinstance(router, kind)
+        assert [router.route(draft) for draft in drafts] == expected
 
 
 def test_the_threshold_lies_in_the_middle_of_the_gap() -> None:
     found = calibrate(attempts((0.2, False), (0.4, False), (0.8, True), (0.9, True)))
     assert found.threshold == pytest.approx(0.6)
-    assert (found.balanced_accuracy, found.n, found.n_correct) == (1.0, 4, 2)
+    assert (found.score, found.n, found.n_correct) == (1.0, 4, 2)
     assert [point.threshold for point in found.curve] == pytest.approx([0.1, 0.3, 0.6, 0.85, 0.95])
     assert [point.routed for point in found.curve] == [0.0, 0.25, 0.5, 0.75, 1.0]
 
@@ -48,7 +49,7 @@ def test_balance_keeps_the_threshold_where_right_answers_are_rare() -> None:
 def test_nothing_to_separate(pairs: list[tuple[float, bool]], routes: bool) -> None:
     found = calibrate(attempts(*pairs))
     router = MarginRouter(found.threshold)
-    assert {router.route(margin) for margin in (0.0, 0.5, 1.0)} == {routes}
+    assert {router.route(draft) for draft in attempts((0.0, True), (0.5, True), (1.0, True))} == {routes}
 
 
 scored = st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.75, 1.0]), st.booleans()), max_size=12)
@@ -65,18 +66,37 @@ def test_no_other_threshold_is_better(pairs: list[tuple[float, bool]]) -> None:
                 sum(m >= threshold for m in right) / len(right) + sum(m < threshold for m in wrong) / len(wrong)
             ) / 2
 
-        assert balanced(found.threshold) == pytest.approx(found.balanced_accuracy)
-        assert found.balanced_accuracy >= max(balanced(step / 100) for step in range(101)) - 1e-9
-        assert all(balanced(p.threshold) == pytest.approx(p.balanced_accuracy) for p in found.curve)
+        assert balanced(found.threshold) == pytest.approx(found.score)
+        assert found.score >= max(balanced(step / 100) for step in range(101)) - 1e-9
+        assert all(balanced(p.threshold) == pytest.approx(p.score) for p in found.curve)
 
 
-@given(scored)
-def test_json_round_trip(pairs: list[tuple[float, bool]]) -> None:
-    found = calibrate(attempts(*pairs))
-    assert Calibration.from_json(json.loads(json.dumps(found.to_json()))) == found
+@given(scored, st.lists(st.booleans(), min_size=12, max_size=12))
+def test_no_other_threshold_makes_more_routed_answers_right(pairs: list[tuple[float, bool]], known: list[bool]) -> None:
+    drafts = attempts(*pairs)
+    informed = [draft.model_copy(update={"correct": right}) for draft, right in zip(drafts, known, strict=False)]
+    found = calibrate_routing(drafts, informed)
+    if drafts:
+
+        def right(threshold: float) -> float:
+            made = routed(drafts, informed, MarginRouter(threshold), "r")
+            return sum(answer.correct for answer in made) / len(made)
+
+        assert right(found.threshold) == pytest.approx(found.score)
+        assert found.score >= max(right(step / 100) for step in range(102)) - 1e-9
+        assert all(right(point.threshold) == pytest.approx(point.score) for point in found.curve)
 
 
-@pytest.mark.parametrize("row", [{}, {"threshold": 1, "curve": []}, {"curve": [{"x": 1}]}, {"curve": 5}])
-def test_json_that_is_no_calibration(row: dict[str, object]) -> None:
-    with pytest.raises(DataError, match=r"router\.json: not a router calibration"):
-        Calibration.from_json(row, "router.json")
+def test_of_equal_thresholds_the_one_with_fewer_retrievals_is_taken() -> None:
+    drafts = attempts((0.2, False), (0.4, True), (0.8, True), (0.9, False))
+    informed = [draft.model_copy(update={"correct": right}) for draft, right in zip(drafts, [1, 1, 1, 0], strict=True)]
+    found = calibrate_routing(drafts, informed)
+    assert (found.threshold, found.score) == (pytest.approx(0.3), 0.75)
+    assert [point.routed for point in found.curve] == [0.0, 0.25, 0.5, 0.75, 1.0]
+
+
+def test_the_signal_decides_which_margin_is_looked_at() -> None:
+    guess = Attempt(example="e", solver="s", response="", margin=0.95, least_margin=0.2)
+    assert MarginRouter(0.5).route(guess) and not MarginRouter(0.5, "mean").route(guess)
+    assert Generation.signals([1.0, 0.1, 1.0, 0.2, 0.3]) == (pytest.approx(0.52), pytest.approx(0.2))
+    assert Generation.signals([0.5]) == (0.5, 0.5) and Generation.signals([]) == (0.0, 0.0)

@@ -82,7 +82,7 @@ def test_distractors_are_never_the_hidden_item() -> None:
 
 
 def attempt(uid: str, right: bool, margin: float = 0.5, **more: object) -> Attempt:
-    return Attempt(example=uid, solver="s", response="r", correct=right, margin=margin, **more)  # type: ignore[arg-type]
+    return Attempt(example=uid, solver="s", response="r", correct=right, margin=margin, least_margin=margin, **more)  # type: ignore[arg-type]
 
 
 def test_only_errors_are_diagnosed_and_random_ones_are_as_many() -> None:

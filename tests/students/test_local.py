@@ -5,13 +5,15 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from nesycd.errors import ModelError
+from nesycd.errors import ModelError, RunError
 from nesycd.protocols import Prompt, TrainSettings
 from nesycd.records import TrainingText
+from nesycd.students import embedded
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -146,6 +148,46 @@ def test_a_killed_training_goes_on_and_ends_equal(student, tmp_path):
     student.train(texts(), settings, tmp_path / "whole", seed=1)
     pair = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("killed", "whole")]
     assert pair[0] == pair[1]
+
+
+def test_a_disk_that_fills_up_keeps_the_last_checkpoint(student, tmp_path, file_limit):
+    folder = tmp_path / "student"
+    settings = TrainSettings(epochs=1, batch_tokens=512, rank=1, alpha=1, checkpoint_seconds=0.0)
+    seen = []
+
+    with ExitStack() as full, pytest.raises(RunError, match=r"state\.safetensors: the disk is full"):
+
+        def fill_up(state):
+            if state["step"] == 2:
+                seen.append((folder / "checkpoint" / "state.safetensors").read_bytes())
+                full.enter_context(file_limit(10_000))
+
+        student.train(texts(), settings, folder, seed=1, progress=fill_up)
+    assert [path.name for path in folder.rglob("*")] == ["checkpoint", "state.safetensors"]
+    assert (folder / "checkpoint" / "state.safetensors").read_bytes() == seen[0]
+    steps = []
+    student.train(texts(), settings, folder, seed=1, progress=lambda state: steps.append(state["step"]))
+    assert steps[0] == 2
+
+
+def test_half_an_adapter_is_not_left_behind(student, tmp_path, file_limit):
+    settings = TrainSettings(epochs=0.5, batch_tokens=512, rank=1, alpha=1)
+    with file_limit(10_000), pytest.raises(RunError, match="student: the disk is full"):
+        student.train(texts(), settings, tmp_path / "student", seed=1)
+    assert not (tmp_path / "student").exists() or not [*(tmp_path / "student").iterdir()]
+
+
+def test_half_a_converted_student_is_not_left_behind(student, tmp_path, file_limit, monkeypatch):
+    # The tokeniser's own writer fails: it raises neither an OSError nor safetensors' error.
+    monkeypatch.setattr(embedded, "_download", lambda work: work / "model.gguf")
+    monkeypatch.setattr(embedded, "_convert", lambda gguf, folder: student.renderer.tokenizer.save_pretrained(folder))
+    with file_limit(1_000_000), pytest.raises(RunError, match="cache: the disk is full"):
+        embedded.fetch(tmp_path / "cache")
+    assert [*(tmp_path / "cache").iterdir()] == []
+    assert embedded.fetch(tmp_path / "cache") == tmp_path / "cache" / embedded.NAME
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="cannot be written"):
+        embedded.fetch(tmp_path / "file" / "cache")
 
 
 def test_a_folder_that_is_no_model_is_one_clear_error(tmp_path):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from inspect import getattr_static
 from pathlib import Path
 
 import pytest
 
 from nesycd.errors import ConfigError
-from nesycd.protocols import Task
+from nesycd.protocols import KnowsTruth, Task
 from nesycd.tasks.registry import build_task, limited, task_names
 
 
@@ -60,6 +61,22 @@ def test_what_else_a_task_has_can_still_be_asked(own: Task) -> None:
     cut = limited(own, 2)
     assert cut.warnings() == []  # type: ignore[attr-defined]
     assert not hasattr(cut, "facts_about")
+
+
+def test_a_limited_benchmark_knows_the_truth_if_the_whole_one_does(own: Task) -> None:
+    whole = build_task("longtail")
+    cut = limited(whole, 16)
+    assert isinstance(cut, KnowsTruth) and not isinstance(limited(own, 16), KnowsTruth)
+    # What `isinstance` looks for from Python 3.12 on.
+    assert all(getattr_static(cut, name) for name in ("train_frequency", "missing_facts", "derive", "counterfactual"))
+    assert isinstance(whole, KnowsTruth)
+    example = next(example for example in cut.load("test") if example.truth and example.truth.facts)
+    assert example.truth is not None
+    false = cut.counterfactual(example.truth.facts[0], 3)
+    assert false == whole.counterfactual(example.truth.facts[0], 3)
+    assert cut.derive(example) == example.truth
+    assert cut.missing_facts("ood_unseen") == whole.missing_facts("ood_unseen")
+    assert cut.train_frequency(example) == whole.train_frequency(example)
 
 
 def test_a_limit_of_nothing_is_refused(own: Task) -> None:

@@ -1,0 +1,86 @@
+"""What a step of the method left in its run folder, told in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from nesycd.knowledge import KnowledgeBase
+from nesycd.records import Attempt, Diagnosis, Rationale, Retrieval
+from nesycd.run import Run, read_records
+from nesycd.run_stage import read_states
+from nesycd.stages import collect, rationalise
+
+STAGES = {
+    "rationalise": ("examples-train", "rationales"),
+    "distil": ("general",),
+    "collect": ("fold-", "collect"),
+    "diagnose": ("diagnoses", "knowledge"),
+    "augment": ("retrieve-train", "augmented"),
+}
+"""How the names of a step's stages begin."""
+
+
+def print_made(step: str, run: Run, console: Console) -> None:
+    """Print counts and files of a step that is done; `evaluate` has its table of results instead."""
+    stages = [name for name in run.asked if name.startswith(STAGES[step])]
+    console.print(f"{step}: {COUNTED[step](run.folder, stages)}", markup=False, highlight=False, soft_wrap=True)
+    for path in _files(run, stages):
+        console.print(f"  {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _files(run: Run, stages: Sequence[str]) -> list[Path]:
+    places = [
+        place
+        for name in stages
+        for place in (run.folder / "stages" / f"{name}.jsonl", run.folder / "checkpoints" / name)
+        if place.exists()
+    ]
+    return [*places, run.kb_path] if "knowledge" in stages else places
+
+
+def _rationalised(folder: Path, stages: Sequence[str]) -> str:
+    counts = rationalise.counts(read_records(folder, "rationales", Rationale))
+    return "{asked} questions asked; {kept} rationales kept, {wrong} wrong, {failed} failed".format(**counts)
+
+
+def _trained(folder: Path, name: str) -> str:
+    report = read_states(folder)[name]["metadata"]
+    dropped = f"; {report['dropped']} texts were too long" if report["dropped"] else ""
+    return (
+        f"trained for {report['steps']} steps on {report['completion_tokens']} completion tokens, "
+        f"loss {report['loss']:.3f} at the end{dropped}"
+    )
+
+
+def _collected(folder: Path, stages: Sequence[str]) -> str:
+    attempts = [attempt for name in stages for attempt in read_records(folder, name, Attempt)]
+    return f"{len(attempts)} answers, {100 * collect.error_rate(attempts):.1f} % of them wrong"
+
+
+def _diagnosed(folder: Path, stages: Sequence[str]) -> str:
+    diagnoses = read_records(folder, "diagnoses", Diagnosis)
+    failed = sum(bool(diagnosis.failure) for diagnosis in diagnoses)
+    with KnowledgeBase.open(folder / "kb.sqlite", create=False) as kb:
+        stats = kb.stats()
+    counts = [", ".join(f"{number} {name}" for name, number in stats[by].items()) for by in ("by_kind", "by_status")]
+    listed = "".join(f"; {text}" for text in counts if text)
+    return f"{len(diagnoses)} answers diagnosed, {failed} failed; {stats['items']} items{listed}"
+
+
+def _augmented(folder: Path, stages: Sequence[str]) -> str:
+    retrievals = read_records(folder, "retrieve-train", Retrieval)
+    found = sum(bool(retrieval.hits) for retrieval in retrievals)
+    return f"knowledge found for {found} of {len(retrievals)} questions; {_trained(folder, 'augmented')}"
+
+
+COUNTED: dict[str, Callable[[Path, Sequence[str]], str]] = {
+    "rationalise": _rationalised,
+    "distil": lambda folder, stages: _trained(folder, "general"),
+    "collect": _collected,
+    "diagnose": _diagnosed,
+    "augment": _augmented,
+}
+"""A step's counts, from the run folder and the step's stages."""

@@ -1,0 +1,53 @@
+"""What the steps of the method did, in a few named figures: the same in the terminal and on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from nesycd.reports.results import Method, Results
+
+
+def method_figures(results: Results) -> Iterator[tuple[str, str]]:
+    """Name and figures, in the order in which the method goes; what a run does not know is left out."""
+    method = results.method
+    if method is not None:
+        yield "rationales", _counts(method.rationales)
+        yield "S_P's errors", _errors(method)
+    recall = {f"training {name}": share for name, share in method.train_recall if share is not None} if method else {}
+    recall |= {split: part.needed_fact_recall for split, part in results.retrieval.items()}
+    if recall:
+        yield "recall of needed facts", ", ".join(f"{name} {percent(share)}" for name, share in recall.items())
+    if method is not None:
+        yield "training mix of S_E", _counts(method.mix.items())
+        yield "completion tokens", ", ".join(f"{arm} {count:,}" for arm, count in method.completion_tokens.items())
+    if router := ", ".join(_router(results)):
+        yield "router", router
+
+
+def percent(share: float | None) -> str:
+    """`93.1 %`, or a dash."""
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _errors(method: Method) -> str:
+    rates = method.error_rates
+    how = "out of fold" if rates.collection == "out_of_fold" else "in-sample"
+    valid = "" if rates.valid is None else f", {percent(rates.valid)} on valid"
+    return f"{percent(rates.collected)} {how}{valid}"
+
+
+def _router(results: Results) -> Iterator[str]:
+    for key, value in results.router.items():
+        yield f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}"
+    if results.method is not None:
+        made = results.method.calibration
+        yield f"score {made.score:.3f} on {made.n:,} {made.split} drafts"
+    routed = results.arms.get("nesycd_routed", {}).get("test")
+    if routed is not None:
+        kinds = sorted(routed.by_kind, key=lambda kind: (kind != "special", kind))
+        shares = {kind: routed.by_kind[kind].routed for kind in kinds} or {"test": routed.routed}
+        yield "routed " + ", ".join(f"{100 * share:.0f} % of {kind}" for kind, share in shares.items())
+
+
+def _counts(counts: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts)
