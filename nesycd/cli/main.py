@@ -34,6 +34,7 @@ COMMANDS = {
     "ask": ("nesycd.cli.ask", "Answer a question with a run's student and its knowledge base."),
     "kb": ("nesycd.cli.kb:kb_app", "Read, edit, review and exchange a knowledge base."),
     "runs": ("nesycd.cli.runs", "List the runs."),
+    "results": ("nesycd.cli.results", "Show the results of a run again, or those of several (seeds) together."),
     "clean": ("nesycd.cli.clean", "Remove runs, or only their checkpoints."),
     "tasks": ("nesycd.cli.tasks", "List the benchmarks, and show their questions."),
     "doctor": ("nesycd.cli.doctor", "Say what is installed, which devices there are, and what is missing."),

@@ -6,6 +6,7 @@ Reports read run folders and plain records only; they know neither models nor st
 from nesycd.reports.build import Evaluation, build_results
 from nesycd.reports.page import write_report
 from nesycd.reports.results import Results, load_results, write_results
+from nesycd.reports.spread import print_spread, spread_of_runs
 from nesycd.reports.stats import Interval, accuracy_interval, gap_closed, paired_difference
 from nesycd.reports.terminal import print_results
 
@@ -19,6 +20,8 @@ __all__ = [
     "load_results",
     "paired_difference",
     "print_results",
+    "print_spread",
+    "spread_of_runs",
     "write_report",
     "write_results",
 ]
