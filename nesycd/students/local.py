@@ -22,7 +22,7 @@ from nesycd.storage import disk_errors, sync_tree
 from nesycd.students import embedded
 from nesycd.students.devices import pick_device, pick_dtype
 from nesycd.students.fingerprint import student_fingerprint
-from nesycd.students.generation import greedy
+from nesycd.students.generation import greedy_in_lanes
 from nesycd.students.rendering import Renderer, Template
 from nesycd.students.training import CHECKPOINT, Encoded, fine_tune, is_out_of_memory
 
@@ -49,7 +49,7 @@ class LocalStudent:
         template: Template = "auto",
         system: str | None = "",
         device: str = "auto",
-        batch_rows: int = 64,
+        batch_rows: int = 128,
         batch_tokens: int = 16384,
     ) -> None:
         self.name = model
@@ -175,7 +175,7 @@ class LocalStudent:
         listed = getattr(model.generation_config, "eos_token_id", None)
         eos |= set(listed) if isinstance(listed, list) else {listed} - {None}
         try:
-            return greedy(
+            return greedy_in_lanes(
                 model, ids, eos_ids=frozenset(eos), pad_id=self._pad_id, max_new_tokens=max_new_tokens, stops=stops
             )
         except RuntimeError as error:

@@ -88,7 +88,10 @@ class Reader(TableStudent):
             example = next(e for question, e in self._by_question.items() if question in prompt.text)
             lines = [line[2:] for line in prompt.text.splitlines() if line.startswith("- ")]
             texts.append(closing(self._tell(example, lines)))
-        return [Generation(text, 1.0, 1, 1, "stop") for text in texts]
+        return [
+            Generation(text=text, margin=1.0, least_margin=1.0, prompt_tokens=1, completion_tokens=1, finish="stop")
+            for text in texts
+        ]
 
 
 def test_every_question_is_counted_once_under_every_edit(measured: Measurement) -> None:

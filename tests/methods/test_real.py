@@ -1,9 +1,14 @@
-"""The whole method with the embedded student, in miniature (slow tier)."""
+"""The whole method with the embedded student, in miniature: left alone, and killed (slow tier)."""
 
 from __future__ import annotations
 
 import io
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -12,6 +17,7 @@ from nesycd.cli.ask import answer
 from nesycd.cli.run import execute
 from nesycd.config import load_recipe
 from nesycd.reports import load_results
+from nesycd.run_stage import read_states
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 
@@ -34,3 +40,71 @@ def test_the_quickstart_in_miniature(tmp_path: Path) -> None:
     assert (tmp_path / "r" / "stages" / "augmented.json").read_text() == state
     reply = answer(tmp_path / "r", "How many feet are 3 fathoms and 2 feet?", always=True)
     assert reply["response"] and reply["routed"]
+
+
+SCRIPT = """
+import functools, os, signal, sys
+from pathlib import Path
+from rich.console import Console
+from nesycd.cli import run
+from nesycd.config import load_recipe
+from nesycd.methods import parts
+
+recipe, folder, kill_at, *settings = sys.argv[1:]
+
+class Killer(run.StageProgress):
+    def watch(self, stage, done, total):
+        if f"{stage} {done}" == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def training(self, stage, state):
+        self.watch(stage, state["step"], state["steps"])
+
+run.StageProgress = Killer
+# A checkpoint after every step: a run as small as this would end before its first.
+parts.TrainSettings = functools.partial(parts.TrainSettings, checkpoint_seconds=0.0)
+run.execute(load_recipe(Path(recipe), settings), Path(folder), Console(quiet=True))
+"""
+TINY = (
+    "task.limit=12",
+    "training.epochs=1",
+    "collection.epochs=1",
+    "augmented.passes=1",
+    "student.max_new_tokens=24",
+    "training.batch_tokens=512",
+    "training.rank=4",
+    "evaluation.splits=['test']",
+    "evaluation.arms=['std_cot', 'nesycd']",
+    "evaluation.bootstrap=20",
+)
+MOMENTS = ("general 2", "collect-fold-0 3", "augmented 2")
+"""Stage and step or answer at which the run is killed."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(sys.platform == "win32", reason="the system has no SIGKILL")
+def test_killed_in_training_and_in_generation_it_ends_equal(
+    tmp_path: Path, outcome: Callable[[Path], tuple[Any, str]]
+) -> None:
+    def start(name: str, kill_at: str) -> int:
+        command = [sys.executable, "-c", SCRIPT, str(QUICKSTART), str(tmp_path / name), kill_at, *TINY]
+        return subprocess.run(command, stderr=subprocess.DEVNULL).returncode
+
+    assert start("whole", "") == 0
+    for moment in MOMENTS:
+        assert start("killed", moment) == -signal.SIGKILL
+        states = read_states(tmp_path / "killed")
+        assert [name for name, state in states.items() if not state["done"]] == [moment.partition(" ")[0]]
+    for name in ("general", "augmented"):
+        # Killed while they were trained: the first has been made since, the second is gone on with from here.
+        left = tmp_path / "killed" / "checkpoints" / name / "checkpoint" / "state.safetensors"
+        assert left.is_file() == (name == "augmented")
+    assert start("killed", "") == 0
+    assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
+    for name in ("general", "fold-0", "augmented"):
+        weights = [
+            (tmp_path / run / "checkpoints" / name / "adapter_model.safetensors").read_bytes()
+            for run in ("killed", "whole")
+        ]
+        assert weights[0] == weights[1]
