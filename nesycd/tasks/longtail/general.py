@@ -1,9 +1,10 @@
-"""Families that need no sparse knowledge: walking, boolean expressions, everyday sums.
+"""Families that need no sparse knowledge: walking, boolean expressions, everyday sums, plain sums.
 
 Rules:
     navigate:  way(D, M, R)         :- R is the sum of all N with move(N, D) in M.
     boolean:   value(and(X, Y), V)  :- ...; the usual tables of and, or.
     stories:   rest(A, B, C, R)     :- P is A * B, R is P + C.
+    sums:      sum(L, R)            :- sum_list(L, R).  and  both(A, B, C, D, R) :- P is A * B, Q is C * D, R is P + Q.
 """
 
 from __future__ import annotations
@@ -197,3 +198,49 @@ class Stories(General):
         return dict(zip("xyz", map(str, problem.numbers), strict=True)) | dict(
             zip(("who", "heaps", "things"), problem.extra, strict=True)
         )
+
+
+class Sums(General):
+    """Additions in a row, and two products to be added: the arithmetic of the other families without their words."""
+
+    name = "sums"
+    forms = (
+        Form(
+            "row",
+            Rule(
+                text="If several numbers are added, add the first two, then each next one to what came out.",
+                clause="sum(L, R) :- sum_list(L, R).",
+            ),
+            seen=("What is {a} + {b} + {c} + {d}?", "Add: {a} + {b} + {c} + {d}", "{a} + {b} + {c} + {d} makes what?"),
+            unseen=("Work out {a} + {b} + {c} + {d}.", "Find the value of {a} + {b} + {c} + {d}."),
+        ),
+        Form(
+            "products",
+            Rule(
+                text="If products are added, multiply first, then add.",
+                clause="both(A, B, C, D, R) :- P is A * B, Q is C * D, R is P + Q.",
+            ),
+            seen=("What is {a} x {b} + {c} x {d}?", "Add: {a} x {b} + {c} x {d}", "{a} x {b} + {c} x {d} makes what?"),
+            unseen=("Work out {a} x {b} + {c} x {d}.", "Find the value of {a} x {b} + {c} x {d}."),
+        ),
+    )
+
+    def draw(self, rng: random.Random, form: str, reserved: bool) -> Problem | None:
+        """Sums up to 60, as in the special families."""
+        bounds = (30, 12, 9, 9) if form == "row" else (9, 9, 9, 9)
+        a, b, c, d = numbers = tuple(rng.randint(2, bound) for bound in bounds)
+        total = sum(numbers) if form == "row" else a * b + c * d
+        return Problem(self.name, form, numbers=numbers) if total <= 60 else None
+
+    def work(self, problem: Problem, facts: Sequence[Fact]) -> Work:
+        """One equation a step."""
+        first, *others = problem.numbers
+        if problem.form == "row":
+            return chain(first, *(("+", number) for number in others))
+        steps, products = zip(*(equation(a, "x", b) for a, b in (problem.numbers[:2], problem.numbers[2:])), strict=True)
+        added = chain(products[0], ("+", products[1]))
+        return Work((*steps, *added.steps), added.answer)
+
+    def slots(self, problem: Problem, naming: Naming) -> dict[str, str]:
+        """Numbers `a` to `d`."""
+        return dict(zip("abcd", map(str, problem.numbers), strict=True))

@@ -17,7 +17,7 @@ from nesycd.records import Derivation, Example, Fact, content_hash
 from nesycd.tasks.longtail.composed import Composed
 from nesycd.tasks.longtail.families import Family, Form, Naming, Problem, article
 from nesycd.tasks.longtail.feasts import Feasts
-from nesycd.tasks.longtail.general import Boolean, Navigate, Stories
+from nesycd.tasks.longtail.general import Boolean, Navigate, Stories, Sums
 from nesycd.tasks.longtail.kin import Kin
 from nesycd.tasks.longtail.kinds import Kinds
 from nesycd.tasks.longtail.measures import Coinage, Units
@@ -25,7 +25,7 @@ from nesycd.tasks.longtail.places import Elements, Intervals, Letters
 from nesycd.tasks.longtail.planning import Key, Plan, Planner, group_of
 from nesycd.tasks.longtail.tables import real_tables, renamed_tables
 
-VERSION = 2
+VERSION = 3
 """Grows when the same settings give other questions."""
 
 SPLITS = ("train", "valid", "test", "ood_composed", "ood_unseen")
@@ -122,7 +122,7 @@ class LongTail:
             Kinds(tables["kinds"]),
             Kin(tables["people"]),
         ]
-        general: list[Family] = [Navigate(), Boolean(), Stories()]
+        general: list[Family] = [Navigate(), Boolean(), Stories(), Sums()]
         by_name = {family.name: family for family in special}
         return by_name | {family.name: family for family in general} | {"composed": Composed(by_name)}
 

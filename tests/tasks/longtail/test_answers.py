@@ -89,7 +89,7 @@ def calendar(question: str, form: str, names: dict[str, Row]) -> str:
 def categories(question: str, form: str, names: dict[str, Row]) -> str:
     listed, found = mentions(question, names), numbers(question)
     classes = {row[3] for row in names.values()}
-    asked = [name for name in classes if re.search(rf" {name}s?(?: are there| is that|\?|,)", question)]
+    asked = [name for name in classes if re.search(rf" {name}s?(?: are there| is that| among|\?|,|\.)", question)]
     assert len(asked) == 1 and len(listed) == len(found)
     return str(sum(number for number, row in zip(found, listed, strict=True) if row[3] == asked[0]))
 
@@ -115,7 +115,7 @@ def genealogy(question: str, form: str, names: dict[str, Row]) -> str:
 
 def navigate(question: str, form: str, names: dict[str, Row]) -> str:
     moves = re.findall(r"(\d+) (\w+)", question)
-    asked = re.search(r"(?:far|distance) (\w+)", question)[1]
+    asked = re.search(r"(?:far|distance|length) (\w+)", question)[1]
     return str(sum(int(number) for number, way in moves if way == asked))
 
 
@@ -128,6 +128,10 @@ def boolean(question: str, form: str, names: dict[str, Row]) -> str:
 def stories(question: str, form: str, names: dict[str, Row]) -> str:
     heaps, each, rest = numbers(question)
     return str(heaps * each + rest)
+
+
+def sums(question: str, form: str, names: dict[str, Row]) -> str:
+    return str(eval(re.search(r"\d+(?: [+x] \d+)+", question).group().replace("x", "*"), {"__builtins__": {}}))
 
 
 def composed(question: str, form: str, names: dict[str, Row]) -> str:
@@ -161,6 +165,7 @@ SOLVERS = {
     "navigate": navigate,
     "boolean": boolean,
     "stories": stories,
+    "sums": sums,
     "composed": composed,
 }
 
