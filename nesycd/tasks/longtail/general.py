@@ -92,13 +92,14 @@ class Navigate(General):
     def work(self, problem: Problem, facts: Sequence[Fact]) -> Work:
         """Pick the moves, then add them."""
         first, second = self._forth(problem)
+        forth = problem.extra[0]
         step, total = equation(first, "+", second)
-        return Work((f"{problem.extra[0].capitalize()}: {first} and {second}.", step), str(total))
+        return Work((f"{forth.capitalize()} {first}, {forth} {second}.", step), str(total))
 
     def slots(self, problem: Problem, naming: Naming) -> dict[str, str]:
         """The `moves` in order and the direction `forth`."""
         asked, *ways = problem.extra
-        moves = [f"{number} {way}" for number, way in zip(problem.numbers, ways, strict=True)]
+        moves = [f"{way} {number}" for number, way in zip(problem.numbers, ways, strict=True)]
         return {"moves": f"{', '.join(moves[:-1])} and {moves[-1]}", "forth": asked}
 
 

@@ -113,12 +113,13 @@ class Kinds(Family):
         return sentence(f"{fact.subject}: {fact.object}.")
 
     def statements(self, problem: Problem, facts: Sequence[Fact]) -> list[str]:
-        """Each class with its verdict: `Sackbut: wind instrument, 4.` or `Rebec: string instrument, no.`"""
+        """What is wanted, then each class with its verdict: `Sackbut: wind instrument, 4.` or `Rebec: string instrument, no.`"""
         verdicts = [
             str(number) if fact.object == problem.extra[0] else "no"
             for number, fact in zip(problem.numbers, facts, strict=True)
         ]
-        return [f"{self.state(fact)[:-1]}, {verdict}." for fact, verdict in zip(facts, verdicts, strict=True)]
+        said = [f"{self.state(fact)[:-1]}, {verdict}." for fact, verdict in zip(facts, verdicts, strict=True)]
+        return [f"Wanted: {problem.extra[0]}. {said[0]}", *said[1:]]
 
     def work(self, problem: Problem, facts: Sequence[Fact]) -> Work:
         """Say which numbers count, then add them."""

@@ -114,9 +114,9 @@ def genealogy(question: str, form: str, names: dict[str, Row]) -> str:
 
 
 def navigate(question: str, form: str, names: dict[str, Row]) -> str:
-    moves = re.findall(r"(\d+) (\w+)", question)
+    moves = re.findall(r"(\w+) (\d+)", question)
     asked = re.search(r"(?:far|distance|length) (\w+)", question)[1]
-    return str(sum(int(number) for number, way in moves if way == asked))
+    return str(sum(int(number) for way, number in moves if way == asked))
 
 
 def boolean(question: str, form: str, names: dict[str, Row]) -> str:
