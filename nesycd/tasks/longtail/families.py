@@ -38,6 +38,8 @@ class Work:
 
     steps: tuple[str, ...]
     answer: str
+    opening: tuple[str, ...] = ()
+    """What is said before the facts."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +145,8 @@ class Family(ABC):
         return Derivation(
             facts=tuple(facts),
             rules=(self.form(problem.form).rule,),
-            steps=stated + work.steps,
-            uses=uses,
+            steps=work.opening + stated + work.steps,
+            uses=((),) * len(work.opening) + uses,
             answer=work.answer,
         )
 

@@ -113,22 +113,22 @@ class Kinds(Family):
         return sentence(f"{fact.subject}: {fact.object}.")
 
     def statements(self, problem: Problem, facts: Sequence[Fact]) -> list[str]:
-        """What is wanted, then each class with its verdict: `Sackbut: wind instrument, 4.` or `Rebec: string instrument, no.`"""
+        """Each class with its verdict: `Sackbut: wind instrument, 4.` or `Rebec: string instrument, no.`"""
         verdicts = [
             str(number) if fact.object == problem.extra[0] else "no"
             for number, fact in zip(problem.numbers, facts, strict=True)
         ]
-        said = [f"{self.state(fact)[:-1]}, {verdict}." for fact, verdict in zip(facts, verdicts, strict=True)]
-        return [f"Wanted: {problem.extra[0]}. {said[0]}", *said[1:]]
+        return [f"{self.state(fact)[:-1]}, {verdict}." for fact, verdict in zip(facts, verdicts, strict=True)]
 
     def work(self, problem: Problem, facts: Sequence[Fact]) -> Work:
-        """Say which numbers count, then add them."""
+        """Say what is wanted, and after the classes which numbers count; add them."""
+        opening = (f"Wanted: {problem.extra[0]}.",)
         numbers = [n for n, fact in zip(problem.numbers, facts, strict=True) if fact.object == problem.extra[0]]
         if not numbers:
-            return Work(("None counts.", "So there are 0."), "0")
+            return Work(("None counts.", "So there are 0."), "0", opening)
         first = f"Count {' and '.join(map(str, numbers))}."
         added = chain(numbers[0], *(("+", number) for number in numbers[1:]))
-        return Work((first, *added.steps), added.answer)
+        return Work((first, *added.steps), added.answer, opening)
 
     def slots(self, problem: Problem, naming: Naming) -> dict[str, str]:
         """The list as `4 rebecs, 2 tabors and 3 nakers` or as `rebec 4, tabor 2, naker 3`; `target` in the plural."""

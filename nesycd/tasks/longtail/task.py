@@ -41,14 +41,14 @@ class LongTailSettings(BaseModel):
     seed: int = 0
     renamed: bool = False
     """Invented names instead of the real ones; all else stays."""
-    train_special: int = Field(default=24, ge=1)
-    train_general: int = Field(default=24, ge=1)
+    train_special: int = Field(default=32, ge=1)
+    train_general: int = Field(default=40, ge=1)
     valid: int = Field(default=8, ge=0)
-    test_special: int = Field(default=28, ge=1)
-    test_general: int = Field(default=35, ge=1)
-    ood_composed: int = Field(default=48, ge=0)
+    test_special: int = Field(default=25, ge=1)
+    test_general: int = Field(default=26, ge=1)
+    ood_composed: int = Field(default=32, ge=0)
     """In all."""
-    ood_unseen: int = Field(default=48, ge=0)
+    ood_unseen: int = Field(default=32, ge=0)
     """In all, shared out among the special families."""
     frequencies: tuple[float, ...] = (0.25, 0.35, 0.40)
 
