@@ -238,7 +238,9 @@ class Sums(General):
         first, *others = problem.numbers
         if problem.form == "row":
             return chain(first, *(("+", number) for number in others))
-        steps, products = zip(*(equation(a, "x", b) for a, b in (problem.numbers[:2], problem.numbers[2:])), strict=True)
+        steps, products = zip(
+            *(equation(a, "x", b) for a, b in (problem.numbers[:2], problem.numbers[2:])), strict=True
+        )
         added = chain(products[0], ("+", products[1]))
         return Work((*steps, *added.steps), added.answer)
 
