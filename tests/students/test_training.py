@@ -1,0 +1,88 @@
+"""Gradients of a batch, whole, halved and in lanes, on a tiny random model."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from nesycd.protocols import TrainSettings  # noqa: E402
+from nesycd.students import training  # noqa: E402
+from nesycd.students.training import Encoded, Lanes, accumulate  # noqa: E402
+
+
+@pytest.fixture
+def model() -> Any:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2
+    )
+    return LlamaForCausalLM(config)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+
+
+def texts(count: int) -> list[Encoded]:
+    rng = random.Random(0)
+
+    def ids(low: int, high: int) -> list[int]:
+        return [rng.randrange(64) for _ in range(rng.randint(low, high))]
+
+    return [Encoded(ids(3, 9), ids(2, 6), rng.choice((0.5, 1.0))) for _ in range(count)]
+
+
+def gradients(model: Any) -> list[Any]:
+    found = [parameter.grad.clone() for parameter in model.parameters()]
+    model.zero_grad()
+    return found
+
+
+def test_lanes_add_up_to_the_whole_batch_and_repeat_exactly(model: Any, two_threads: None) -> None:
+    batch = texts(7)
+    loss = accumulate(model, batch, 0.1, 0)
+    whole = gradients(model)
+    made = []
+    with Lanes.suited(model, 0, TrainSettings()) as lanes:
+        assert lanes.count == 2
+        for _ in range(2):
+            assert lanes.accumulate(batch, 0.1) == pytest.approx(loss, rel=1e-5)
+            made.append(gradients(model))
+    for one, other, again in zip(whole, *made, strict=True):
+        assert torch.allclose(one, other, atol=1e-6) and torch.equal(other, again)
+
+
+def test_memory_that_runs_out_halves_the_batch(model: Any, two_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = texts(8)
+    accumulate(model, batch, 0.1, 0)
+    whole = gradients(model)
+    real, sizes = training.batch_loss, []
+
+    def small_only(model: Any, texts: list[Encoded], pad_id: int) -> Any:
+        sizes.append(len(texts))
+        if len(texts) > 2:
+            raise RuntimeError("DefaultCPUAllocator: out of memory")
+        return real(model, texts, pad_id)
+
+    monkeypatch.setattr(training, "batch_loss", small_only)
+    with Lanes.suited(model, 0, TrainSettings()) as lanes:
+        lanes.accumulate(batch, 0.1)
+    assert sizes[-1] == 2 and 8 in sizes
+    for one, other in zip(whole, gradients(model), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_one_lane_where_threads_would_race(model: Any, two_threads: None) -> None:
+    assert Lanes.suited(model, 0, TrainSettings(dropout=0.1)).count == 1
