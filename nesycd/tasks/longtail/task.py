@@ -42,7 +42,7 @@ class LongTailSettings(BaseModel):
     renamed: bool = False
     """Invented names instead of the real ones; all else stays."""
     train_special: int = Field(default=30, ge=1)
-    train_general: int = Field(default=40, ge=1)
+    train_general: int = Field(default=80, ge=1)
     valid: int = Field(default=8, ge=0)
     test_special: int = Field(default=25, ge=1)
     test_general: int = Field(default=26, ge=1)

@@ -67,7 +67,7 @@ def test_equal_settings_give_equal_questions_and_other_seeds_others(task: LongTa
 
 
 def test_sizes(task: LongTail) -> None:
-    for split, special, general in (("train", 30, 40), ("valid", 8, 8), ("test", 25, 26)):
+    for split, special, general in (("train", 30, 80), ("valid", 8, 8), ("test", 25, 26)):
         expected = dict.fromkeys(SPECIAL, special) | dict.fromkeys(GENERAL, general)
         assert Counter(example.task for example in task.load(split)) == expected
     assert Counter(example.task for example in task.load("ood_unseen")) == dict.fromkeys(SPECIAL, 4)
