@@ -28,6 +28,9 @@ from nesycd.tasks.longtail.tables import real_tables, renamed_tables
 VERSION = 4
 """Grows when the same settings give other questions."""
 
+_REWORDINGS = 20
+"""Times that a question is worded anew where it reads as one that was made before."""
+
 SPLITS = ("train", "valid", "test", "ood_composed", "ood_unseen")
 
 
@@ -257,7 +260,13 @@ class LongTail:
             for split in SPLITS:
                 rng = random.Random(f"longtail/{self.settings.seed}/{name}/{split}/wording")
                 for index, problem in enumerate(plan.problems.get(split, ())):
-                    example = self._word(f"{self.name}/{split}/{name}/{index:03d}", split, problem, rng, index)
+                    uid = f"{self.name}/{split}/{name}/{index:03d}"
+                    example = self._word(uid, split, problem, rng, index)
+                    for _ in range(_REWORDINGS):
+                        # Templates that leave something out, such as who has the pens, may make two problems one.
+                        if example.question not in questions:
+                            break
+                        example = self._word(uid, split, problem, rng, index)
                     if example.question in questions:
                         raise DataError(f"{example.uid}: made twice: {example.question!r}")  # our own fault
                     questions.add(example.question)

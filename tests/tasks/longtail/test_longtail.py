@@ -80,6 +80,13 @@ def test_sizes_are_settable() -> None:
     assert [len(small.load(split)) for split in small.splits()] == [60, 12, 32, 5, 9]
 
 
+@pytest.mark.parametrize("seed", range(2, 8))
+def test_any_seed_can_be_made(seed: int) -> None:
+    # Seed 3 words two stories alike at first.
+    examples = every(LongTail(LongTailSettings(seed=seed)))
+    assert len({example.question for example in examples}) == len(examples)
+
+
 def test_splits_share_no_group_question_or_uid(task: LongTail) -> None:
     examples = every(task)
     for key in ("uid", "question", "group"):
