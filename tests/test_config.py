@@ -68,7 +68,7 @@ def test_a_recipe_is_frozen_and_reads_back_from_its_json(recipe: Path) -> None:
         ("[training]\n\nmax_items = 3", ":6: unknown key training.max_items (did you mean retrieval.max_items?)"),
         ("[trainig]\nepochs = 3", ":4: unknown key trainig (did you mean training?)"),
         ("path = 'x'", ":4: unknown key task.path (a benchmark's own settings go below [task.settings]: "),
-        ("[router]\nfrobnicate = 1", ":5: unknown key router.frobnicate (known: router.mode)"),
+        ("[router]\nfrobnicate = 1", ":5: unknown key router.frobnicate (known: router.mode, router.signal)"),
         ("[training]\nepochs = 'three'", ':5: training.epochs: must be a valid number, but it is "three"'),
         ("[training]\nepochs = true", ":5: training.epochs: must be a valid number, but it is true"),
         ("[training]\nrank = 0", ":5: training.rank: must be greater than or equal to 1, but it is 0"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -56,7 +57,7 @@ def test_all_arms_and_splits_are_scored(finished: Path) -> None:
     splits = {"test", "ood_composed", "ood_unseen", "ood_unseen_imported"}
     for arm in ("zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_routed", "nesycd_oracle"):
         assert set(results["arms"][arm]) == splits
-        assert results["arms"][arm]["test"]["n"] == 8 * 8 + 3 * 8
+        assert results["arms"][arm]["test"]["n"] == 8 * 8 + 4 * 8
     assert results["arms"]["nesycd"]["test"]["routed"] == 1.0 and results["arms"]["std_cot"]["test"]["routed"] == 0.0
     assert results["retrieval"]["test"]["needed_fact_recall"] > 0.7
     # Nothing about reserved entities is known before it is imported by hand.
@@ -183,6 +184,20 @@ def test_own_questions_run_from_a_recipe(tmp_path: Path) -> None:
     execute(load_recipe(recipe), tmp_path / "r", Console(file=io.StringIO()))
     results = load_results(tmp_path / "r" / "results.json").to_json()
     assert results["arms"]["std_cot"]["test"]["n"] == 10 and "nesycd_oracle" not in results["arms"]
+
+
+@pytest.mark.skipif("NESYCD_DATA" not in os.environ, reason="NESYCD_DATA names no folder of real data")
+def test_gsm8k_runs_with_its_recorded_teacher(tmp_path: Path) -> None:
+    sizes = "task.sizes={train = 30, valid = 8, test = 12}"
+    out = io.StringIO()
+    recipe = QUICKSTART.with_name("gsm8k-replay.toml")
+    execute(load_recipe(recipe, ["student.model=table", sizes]), tmp_path / "r", Console(file=out, width=200))
+    results = load_results(tmp_path / "r" / "results.json").to_json()
+    assert results["arms"]["std_cot"]["test"]["n"] == 12
+    told = results["method"]["rationales"]
+    assert told["asked"] == 30 and told["kept"] >= 25 and told["wrong"] == 0
+    assert results["knowledge"]["items"] == 0 and results["method"]["mix"] == {"augmented": 0, "direct": 0, "answer": 0}
+    assert "no approved knowledge: augmented distillation is left out" in out.getvalue()
 
 
 def test_users_mistakes_are_one_sentence(tmp_path: Path) -> None:

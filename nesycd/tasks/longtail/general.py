@@ -182,9 +182,10 @@ class Stories(General):
     )
 
     def draw(self, rng: random.Random, form: str, reserved: bool) -> Problem | None:
-        """Products of digits up to 48."""
-        heaps, each = rng.randint(2, 6), rng.randint(3, 8)
-        rest = rng.randint(2, 9)
+        """Sums up to 30, as in the special families."""
+        heaps, each, rest = rng.randint(2, 6), rng.randint(3, 8), rng.randint(2, 9)
+        if heaps * each + rest > 30:
+            return None
         return Problem(
             self.name, form, numbers=(heaps, each, rest), extra=(rng.choice(_WHO), *rng.choice(_THINGS))
         )  # fmt: skip
@@ -227,11 +228,11 @@ class Sums(General):
     )
 
     def draw(self, rng: random.Random, form: str, reserved: bool) -> Problem | None:
-        """Sums up to 60, as in the special families."""
-        bounds = (30, 12, 9, 9) if form == "row" else (9, 9, 9, 9)
+        """Sums up to 30, as in the special families."""
+        bounds = (20, 9, 9, 9) if form == "row" else (9, 9, 9, 9)
         a, b, c, d = numbers = tuple(rng.randint(2, bound) for bound in bounds)
         total = sum(numbers) if form == "row" else a * b + c * d
-        return Problem(self.name, form, numbers=numbers) if total <= 60 else None
+        return Problem(self.name, form, numbers=numbers) if total <= 30 else None
 
     def work(self, problem: Problem, facts: Sequence[Fact]) -> Work:
         """One equation a step."""

@@ -31,7 +31,7 @@ from nesycd.tasks.longtail.families import (
 )
 from nesycd.tasks.longtail.tables import Entity, Table
 
-LIMIT = 60
+LIMIT = 30
 """Largest number in a working."""
 
 

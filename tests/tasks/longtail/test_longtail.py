@@ -67,7 +67,7 @@ def test_equal_settings_give_equal_questions_and_other_seeds_others(task: LongTa
 
 
 def test_sizes(task: LongTail) -> None:
-    for split, special, general in (("train", 32, 40), ("valid", 8, 8), ("test", 25, 26)):
+    for split, special, general in (("train", 30, 40), ("valid", 8, 8), ("test", 25, 26)):
         expected = dict.fromkeys(SPECIAL, special) | dict.fromkeys(GENERAL, general)
         assert Counter(example.task for example in task.load(split)) == expected
     assert Counter(example.task for example in task.load("ood_unseen")) == dict.fromkeys(SPECIAL, 4)
@@ -180,7 +180,7 @@ def test_any_two_of_three_things_are_of_the_class_asked_for(task: LongTail) -> N
 
 def test_numbers_stay_small_and_texts_short(task: LongTail) -> None:
     for example in every(task):
-        assert max(map(int, re.findall(r"\d+", example.rationale)), default=0) <= 60
+        assert max(map(int, re.findall(r"\d+", example.rationale)), default=0) <= 30
         assert len(example.question.split()) <= 25 and len(example.rationale.split()) <= 36
         assert example.rationale.isascii()
     assert max(len(fact.text.split()) for fact in task.world().facts) <= 10
@@ -221,6 +221,9 @@ def test_tables_give_their_sources() -> None:
 
 def test_the_twin_world_has_no_real_names_and_the_same_questions(task: LongTail, twin: LongTail) -> None:
     real = names(task.world().facts) | {fact.object for fact in task.world().facts if fact.relation == "father"}
+    # What is counted in keeps its name, even where an interval is called alike (seconds).
+    bases = {fact.object.partition(" ")[2] for fact in task.world().facts if fact.relation == "makes"}
+    real = {name for name in real if not {name, f"{name}s"} & bases}
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, real))})(?!\w)")
     assert twin.name == "longtail-renamed"
     for ours, theirs in zip(every(task), every(twin), strict=True):
