@@ -105,11 +105,11 @@ class LeakCheck:
     def __init__(self, train: Iterable[Example], held_out: Iterable[str]) -> None:
         questions = [_question(example) for example in train]
         self._train = {question.uid: question for question in questions}
-        self._by_number: dict[Fraction, list[_Question]] = defaultdict(list)
+        self._by_answer: dict[Fraction | None, list[_Question]] = defaultdict(list)
         self._by_run: dict[tuple[str, ...], list[_Question]] = defaultdict(list)
         for question in questions:
-            for number in question.own:
-                self._by_number[number].append(question)
+            if question.own:
+                self._by_answer[question.value].append(question)
             for run in question.text.runs():
                 self._by_run[run].append(question)
         self._held_by_run: set[tuple[str, ...]] = set()
@@ -155,8 +155,8 @@ class LeakCheck:
         near = {question.uid: question for run in text.all_runs() for question in self._by_run.get(run, ())}
         # Of the question that an item comes from, all numbers and the answer are enough, in whatever words.
         near |= {q.uid: q for q in own if len(q.own) > 1 and q.own.keys() <= text.numbers.keys()}
-        if len(text.numbers) > 1:
-            near |= {q.uid: q for number in text.numbers for q in self._by_number.get(number, ()) if _premises(q, text)}
+        if text.numbers:
+            near |= {q.uid: q for v in (*text.numbers, None) for q in self._by_answer.get(v, ()) if _premises(q, text)}
         for question in near.values():
             if _has_answer(question, item, text):
                 return f"restates question {question.uid} with its answer"
