@@ -44,6 +44,26 @@ class TaskSection(Section):
     """The benchmark's own settings: `path`, sizes, ...; see `nesycd tasks`."""
 
 
+class AskSection(Section):
+    """How a language model is asked for rationales and diagnoses."""
+
+    samples: Count = 3
+    """Times that a question is asked at most."""
+    all_samples: bool = False
+    """Ask all samples of each question at once and keep every answer on record; else a question is asked again only
+    while no answer was right."""
+    temperature: Annotated[float, Field(ge=0)] = 0.7
+    """Of rationales; diagnoses are asked for at 0."""
+    hints: bool = True
+    """Ask once more, with the gold answer shown, where no sample was right."""
+    max_tokens: Count = 1024
+    """Longest answer."""
+    repair: bool = True
+    """Ask once more for a diagnosis that cannot be read."""
+    cluster: Count = 1
+    """Errors of one task that share a call, about; 1: a call for each error."""
+
+
 class TeacherSection(Section):
     """Who writes rationales and diagnoses."""
 
@@ -55,6 +75,7 @@ class TeacherSection(Section):
     """Recorded diagnoses, JSONL."""
     require_agreement: bool = False
     """Replay only what its recorder marked as right and in agreement."""
+    ask: AskSection = AskSection()
 
 
 class StudentSection(Section):
@@ -183,6 +204,8 @@ class Recipe(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     """Name of the run's folder."""
     seed: Annotated[int, Field(ge=0)] = 0
+    prompts: Path | None = None
+    """A folder with prompt files of your own; those that it lacks are the package's (`nesycd/prompts`)."""
     task: TaskSection
     teacher: TeacherSection = TeacherSection()
     student: StudentSection = StudentSection()
@@ -243,7 +266,8 @@ def locate_data(recipe: Recipe, root: Path | None) -> Recipe:
         update={"paths": tuple(_located(path, root) for path in teacher.paths), "diagnoses": diagnoses}
     )
     task = recipe.task.model_copy(update={"settings": settings})
-    return recipe.model_copy(update={"task": task, "teacher": teacher})
+    prompts = None if recipe.prompts is None else _located(recipe.prompts, root)
+    return recipe.model_copy(update={"task": task, "teacher": teacher, "prompts": prompts})
 
 
 def locate_settings(settings: Mapping[str, Any], root: Path | None) -> dict[str, Any]:

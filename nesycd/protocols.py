@@ -58,7 +58,7 @@ class ErrorCase:
 
 @runtime_checkable
 class Teacher(Protocol):
-    """Whoever knows: a program, a recording, an LLM API. Answers in batches, a record for each input, in order.
+    """Whoever knows: a program, a recording, an LLM API. Answers in batches, a record for each input, in any order.
 
     Results are yielded as they come so that each can be written at once; a question that failed yields a record whose
     `failure` says why. `usage` fields of the records carry tokens and seconds.

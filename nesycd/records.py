@@ -193,10 +193,22 @@ class Example(Record):
     truth: Derivation | None = None
 
 
+class Sample(Record):
+    """One of several answers that a teacher gave to a question; the fields are those of `Rationale`."""
+
+    schema_name = "sample/1"
+    text: str = ""
+    answer: str = ""
+    correct: bool = False
+    flaw: str = ""
+    hinted: bool = False
+    failure: str = ""
+
+
 class Rationale(Record):
     """What a teacher wrote for one question. `failure` says why there is none ("" = there is one)."""
 
-    schema_name = "rationale/1"
+    schema_name = "rationale/2"
     volatile = frozenset({"prompt_tokens", "completion_tokens", "seconds"})
     example: str
     teacher: str
@@ -204,7 +216,14 @@ class Rationale(Record):
     """The working, without the closing phrase."""
     answer: str = ""
     correct: bool = False
+    """Whether the answer is right and the working without `flaw`."""
+    flaw: str = ""
+    """What is false in the working, such as a sum, where that was looked for; "" = nothing found."""
+    hinted: bool = False
+    """Whether the teacher was shown the gold answer."""
     failure: str = ""
+    others: tuple[Sample, ...] = ()
+    """What the teacher said besides, where it was asked more than once: wrong answers, and right ones not chosen."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
@@ -254,6 +273,15 @@ class Diagnosis(Record):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
+
+
+class Refusal(Record):
+    """A proposed item that was kept out of the knowledge base, and why."""
+
+    schema_name = "refusal/1"
+    item: Item
+    evidence: Evidence
+    reason: str
 
 
 class Hit(Record):

@@ -79,7 +79,7 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
     assert manifest is not None
     recipe = Recipe.model_validate_json(json.dumps(manifest["config"]))
     router = load_results(folder / "results.json").to_json()["router"]
-    student, prompts = student_of(recipe), Prompts.load()
+    student, prompts = student_of(recipe), Prompts.load(recipe.prompts)
     adapters = {name: folder / "checkpoints" / name for name in ("general", "augmented")}
     if not adapters["general"].is_dir():
         raise RunError(

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from nesycd.config import Recipe, locate_data
 from nesycd.errors import ConfigError
-from nesycd.prompts import Prompts, completion_text
+from nesycd.prompts import Prompts, TeacherPrompts, completion_text
 from nesycd.protocols import Student, Task, Teacher
 from nesycd.students.registry import build_student
 from nesycd.tasks.registry import build_task, limited
+from nesycd.teachers.chat import Chat
 
 
 def data_root() -> Path | None:
@@ -55,6 +56,17 @@ def teacher_of(recipe: Recipe, task: Task) -> Teacher:
     return ExpertTeacher(derive, source=str(getattr(task, "fingerprint", "")))
 
 
+def asking_teacher(recipe: Recipe, task: Task, chat: Chat) -> Teacher:
+    """A teacher that asks `chat`, as the recipe's `teacher.ask` and `prompts` say.
+
+    Raises:
+        ConfigError: a prompt file that cannot be used.
+    """
+    from nesycd.teachers.llm import LLMTeacher
+
+    return LLMTeacher(chat, TeacherPrompts.load(recipe.prompts), task, recipe.teacher.ask)
+
+
 def student_of(recipe: Recipe) -> Student:
     """The recipe's student; nothing heavy is loaded yet."""
     section = recipe.student
@@ -65,4 +77,4 @@ def parts_of(recipe: Recipe) -> tuple[Recipe, Task, Teacher, Student, Prompts]:
     """The recipe with its data found, and its parts."""
     found = locate_data(recipe, data_root())
     task = task_of(found)
-    return found, task, teacher_of(found, task), student_of(found), Prompts.load()
+    return found, task, teacher_of(found, task), student_of(found), Prompts.load(found.prompts)

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from nesycd.knowledge import KnowledgeBase
-from nesycd.records import Attempt, Diagnosis, Rationale, Retrieval
+from nesycd.records import Attempt, Diagnosis, Rationale, Refusal, Retrieval
 from nesycd.run import Run, read_records
 from nesycd.run_stage import read_states
 from nesycd.stages import collect, rationalise
@@ -17,7 +17,7 @@ STAGES = {
     "rationalise": ("examples-train", "rationales"),
     "distil": ("general",),
     "collect": ("fold-", "collect"),
-    "diagnose": ("diagnoses", "knowledge"),
+    "diagnose": ("diagnoses", "refused", "knowledge"),
     "augment": ("retrieve-train", "augmented"),
 }
 """How the names of a step's stages begin."""
@@ -43,7 +43,8 @@ def _files(run: Run, stages: Sequence[str]) -> list[Path]:
 
 def _rationalised(folder: Path, stages: Sequence[str]) -> str:
     counts = rationalise.counts(read_records(folder, "rationales", Rationale))
-    return "{asked} questions asked; {kept} rationales kept, {wrong} wrong, {failed} failed".format(**counts)
+    told = "{asked} questions asked; {kept} rationales kept, {wrong} wrong, {failed} failed".format(**counts)
+    return f"{told}; {counts['hinted']} of the kept with a hint" if counts["hinted"] else told
 
 
 def _trained(folder: Path, name: str) -> str:
@@ -67,7 +68,9 @@ def _diagnosed(folder: Path, stages: Sequence[str]) -> str:
         stats = kb.stats()
     counts = [", ".join(f"{number} {name}" for name, number in stats[by].items()) for by in ("by_kind", "by_status")]
     listed = "".join(f"; {text}" for text in counts if text)
-    return f"{len(diagnoses)} answers diagnosed, {failed} failed; {stats['items']} items{listed}"
+    refused = len(read_records(folder, "refused", Refusal))
+    leaks = f"; {refused} refused by the leak check" if refused else ""
+    return f"{len(diagnoses)} answers diagnosed, {failed} failed; {stats['items']} items{listed}{leaks}"
 
 
 def _augmented(folder: Path, stages: Sequence[str]) -> str:

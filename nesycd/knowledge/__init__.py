@@ -1,6 +1,7 @@
 """The symbolic knowledge base: typed items with evidence, review status and history, and their exchange as YAML."""
 
 from nesycd.knowledge.exchange import export_text, export_yaml, import_yaml, read_yaml
+from nesycd.knowledge.leak import LeakCheck
 from nesycd.knowledge.merge import AUTO, item_key, normal_triple, unite
 from nesycd.knowledge.rows import AddCounts
 from nesycd.knowledge.store import KnowledgeBase, Revision, knowledge_version
@@ -10,6 +11,7 @@ __all__ = [
     "AUTO",
     "AddCounts",
     "KnowledgeBase",
+    "LeakCheck",
     "Revision",
     "export_text",
     "export_yaml",

@@ -13,10 +13,22 @@ from typing import Any
 
 from nesycd.config import RetrievalSection
 from nesycd.errors import DataError, KnowledgeError
-from nesycd.knowledge import KnowledgeBase, knowledge_version
+from nesycd.knowledge import KnowledgeBase, LeakCheck, knowledge_version, leak
 from nesycd.methods.parts import Parts
+from nesycd.prompts import question_text
 from nesycd.protocols import Router, Student
-from nesycd.records import Attempt, Diagnosis, Entry, Example, Rationale, Retrieval, Status, TrainingText, content_hash
+from nesycd.records import (
+    Attempt,
+    Diagnosis,
+    Entry,
+    Example,
+    Rationale,
+    Refusal,
+    Retrieval,
+    Status,
+    TrainingText,
+    content_hash,
+)
 from nesycd.retrieval import ALGORITHM, KnowledgeRetriever
 from nesycd.retrieval.recall import count_recall
 from nesycd.routing import MarginRouter, calibrate, calibrate_routing, router_of
@@ -73,7 +85,7 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
     attempts = _collect(parts, train, texts, general)
     if until == "collect":
         return None
-    entries = _knowledge(parts, train, rationales, kept, attempts)
+    entries, leaks = _knowledge(parts, train, rationales, kept, attempts)
     if until == "diagnose":
         return None
     augmented, mix = _augmented(parts, train, kept, entries, general)
@@ -89,6 +101,7 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
             "collected": collect.error_rate(attempts),
             "valid": 1 - valid_accuracy["general"] if valid_accuracy else None,
         },
+        "leaks": leaks,
         **mix,
         **route,
         "completion_tokens": {
@@ -191,7 +204,8 @@ def _knowledge(
     rationales: Sequence[Rationale],
     kept: Mapping[str, Rationale],
     attempts: Sequence[Attempt],
-) -> list[Entry]:
+) -> tuple[list[Entry], dict[str, int]]:
+    """The approved entries, and what the leak check found: the figure that stands beside every score."""
     settings = parts.recipe.knowledge
     signal = parts.recipe.router.signal
     sure = MarginRouter(calibrate(attempts, signal).threshold, signal)
@@ -205,9 +219,10 @@ def _knowledge(
         list(cases),
         lambda uids: parts.teacher.diagnoses([cases[uid] for uid in uids]),
     )
-    inputs = {"diagnoses": diagnoses, "review": settings.review, "max_items": settings.max_items}
+    refused = _refused(parts, train, diagnoses)
+    inputs = {"diagnoses": diagnoses, "review": settings.review, "max_items": settings.max_items, "refused": refused}
     # The seed chooses which items stay where there is a limit.
-    parts.run.value("knowledge", {**inputs, "seed": parts.recipe.seed}, lambda: _build(parts, diagnoses))
+    parts.run.value("knowledge", {**inputs, "seed": parts.recipe.seed}, lambda: _build(parts, diagnoses, refused))
     with KnowledgeBase.open(parts.run.kb_path) as kb:
         entries = kb.entries(status=Status.APPROVED)
         if not entries and kb.entries():
@@ -215,16 +230,53 @@ def _knowledge(
                 f"{len(kb.entries())} items wait for review: nesycd kb list --kb {parts.run.kb_path} "
                 "--status proposed; approve them and run again"
             )
-    return entries
+    leaks = {
+        "proposed": len(diagnose.proposals(diagnoses)),
+        "refused": len(refused),
+        "approved": len(entries),
+        "approved_leaking": _leaking(parts, train, entries),
+    }
+    return entries, leaks
 
 
-def _build(parts: Parts, diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
+def _held_out(parts: Parts) -> list[str]:
+    """The texts of all questions that are not for training: read to refuse items, never to choose them."""
+    splits = [split for split in parts.task.splits() if split != "train"]
+    return [question_text(example) for split in splits for example in parts.examples(split)]
+
+
+def _refused(parts: Parts, train: Sequence[Example], diagnoses: Sequence[Diagnosis]) -> Sequence[Refusal]:
+    """What the leak check keeps out of the knowledge base, with the reasons: a stage of the run."""
+    held_out = _held_out(parts)
+    return parts.run.computed(
+        "refused",
+        Refusal,
+        {"diagnoses": diagnoses, "examples": train, "held_out": held_out, "algorithm": leak.ALGORITHM},
+        lambda: LeakCheck(train, held_out).refusals(diagnose.proposals(diagnoses)),
+    )
+
+
+def _leaking(parts: Parts, train: Sequence[Example], entries: Sequence[Entry]) -> int:
+    """How many approved entries leak all the same: people may have approved, written or edited them."""
+    held_out = _held_out(parts)
+
+    def count() -> int:
+        check = LeakCheck(train, held_out)
+        return sum(bool(check.reason(entry.item, entry.evidence)) for entry in entries)
+
+    approved = [[entry.item, list(entry.evidence)] for entry in entries]
+    inputs = {"entries": approved, "examples": train, "held_out": held_out, "algorithm": leak.ALGORITHM}
+    return int(parts.run.value("leaks", inputs, count))
+
+
+def _build(parts: Parts, diagnoses: Sequence[Diagnosis], refused: Sequence[Refusal]) -> dict[str, Any]:
     """Make the KB anew from the diagnoses; one that people have worked on is put aside, never deleted."""
     path = parts.run.kb_path
     if path.exists():
         _set_aside(parts, path)
     limit = parts.recipe.knowledge.max_items
-    proposals = diagnose.limited(diagnose.proposals(diagnoses), limit, parts.recipe.seed)
+    kept = diagnose.without(diagnose.proposals(diagnoses), refused)
+    proposals = diagnose.limited(kept, limit, parts.recipe.seed)
     with KnowledgeBase.open(path) as kb:
         kb.add(proposals)
         if parts.recipe.knowledge.review == "auto":

@@ -7,11 +7,12 @@ tokens or models.
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nesycd.errors import ConfigError
+from nesycd.files import did_you_mean
 from nesycd.grading import closing
 from nesycd.records import Example, Fact, Lesson, Rule, content_hash
 
@@ -21,33 +22,84 @@ PLACEHOLDERS = {
     "answer_only": {"question"},
     "zero_shot": {"question"},
 }
+"""The student's prompts."""
+TEACHER_PLACEHOLDERS = {
+    "rationale": {"question"},
+    "rationale_hinted": {"question", "answer"},
+    "error": {"question", "answer", "rationale", "response"},
+    "diagnosis": {"error"},
+    "diagnosis_clustered": {"errors"},
+    "diagnosis_repair": {"problem"},
+}
+"""What a language model is asked as a teacher; `error` is the block that the two prompts for diagnoses hold."""
+
+
+def read_prompts(folder: Path | None, placeholders: Mapping[str, set[str]]) -> dict[str, str]:
+    """The texts of some prompts by name, from `folder` where it has one of that name, else from the package.
+
+    Raises:
+        ConfigError: no such folder, a prompt file in it that no one asks for, or a prompt that has a placeholder which it
+            should not have, or lacks one.
+    """
+    known = {**PLACEHOLDERS, **TEACHER_PLACEHOLDERS}
+    if folder is not None:
+        if not folder.is_dir():
+            raise ConfigError(f"prompts: there is no folder {folder}")
+        for path in sorted(folder.glob("*.txt")):
+            if path.stem not in known:
+                raise ConfigError(f"{path}: no prompt has this name{did_you_mean(path.stem, known)}")
+    return {name: _read(name, wanted, folder) for name, wanted in placeholders.items()}
+
+
+def _read(name: str, wanted: set[str], folder: Path | None) -> str:
+    own = folder / f"{name}.txt" if folder else None
+    path = own if own and own.is_file() else Path(__file__).parent / f"{name}.txt"
+    try:
+        text = path.read_text(encoding="utf-8").rstrip("\n")
+        found = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
+        plain = not any(spec or conversion for _, _, spec, conversion in string.Formatter().parse(text))
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not valid UTF-8 text") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}; a brace that is text is written twice") from None
+    if found != wanted or not plain:
+        raise ConfigError(
+            f"{path}: placeholders are {sorted(found)}, but must be {sorted(wanted)}; a brace that is text is written twice"
+        )
+    return text
+
+
+@dataclass(frozen=True)
+class TeacherPrompts:
+    """The texts of what a language model is asked as a teacher."""
+
+    texts: dict[str, str]
+
+    @classmethod
+    def load(cls, folder: Path | None = None) -> TeacherPrompts:
+        """See `read_prompts`."""
+        return cls(read_prompts(folder, TEACHER_PLACEHOLDERS))
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all texts."""
+        return content_hash(self.texts)
+
+    def fill(self, name: str, **values: str) -> str:
+        """A prompt with its placeholders filled."""
+        return self.texts[name].format(**values)
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """The texts of all prompts; `Prompts.load()` reads the package's own."""
+    """The texts of the student's prompts; `Prompts.load()` reads the package's own."""
 
     texts: dict[str, str]
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Prompts:
-        """Read every prompt, from `folder` where it has one of that name, else from the package.
-
-        Raises:
-            ConfigError: a prompt has a placeholder that it should not have, or lacks one.
-        """
-        texts = {}
-        for name, wanted in PLACEHOLDERS.items():
-            own = folder / f"{name}.txt" if folder else None
-            path = own if own and own.is_file() else Path(__file__).parent / f"{name}.txt"
-            texts[name] = path.read_text(encoding="utf-8").rstrip("\n")
-            try:
-                found = {field for _, field, _, _ in string.Formatter().parse(texts[name]) if field is not None}
-            except ValueError as error:
-                raise ConfigError(f"{path}: {error}") from None
-            if found != wanted:
-                raise ConfigError(f"{path}: placeholders are {sorted(found)}, but must be {sorted(wanted)}")
-        return cls(texts)
+        """See `read_prompts`."""
+        return cls(read_prompts(folder, PLACEHOLDERS))
 
     @property
     def fingerprint(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from nesycd.reports.results import Method, Results
+from nesycd.reports.results import Leaks, Method, Results
 
 
 def method_figures(results: Results) -> Iterator[tuple[str, str]]:
@@ -13,6 +13,8 @@ def method_figures(results: Results) -> Iterator[tuple[str, str]]:
     if method is not None:
         yield "rationales", _counts(method.rationales)
         yield "S_P's errors", _errors(method)
+        if method.leaks is not None:
+            yield "leak check", _leaks(method.leaks)
     recall = {f"training {name}": share for name, share in method.train_recall if share is not None} if method else {}
     recall |= {split: part.needed_fact_recall for split, part in results.retrieval.items()}
     if recall:
@@ -34,6 +36,14 @@ def _errors(method: Method) -> str:
     how = "out of fold" if rates.collection == "out_of_fold" else "in-sample"
     valid = "" if rates.valid is None else f", {percent(rates.valid)} on valid"
     return f"{percent(rates.collected)} {how}{valid}"
+
+
+def _leaks(leaks: Leaks) -> str:
+    share = percent(leaks.approved_leaking / leaks.approved if leaks.approved else 0.0)
+    return (
+        f"{leaks.refused:,} of {leaks.proposed:,} proposed items refused, "
+        f"{share} of {leaks.approved:,} approved items leak"
+    )
 
 
 def _router(results: Results) -> Iterator[str]:

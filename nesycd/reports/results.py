@@ -106,6 +106,8 @@ class Rationales(_Part):
     kept: Count
     wrong: Count
     failed: Count
+    hinted: Count = 0
+    """Of the kept, those written after the teacher was shown the gold answer."""
 
 
 class ErrorRates(_Part):
@@ -114,6 +116,15 @@ class ErrorRates(_Part):
     collection: Literal["out_of_fold", "in_sample"]
     collected: Share
     valid: Share | None
+
+
+class Leaks(_Part):
+    """What the leak check found: of `proposed` items those `refused`; of `approved` entries those that leak still."""
+
+    proposed: Count
+    refused: Count
+    approved: Count
+    approved_leaking: Count
 
 
 class TrainRecall(_Part):
@@ -149,6 +160,8 @@ class Method(_Part):
     calibration: Calibration
     completion_tokens: dict[Literal["std_cot", "nesycd"], Count]
     """Trained on, over the whole lineage of either student."""
+    leaks: Leaks | None = None
+    """None in results from before there was a leak check."""
 
 
 class Results(_Part):

@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 
 from nesycd.protocols import ErrorCase, Router
-from nesycd.records import Attempt, Diagnosis, Evidence, Example, Item, Rationale
+from nesycd.records import Attempt, Diagnosis, Evidence, Example, Item, Rationale, Refusal
 from nesycd.stages.collect import errors
 
 Source = str
@@ -55,6 +55,12 @@ def proposals(diagnoses: Iterable[Diagnosis]) -> list[tuple[Item, Evidence]]:
         if not diagnosis.failure
         for item in diagnosis.items
     ]
+
+
+def without(proposed: Iterable[tuple[Item, Evidence]], refused: Iterable[Refusal]) -> list[tuple[Item, Evidence]]:
+    """The proposals that were not refused."""
+    out = {(refusal.item.id, refusal.evidence.id) for refusal in refused}
+    return [(item, evidence) for item, evidence in proposed if (item.id, evidence.id) not in out]
 
 
 def limited(proposed: list[tuple[Item, Evidence]], max_items: int | None, seed: int) -> list[tuple[Item, Evidence]]:

@@ -1,4 +1,5 @@
-"""Step 1a: the teacher writes a working for each training question; those whose answer is right are kept."""
+"""Step 1a: the teacher writes a working for each training question; those whose answer is right,
+and whose sums are true where the teacher's were checked, are kept."""
 
 from __future__ import annotations
 
@@ -9,9 +10,11 @@ from nesycd.records import Example, Rationale
 
 
 def rationalise(examples: Sequence[Example], teacher: Teacher, task: Task) -> Iterable[Rationale]:
-    """Ask the teacher and grade each answer; a rationale comes for every example, in order, as soon as it is there."""
-    for example, rationale in zip(examples, teacher.rationales(examples), strict=True):
-        right = not rationale.failure and task.grade(rationale.answer, example)
+    """Ask the teacher and grade each answer; a rationale comes for every example, as soon as it is there."""
+    by_uid = {example.uid: example for example in examples}
+    for rationale in teacher.rationales(examples):
+        sound = not rationale.failure and not rationale.flaw
+        right = sound and task.grade(rationale.answer, by_uid[rationale.example])
         yield rationale.model_copy(update={"correct": right})
 
 
@@ -21,7 +24,9 @@ def kept(rationales: Iterable[Rationale]) -> dict[str, Rationale]:
 
 
 def counts(rationales: Sequence[Rationale]) -> dict[str, int]:
-    """How many were asked for, kept, wrong, and failed."""
+    """How many were asked for, kept, wrong, and failed; and of the kept, how many are owed to a hint."""
     failed = sum(bool(rationale.failure) for rationale in rationales)
     right = sum(rationale.correct for rationale in rationales)
-    return {"asked": len(rationales), "kept": right, "wrong": len(rationales) - right - failed, "failed": failed}
+    hinted = sum(rationale.correct and rationale.hinted for rationale in rationales)
+    wrong = len(rationales) - right - failed
+    return {"asked": len(rationales), "kept": right, "wrong": wrong, "failed": failed, "hinted": hinted}

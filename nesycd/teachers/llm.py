@@ -1,0 +1,291 @@
+"""A language model as teacher: it writes rationales, and turns a student's errors into lessons, facts and rules.
+
+Whom it asks is handed in as a `Chat`; what it asks are prompt files. Nothing that cannot be read ever becomes an item, and
+an answer of the model is never believed: rationales are graded by the task, and their sums computed again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from nesycd import grading
+from nesycd.config import AskSection
+from nesycd.errors import TeacherError
+from nesycd.prompts import TeacherPrompts, question_text
+from nesycd.protocols import ErrorCase, Task
+from nesycd.records import Diagnosis, Example, Rationale, Sample, content_hash
+from nesycd.teachers.chat import Chat, Completion, Message, Request
+from nesycd.teachers.diagnosis_reply import CLUSTERED_SCHEMA, SCHEMA, Reading, read_clustered, read_diagnosis
+from nesycd.teachers.working import comes_to, false_equation
+
+_VERSION = 1
+_RESPONSE_WORDS = 256
+"""The student's response is cut to so many words (as in the paper): one that runs on says nothing more."""
+_NO_WORKING = "(none: work it out yourself)"
+_NO_RESPONSE = "(empty: the student did not know how to begin)"
+_TELLS = re.compile(
+    r"\b(?:given|provided|stated|expected) answer\b|\bmatch\w* the (?:right|correct) answer\b"
+    r"|\banswer (?:is|was) (?:given|provided|told)\b|\bhint\b",
+    re.IGNORECASE,
+)
+_CAP = "cap:"
+"""How the failure begins of a request that was not sent because money or calls are used up."""
+
+
+@dataclass
+class _Cost:
+    """Tokens and seconds spent on one record."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+
+    def add(self, completion: Completion, share: int = 1) -> None:
+        self.prompt_tokens += completion.prompt_tokens // share
+        self.completion_tokens += completion.completion_tokens // share
+        self.seconds += completion.seconds / share
+
+
+class LLMTeacher:
+    """Asks a `Chat`. See `docs/teachers.md` for how rationales are chosen and what a diagnosis must hold.
+
+    Args:
+        chat: who answers.
+        prompts: what is asked.
+        task: finds the answer in a response and grades it.
+        settings: `teacher.ask` of the recipe.
+
+    Example:
+        >>> from nesycd.tasks.base import StoredTask
+        >>> from nesycd.teachers.scripted_chat import ScriptedChat
+        >>> example = Example(uid="q", task="sums", question="What is 2 + 2?", answer="4")
+        >>> chat = ScriptedChat({"rationale:q:0": "2 + 2 = 5. The answer is 4.", "rationale:q:1": "2 + 2 = 4. The answer is 4."})
+        >>> teacher = LLMTeacher(chat, TeacherPrompts.load(), StoredTask("sums", {"train": [example]}))
+        >>> [rationale] = teacher.rationales([example])
+        >>> rationale.text, [(other.text, other.flaw) for other in rationale.others]
+        ('2 + 2 = 4.', [('2 + 2 = 5.', 'false: 2 + 2 = 5')])
+    """
+
+    def __init__(self, chat: Chat, prompts: TeacherPrompts, task: Task, settings: AskSection | None = None) -> None:
+        self.name = chat.name
+        self._chat = chat
+        self._prompts = prompts
+        self._task = task
+        self._settings = settings or AskSection()
+        told = [chat.fingerprint, prompts.fingerprint, self._settings.model_dump(mode="json")]
+        self.fingerprint = content_hash(["llm", _VERSION, *told])
+
+    # --- rationales ---------------------------------------------------------------------------------------------------
+
+    def plan_rationales(self, examples: Sequence[Example]) -> list[Request]:
+        """All requests that `rationales` may send at most."""
+        return [request for number, _ in enumerate(self._rounds()) for request in self._round(examples, number)]
+
+    def rationales(self, examples: Sequence[Example]) -> Iterator[Rationale]:
+        """The first right and sound answer to each question, or the first answer where none is; the rest is kept beside it.
+
+        Raises:
+            TeacherError: a cap was reached; what was answered before is yielded.
+        """
+        said: dict[str, list[Sample]] = {example.uid: [] for example in examples}
+        capped = ""
+        costs = {example.uid: _Cost() for example in examples}
+        waiting = list(examples)
+        for number, (_, samples) in enumerate(self._rounds()):
+            unsolved = []
+            answers = self._chat.complete(self._round(waiting, number)) if waiting else iter(())
+            for example in waiting:
+                for _ in samples:
+                    completion = next(answers)
+                    capped = completion.failure if completion.failure.startswith(_CAP) else capped
+                    costs[example.uid].add(completion)
+                    said[example.uid].append(self._sample(example, completion, number))
+                if any(sample.correct for sample in said[example.uid]):
+                    yield self._rationale(example, said.pop(example.uid), costs.pop(example.uid))
+                else:
+                    unsolved.append(example)
+            waiting = unsolved
+            _stop_at_cap(capped)
+        for example in waiting:
+            yield self._rationale(example, said[example.uid], costs[example.uid])
+
+    def _rounds(self) -> list[tuple[bool, Sequence[int]]]:
+        """(whether the gold answer is shown, indices of the samples asked for) of each round."""
+        given = self._settings
+        samples = range(given.samples)
+        asked: list[Sequence[int]] = [samples] if given.all_samples else [[index] for index in samples]
+        return [(False, one) for one in asked] + ([(True, [0])] if given.hints else [])
+
+    def _round(self, examples: Sequence[Example], number: int) -> list[Request]:
+        hinted, samples = self._rounds()[number]
+        return [self._ask(example, index, hinted) for example in examples for index in samples]
+
+    def _ask(self, example: Example, index: int, hinted: bool) -> Request:
+        question = question_text(example)
+        if hinted:
+            text = self._prompts.fill("rationale_hinted", question=question, answer=_gold(example))
+        else:
+            text = self._prompts.fill("rationale", question=question)
+        return Request(
+            f"{'hinted' if hinted else 'rationale'}:{example.uid}:{index}",
+            (Message("user", text),),
+            max_tokens=self._settings.max_tokens,
+            temperature=self._settings.temperature,
+            sample=index,
+        )
+
+    def _sample(self, example: Example, completion: Completion, number: int) -> Sample:
+        hinted = self._rounds()[number][0]
+        if completion.failure:
+            return Sample(hinted=hinted, failure=completion.failure)
+        text, _ = grading.split_closing(completion.text)
+        answer = self._task.extract(completion.text, example)
+        right = self._task.grade(answer, example)
+        flaw = _flaw(text, answer, example, hinted)
+        return Sample(text=text, answer=answer, correct=right and not flaw, flaw=flaw, hinted=hinted)
+
+    def _rationale(self, example: Example, said: Sequence[Sample], cost: _Cost) -> Rationale:
+        best = min(range(len(said)), key=lambda place: (not said[place].correct, bool(said[place].failure), place))
+        return Rationale(
+            example=example.uid,
+            teacher=self.name,
+            **said[best].model_dump(exclude={"correct"}),
+            others=tuple(sample for place, sample in enumerate(said) if place != best),
+            **vars(cost),
+        )
+
+    # --- diagnoses ----------------------------------------------------------------------------------------------------
+
+    def plan_diagnoses(self, cases: Sequence[ErrorCase]) -> list[Request]:
+        """The requests that `diagnoses` sends first; for each of them a repair may follow."""
+        return [self._ask_about(cluster) for cluster in self._clusters(cases)]
+
+    def diagnoses(self, cases: Sequence[ErrorCase]) -> Iterator[Diagnosis]:
+        """What each error shows to be missing; where no answer can be read, even after a second one, the reason.
+
+        Raises:
+            TeacherError: a cap was reached; what was answered before is yielded.
+        """
+        capped = ""
+        clusters = self._clusters(cases)
+        again: list[tuple[ErrorCase, Request, _Cost]] = []
+        answers = self._chat.complete([self._ask_about(cluster) for cluster in clusters])
+        for cluster, completion in zip(clusters, answers, strict=True):
+            if completion.failure.startswith(_CAP):
+                capped = completion.failure
+                continue
+            readings = self._read(cluster, completion)
+            for number, case in enumerate(cluster, 1):
+                cost = _Cost()
+                cost.add(completion, share=len(cluster))
+                reading = readings.get(number, Reading(problem="the error was left out"))
+                if reading.problem and self._settings.repair and not (completion.failure and len(cluster) == 1):
+                    again.append((case, self._repair(case, completion, reading, len(cluster)), cost))
+                else:
+                    yield self._diagnosis(case, reading, completion, cost)
+        _stop_at_cap(capped)
+        repaired = self._chat.complete([request for _, request, _ in again])
+        for (case, _, cost), completion in zip(again, repaired, strict=True):
+            if completion.failure.startswith(_CAP):
+                capped = completion.failure
+                continue
+            cost.add(completion)
+            yield self._diagnosis(case, self._read([case], completion)[1], completion, cost)
+        _stop_at_cap(capped)
+
+    def _clusters(self, cases: Sequence[ErrorCase]) -> list[list[ErrorCase]]:
+        """Cases of one task together, in groups of about `cluster`.
+
+        A group ends where an example's hash says so, whatever stands before it: so a run that goes on where it was killed
+        makes the same requests for the groups that it has still to ask about.
+        """
+        size = self._settings.cluster
+        open_: dict[str, list[ErrorCase]] = {}
+        done: list[list[ErrorCase]] = []
+        for case in cases:
+            group = open_.setdefault(case.example.task, [])
+            group.append(case)
+            if len(group) == 2 * size or int(content_hash(case.example.uid), 16) % size == 0:
+                done.append(open_.pop(case.example.task))
+        return [*done, *open_.values()]
+
+    def _ask_about(self, cluster: Sequence[ErrorCase]) -> Request:
+        if len(cluster) == 1:
+            text = self._prompts.fill("diagnosis", error=self._error(cluster[0]))
+        else:
+            errors = [f"Error {number}\n{self._error(case)}" for number, case in enumerate(cluster, 1)]
+            text = self._prompts.fill("diagnosis_clustered", errors="\n\n".join(errors))
+        return self._diagnosis_request(
+            f"diagnosis:{cluster[0].example.uid}{f'+{len(cluster) - 1}' if len(cluster) > 1 else ''}",
+            (Message("user", text),),
+            clustered=len(cluster) > 1,
+        )
+
+    def _error(self, case: ErrorCase) -> str:
+        words = case.attempt.response.split()
+        return self._prompts.fill(
+            "error",
+            question=question_text(case.example),
+            answer=_gold(case.example),
+            rationale=case.rationale or _NO_WORKING,
+            response=" ".join(words[:_RESPONSE_WORDS]) or _NO_RESPONSE,
+        )
+
+    def _repair(self, case: ErrorCase, completion: Completion, reading: Reading, errors: int) -> Request:
+        """The same again with what was wrong; an error left out of a shared answer is asked about alone."""
+        asked = self._ask_about([case])
+        if errors > 1:
+            return asked
+        problem = self._prompts.fill("diagnosis_repair", problem=reading.problem)
+        turns = (*asked.messages, Message("assistant", completion.text), Message("user", problem))
+        return self._diagnosis_request(f"repair:{case.example.uid}", turns, clustered=False)
+
+    def _diagnosis_request(self, key: str, messages: tuple[Message, ...], clustered: bool) -> Request:
+        schema = CLUSTERED_SCHEMA if clustered else SCHEMA
+        return Request(key, messages, max_tokens=self._settings.max_tokens, schema=schema)
+
+    def _read(self, cluster: Sequence[ErrorCase], completion: Completion) -> dict[int, Reading]:
+        if completion.failure:
+            return {number: Reading(problem=completion.failure) for number in range(1, len(cluster) + 1)}
+        if len(cluster) == 1:
+            return {1: read_diagnosis(completion.text, self._prompts.texts["diagnosis"])}
+        return read_clustered(completion.text, len(cluster), self._prompts.texts["diagnosis_clustered"])
+
+    def _diagnosis(self, case: ErrorCase, reading: Reading, completion: Completion, cost: _Cost) -> Diagnosis:
+        failure = completion.failure or (f"the answer cannot be read: {reading.problem}" if reading.problem else "")
+        return Diagnosis(
+            example=case.example.uid,
+            attempt=case.attempt.id,
+            teacher=self.name,
+            items=() if failure else tuple(reading.items),
+            cause="" if failure else reading.cause,
+            failure=failure,
+            **vars(cost),
+        )
+
+
+def _stop_at_cap(failure: str) -> None:
+    """End the stage rather than record failures that a raised cap would mend."""
+    if failure:
+        raise TeacherError(f"the teacher's {failure}; what was answered is kept: raise the cap and run again")
+
+
+def _gold(example: Example) -> str:
+    """The right answer; of a choice with the text of its option."""
+    letter = grading.option_letter(example.answer, example.options) if example.options else ""
+    return f"{letter} {example.options[ord(letter[1]) - ord('A')]}" if letter else example.answer
+
+
+def _flaw(text: str, answer: str, example: Example, hinted: bool) -> str:
+    """What is wrong with a working, whatever its answer; "" where nothing was found."""
+    if not text:
+        return "no working"
+    if equation := false_equation(text):
+        return f"false: {equation}"
+    if not example.options and not comes_to(text, answer):
+        return f"the working never comes to {answer}"
+    if hinted and (told := _TELLS.search(text)):
+        return f"speaks of the hint: {told.group()!r}"
+    return ""
