@@ -1,0 +1,67 @@
+"""What is asked of a language model and what comes back: the contract between teachers and whoever sends their requests.
+
+A teacher makes `Request`s and reads `Completion`s; it knows neither servers nor money. Whoever sends them (a `Chat`) knows
+nothing of rationales or diagnoses. A request that failed is a completion with its reason, never an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """One thing to ask."""
+
+    key: str
+    """Names it in progress and failures, e.g. `rationale:gsm8k-train-00056:0`."""
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float = 0.0
+    sample: int = 0
+    """Index of the sample: what else is equal is asked again under another one."""
+    schema: Mapping[str, Any] | None = None
+    """JSON schema that the server may enforce; None: free text."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What came back for the request of this key."""
+
+    key: str
+    text: str
+    """"" where it failed."""
+    failure: str = ""
+    """The reason: `length`, `refusal: ...`, `empty`, `HTTP 400: ...`, `cap: max_usd reached`, ..."""
+    model: str = ""
+    """The snapshot that answered."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float | None = None
+    """None: the price is unknown."""
+    cached: bool = False
+    """Served by the ledger: nothing was sent."""
+    seconds: float = 0.0
+
+
+@runtime_checkable
+class Chat(Protocol):
+    """Whoever answers requests: an API, a local server, a fake."""
+
+    name: str
+    fingerprint: str
+    """Hash of what decides the answers (model, base URL without secrets, parameters), never concurrency or caps."""
+
+    def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """One completion for each request, in the order of the requests, yielded as soon as it and all before it are there."""
+        ...
