@@ -44,11 +44,12 @@ class Server:
         if self.process.stdout is not None:
             self.process.stdout.close()
 
-    def chat(self, ledger: Path, *, price: Price | None = PRICE, timeout: float = 5.0, key_env: str = "", **limits: Any):
-        """A chat that asks this server."""
-        usd, calls = limits.pop("max_usd", None), limits.pop("max_calls", None)
+    def chat(self, ledger: Path, *, price: Price | None = PRICE, **given: Any) -> PaidChat:
+        """A chat that asks this server; `given` is for the endpoint, the budget and the limits."""
+        usd, calls = given.pop("max_usd", None), given.pop("max_calls", None)
+        way = {"timeout": 5.0} | {n: given.pop(n) for n in ("key_env", "timeout", "parameters") if n in given}
         budget = Budget("b", None if usd is None else round(usd * PICO), calls)
-        return PaidChat(OpenAIEndpoint("m", self.url, key_env, timeout), ledger, price, Limits(budget=budget, **limits))
+        return PaidChat(OpenAIEndpoint("m", self.url, **way), ledger, price, Limits(budget=budget, **given))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """An OpenAI-compatible server that misbehaves as it is told, in a process of its own: `python server.py '{"chaos": 1}'`.
 
 It prints its port, then answers `POST /v1/chat/completions`. What it does is chosen by the first word of the last message
-(`ACTS`), or with `chaos` by lot. `GET /log` tells what was done to each message, in order; `GET /most` how many requests
+(one of `ACTS`, else it answers), or with `chaos` by lot. `GET /log` tells what was done to each message, in order; `GET /most` how many requests
 were there at once, `GET /new` forgets all. Settings: `chaos` (the seed), `latency` (seconds), `limit` (requests a minute, told in headers).
 """
 
@@ -24,10 +24,10 @@ BODIES: list[dict[str, Any]] = []
 SENT: list[float] = []
 CHAOS = (
     ["answer"] * 40
-    + ["slow", "length", "refusal", "empty", "bad-usage", "no-usage"] * 3
+    + ["length", "refusal", "empty", "bad-usage", "no-usage"] * 3
     + ["storm"] * 12
     + ["error-500", "error-503", "reset", "truncated", "malformed", "error-408"] * 4
-    + ["error-400"]
+    + ["error-400", "slow"]
 )
 STATE = {"storm_until": 0.0, "now": 0, "most": 0}
 
@@ -49,7 +49,8 @@ def particular(body: dict[str, Any], wrong: str, message: str) -> tuple[int, Any
 
 
 def storm(body: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
-    STATE["storm_until"] = time.monotonic() + 0.05
+    if time.monotonic() > STATE["storm_until"] + 0.2:
+        STATE["storm_until"] = time.monotonic() + 0.05
     return error(429, retry_after_ms="20")
 
 
@@ -88,7 +89,8 @@ ACTS: dict[str, Callable[[dict[str, Any]], tuple[int, Any, dict[str, str]]]] = {
 def act_for(text: str, body: dict[str, Any]) -> str:
     if not SETTINGS["chaos"]:
         act = text.split()[0]
-        return "answer" if act.startswith("once-") and LOG[text] else act
+        known = act in ACTS or act.startswith("error-") or act in ("hang", "reset", "truncated")
+        return "answer" if not known or (act.startswith("once-") and LOG[text]) else act
     if time.monotonic() < STATE["storm_until"]:
         return "storm"
     return random.Random(f"{SETTINGS['chaos']} {text} {len(LOG[text])}").choice(CHAOS)
