@@ -11,6 +11,11 @@ from nesycd.prompts import Prompts, completion_text
 from nesycd.protocols import Student, Task, Teacher
 from nesycd.students.registry import build_student
 from nesycd.tasks.registry import build_task, limited
+from nesycd.teachers import ledger
+from nesycd.teachers.openai_chat import OpenAIEndpoint
+from nesycd.teachers.paid_chat import PaidChat
+from nesycd.teachers.prices import find_price, pico
+from nesycd.teachers.sending import Limits
 
 
 def data_root() -> Path | None:
@@ -45,6 +50,9 @@ def teacher_of(recipe: Recipe, task: Task) -> Teacher:
 
         own = {e.uid: completion_text(e.rationale, e.answer) for e in task.load("train") if e.rationale}
         return ScriptedTeacher(own)
+    if section.name == "api":
+        chat = chat_of(recipe)
+        raise ConfigError(f"teacher.name: {chat.name!r} can be reached, but no teacher asks it yet")
     derive = getattr(task, "derive", None)
     if derive is None:
         raise ConfigError(
@@ -53,6 +61,23 @@ def teacher_of(recipe: Recipe, task: Task) -> Teacher:
     from nesycd.teachers.expert import ExpertTeacher
 
     return ExpertTeacher(derive, source=str(getattr(task, "fingerprint", "")))
+
+
+def chat_of(recipe: Recipe) -> PaidChat:
+    """The language model that `teacher.api` names. Nothing is sent, and no key is read, before it is asked.
+
+    Raises:
+        ConfigError: no model given, a base URL or a price table that cannot be used.
+        TeacherError: a cap on USD for a model whose price is unknown.
+    """
+    api = recipe.teacher.api
+    if not api.model:
+        raise ConfigError("teacher.api.model is missing: name the model as its server calls it")
+    endpoint = OpenAIEndpoint(api.model, api.base_url, api.key_env, api.timeout, api.parameters)
+    max_usd = None if api.max_usd is None else pico(api.max_usd)
+    budget = ledger.Budget(api.budget or recipe.name, max_usd, api.max_calls)
+    price = find_price(endpoint.origin, api.model, api.prices)
+    return PaidChat(endpoint, api.ledger or ledger.default_path(), price, Limits(api.concurrency, api.retries, budget))
 
 
 def student_of(recipe: Recipe) -> Student:

@@ -80,7 +80,7 @@ class Endpoint(Protocol):
     model: str
     origin: str
     """Scheme, host and port."""
-    parameters: Mapping[str, Any]
+    parameters: dict[str, Any]
     """What is sent beside each request and decides its answer."""
 
     def connect(self) -> Connection:

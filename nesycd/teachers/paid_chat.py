@@ -65,7 +65,7 @@ class PaidChat:
         """See `Chat.complete`. What arrives is in the ledger at once, even if the caller reads no further.
 
         Raises:
-            TeacherError: nothing more can be asked (no server, wrong key, unknown model, a cap with `stop_at_cap`).
+            TeacherError: nothing more can be asked (no server, no or a wrong key, an unknown model).
         """
         if not requests:
             return

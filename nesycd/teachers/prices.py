@@ -13,6 +13,7 @@ from typing import Any
 
 from nesycd.errors import ConfigError
 from nesycd.files import did_you_mean
+from nesycd.teachers.ledger import PICO
 
 _KEYS = ("input", "output", "cached_input")
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
@@ -32,6 +33,11 @@ class Price:
         return (prompt_tokens - cached) * self.input + cached * self.cached_input + completion_tokens * self.output
 
 
+def pico(usd: float) -> int:
+    """Pico-dollars of an amount as it was written down."""
+    return int(Decimal(str(usd)) * PICO)
+
+
 def find_price(origin: str, model: str, own: Path | None = None) -> Price | None:
     """The price of a model at a server (`https://host[:port]`), or None where no table has it.
 
@@ -45,13 +51,17 @@ def find_price(origin: str, model: str, own: Path | None = None) -> Price | None
     """
     if own is None and os.environ.get("NESYCD_PRICES"):
         own = Path(os.environ["NESYCD_PRICES"])
-    packaged = resources.files(__package__).joinpath("prices.toml").read_text(encoding="utf-8")
     tables = [] if own is None else [read_prices(_read(own), str(own))]
-    for table in (*tables, read_prices(packaged, "prices.toml")):
+    for table in (*tables, read_prices(packaged_table(), "prices.toml")):
         models = table.get(origin, {})
         if found := models.get(model) or models.get(_SNAPSHOT.sub("", model)):
             return found
     return None
+
+
+def packaged_table() -> str:
+    """The package's price table as text: the form that a user's own has too."""
+    return resources.files(__package__).joinpath("prices.toml").read_text(encoding="utf-8")
 
 
 def read_prices(text: str, where: str) -> dict[str, dict[str, Price]]:
@@ -83,17 +93,17 @@ def _price(row: Any, where: str) -> Price:
     for key in row:
         if key not in _KEYS:
             raise ConfigError(f"{where}: unknown key {key}{did_you_mean(key, _KEYS)}")
-    amounts = {key: _pico(value, f"{where}: {key}") for key, value in row.items()}
+    amounts = {key: _per_token(value, f"{where}: {key}") for key, value in row.items()}
     return Price(amounts["input"], amounts["output"], amounts.get("cached_input", amounts["input"]))
 
 
-def _pico(value: Any, where: str) -> int:
+def _per_token(value: Any, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int | Decimal) or not _is_amount(Decimal(value)):
         raise ConfigError(f"{where} must be a number of USD for a million tokens, but it is {value}")
-    pico = Decimal(value) * 10**6
-    if pico != int(pico):
+    amount = Decimal(value) * 10**6
+    if amount != int(amount):
         raise ConfigError(f"{where}: {value} has more than six decimals")
-    return int(pico)
+    return int(amount)
 
 
 def _is_amount(value: Decimal) -> bool:

@@ -45,14 +45,12 @@ class Limits:
     Attributes:
         concurrency: calls on their way at once, at most.
         retries: how often a call is sent again after a passing failure.
-        budget: what the caps count: `Budget`.
-        stop_at_cap: raise when a cap is reached; otherwise the requests that do not fit fail one by one.
+        budget: what the caps count. Requests that do not fit below them fail, one by one.
     """
 
     concurrency: int = 8
     retries: int = 8
     budget: Budget = field(default_factory=lambda: Budget("default"))
-    stop_at_cap: bool = False
 
 
 class Session:
@@ -100,13 +98,7 @@ class Session:
             self._given = place + 1
             if place % _TELL_EVERY == 0:
                 self._tell(self._make_room)
-            completion = ready.pop(place)
-            if self._limits.stop_at_cap and completion.failure.startswith("cap: "):
-                raise TeacherError(
-                    f"teacher.api.{completion.failure.removeprefix('cap: ')}; what arrived is kept: raise the cap and "
-                    'run again to go on, or set teacher.api.at_cap = "go_on" to do without the rest'
-                )
-            yield completion
+            yield ready.pop(place)
 
     def stop(self) -> None:
         """Send nothing more; wait a little for what is on its way. The thread has ended then."""

@@ -1,8 +1,9 @@
 """An OpenAI-compatible server that misbehaves as it is told, in a process of its own: `python server.py '{"chaos": 1}'`.
 
 It prints its port, then answers `POST /v1/chat/completions`. What it does is chosen by the first word of the last message
-(one of `ACTS`, else it answers), or with `chaos` by lot. `GET /log` tells what was done to each message, in order; `GET /most` how many requests
-were there at once, `GET /new` forgets all. Settings: `chaos` (the seed), `latency` (seconds), `limit` (requests a minute, told in headers).
+(one of `ACTS`, else it answers), or with `chaos` by lot. `GET /log` tells what was done to each message, in order;
+`GET /most` how many requests were there at once, `GET /new` forgets all. Settings: `chaos` (the seed), `latency` (seconds),
+`limit` (requests a minute, told in headers), `key` (which it then repeats).
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ CHAOS = (
 STATE = {"storm_until": 0.0, "now": 0, "most": 0}
 
 
-def answer(content: Any = "", finish: str = "stop", usage: Any = None, **message: Any) -> tuple[int, Any, dict[str, str]]:
+def answer(
+    content: Any = "", finish: str = "stop", usage: Any = None, **message: Any
+) -> tuple[int, Any, dict[str, str]]:
     if usage is None:
         usage = {"prompt_tokens": 20, "completion_tokens": 7, "total_tokens": 27}
     choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": content, **message}}
@@ -41,7 +44,11 @@ def answer(content: Any = "", finish: str = "stop", usage: Any = None, **message
 
 
 def error(status: int, message: str = "no", **headers: str) -> tuple[int, Any, dict[str, str]]:
-    return status, {"error": {"message": message, "type": "t"}}, {name.replace("_", "-"): v for name, v in headers.items()}
+    return (
+        status,
+        {"error": {"message": message, "type": "t"}},
+        {name.replace("_", "-"): v for name, v in headers.items()},
+    )
 
 
 def particular(body: dict[str, Any], wrong: str, message: str) -> tuple[int, Any, dict[str, str]]:
@@ -152,7 +159,9 @@ async def perform(act: str, body: dict[str, Any], writer: asyncio.StreamWriter) 
 async def write(writer: asyncio.StreamWriter, status: int, content: Any, headers: dict[str, str], cut: int = 0) -> None:
     data = content if isinstance(content, bytes) else json.dumps(content).encode()
     lines = [f"{name}: {value}" for name, value in headers.items()]
-    head = "\r\n".join([f"HTTP/1.1 {status} x", "content-type: application/json", f"content-length: {len(data)}", *lines])
+    head = "\r\n".join(
+        [f"HTTP/1.1 {status} x", "content-type: application/json", f"content-length: {len(data)}", *lines]
+    )
     writer.write(f"{head}\r\n\r\n".encode() + (data[:-cut] if cut else data))
     await writer.drain()
 

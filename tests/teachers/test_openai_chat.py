@@ -117,7 +117,7 @@ def test_an_answer_that_does_not_come_in_time_may_have_been_paid(serve: Serve, l
 def test_without_a_server_it_is_said_at_once(serve: Serve, ledger_path: Path) -> None:
     server = serve(latency=0.0)
     server.stop()
-    with pytest.raises(TeacherError, match="m at http://.*: no connection to the server"):
+    with pytest.raises(TeacherError, match=r"m at http://.*: no connection to the server"):
         ask(server.chat(ledger_path), "answer 1", "answer 2")
     assert calls(ledger_path, "possibly_paid") == 0
 
@@ -130,9 +130,7 @@ def test_without_a_server_it_is_said_at_once(serve: Serve, ledger_path: Path) ->
         ("needs-free-text", "response_format"),
     ],
 )
-def test_what_a_model_does_not_take_is_learned_once(
-    serve: Serve, ledger_path: Path, text: str, missing: str
-) -> None:
+def test_what_a_model_does_not_take_is_learned_once(serve: Serve, ledger_path: Path, text: str, missing: str) -> None:
     server = serve()
     chat = server.chat(ledger_path, concurrency=1)
     answers = ask(chat, f"{text} 1", f"{text} 2", temperature=0.7, schema={"type": "object"})
@@ -177,11 +175,13 @@ def test_a_key_goes_only_where_it_was_named_for(
     assert ask(server.chat(ledger_path, key_env="OPENAI_API_KEY"), "answer 2")[0].text
     assert [body["authorization"] for body in server.told("bodies")] == [False, True]
     monkeypatch.delenv("OPENAI_API_KEY")
-    with pytest.raises(TeacherError, match="environment variable OPENAI_API_KEY .* is not set"):
+    with pytest.raises(TeacherError, match=r"environment variable OPENAI_API_KEY .* is not set"):
         ask(server.chat(ledger_path, key_env="OPENAI_API_KEY"), "answer 3")
 
 
-@pytest.mark.parametrize("url", ["http://user:pw@h/v1", "https://h/v1?api_key=x", "h:8000/v1", "ftp://h", "http://h:x/v1"])
+@pytest.mark.parametrize(
+    "url", ["http://user:pw@h/v1", "https://h/v1?api_key=x", "h:8000/v1", "ftp://h", "http://h:x/v1"]
+)
 def test_a_base_url_that_cannot_be_used_is_refused_without_showing_secrets(url: str) -> None:
     with pytest.raises(ConfigError, match=r"teacher\.api\.base_url") as raised:
         OpenAIEndpoint("m", url)

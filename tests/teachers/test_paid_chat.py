@@ -217,14 +217,10 @@ def test_the_cap_on_usd_leaves_less_room_than_one_call_and_is_never_broken(serve
     [most] = {round(chat.estimate(requests(["answer 9999"])).max_usd or 0.0, 9)}
     assert 0.0005 - most < spent <= 0.0005
     assert any(answer.failure.startswith("cap: max_usd reached (0.00") for answer in answers)
-    with pytest.raises(TeacherError, match=r"teacher\.api\.max_usd reached .* raise the cap"):
-        ask(server.chat(ledger_path, max_usd=0.0005, stop_at_cap=True), ["answer 9999"])
     check_sums(ledger_path)
 
 
-def test_an_interruption_keeps_what_arrived(
-    serve: Serve, ledger_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interruption_keeps_what_arrived(serve: Serve, ledger_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "GRACE", 0.3)
     server = serve(latency=0.05)
     texts = [*numbered(8), "hang 1", *[f"answer {number}" for number in range(8, 400)]]
