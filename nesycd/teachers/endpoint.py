@@ -83,8 +83,8 @@ class Endpoint(Protocol):
     parameters: dict[str, Any]
     """What is sent beside each request and decides its answer."""
 
-    def connect(self) -> Connection:
-        """Open a way; to be called within the event loop that uses it.
+    def connect(self, concurrency: int) -> Connection:
+        """Open a way for so many requests at once; to be called within the event loop that uses it.
 
         Raises:
             TeacherError: no key where one is needed.

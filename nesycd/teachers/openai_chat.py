@@ -71,12 +71,12 @@ class OpenAIEndpoint:
         self._tokens_name = "max_completion_tokens" if at_openai else "max_tokens"
         self._left_out = {"temperature"} if at_openai and _DIFFERENT.match(model) else set[str]()
 
-    def connect(self) -> OpenAIConnection:
+    def connect(self, concurrency: int) -> OpenAIConnection:
         """See `Endpoint.connect`."""
         key = os.environ.get(self._key_env, "") if self._key_env else ""
         if self._key_env and not key:
             raise TeacherError(f"the environment variable {self._key_env} with the key for {self.origin} is not set")
-        return OpenAIConnection(self, key)
+        return OpenAIConnection(self, key, concurrency)
 
     def body(self, request: Request) -> dict[str, Any]:
         """The request as the server takes it, as far as is known."""
@@ -110,16 +110,25 @@ class OpenAIConnection:
     Args:
         endpoint: see `OpenAIEndpoint`.
         key: "" where the server needs none.
+        concurrency: connections that are kept open.
     """
 
-    def __init__(self, endpoint: OpenAIEndpoint, key: str) -> None:
+    def __init__(self, endpoint: OpenAIEndpoint, key: str, concurrency: int) -> None:
         import openai
 
         self._openai = openai
         self._endpoint = endpoint
         self._key = key
+        # As the client makes it itself, but that it keeps a hundred connections at most.
+        limits = type(openai.DEFAULT_CONNECTION_LIMITS)(
+            max_connections=concurrency, max_keepalive_connections=concurrency
+        )
         self._client = openai.AsyncOpenAI(
-            api_key=key or "none", base_url=endpoint.base_url, max_retries=0, timeout=endpoint.timeout
+            api_key=key or "none",
+            base_url=endpoint.base_url,
+            max_retries=0,
+            timeout=endpoint.timeout,
+            http_client=openai.DefaultAsyncHttpxClient(limits=limits),
         )
 
     async def close(self) -> None:

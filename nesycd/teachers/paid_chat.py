@@ -78,7 +78,8 @@ class PaidChat:
 
     def estimate(self, requests: Sequence[Request]) -> Estimate:
         """What `complete` would send and cost; equal requests are sent once."""
-        by_hash = {self._costs.call(request).hash: request for request in requests}
+        digests = [self._costs.call(request).hash for request in requests]
+        by_hash = dict(zip(digests, requests, strict=True))
         known, mean = self._stored(by_hash)
         sent = [request for digest, request in by_hash.items() if digest not in known]
         prompt = sum(about_tokens(request) for request in sent)
@@ -88,7 +89,8 @@ class PaidChat:
         if self.price is not None:
             usd = None if likely is None else self.price.cost(prompt, likely) / PICO
             most = sum(self._costs.most(request) or 0 for request in sent) / PICO
-        return Estimate(len(requests), len(requests) - len(sent), prompt, likely, longest, usd, most)
+        cached = sum(digest in known for digest in digests)
+        return Estimate(len(requests), cached, prompt, likely, longest, usd, most)
 
     def _stored(self, digests: Iterable[str]) -> tuple[set[str], float | None]:
         """Which requests the ledger answers, and how many tokens this model's answers had on average."""

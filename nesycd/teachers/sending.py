@@ -125,7 +125,7 @@ class Session:
         self._room, self._stopped = asyncio.Event(), asyncio.Event()
         self._pace = Pace()
         self._started.set()
-        connection = self._costs.endpoint.connect()
+        connection = self._costs.endpoint.connect(self._limits.concurrency)
         places = iter(range(len(self._requests)))
         size = min(self._limits.concurrency, len(self._requests))
         workers = [asyncio.create_task(self._work(places, connection)) for _ in range(size)]
@@ -221,11 +221,7 @@ class Session:
         return _completion(request, answer, cached=False)
 
     def _wait_after(self, error: SendError, tries: int) -> float | None:
-        """Seconds until the next try; None where there is none.
-
-        Raises:
-            TeacherError: no other request would fare better.
-        """
+        """Seconds until the next try; None where there is none."""
         allowed = self._limits.retries * (PATIENCE if error.status == 429 else 1)
         if not error.reached and not self._answered:
             allowed = min(allowed, TRIES_WITHOUT_SERVER - 1)

@@ -170,6 +170,7 @@ def test_a_key_goes_only_where_it_was_named_for(
     serve: Serve, ledger_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-1")
+    monkeypatch.setenv("OPENAI_ADMIN_KEY", "sk-planted-2")
     server = serve()
     assert ask(server.chat(ledger_path), "answer 1")[0].text
     assert ask(server.chat(ledger_path, key_env="OPENAI_API_KEY"), "answer 2")[0].text

@@ -37,32 +37,43 @@ def spent(headers: Mapping[str, str], turns: int, tokens: int = 1) -> float:
     return asyncio.run(go())
 
 
+def learned(headers: Mapping[str, str]) -> dict[str, float]:
+    """Units a second of each limit that was read."""
+
+    async def go() -> dict[str, float]:
+        pace = Pace()
+        pace.learn(headers)
+        return {kind: bucket.rate for kind, bucket in pace._buckets.items()}
+
+    return asyncio.run(go())
+
+
 @pytest.mark.parametrize(
-    ("reset", "seconds"),
-    [("", 0.2), ("0.1s", 0.1), ("100ms", 0.1), ("0m0.1s", 0.1)],
+    ("reset", "rate"),
+    [("", 10.0), ("30s", 20.0), ("500ms", 1200.0), ("1m0s", 10.0), ("60", 10.0)],
 )
-def test_requests_keep_to_what_the_server_says_is_left(reset: str, seconds: float) -> None:
-    # 600 a minute are ten a second; where the reset is told, 590 used ones are back after it.
-    headers = {"x-ratelimit-limit-requests": "600", "x-ratelimit-remaining-requests": "1"}
-    headers |= {"x-ratelimit-reset-requests": reset} if reset else {}
-    took = spent(headers, 3)
-    assert took >= 0.19 if not reset else took < 0.15
+def test_what_is_used_up_is_back_when_the_server_says(reset: str, rate: float) -> None:
+    headers = {"x-ratelimit-limit-requests": "600", "x-ratelimit-remaining-requests": "0"}
+    assert learned(headers | {"x-ratelimit-reset-requests": reset}) == {"requests": rate}
 
 
-def test_tokens_are_limited_too_and_anthropics_headers_are_read() -> None:
+def test_anthropics_headers_are_read_too() -> None:
     soon = (datetime.now(UTC) + timedelta(seconds=60)).isoformat()
-    headers = {
-        "anthropic-ratelimit-tokens-limit": "6000",
-        "anthropic-ratelimit-tokens-remaining": "0",
-        "anthropic-ratelimit-tokens-reset": soon,
-    }
-    assert spent(headers, 1, tokens=20) == pytest.approx(0.2, abs=0.1)
+    told = {"limit": "6000", "remaining": "0", "reset": soon}
+    headers = {f"anthropic-ratelimit-tokens-{what}": value for what, value in told.items()}
+    assert learned(headers) == {"tokens": pytest.approx(100.0, rel=0.1)}
 
 
 @pytest.mark.parametrize("limit", ["", "none", "0", "nan", "-3"])
 def test_headers_that_make_no_sense_limit_nothing(limit: str) -> None:
-    headers = {"x-ratelimit-limit-requests": limit, "x-ratelimit-remaining-requests": "0"}
-    assert spent(headers, 50) < 0.1
+    assert learned({"x-ratelimit-limit-requests": limit, "x-ratelimit-remaining-requests": "0"}) == {}
+
+
+def test_nothing_goes_sooner_than_the_limits_allow() -> None:
+    requests = {"x-ratelimit-limit-requests": "600", "x-ratelimit-remaining-requests": "1"}
+    assert spent(requests, 3) >= 0.19
+    tokens = {"x-ratelimit-limit-tokens": "6000", "x-ratelimit-remaining-tokens": "0"}
+    assert spent(tokens, 1, tokens=20) >= 0.19
 
 
 def test_a_pause_holds_for_everyone() -> None:

@@ -224,10 +224,15 @@ def test_an_interruption_keeps_what_arrived(serve: Serve, ledger_path: Path, mon
     monkeypatch.setattr(sending, "GRACE", 0.3)
     server = serve(latency=0.05)
     texts = [*numbered(8), "hang 1", *[f"answer {number}" for number in range(8, 400)]]
-    interrupt = threading.Timer(1.0, _thread.interrupt_main)
+
+    def interrupt() -> None:
+        while len(server.told("log")) < 40:
+            time.sleep(0.05)
+        _thread.interrupt_main()
+
     got: list[Completion] = []
     with pytest.raises(KeyboardInterrupt):
-        interrupt.start()
+        threading.Thread(target=interrupt).start()
         for answer in server.chat(ledger_path, concurrency=4).complete(requests(texts)):
             got.append(answer)
     assert [answer.key for answer in got] == numbered(8)
@@ -235,8 +240,8 @@ def test_an_interruption_keeps_what_arrived(serve: Serve, ledger_path: Path, mon
     with Ledger.open(ledger_path) as ledger:
         stored = {row["key"] for row in ledger.export()}
         [total] = ledger.totals()
-    assert len(stored) > 20 and stored == log.keys() - {"hang 1"}
-    assert total["possibly_paid"] == 1
+    assert len(stored) > 20 and stored < log.keys()
+    assert total["possibly_paid"] == len(log) - len(stored)
     time.sleep(0.2)
     assert server.told("log") == log
     assert not [thread for thread in threading.enumerate() if thread.name == "nesycd-chat"]
