@@ -64,11 +64,41 @@ class AskSection(Section):
     """Errors of one task that share a call, about; 1: a call for each error."""
 
 
+class ApiSection(Section):
+    """A language model behind an API or on a server of your own; keys come from the environment only."""
+
+    model: str = ""
+    """As the server calls it."""
+    base_url: str = "https://api.openai.com/v1"
+    """Any OpenAI-compatible server, such as `http://localhost:8000/v1`."""
+    key_env: Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")] = ""
+    """The environment variable with the key; not given: `OPENAI_API_KEY` at OpenAI, no key at other servers."""
+    parameters: dict[str, Any] = {}
+    """Sent with each request, such as `{top_p = 0.9}`."""
+    concurrency: Count = 8
+    """Calls on their way at once, at most."""
+    timeout: Annotated[float, Field(gt=0)] = 120.0
+    """Seconds for one answer."""
+    retries: Annotated[int, Field(ge=0)] = 8
+    """How often a call is sent again after a passing failure."""
+    max_usd: Annotated[float, Field(ge=0)] | None = None
+    """Hard cap on what all calls of the budget may cost; the model's price must be known."""
+    max_calls: Annotated[int, Field(ge=0)] | None = None
+    """Hard cap on the calls of the budget that were, or may have been, answered."""
+    budget: str = ""
+    """The name under which the caps count, over all runs that use it; not given: the recipe's name."""
+    prices: Path | None = None
+    """A price table of your own, read before the package's (`nesycd ledger prices`); not given: `NESYCD_PRICES`."""
+    ledger: Path | None = None
+    """The ledger of all calls; not given: `NESYCD_LEDGER`, else a file in your data folder that all recipes share."""
+
+
 class TeacherSection(Section):
     """Who writes rationales and diagnoses."""
 
-    name: Literal["expert", "replay", "scripted"] = "expert"
-    """`expert` (a program that knows longtail), `replay` (recordings), `scripted` (the questions' own rationales)."""
+    name: Literal["expert", "replay", "scripted", "api"] = "expert"
+    """`expert` (a program that knows longtail), `replay` (recordings), `scripted` (the questions' own rationales), `api`
+    (a language model)."""
     paths: tuple[Path, ...] = ()
     """Recordings to replay, JSONL or JSONL.gz."""
     diagnoses: Path | None = None
@@ -76,6 +106,7 @@ class TeacherSection(Section):
     require_agreement: bool = False
     """Replay only what its recorder marked as right and in agreement."""
     ask: AskSection = AskSection()
+    api: ApiSection = ApiSection()
 
 
 class StudentSection(Section):
@@ -265,6 +296,9 @@ def locate_data(recipe: Recipe, root: Path | None) -> Recipe:
     teacher = teacher.model_copy(
         update={"paths": tuple(_located(path, root) for path in teacher.paths), "diagnoses": diagnoses}
     )
+    if teacher.api.prices is not None:
+        api = teacher.api.model_copy(update={"prices": _located(teacher.api.prices, root)})
+        teacher = teacher.model_copy(update={"api": api})
     task = recipe.task.model_copy(update={"settings": settings})
     prompts = None if recipe.prompts is None else _located(recipe.prompts, root)
     return recipe.model_copy(update={"task": task, "teacher": teacher, "prompts": prompts})
@@ -337,7 +371,9 @@ def _problem(dotted: str, error: Any) -> str:
     if error["type"] == "missing":
         return f"{dotted} is missing"
     given = error["input"]
-    shown = "" if isinstance(given, dict | list) else f", but it is {json.dumps(given, default=str)}"
+    # Who puts a key where its variable's name belongs shall not find it in a log too.
+    hidden = isinstance(given, dict | list) or dotted == "teacher.api.key_env"
+    shown = "" if hidden else f", but it is {json.dumps(given, default=str)}"
     return f"{dotted}: {error['msg'].replace('Input should be', 'must be')}{shown}"
 
 

@@ -11,7 +11,12 @@ from nesycd.prompts import Prompts, TeacherPrompts, completion_text
 from nesycd.protocols import Student, Task, Teacher
 from nesycd.students.registry import build_student
 from nesycd.tasks.registry import build_task, limited
+from nesycd.teachers import ledger
 from nesycd.teachers.chat import Chat
+from nesycd.teachers.openai_chat import OpenAIEndpoint
+from nesycd.teachers.paid_chat import PaidChat
+from nesycd.teachers.prices import find_price, pico
+from nesycd.teachers.sending import Limits
 
 
 def data_root() -> Path | None:
@@ -46,6 +51,8 @@ def teacher_of(recipe: Recipe, task: Task) -> Teacher:
 
         own = {e.uid: completion_text(e.rationale, e.answer) for e in task.load("train") if e.rationale}
         return ScriptedTeacher(own)
+    if section.name == "api":
+        return asking_teacher(recipe, task, chat_of(recipe))
     derive = getattr(task, "derive", None)
     if derive is None:
         raise ConfigError(
@@ -65,6 +72,23 @@ def asking_teacher(recipe: Recipe, task: Task, chat: Chat) -> Teacher:
     from nesycd.teachers.llm import LLMTeacher
 
     return LLMTeacher(chat, TeacherPrompts.load(recipe.prompts), task, recipe.teacher.ask)
+
+
+def chat_of(recipe: Recipe) -> PaidChat:
+    """The language model that `teacher.api` names. Nothing is sent, and no key is read, before it is asked.
+
+    Raises:
+        ConfigError: no model given, a base URL or a price table that cannot be used.
+        TeacherError: a cap on USD for a model whose price is unknown.
+    """
+    api = recipe.teacher.api
+    if not api.model:
+        raise ConfigError("teacher.api.model is missing: name the model as its server calls it")
+    endpoint = OpenAIEndpoint(api.model, api.base_url, api.key_env, api.timeout, api.parameters)
+    max_usd = None if api.max_usd is None else pico(api.max_usd)
+    budget = ledger.Budget(api.budget or recipe.name, max_usd, api.max_calls)
+    price = find_price(endpoint.origin, api.model, api.prices)
+    return PaidChat(endpoint, api.ledger or ledger.default_path(), price, Limits(api.concurrency, api.retries, budget))
 
 
 def student_of(recipe: Recipe) -> Student:

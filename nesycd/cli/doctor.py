@@ -16,6 +16,7 @@ from nesycd import __version__, manifest
 
 CORE = ("pydantic", "typer", "rich", "SQLAlchemy", "bm25s", "PyYAML", "numpy")
 STUDENT = ("torch", "transformers", "tokenizers", "peft", "safetensors", "gguf", "accelerate")
+API = ("openai",)
 STUDENT_GIB = 5.0
 """Free disk space that the extra `student`, the converted model and a run need."""
 
@@ -58,12 +59,12 @@ def _machine() -> list[Finding]:
 
 
 def _libraries() -> list[Finding]:
-    installed = manifest.versions((*CORE, *STUDENT))
+    remedies = dict.fromkeys(CORE, "pip install nesycd")
+    remedies |= dict.fromkeys(STUDENT, "pip install 'nesycd[student]' (the table student needs none)")
+    remedies |= dict.fromkeys(API, "pip install 'nesycd[api]' (for language models as teachers)")
+    installed = manifest.versions(tuple(remedies))
     found = []
-    for name in (*CORE, *STUDENT):
-        remedy = (
-            "pip install nesycd" if name in CORE else "pip install 'nesycd[student]' (the table student needs none)"
-        )
+    for name, remedy in remedies.items():
         found.append(Finding(name, installed.get(name, "not installed"), "" if name in installed else remedy))
     return found
 

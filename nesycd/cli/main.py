@@ -36,6 +36,7 @@ COMMANDS = {
     "runs": ("nesycd.cli.runs", "List the runs."),
     "results": ("nesycd.cli.results", "Show the results of a run again, or those of several (seeds) together."),
     "clean": ("nesycd.cli.clean", "Remove runs, or only their checkpoints."),
+    "ledger": ("nesycd.cli.ledger:ledger_app", "Show, export and prune the ledger of paid calls."),
     "tasks": ("nesycd.cli.tasks", "List the benchmarks, and show their questions."),
     "doctor": ("nesycd.cli.doctor", "Say what is installed, which devices there are, and what is missing."),
 }
@@ -43,8 +44,11 @@ COMMANDS = {
 
 A test compares the summaries with what the modules say."""
 
-STUDENT_LIBRARIES = frozenset({"torch", "transformers", "tokenizers", "peft", "safetensors", "gguf", "accelerate"})
-"""What the extra `student` brings."""
+EXTRAS = {
+    "student": ("torch", "transformers", "tokenizers", "peft", "safetensors", "gguf", "accelerate"),
+    "api": ("openai",),
+}
+"""What the extras bring."""
 
 
 def load(name: str) -> Any:
@@ -83,9 +87,11 @@ class LazyGroup(TyperGroup):
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(2) from None
         except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] not in STUDENT_LIBRARIES:
+            missing = (error.name or "").partition(".")[0]
+            extra = next((extra for extra, libraries in EXTRAS.items() if missing in libraries), "")
+            if not extra:
                 raise
-            typer.echo(f"error: {error.name} is not installed; get it by: pip install 'nesycd[student]'", err=True)
+            typer.echo(f"error: {error.name} is not installed; get it by: pip install 'nesycd[{extra}]'", err=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             typer.echo("\ninterrupted; run the same command again to go on", err=True)

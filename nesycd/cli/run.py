@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from nesycd.cli.build import parts_of
+from nesycd.cli.build import chat_of, parts_of
 from nesycd.cli.main import STEPS
 from nesycd.cli.progress import StageProgress
 from nesycd.config import Recipe, load_recipe
@@ -42,6 +42,9 @@ def run(
     name: Name = "",
     root: Root = Path("runs"),
     until: Until = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what the teacher would be asked, and what it would cost.")
+    ] = False,
 ) -> None:
     """Run a recipe, or go on with its run.
 
@@ -56,10 +59,23 @@ def run(
         nesycd run recipes/quickstart.toml --limit 20 --name smoke
 
         nesycd run recipes/quickstart.toml --set seed=1 --name seed-1
+
+        nesycd run my-recipe.toml --dry-run
     """
     if until and until not in STEPS:
         raise ConfigError(f"--until {until}: not a step; use one of {', '.join(STEPS)}")
+    if dry_run:
+        plan(load_recipe(recipe, overrides or [], limit), Console())
+        return
     begin(recipe, overrides, limit, name, root, until)
+
+
+def plan(settings: Recipe, console: Console) -> None:
+    """Print what a recipe's teacher would be asked, and what that would cost; nothing is sent or written."""
+    from nesycd.cli.dry_run import print_plan
+
+    recipe, task, teacher, _, _ = parts_of(settings)
+    print_plan(recipe, task, teacher, chat_of(recipe) if recipe.teacher.name == "api" else None, console)
 
 
 def begin(recipe: Path, overrides: list[str] | None, limit: int | None, name: str, root: Path, until: str = "") -> None:

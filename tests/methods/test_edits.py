@@ -30,7 +30,7 @@ from nesycd.students.table import TableStudent
 from nesycd.tasks.longtail import LongTail, LongTailSettings
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
-TABLE = ("student.model=table", "evaluation.bootstrap=50", "task.limit=90")
+TABLE = ("student.model=table", "evaluation.bootstrap=50", "task.sizes={train = 240, valid = 60, test = 90}")
 COUNT = 20
 
 

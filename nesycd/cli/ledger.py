@@ -1,0 +1,126 @@
+"""`nesycd ledger`: what was asked of paid models, what it cost, and what is kept of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from nesycd.errors import ConfigError
+
+ledger_app = typer.Typer(no_args_is_help=True)
+
+Place = Annotated[Path | None, typer.Option("--ledger", help="A ledger; $NESYCD_LEDGER or your own if not given.")]
+_GROUPS = {"model": ("model", "origin"), "budget": ("budget", "model")}
+
+
+@ledger_app.callback()
+def ledger() -> None:
+    """Show, export and prune the ledger of paid calls.
+
+    Every call of the teacher `api` stands in one file that all runs and recipes share; what was answered is never asked
+    (and paid for) again.
+
+    Examples:
+
+        nesycd ledger show --by budget
+
+        nesycd ledger export answers.jsonl
+
+        nesycd ledger prune --failed
+    """
+
+
+def _open(path: Path | None) -> Any:
+    from nesycd.teachers.ledger import Ledger, default_path
+
+    return Ledger.open(path or default_path(), create=False)
+
+
+@ledger_app.command()
+def show(
+    by: Annotated[str, typer.Option("--by", help="What is summed up: model or budget.")] = "model",
+    ledger: Place = None,
+) -> None:
+    """Sum up calls, tokens and cost."""
+    from nesycd.teachers.ledger import dollars
+
+    if by not in _GROUPS:
+        raise ConfigError(f"--by {by}: use {' or '.join(_GROUPS)}")
+    with _open(ledger) as opened:
+        rows, place = opened.totals(*_GROUPS[by]), opened.path
+    if not rows:
+        typer.echo(f"no calls in {place}")
+        return
+    table = Table(box=None, pad_edge=False)
+    numbers = ("answered", "possibly paid", "unpaid", "prompt tokens", "answer tokens", "USD", "s each")
+    for heading in (*_GROUPS[by], *numbers, "last"):
+        table.add_column(heading, justify="right" if heading in numbers else "left")
+    for row in rows:
+        names = [escape(str(row[name])) for name in _GROUPS[by]]
+        counts = [row["answered"], row["possibly_paid"] + row["in_flight"], row["unpaid"]]
+        tokens = [row["prompt_tokens"], row["completion_tokens"]]
+        usd = "price unknown" if row["usd"] is None else dollars(row["usd"])
+        each = f"{row['seconds'] / row['answered']:.1f}" if row["answered"] else "-"
+        last = datetime.fromtimestamp(row["last"]).strftime("%Y-%m-%d %H:%M")
+        table.add_row(*names, *map(str, [*counts, *tokens]), usd, each, last)
+    Console().print(table)
+    if bound := sum(row["bound"] for row in rows):
+        typer.echo(
+            f"{bound} calls count with the most they may have cost: how they ended, or their usage, is not known."
+        )
+    typer.echo(str(place))
+
+
+@ledger_app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="Where to; - for standard output.", show_default=False)],
+    ledger: Place = None,
+) -> None:
+    """Write every stored answer, with its request, tokens and cost, as JSONL."""
+    from nesycd.storage import whole_file
+
+    with _open(ledger) as opened:
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in opened.export())
+        if str(file) == "-":
+            sys.stdout.writelines(lines)
+            return
+        with whole_file(file) as part, part.open("w", encoding="utf-8") as out:
+            out.writelines(lines)
+    typer.echo(f"wrote {file}")
+
+
+@ledger_app.command()
+def prune(
+    failed: Annotated[bool, typer.Option("--failed", help="Answers of no use: cut off, refused, empty.")] = False,
+    model: Annotated[str, typer.Option("--model", help="Answers of this model.")] = "",
+    before: Annotated[str, typer.Option("--before", help="Answers older than this day, such as 2026-01-31.")] = "",
+    ledger: Place = None,
+) -> None:
+    """Forget stored answers that fulfil all conditions given; they are asked again when needed.
+
+    What they cost stays known, and counts against the caps.
+    """
+    if not (failed or model or before):
+        raise ConfigError("nothing to prune was named; give --failed, --model or --before")
+    try:
+        limit = datetime.fromisoformat(before).timestamp() if before else None
+    except ValueError:
+        raise ConfigError(f"--before {before}: write the day as 2026-01-31") from None
+    with _open(ledger) as opened:
+        typer.echo(f"forgot {opened.prune(failed=failed, model=model, before=limit)} answers")
+
+
+@ledger_app.command()
+def prices() -> None:
+    """Print the package's price table, as a form for your own (teacher.api.prices, NESYCD_PRICES)."""
+    from nesycd.teachers.prices import packaged_table
+
+    typer.echo(packaged_table(), nl=False)
