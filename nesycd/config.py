@@ -161,6 +161,9 @@ class KnowledgeSection(Section):
     (below the router's threshold); all; or as many as errors at random."""
     max_items: Count | None = None
     """Size of the base at most."""
+    self_check: bool = False
+    """Ask the student that erred again with the proposed items; with `review = "auto"` only those that repaired an error
+    are approved."""
 
 
 class RetrievalSection(Section):

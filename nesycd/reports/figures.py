@@ -15,6 +15,12 @@ def method_figures(results: Results) -> Iterator[tuple[str, str]]:
         yield "S_P's errors", _errors(method)
         if method.leaks is not None:
             yield "leak check", _leaks(method.leaks)
+        if method.self_check is not None:
+            checked = method.self_check
+            yield (
+                "self-check",
+                f"{checked.repaired:,} of {checked.asked:,} errors repaired by the items they gave rise to",
+            )
     recall = {f"training {name}": share for name, share in method.train_recall if share is not None} if method else {}
     recall |= {split: part.needed_fact_recall for split, part in results.retrieval.items()}
     if recall:

@@ -147,6 +147,13 @@ class Calibration(_Part):
     score: Share
 
 
+class SelfCheck(_Part):
+    """What came of asking the student again with the proposed items: errors `asked`, of these `repaired`."""
+
+    asked: Count
+    repaired: Count
+
+
 class Method(_Part):
     """What the steps of the method did, beside what came of them."""
 
@@ -162,6 +169,8 @@ class Method(_Part):
     """Trained on, over the whole lineage of either student."""
     leaks: Leaks | None = None
     """None in results from before there was a leak check."""
+    self_check: SelfCheck | None = None
+    """None where `knowledge.self_check` is off."""
 
 
 class Results(_Part):

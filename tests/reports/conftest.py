@@ -21,6 +21,7 @@ ARMS = {"std_cot": 4, "std_cot_kb": 3, "nesycd_no_kb": 4, "nesycd": 2, "nesycd_o
 METHOD = {
     "rationales": {"asked": 300, "kept": 290, "wrong": 8, "failed": 2, "hinted": 12},
     "leaks": {"proposed": 120, "refused": 3, "approved": 90, "approved_leaking": 0},
+    "self_check": {"asked": 60, "repaired": 31},
     "error_rates": {"collection": "out_of_fold", "collected": 0.625, "valid": 0.6},
     "mix": {"augmented": 1812, "direct": 204, "answer": 91},
     "train_recall": {"prompts": 0.982, "questions": None},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nesycd.prompts import Prompts
 from nesycd.records import Attempt, Entry, Evidence, Example, Fact, Hit, Rationale, Status
 from nesycd.routing import MarginRouter
-from nesycd.stages import augment, collect, diagnose
+from nesycd.stages import augment, collect, diagnose, self_check
 from nesycd.stages.route import better_closed_book, routed
 
 PROMPTS = Prompts.load()
@@ -101,3 +101,18 @@ def test_routing_selects_and_counts_both_costs() -> None:
     chosen = routed(drafts, informed, MarginRouter(0.5), "nesycd_routed")
     assert [(c.correct, c.routed, c.prompt_tokens) for c in chosen] == [(True, False, 5), (True, True, 14)]
     assert better_closed_book(drafts, informed) == "general"
+
+
+def test_only_errors_with_proposed_items_are_asked_again() -> None:
+    def attempt(uid: str, correct: bool) -> Attempt:
+        return Attempt(example=uid, solver="fold-0", response="?", correct=correct)
+
+    first, second, third = fact("fathom"), fact("rod"), fact("chain")
+    proposed = [
+        (item, Evidence(example=uid, source="expert"))
+        for uid, item in [("wrong", first), ("wrong", second), ("unsure", third), ("again", first)]
+    ]
+    collected = [attempt("wrong", False), attempt("unsure", True), attempt("again", False), attempt("none", False)]
+    asked = self_check.to_ask(proposed, collected)
+    assert asked == {"wrong": [first, second], "again": [first]}
+    assert self_check.repaired([attempt("wrong", False), attempt("again", True)]) == {"again"}
