@@ -36,7 +36,7 @@ from nesycd.retrieval.recall import count_recall
 from nesycd.routing import MarginRouter, calibrate, calibrate_routing, router_of
 from nesycd.run import Run
 from nesycd.run_stage import Artifact
-from nesycd.stages import augment, collect, diagnose, rationalise, self_check
+from nesycd.stages import augment, collect, diagnose, rationalise, self_check, spend
 from nesycd.stages.distil import general_texts
 from nesycd.stages.route import accuracy, better_closed_book
 
@@ -88,7 +88,8 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
     attempts = collected.attempts
     if until == "collect":
         return None
-    entries, found = _knowledge(parts, train, rationales, kept, collected)
+    known = _knowledge(parts, train, rationales, kept, collected)
+    entries = known.entries
     if until == "diagnose":
         return None
     augmented, mix = _augmented(parts, train, kept, entries, general)
@@ -97,14 +98,17 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
     std_cot = _std_cot(parts, texts, general, augmented)
     route, closed_book, router = _router(parts, attempts, entries, general, augmented)
     valid_accuracy = route["valid_accuracy"]
+    use = route["knowledge_use"]
     summary = {
         "rationales": rationalise.counts(rationales),
+        "teacher": spend.spent(rationales, known.diagnoses, use["useful"] if use else None),
         "error_rates": {
             "collection": parts.recipe.collection.mode,
             "collected": collect.error_rate(attempts),
             "valid": 1 - valid_accuracy["general"] if valid_accuracy else None,
         },
-        **found,
+        "leaks": known.leaks,
+        "self_check": known.self_check,
         **mix,
         **route,
         "completion_tokens": {
@@ -212,14 +216,23 @@ def _collect(parts: Parts, train: Sequence[Example], texts: Sequence[TrainingTex
 # --- step 3 ----------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Known:
+    """The approved entries, the diagnoses they come from, and what the checks found: of leaks, the figure beside every score."""
+
+    entries: list[Entry]
+    diagnoses: Sequence[Diagnosis]
+    leaks: dict[str, int]
+    self_check: dict[str, int] | None
+
+
 def _knowledge(
     parts: Parts,
     train: Sequence[Example],
     rationales: Sequence[Rationale],
     kept: Mapping[str, Rationale],
     collected: _Collected,
-) -> tuple[list[Entry], dict[str, Any]]:
-    """The approved entries, and what the checks found, of leaks above all: the figure that stands beside every score."""
+) -> _Known:
     settings = parts.recipe.knowledge
     attempts = collected.attempts
     signal = parts.recipe.router.signal
@@ -257,7 +270,7 @@ def _knowledge(
         "approved": len(entries),
         "approved_leaking": _leaking(parts, train, entries),
     }
-    return entries, {"leaks": leaks, "self_check": self_checked}
+    return _Known(entries, diagnoses, leaks, self_checked)
 
 
 @dataclass(frozen=True)
@@ -476,11 +489,13 @@ def _router(
     }
     closed_book = better_closed_book(drafts["general"], drafts["augmented"])
     settings = parts.recipe.router
+    use = None
     if valid:
         # The very student that will draft, on questions it was not trained on: the margins of fold students, which were
         # trained on less, lie lower (docs/log.md), and in-sample ones far too high.
         informed = _informed(parts, valid, entries, augmented)
         calibration = calibrate_routing(drafts[closed_book], informed, settings.signal)
+        use = spend.use_of(len(entries), informed, drafts["augmented"])
     else:
         calibration = calibrate(attempts, settings.signal)
     router = router_of(settings.mode, calibration.threshold, settings.signal)
@@ -493,6 +508,7 @@ def _router(
             "score": calibration.score,
         },
         "valid_accuracy": {name: accuracy(made) for name, made in drafts.items()} if valid else {},
+        "knowledge_use": use,
     }
     return summary, closed_book, router
 

@@ -23,6 +23,7 @@ ARMS = ("zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
+Usd = Annotated[float, Field(ge=0)]
 
 
 class _Part(BaseModel):
@@ -154,6 +155,25 @@ class SelfCheck(_Part):
     repaired: Count
 
 
+class TeacherCost(_Part):
+    """What all answers of a teacher that counts tokens took; None where a price is unknown, or nothing came of them."""
+
+    prompt_tokens: Count
+    completion_tokens: Count
+    usd: Usd | None
+    usd_per_kept_rationale: Usd | None
+    usd_per_useful_item: Usd | None
+
+
+class KnowledgeUse(_Part):
+    """On `valid`: of `approved` items those `shown` in a prompt; of these the `useful` ones, which stood in the prompt of a
+    question that S_E answers rightly with its knowledge and wrongly without."""
+
+    approved: Count
+    shown: Count
+    useful: Count
+
+
 class Method(_Part):
     """What the steps of the method did, beside what came of them."""
 
@@ -171,6 +191,10 @@ class Method(_Part):
     """None in results from before there was a leak check."""
     self_check: SelfCheck | None = None
     """None where `knowledge.self_check` is off."""
+    knowledge_use: KnowledgeUse | None = None
+    """None without a valid split, and in older results."""
+    teacher: TeacherCost | None = None
+    """None for a teacher that counts no tokens, and in older results."""
 
 
 class Results(_Part):
