@@ -206,10 +206,11 @@ class AugmentedSection(Section):
 
 
 class RouterSection(Section):
-    """When retrieval is asked."""
+    """When the student is given knowledge."""
 
     mode: Literal["margin", "always", "never"] = "margin"
-    """`margin`: where the student's draft is unsure, by a threshold calibrated on held-out questions (valid)."""
+    """`margin`: where some was found and the student's draft is unsure, by a threshold calibrated on held-out questions
+    (valid)."""
     signal: Literal["least", "mean"] = "least"
     """Of a draft's margins (p1 - p2 of each token): the mean of the three least, or of all."""
 

@@ -206,10 +206,15 @@ class Retriever(Protocol):
 
 @runtime_checkable
 class Router(Protocol):
-    """Decides from the student's own signal whether retrieval is asked."""
+    """Decides whether the student is given knowledge for a question."""
 
-    def route(self, draft: Draft) -> bool:
-        """True where the student should be given knowledge."""
+    def route(self, draft: Draft, found: bool) -> bool:
+        """True where the student should be given knowledge.
+
+        Args:
+            draft: its answer without.
+            found: whether anything was found for the question. Looking takes milliseconds; a second answer takes seconds.
+        """
         ...
 
 

@@ -237,7 +237,7 @@ def _knowledge(
     attempts = collected.attempts
     signal = parts.recipe.router.signal
     sure = MarginRouter(calibrate(attempts, signal).threshold, signal)
-    asked = diagnose.cases(train, kept, attempts, settings.source, parts.recipe.seed, sure)
+    asked = diagnose.cases(train, kept, attempts, settings.source, parts.recipe.seed, sure.unsure)
     cases = {case.example.uid: case for case in asked}
     diagnoses = parts.run.records(
         "diagnoses",

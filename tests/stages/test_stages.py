@@ -99,7 +99,8 @@ def test_only_errors_are_diagnosed_and_random_ones_are_as_many() -> None:
 
 def test_routing_selects_and_counts_both_costs() -> None:
     drafts = [attempt("a", True, 0.9, prompt_tokens=5), attempt("b", False, 0.1, prompt_tokens=5)]
-    informed = [attempt("a", False, 0.8, prompt_tokens=9), attempt("b", True, 0.8, prompt_tokens=9, routed=True)]
+    known = {"prompt_tokens": 9, "knowledge": ("k",)}
+    informed = [attempt("a", False, 0.8, **known), attempt("b", True, 0.8, routed=True, **known)]
     chosen = routed(drafts, informed, MarginRouter(0.5), "nesycd_routed")
     assert [(c.correct, c.routed, c.prompt_tokens) for c in chosen] == [(True, False, 5), (True, True, 14)]
     assert better_closed_book(drafts, informed) == "general"
