@@ -286,6 +286,12 @@ class Refusal(Record):
     item: Item
     evidence: Evidence
     reason: str
+    """Begins with `unfit:` where the item could not be knowledge anywhere; else it leaks."""
+
+    @property
+    def unfit(self) -> bool:
+        """Whether the item was refused for what it is, not for a leak."""
+        return self.reason.startswith("unfit:")
 
 
 class Hit(Record):

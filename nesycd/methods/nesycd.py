@@ -13,7 +13,7 @@ from typing import Any
 
 from nesycd.config import RetrievalSection
 from nesycd.errors import DataError, KnowledgeError
-from nesycd.knowledge import KnowledgeBase, LeakCheck, knowledge_version, leak
+from nesycd.knowledge import KnowledgeBase, LeakCheck, knowledge_version, leak, unfit
 from nesycd.methods.parts import Parts
 from nesycd.prompts import question_text
 from nesycd.protocols import Router, Student
@@ -266,7 +266,8 @@ def _knowledge(
     self_checked = None if checked is None else {"asked": checked.asked, "repaired": len(checked.repaired)}
     leaks = {
         "proposed": len(diagnose.proposals(diagnoses)),
-        "refused": len(refused),
+        "refused": sum(not refusal.unfit for refusal in refused),
+        "unfit": sum(refusal.unfit for refusal in refused),
         "approved": len(entries),
         "approved_leaking": _leaking(parts, train, entries),
     }
@@ -304,13 +305,20 @@ def _held_out(parts: Parts) -> list[str]:
 
 
 def _refused(parts: Parts, train: Sequence[Example], diagnoses: Sequence[Diagnosis]) -> Sequence[Refusal]:
-    """What the leak check keeps out of the knowledge base, with the reasons: a stage of the run."""
+    """What is kept out of the knowledge base, with the reasons: a stage of the run."""
     held_out = _held_out(parts)
+
+    def check() -> list[Refusal]:
+        proposed = diagnose.proposals(diagnoses)
+        leaking = LeakCheck(train, held_out).refusals(proposed)
+        return leaking + unfit.refusals(diagnose.without(proposed, leaking))
+
+    algorithms = [leak.ALGORITHM, unfit.ALGORITHM]
     return parts.run.computed(
         "refused",
         Refusal,
-        {"diagnoses": diagnoses, "examples": train, "held_out": held_out, "algorithm": leak.ALGORITHM},
-        lambda: LeakCheck(train, held_out).refusals(diagnose.proposals(diagnoses)),
+        {"diagnoses": diagnoses, "examples": train, "held_out": held_out, "algorithm": algorithms},
+        check,
     )
 
 

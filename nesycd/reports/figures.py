@@ -49,9 +49,10 @@ def _errors(method: Method) -> str:
 
 
 def _leaks(leaks: Leaks) -> str:
+    unfit = f"{leaks.unfit:,} more as unfit, " if leaks.unfit else ""
     share = percent(leaks.approved_leaking / leaks.approved if leaks.approved else 0.0)
     return (
-        f"{leaks.refused:,} of {leaks.proposed:,} proposed items refused, "
+        f"{leaks.refused:,} of {leaks.proposed:,} proposed items refused, {unfit}"
         f"{share} of {leaks.approved:,} approved items leak"
     )
 

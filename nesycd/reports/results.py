@@ -120,10 +120,14 @@ class ErrorRates(_Part):
 
 
 class Leaks(_Part):
-    """What the leak check found: of `proposed` items those `refused`; of `approved` entries those that leak still."""
+    """What the leak check found: of `proposed` items those `refused`; of `approved` entries those that leak still.
+
+    `unfit` are those refused besides, since they could not be knowledge anywhere.
+    """
 
     proposed: Count
     refused: Count
+    unfit: Count = 0
     approved: Count
     approved_leaking: Count
 

@@ -79,7 +79,7 @@ class Model:
             "cause": "It does not know.",
             "facts": facts,
             "rules": [],
-            "lessons": leaks if luck(example) < 3 else [],
+            "lessons": leaks if luck(example) < 3 else ["The student added in the wrong order."],
         }
 
 
@@ -118,6 +118,8 @@ def test_what_leaks_is_refused_with_its_reason_and_nothing_else(finished: tuple[
     refused = read_records(folder, "refused", Refusal)
     assert {refusal.item.kind for refusal in refused} == {"lesson"}
     reasons = [refusal.reason for refusal in refused]
+    unfit = [refusal for refusal in refused if refusal.unfit]
+    assert {refusal.reason for refusal in unfit} == {"unfit: speaks of 'the student'"}
     assert any("with its answer" in reason for reason in reasons) and any("outside training" in r for r in reasons)
     diagnoses = read_records(folder, "diagnoses", Diagnosis)
     # One left out of a shared answer is asked alone, once.
@@ -128,7 +130,8 @@ def test_what_leaks_is_refused_with_its_reason_and_nothing_else(finished: tuple[
     leaks = load_results(folder / "results.json").to_json()["method"]["leaks"]
     assert leaks == {
         "proposed": sum(len(diagnosis.items) for diagnosis in diagnoses),
-        "refused": len(refused),
+        "refused": len(refused) - len(unfit),
+        "unfit": len(unfit),
         "approved": len(entries),
         "approved_leaking": 0,
     }
