@@ -188,6 +188,15 @@ class Student(Protocol):
         """Answer one planned batch greedily."""
         ...
 
+    def log_likelihoods(
+        self, prompts: Sequence[Prompt], completions: Sequence[str], *, adapter: Path | None
+    ) -> list[float]:
+        """How likely each completion is after its prompt: log-probability of all its tokens and the end, in nats.
+
+        No generation: one pass over the texts. Minus infinity for what does not fit into the model's context.
+        """
+        ...
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Length of each text in the student's tokens, without template."""
         ...

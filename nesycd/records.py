@@ -316,6 +316,20 @@ class Retrieval(Record):
         return tuple(hit.item for hit in self.hits)
 
 
+class Masked(Record):
+    """How likely the student finds a right answer to a question with a part of the retrieved items in its prompt."""
+
+    schema_name = "masked/1"
+    key: str
+    """`Example.uid`, number of the reference answer, number of the mask."""
+    example: str
+    reference: str
+    items: tuple[str, ...]
+    """Ids of the items that stood in the prompt."""
+    log_likelihood: float
+    """Of the reference, in nats."""
+
+
 class TrainingText(Record):
     """One thing to fine-tune on: chat prompt and completion, with the weight of its loss.
 
