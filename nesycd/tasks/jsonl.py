@@ -77,6 +77,15 @@ class Jsonl(StoredTask):
         super().__init__(settings.name, splits, _overlaps(splits))
 
 
+def read_questions(path: Path, name: str) -> list[Example]:
+    """All questions of one file, not split; `name` is their task.
+
+    Raises:
+        DataError: see `Jsonl`.
+    """
+    return list(_Reader(name).read(path, "test"))
+
+
 class _Reader:
     """Turns lines into examples; remembers ids over all files of one benchmark."""
 
