@@ -40,7 +40,7 @@ _COMMON = frozenset((Fraction(0), Fraction(1)))
 
 
 @dataclass(frozen=True)
-class _Text:
+class Text:
     """A text as it is compared: its numbers (figures and words), its content words' stems, all its words in order."""
 
     numbers: Counter[Fraction]
@@ -48,7 +48,7 @@ class _Text:
     words: tuple[str, ...]
 
     @classmethod
-    def of(cls, text: str) -> _Text:
+    def of(cls, text: str) -> Text:
         text = normal(text)
         words = tuple(re.findall(r"[^\W_]+(?:[.,'’][^\W_]+)*", text))
         named = [_NAMED[word] for word in words if word in _NAMED]
@@ -79,7 +79,7 @@ class _Question:
     """A training question with what tells its answer."""
 
     uid: str
-    text: _Text
+    text: Text
     own: Counter[Fraction]
     """Its particular numbers."""
     answer: str
@@ -113,8 +113,8 @@ class LeakCheck:
             for run in question.text.runs():
                 self._by_run[run].append(question)
         self._held_by_run: set[tuple[str, ...]] = set()
-        self._held_by_number: dict[Fraction, list[_Text]] = defaultdict(list)
-        for text in map(_Text.of, held_out):
+        self._held_by_number: dict[Fraction, list[Text]] = defaultdict(list)
+        for text in map(Text.of, held_out):
             # What training questions say too tells nothing of this one.
             self._held_by_run.update(run for run in text.runs() if run not in self._by_run)
             if sum(text.numbers.values()) > 1 and (own := _own(text)):
@@ -122,7 +122,7 @@ class LeakCheck:
 
     def reason(self, item: Item, evidence: Iterable[Evidence] = ()) -> str:
         """Why an item leaks; "" where it does not. Evidence without an example is a person's."""
-        text, given = _Text.of(_whole(item)), list(evidence)
+        text, given = Text.of(_whole(item)), list(evidence)
         own = [self._train[one.example] for one in given if one.example in self._train]
         return self._foreign(given) or self._carries_held_out(text) or self._restates(item, text, own)
 
@@ -142,7 +142,7 @@ class LeakCheck:
                 return f"comes from {one.example}, which is no training question"
         return ""
 
-    def _carries_held_out(self, text: _Text) -> str:
+    def _carries_held_out(self, text: Text) -> str:
         if found := text.all_runs() & self._held_by_run:
             return f"carries the text of a question outside training: {' '.join(min(found))!r}"
         for number in text.numbers:
@@ -151,7 +151,7 @@ class LeakCheck:
                     return "carries the numbers and words of a question outside training"
         return ""
 
-    def _restates(self, item: Item, text: _Text, own: Iterable[_Question]) -> str:
+    def _restates(self, item: Item, text: Text, own: Iterable[_Question]) -> str:
         near = {question.uid: question for run in text.all_runs() for question in self._by_run.get(run, ())}
         # Of the question that an item comes from, all numbers and the answer are enough, in whatever words.
         near |= {q.uid: q for q in own if len(q.own) > 1 and q.own.keys() <= text.numbers.keys()}
@@ -164,7 +164,7 @@ class LeakCheck:
 
 
 def _question(example: Example) -> _Question:
-    text = _Text.of("\n".join((example.question, *example.options)))
+    text = Text.of("\n".join((example.question, *example.options)))
     answer, value = example.answer, None
     if letter := grading.option_letter(answer, example.options) if example.options else "":
         answer = example.options[ord(letter[1]) - ord("A")]
@@ -175,23 +175,23 @@ def _question(example: Example) -> _Question:
     )
 
 
-def _own(text: _Text) -> Counter[Fraction]:
+def _own(text: Text) -> Counter[Fraction]:
     """The numbers that are a text's own."""
     return Counter({number: count for number, count in text.numbers.items() if number not in _COMMON})
 
 
-def _premises(question: _Question, text: _Text) -> bool:
+def _premises(question: _Question, text: Text) -> bool:
     """Whether a text has so many of a question's own numbers and a share of its words."""
     shared = sum(1 for number in question.own if number in text.numbers)
     return shared >= max(1, SHARE * len(question.own)) and _shared(question.text, text) >= SHARE / 2
 
 
-def _shared(question: _Text, text: _Text) -> float:
+def _shared(question: Text, text: Text) -> float:
     """Share of a question's content words that stand in a text; 1 where it has none."""
     return len(question.stems & text.stems) / len(question.stems) if question.stems else 1.0
 
 
-def _has_answer(question: _Question, item: Item, text: _Text) -> bool:
+def _has_answer(question: _Question, item: Item, text: Text) -> bool:
     if question.value is not None:
         return question.value in text.numbers
     wanted = normal(question.answer)

@@ -14,6 +14,8 @@ from typing import Any
 from nesycd.config import RetrievalSection
 from nesycd.errors import DataError, KnowledgeError
 from nesycd.knowledge import KnowledgeBase, LeakCheck, knowledge_version, leak, unfit
+from nesycd.knowledge.particulars import ALGORITHM as PARTICULARS
+from nesycd.knowledge.particulars import Particulars
 from nesycd.methods.parts import Parts
 from nesycd.prompts import question_text
 from nesycd.protocols import Router, Student
@@ -247,7 +249,7 @@ def _knowledge(
         list(cases),
         lambda uids: parts.teacher.diagnoses([cases[uid] for uid in uids]),
     )
-    refused = _refused(parts, train, diagnoses)
+    refused = _refused(parts, train, kept, diagnoses)
     limit, seed = settings.max_items, parts.recipe.seed
     proposals = diagnose.limited(diagnose.without(diagnose.proposals(diagnoses), refused), limit, seed)
     checked = _self_checked(parts, train, proposals, collected) if settings.self_check else None
@@ -304,20 +306,30 @@ def _held_out(parts: Parts) -> list[str]:
     return [question_text(example) for split in splits for example in parts.examples(split)]
 
 
-def _refused(parts: Parts, train: Sequence[Example], diagnoses: Sequence[Diagnosis]) -> Sequence[Refusal]:
+def _refused(
+    parts: Parts, train: Sequence[Example], kept: Mapping[str, Rationale], diagnoses: Sequence[Diagnosis]
+) -> Sequence[Refusal]:
     """What is kept out of the knowledge base, with the reasons: a stage of the run."""
     held_out = _held_out(parts)
 
     def check() -> list[Refusal]:
         proposed = diagnose.proposals(diagnoses)
-        leaking = LeakCheck(train, held_out).refusals(proposed)
-        return leaking + unfit.refusals(diagnose.without(proposed, leaking))
+        refused = LeakCheck(train, held_out).refusals(proposed)
+        refused += unfit.refusals(diagnose.without(proposed, refused))
+        return refused + Particulars(train, workings).refusals(diagnose.without(proposed, refused))
 
-    algorithms = [leak.ALGORITHM, unfit.ALGORITHM]
+    workings = {uid: rationale.text for uid, rationale in kept.items()}
+    algorithms = [leak.ALGORITHM, unfit.ALGORITHM, PARTICULARS]
     return parts.run.computed(
         "refused",
         Refusal,
-        {"diagnoses": diagnoses, "examples": train, "held_out": held_out, "algorithm": algorithms},
+        {
+            "diagnoses": diagnoses,
+            "examples": train,
+            "held_out": held_out,
+            "algorithm": algorithms,
+            "workings": workings,
+        },
         check,
     )
 
