@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from nesycd.teachers import pace
+from nesycd.teachers.anthropic_chat import AnthropicEndpoint
 from nesycd.teachers.ledger import PICO, Budget
 from nesycd.teachers.openai_chat import OpenAIEndpoint
 from nesycd.teachers.paid_chat import PaidChat
@@ -33,7 +34,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.process.stdout.readline().strip()}/v1"
 
     def told(self, what: str) -> Any:
-        """`log`, `bodies`, `sent` or `most`; `new` makes it forget them."""
+        """`log`, `bodies`, `sent`, `bearers`, `most` or `batches`; `new` makes it forget them."""
         with urllib.request.urlopen(f"{self.url.removesuffix('/v1')}/{what}", timeout=10) as response:
             return json.load(response)
 
@@ -49,7 +50,8 @@ class Server:
         usd, calls = given.pop("max_usd", None), given.pop("max_calls", None)
         way = {"timeout": 5.0} | {n: given.pop(n) for n in ("key_env", "timeout", "parameters") if n in given}
         budget = Budget("b", None if usd is None else round(usd * PICO), calls)
-        return PaidChat(OpenAIEndpoint("m", self.url, **way), ledger, price, Limits(budget=budget, **given))
+        form = AnthropicEndpoint if given.pop("provider", "openai") == "anthropic" else OpenAIEndpoint
+        return PaidChat(form("m", self.url, **way), ledger, price, Limits(budget=budget, **given))
 
 
 @pytest.fixture(scope="module")
