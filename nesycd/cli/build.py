@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from nesycd.config import ApiSection, Recipe, locate_data
@@ -13,6 +14,7 @@ from nesycd.students.registry import build_student
 from nesycd.tasks.registry import build_task, limited
 from nesycd.teachers import ledger
 from nesycd.teachers.anthropic_chat import ANTHROPIC, AnthropicEndpoint
+from nesycd.teachers.batch_chat import BatchChat
 from nesycd.teachers.chat import Chat
 from nesycd.teachers.openai_chat import OPENAI, OpenAIEndpoint
 from nesycd.teachers.paid_chat import PaidChat
@@ -89,7 +91,15 @@ def chat_of(recipe: Recipe) -> PaidChat:
     max_usd = None if api.max_usd is None else pico(api.max_usd)
     budget = ledger.Budget(api.budget or recipe.name, max_usd, api.max_calls)
     price = find_price(endpoint.origin, api.model, api.prices)
-    return PaidChat(endpoint, api.ledger or ledger.default_path(), price, Limits(api.concurrency, api.retries, budget))
+    place, limits = api.ledger or ledger.default_path(), Limits(api.concurrency, api.retries, budget)
+    if api.batch:
+        return BatchChat(endpoint, place, price, limits, api.poll, tell)
+    return PaidChat(endpoint, place, price, limits)
+
+
+def tell(text: str) -> None:
+    """A sentence for whoever waits; a progress bar on the terminal makes room for it."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def endpoint_of(api: ApiSection) -> OpenAIEndpoint | AnthropicEndpoint:

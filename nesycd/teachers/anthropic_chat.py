@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from nesycd.teachers.batches import BatchServer
 from nesycd.teachers.chat import Request
 from nesycd.teachers.client import Reading, check_parameters, key_for, limits_for, origin_of, send_learning
 from nesycd.teachers.endpoint import Reply, clean_usage
@@ -60,6 +61,12 @@ class AnthropicEndpoint:
     def connect(self, concurrency: int) -> AnthropicConnection:
         """See `Endpoint.connect`."""
         return AnthropicConnection(self, key_for(self.origin, self.key_env), concurrency)
+
+    def batches(self) -> BatchServer:
+        """See `BatchEndpoint.batches`."""
+        from nesycd.teachers.anthropic_batches import AnthropicBatches
+
+        return AnthropicBatches(self, key_for(self.origin, self.key_env))
 
     def body(self, request: Request) -> dict[str, Any]:
         """See `Endpoint.body`. The system prompt stands apart from the conversation."""
@@ -147,7 +154,6 @@ def _usage(usage: Any) -> tuple[int, int, int] | None:
     if not isinstance(usage, dict):
         return None
     cached = usage.get("cache_read_input_tokens")
-    parts = [usage.get("input_tokens"), usage.get("cache_creation_input_tokens") or 0, cached or 0]
-    if not all(isinstance(part, int) and part >= 0 for part in parts):
-        return None
-    return clean_usage(sum(parts), usage.get("output_tokens"), cached)
+    parts = (usage.get("input_tokens"), usage.get("cache_creation_input_tokens") or 0, cached or 0)
+    read = [part for part in parts if isinstance(part, int) and part >= 0]
+    return clean_usage(sum(read), usage.get("output_tokens"), cached) if len(read) == len(parts) else None

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from nesycd.teachers.batches import BatchServer
 from nesycd.teachers.chat import Request
 from nesycd.teachers.client import NOT_TAKEN, Reading, check_parameters, key_for, limits_for, origin_of, send_learning
 from nesycd.teachers.endpoint import Reply, clean_usage
@@ -60,6 +61,12 @@ class OpenAIEndpoint:
     def connect(self, concurrency: int) -> OpenAIConnection:
         """See `Endpoint.connect`."""
         return OpenAIConnection(self, key_for(self.origin, self.key_env), concurrency)
+
+    def batches(self) -> BatchServer:
+        """See `BatchEndpoint.batches`."""
+        from nesycd.teachers.openai_batches import OpenAIBatches
+
+        return OpenAIBatches(self, key_for(self.origin, self.key_env))
 
     def body(self, request: Request) -> dict[str, Any]:
         """See `Endpoint.body`."""

@@ -34,8 +34,8 @@ class Price:
         """The price of what is sent in batches; None where it is unknown. Rounded up, so that caps hold."""
         if self.batch is None:
             return None
-        amounts = (self.input, self.output, self.cached_input)
-        return Price(*(math.ceil(amount * self.batch) for amount in amounts), batch=Decimal(1))
+        read, written, cached = (math.ceil(n * self.batch) for n in (self.input, self.output, self.cached_input))
+        return Price(read, written, cached, Decimal(1))
 
     def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> int:
         """Pico-dollars of a call; `cached_tokens` are those of the prompt that the server had in its cache."""

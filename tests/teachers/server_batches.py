@@ -1,8 +1,9 @@
 """Batches in the forms of both providers: OpenAI's files and batches, Anthropic's message batches.
 
 A batch does its work when it is looked at for the `looks`-th time. What becomes of a row is chosen by the first word of its
-text, as for a single request; besides, `once-expired` and `expired` rows expire. A text with `whole-failed`, `whole-full`,
-`whole-cancelled` or `whole-expired` in it decides over its whole batch. What is charged for stands in the server's log.
+text, as for a single request; besides, `once-expired` and `expired` rows expire. A text with `whole-failed`, `whole-full` (as
+long as another batch is there), `whole-cancelled` or `whole-expired` in it decides over its whole batch. What is charged for
+stands in the server's log.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Batches:
         if parts == ["batches"] and method == "POST":
             return self._create(json.loads(raw))
         if parts == ["batches"]:
-            return 200, self._page(query, "after")
+            return 200, self._page(query, "after", self._end_openai)
         batch = self._found(parts[1])
         if batch is None:
             return 404, {"error": {"message": f"No batch found with id '{parts[1]}'."}}
@@ -85,7 +86,7 @@ class Batches:
         return 200, {name: value for name, value in batch.items() if not name.startswith("_")}
 
     def _end_openai(self, batch: dict[str, Any]) -> None:
-        whole = whole_of(batch)
+        whole = "" if whole_of(batch) == "full" and not self._others(batch) else whole_of(batch)
         batch["status"] = {"failed": "failed", "full": "failed"}.get(whole, whole or "completed")
         if batch["status"] == "failed":
             code = "token_limit_exceeded" if whole == "full" else "invalid_json_line"
@@ -114,7 +115,7 @@ class Batches:
         if not parts and method == "POST":
             return self._create_anthropic(json.loads(raw), headers)
         if not parts:
-            return 200, self._page(query, "after_id")
+            return 200, self._page(query, "after_id", lambda ended: self._end_anthropic(ended, headers["host"]))
         batch = self._found(parts[0])
         if batch is None:
             return 404, server_anthropic.error(404, "no such batch")
@@ -179,14 +180,21 @@ class Batches:
 
     def _look(self, batch: dict[str, Any], end: Callable[[dict[str, Any]], None]) -> None:
         batch["_looks"] += 1
-        if batch["_looks"] == self.looks:
+        full = batch["_looks"] == 1 and whole_of(batch) == "full" and self._others(batch)
+        if (full or batch["_looks"] == self.looks) and "_ended" not in batch:
             end(batch)
+            batch["_ended"] = True
 
-    def _page(self, query: dict[str, str], cursor: str) -> dict[str, Any]:
+    def _others(self, batch: dict[str, Any]) -> bool:
+        return any("_ended" not in other for other in self.made if other is not batch)
+
+    def _page(self, query: dict[str, str], cursor: str, end: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         names = [batch["id"] for batch in self.made]
         start = names.index(query[cursor]) + 1 if cursor in query else 0
         # Pages of two, so that whoever reads them has to turn one.
         page = self.made[start : start + 2]
+        for batch in page:
+            self._look(batch, end)
         shown = [{name: value for name, value in batch.items() if not name.startswith("_")} for batch in page]
         ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": None, "last_id": None}
         return {"object": "list", "data": shown, "has_more": start + 2 < len(self.made), **ends}
