@@ -12,7 +12,7 @@ import itertools
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -88,6 +88,14 @@ class BatchChat(PaidChat):
                 raise
             finally:
                 work.close()
+
+    def _stored(self, digests: Iterable[str]) -> tuple[set[str], float | None]:
+        """What waits in batches is paid for as well."""
+        known, mean = super()._stored(digests)
+        if self.ledger.exists():
+            with Ledger.open(self.ledger, create=False) as ledger:
+                known |= Batches(ledger, self._endpoint).waiting().keys()
+        return known, mean
 
 
 class _Work:

@@ -22,7 +22,7 @@ class Estimate:
 
     requests: int
     cached: int
-    """How many of them the ledger answers."""
+    """How many of them the ledger answers, or knows to wait in a batch."""
     prompt_tokens: int
     """About."""
     completion_tokens: int | None

@@ -134,7 +134,7 @@ async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> boo
     raw = await reader.readexactly(int(headers.get("content-length", 0)))
     method, target, _ = first.split()
     path, query = urlsplit(target).path, dict(parse_qsl(urlsplit(target).query))
-    if "batches" in path.split("/")[2:] or "files" in path.split("/"):
+    if {"batches", "files"} & set(path.split("/")[2:]):
         keeper = BATCHES.anthropic if path.startswith("/v1/messages") else BATCHES.openai
         status, content = keeper(method, path, query, headers, raw)
         BEARERS.append(headers.get("authorization", ""))

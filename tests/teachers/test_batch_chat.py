@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -299,6 +300,7 @@ def test_an_interruption_says_how_to_come_back(
     with Ledger.open(ledger_path) as ledger:
         [batch] = pending(ledger)
         assert batch["waiting"] == 3 and batch["remote"].endswith("batch_1")
+    assert chat.estimate([request(text) for text in numbered(5)]).cached == 3
     # Whoever asks for the same one by one is told where it is, and sends nothing.
     with pytest.raises(TeacherError, match=r"request answer 0 waits in batch \w*batch_1 at http"):
         ask(server.chat(ledger_path, provider=provider), numbered(3))
@@ -341,6 +343,22 @@ def test_caps_hold_exactly(serve: Serve, ledger_path: Path, provider: str) -> No
     assert 0.0001 - most < spent <= 0.0001 and server.told("batches") > 2
     assert answers[-1].failure.startswith("cap: max_usd reached (0.00")
     state(ledger_path.with_name("usd.sqlite"))
+
+
+def test_two_at_once_share_their_batches(serve: Serve, ledger_path: Path) -> None:
+    server = serve(looks=4)
+    told: dict[int, list[str]] = {}
+
+    def work(number: int) -> None:
+        told[number] = [answer.text for answer in ask(batching(server, ledger_path), numbered(20))]
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(told.values()) == [[f"right: {text}" for text in numbered(20)]] * 3
+    assert set(executed(server).values()) == {1} and state(ledger_path) == {"answered": 20}
 
 
 def test_without_a_price_of_batches_no_cap_on_usd_is_kept(serve: Serve, ledger_path: Path) -> None:
@@ -510,12 +528,13 @@ def test_a_process_that_is_killed_for_good_pays_for_nothing_twice(
     command = [sys.executable, str(script), str(ROOT), server.url, str(ledger), provider]
     chance = random.Random(5)
     for _ in range(3):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        while process.poll() is None and not server.told("batches") + server.told("files"):
-            time.sleep(0.02)
-        time.sleep(chance.uniform(0.0, 0.1))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            try:
+                while process.poll() is None and not server.told("batches") + server.told("files"):
+                    time.sleep(0.02)
+                time.sleep(chance.uniform(0.0, 0.1))
+            finally:
+                process.send_signal(signal.SIGKILL)
     last = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert last.stdout == "True\n", last.stderr
     assert set(executed(server).values()) == {1} and len(executed(server)) == 40
