@@ -76,7 +76,7 @@ def show(
         ]
         tokens = [row["prompt_tokens"], row["completion_tokens"]]
         usd = "price unknown" if row["usd"] is None else dollars(row["usd"])
-        each = f"{row['seconds'] / row['answered']:.1f}" if row["answered"] else "-"
+        each = f"{row['seconds'] / row['timed']:.1f}" if row["timed"] else "-"
         last = datetime.fromtimestamp(row["last"]).strftime("%Y-%m-%d %H:%M")
         table.add_row(*names, *map(str, [*counts, *tokens]), usd, each, last)
     Console().print(table)

@@ -26,7 +26,7 @@ from nesycd.teachers.ledger import Answer, Ledger
 from nesycd.teachers.pace import backoff, retry_after
 from nesycd.teachers.paid_chat import PaidChat
 from nesycd.teachers.prices import Price
-from nesycd.teachers.sending import Limits, completion, told
+from nesycd.teachers.sending import TRIES_WITHOUT_SERVER, Limits, completion, told
 
 SETTLE = 60.0
 """Seconds after which a submission that nobody saw end, and that the server does not know, did not happen."""
@@ -125,6 +125,7 @@ class _Work:
         self._tries: Counter[str] = Counter()
         self._full: set[int] = set()
         self._trouble = ""
+        self._reached = False
         self._shown = ""
         self._chance = random.Random()
         self._server: BatchServer | None = None
@@ -363,16 +364,21 @@ class _Work:
         """
         for tries in itertools.count(1):
             try:
-                return act()
+                done = act()
             except SendError as error:
                 if (wait := self._wait_after(error, tries)) is None:
                     raise self._gave_up(told(error, tries)) from None
                 time.sleep(wait)
+            else:
+                # An upload that is no step of its own gives "", and reaches nothing.
+                self._reached |= bool(done)
+                return done
         raise AssertionError("unreachable")
 
     def _wait_after(self, error: SendError, tries: int) -> float | None:
         """Seconds until the next try; None where there is none."""
-        if not error.retry or tries > self._limits.retries:
+        allowed = self._limits.retries if error.reached or self._reached else TRIES_WITHOUT_SERVER - 1
+        if not error.retry or tries > min(allowed, self._limits.retries):
             return None
         return max(backoff(tries, self._chance), retry_after(error.headers) or 0.0)
 

@@ -332,7 +332,7 @@ class Ledger:
         """Calls, tokens and cost of each group of calls by columns of `calls` (`model`, `origin`, `budget`, `state`).
 
         `usd` is None where the price of a call that counts is unknown; `bound` counts the calls whose cost is only known
-        to be at most what was reserved.
+        to be at most what was reserved; `timed` those whose `seconds` are known (not of batches).
         """
         unknown = set(by) - {"model", "origin", "budget", "state"}
         if unknown:
@@ -345,6 +345,7 @@ class Ledger:
             "SUM(prompt_tokens) AS prompt_tokens, SUM(completion_tokens) AS completion_tokens, "
             "SUM(CASE state WHEN 'unpaid' THEN 0 ELSE COALESCE(usd, 0) END) AS usd, "
             "SUM(state <> 'unpaid' AND usd IS NULL) AS unpriced, SUM(state <> 'unpaid' AND bound) AS bound, "
+            "SUM(state = 'answered' AND batch IS NULL) AS timed, "
             "SUM(CASE state WHEN 'answered' THEN seconds ELSE 0 END) AS seconds, MAX(started) AS last FROM calls"
         )
         grouped = f" GROUP BY {columns} ORDER BY {columns}" if by else ""

@@ -381,6 +381,15 @@ def test_what_no_request_would_survive_ends_it_all(serve: Serve, ledger_path: Pa
 
 
 @both
+def test_without_a_server_it_is_said_soon_and_costs_nothing(serve: Serve, ledger_path: Path, provider: str) -> None:
+    server = serve(looks=1)
+    server.stop()
+    with pytest.raises(TeacherError, match=r"m at http.*: no connection to the server: .* \(after 3 tries\)"):
+        ask(batching(server, ledger_path, provider), numbered(2))
+    assert state(ledger_path) == {"unpaid": 2}
+
+
+@both
 def test_a_batch_that_the_server_does_not_know_can_be_given_up(
     serve: Serve, ledger_path: Path, provider: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -493,6 +502,24 @@ def test_a_run_asks_in_batches(
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert server.told("batches") == 1 and state(ledger_path).keys() == {"answered"}
+
+
+@pytest.mark.parametrize("batch", ["true", "false"])
+def test_a_missing_extra_is_told_with_how_to_get_it(
+    tmp_path: Path, ledger_path: Path, batch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from nesycd.cli.main import app
+
+    monkeypatch.setenv("NESYCD_LEDGER", str(ledger_path))
+    monkeypatch.setitem(sys.modules, "anthropic", None)
+    (tmp_path / "q.jsonl").write_text('{"question": "1 + 1?", "answer": "2"}\n{"question": "2 + 2?", "answer": "4"}\n')
+    text = RECIPE.format(provider="anthropic", url="http://localhost:9", questions=tmp_path / "q.jsonl")
+    (tmp_path / "r.toml").write_text(text.replace("batch = true", f"batch = {batch}"))
+    done = CliRunner().invoke(app, ["rationalise", str(tmp_path / "r.toml"), "--root", str(tmp_path / "runs")])
+    assert done.exit_code == 2
+    assert "error: anthropic is not installed; get it by: pip install 'nesycd[anthropic]'" in done.stderr
 
 
 ASKING = """
