@@ -168,6 +168,9 @@ class KnowledgeSection(Section):
     (below the router's threshold); all; or as many as errors at random."""
     max_items: Count | None = None
     """Size of the base at most."""
+    self_check: bool = False
+    """Ask the student that erred again with the proposed items; with `review = "auto"` only those that repaired an error
+    are approved."""
 
 
 class RetrievalSection(Section):
@@ -210,10 +213,11 @@ class AugmentedSection(Section):
 
 
 class RouterSection(Section):
-    """When retrieval is asked."""
+    """When the student is given knowledge."""
 
     mode: Literal["margin", "always", "never"] = "margin"
-    """`margin`: where the student's draft is unsure, by a threshold calibrated on held-out questions (valid)."""
+    """`margin`: where some was found and the student's draft is unsure, by a threshold calibrated on held-out questions
+    (valid)."""
     signal: Literal["least", "mean"] = "least"
     """Of a draft's margins (p1 - p2 of each token): the mean of the three least, or of all."""
 

@@ -188,6 +188,15 @@ class Student(Protocol):
         """Answer one planned batch greedily."""
         ...
 
+    def log_likelihoods(
+        self, prompts: Sequence[Prompt], completions: Sequence[str], *, adapter: Path | None
+    ) -> list[float]:
+        """How likely each completion is after its prompt: log-probability of all its tokens and the end, in nats.
+
+        No generation: one pass over the texts. Minus infinity for what does not fit into the model's context.
+        """
+        ...
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Length of each text in the student's tokens, without template."""
         ...
@@ -206,10 +215,15 @@ class Retriever(Protocol):
 
 @runtime_checkable
 class Router(Protocol):
-    """Decides from the student's own signal whether retrieval is asked."""
+    """Decides whether the student is given knowledge for a question."""
 
-    def route(self, draft: Draft) -> bool:
-        """True where the student should be given knowledge."""
+    def route(self, draft: Draft, found: bool) -> bool:
+        """True where the student should be given knowledge.
+
+        Args:
+            draft: its answer without.
+            found: whether anything was found for the question. Looking takes milliseconds; a second answer takes seconds.
+        """
         ...
 
 

@@ -209,7 +209,7 @@ class Rationale(Record):
     """What a teacher wrote for one question. `failure` says why there is none ("" = there is one)."""
 
     schema_name = "rationale/2"
-    volatile = frozenset({"prompt_tokens", "completion_tokens", "seconds"})
+    volatile = frozenset({"prompt_tokens", "completion_tokens", "usd", "seconds"})
     example: str
     teacher: str
     text: str = ""
@@ -226,6 +226,8 @@ class Rationale(Record):
     """What the teacher said besides, where it was asked more than once: wrong answers, and right ones not chosen."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    usd: float | None = None
+    """What its calls cost; None where no price is known, or nothing was asked for money."""
     seconds: float = 0.0
 
 
@@ -261,7 +263,7 @@ class Diagnosis(Record):
     """What a teacher made of one wrong attempt: items to propose, or the reason why there are none."""
 
     schema_name = "diagnosis/1"
-    volatile = frozenset({"prompt_tokens", "completion_tokens", "seconds"})
+    volatile = frozenset({"prompt_tokens", "completion_tokens", "usd", "seconds"})
     example: str
     attempt: str
     """`Attempt.id`."""
@@ -272,6 +274,8 @@ class Diagnosis(Record):
     failure: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    usd: float | None = None
+    """What its calls cost; None where no price is known, or nothing was asked for money."""
     seconds: float = 0.0
 
 
@@ -282,6 +286,12 @@ class Refusal(Record):
     item: Item
     evidence: Evidence
     reason: str
+    """Begins with `unfit:` where the item could not be knowledge anywhere; else it leaks."""
+
+    @property
+    def unfit(self) -> bool:
+        """Whether the item was refused for what it is, not for a leak."""
+        return self.reason.startswith("unfit:")
 
 
 class Hit(Record):
@@ -304,6 +314,20 @@ class Retrieval(Record):
     def items(self) -> tuple[Item, ...]:
         """The items alone, in order."""
         return tuple(hit.item for hit in self.hits)
+
+
+class Masked(Record):
+    """How likely the student finds a right answer to a question with a part of the retrieved items in its prompt."""
+
+    schema_name = "masked/1"
+    key: str
+    """`Example.uid`, number of the reference answer, number of the mask."""
+    example: str
+    reference: str
+    items: tuple[str, ...]
+    """Ids of the items that stood in the prompt."""
+    log_likelihood: float
+    """Of the reference, in nats."""
 
 
 class TrainingText(Record):

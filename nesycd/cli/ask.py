@@ -38,13 +38,15 @@ def ask(
     folder = find_run(root, run) if run else newest_run(root, "results.json", finished=True)
     console = Console()
     reply = answer(folder, question, always)
-    routed = "asks for knowledge" if reply["routed"] else "lets the student answer alone"
+    unknown = not reply["hits"] and reply["mode"] == "margin"
+    alone = "nothing in the knowledge base fits, so the draft stands" if unknown else "lets the student answer alone"
+    routed = "asks for knowledge" if reply["routed"] else alone
     console.print(f"[dim]draft[/dim]     {escape(reply['draft'])}")
     why = f"margin {reply['margin']:.3f}, threshold {reply['threshold']:.3f}"
     forced = "--always" if always else f"router.mode={reply['mode']}" if reply["mode"] != "margin" else ""
     why += f" (but {forced})" if forced else ""
     console.print(f"[dim]router[/dim]    {why}: {routed}")
-    for hit in reply["hits"]:
+    for hit in reply["hits"] if reply["routed"] else ():
         console.print(f"[dim]knowledge[/dim] {escape(hit.item.text)}  [dim]({escape(hit.why)}; {hit.item.id})[/dim]")
     if reply["routed"] and not reply["hits"]:
         console.print("[dim]knowledge[/dim] nothing in the knowledge base fits")
@@ -95,15 +97,15 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
         prompt = Prompt("question", prompts.with_knowledge(example, items))
         return student.generate([prompt], adapter=adapters[adapter], max_new_tokens=limit)[0]
 
-    draft = write(str(router["closed_book"]), [])
-    signal: Any = router["signal"]
-    asks = always or router_of(str(router["mode"]), float(router["threshold"]), signal).route(draft)
-    reply = {"draft": draft.text, "margin": margin_of(draft, signal), "hits": []}
-    reply |= {key: router[key] for key in ("mode", "threshold")}
-    if not asks:
-        return reply | {"routed": False, "response": draft.text, "answer": closing_answer(draft.text)}
     with KnowledgeBase.open(folder / "kb.sqlite", create=False) as kb:
         entries = kb.entries(status=Status.APPROVED)
     hits = Knowledge(recipe.retrieval, student, tuple(entries)).retriever.retrieve(question)
+    draft = write(str(router["closed_book"]), [])
+    signal: Any = router["signal"]
+    chosen = router_of(str(router["mode"]), float(router["threshold"]), signal)
+    reply = {"draft": draft.text, "margin": margin_of(draft, signal), "hits": hits}
+    reply |= {key: router[key] for key in ("mode", "threshold")}
+    if not always and not chosen.route(draft, found=bool(hits)):
+        return reply | {"routed": False, "response": draft.text, "answer": closing_answer(draft.text)}
     made = write("augmented", [hit.item for hit in hits])
-    return reply | {"routed": True, "hits": hits, "response": made.text, "answer": closing_answer(made.text)}
+    return reply | {"routed": True, "response": made.text, "answer": closing_answer(made.text)}

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, complete, opened
+from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, complete, finish, opened
 from nesycd.config import Recipe, load_recipe
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def execute(settings: Recipe, folder: Path, console: Console, count: int = 50) -
         check(parts)
         trained, scored = complete(parts)
         measured = measure(parts, trained, scored.attempts[ARM, SPLIT], count)
-        parts.run.finish()
+        finish(parts)
         if len(measured.edits) < count:
             parts.run.notify(f"only {len(measured.edits)} facts are needed by test questions and retrieved for them")
         content = edits_json(parts, measured)

@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nesycd.cli.effect import effect
 from nesycd.errors import KnowledgeError
 
 kb_app = typer.Typer(no_args_is_help=True)
+kb_app.command("effect")(effect)
 
 Kb = Annotated[Path | None, typer.Option("--kb", help="A kb.sqlite; that of the newest run if not given.")]
 ItemId = Annotated[str, typer.Argument(help="An item's id, or its first characters (4 at least).", show_default=False)]

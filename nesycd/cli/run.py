@@ -129,10 +129,16 @@ def opened(settings: Recipe, folder: Path, console: Console) -> Iterator[Parts]:
         yield Parts(run, recipe, task, teacher, student, prompts, progress.training)
 
 
+def finish(parts: Parts) -> None:
+    """Mark the run as finished; what was measured beside it stays."""
+    from nesycd.methods import edits, effect
+
+    parts.run.finish(keep=(*edits.STAGES, *effect.STAGES))
+
+
 def complete(parts: Parts) -> tuple[Trained, Scored]:
     """All steps of the method and the evaluation; finished ones are read back. Writes results and report."""
     from nesycd.cli.score import results_of
-    from nesycd.methods import edits
     from nesycd.methods.evaluate import evaluate
     from nesycd.methods.nesycd import distil
     from nesycd.reports import load_results, write_report
@@ -140,7 +146,7 @@ def complete(parts: Parts) -> tuple[Trained, Scored]:
     trained = distil(parts)
     assert trained is not None  # it is None only where `until` is given
     scored = evaluate(parts, trained)
-    parts.run.finish(keep=edits.STAGES)
+    finish(parts)
     results = results_of(parts, trained, scored)
     known = parts.run.results_path.exists() and parts.run.report_path.exists()
     if not known or load_results(parts.run.results_path).to_json() != results:

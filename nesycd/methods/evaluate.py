@@ -12,6 +12,7 @@ from nesycd.methods.parts import Parts
 from nesycd.protocols import KnowsTruth
 from nesycd.records import Attempt, Entry, Evidence, Example, Item, Status, content_hash
 from nesycd.retrieval.recall import count_recall
+from nesycd.routing import ALGORITHM as ROUTING
 from nesycd.run_stage import Artifact
 from nesycd.stages.route import routed
 
@@ -125,7 +126,7 @@ def _routed(parts: Parts, trained: Trained, split: str, made: Mapping[str, Seque
     """The routed arm, selected from the other arms' answers; a stage like theirs, so that reports can show it."""
     drafts, informed = made[_draft_arm(trained)], made["nesycd"]
     # The mode tells routers apart that have no settings.
-    router = {"mode": parts.recipe.router.mode, "router": trained.router}
+    router = {"mode": parts.recipe.router.mode, "router": trained.router, "algorithm": ROUTING}
     return parts.run.computed(
         f"eval-{split}-nesycd_routed",
         Attempt,

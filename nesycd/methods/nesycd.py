@@ -13,7 +13,7 @@ from typing import Any
 
 from nesycd.config import RetrievalSection
 from nesycd.errors import DataError, KnowledgeError
-from nesycd.knowledge import KnowledgeBase, LeakCheck, knowledge_version, leak
+from nesycd.knowledge import KnowledgeBase, LeakCheck, knowledge_version, leak, unfit
 from nesycd.methods.parts import Parts
 from nesycd.prompts import question_text
 from nesycd.protocols import Router, Student
@@ -21,7 +21,9 @@ from nesycd.records import (
     Attempt,
     Diagnosis,
     Entry,
+    Evidence,
     Example,
+    Item,
     Rationale,
     Refusal,
     Retrieval,
@@ -34,7 +36,7 @@ from nesycd.retrieval.recall import count_recall
 from nesycd.routing import MarginRouter, calibrate, calibrate_routing, router_of
 from nesycd.run import Run
 from nesycd.run_stage import Artifact
-from nesycd.stages import augment, collect, diagnose, rationalise
+from nesycd.stages import augment, collect, diagnose, rationalise, self_check, spend
 from nesycd.stages.distil import general_texts
 from nesycd.stages.route import accuracy, better_closed_book
 
@@ -82,10 +84,12 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
     general = _fine_tune(parts, "general", texts)
     if until == "distil":
         return None
-    attempts = _collect(parts, train, texts, general)
+    collected = _collect(parts, train, texts, general)
+    attempts = collected.attempts
     if until == "collect":
         return None
-    entries, leaks = _knowledge(parts, train, rationales, kept, attempts)
+    known = _knowledge(parts, train, rationales, kept, collected)
+    entries = known.entries
     if until == "diagnose":
         return None
     augmented, mix = _augmented(parts, train, kept, entries, general)
@@ -94,14 +98,17 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
     std_cot = _std_cot(parts, texts, general, augmented)
     route, closed_book, router = _router(parts, attempts, entries, general, augmented)
     valid_accuracy = route["valid_accuracy"]
+    use = route["knowledge_use"]
     summary = {
         "rationales": rationalise.counts(rationales),
+        "teacher": spend.spent(rationales, known.diagnoses, use["useful"] if use else None),
         "error_rates": {
             "collection": parts.recipe.collection.mode,
             "collected": collect.error_rate(attempts),
             "valid": 1 - valid_accuracy["general"] if valid_accuracy else None,
         },
-        "leaks": leaks,
+        "leaks": known.leaks,
+        "self_check": known.self_check,
         **mix,
         **route,
         "completion_tokens": {
@@ -172,14 +179,24 @@ def _lineage(adapter: Artifact, init: Artifact | None) -> int:
 # --- step 2 ----------------------------------------------------------------------------------------------------------
 
 
-def _collect(parts: Parts, train: Sequence[Example], texts: Sequence[TrainingText], general: Artifact) -> list[Attempt]:
+@dataclass(frozen=True)
+class _Collected:
+    """Attempts at all training questions (`solver` names the student that made each), and those students' adapters."""
+
+    attempts: list[Attempt]
+    students: dict[str, Artifact]
+
+
+def _collect(parts: Parts, train: Sequence[Example], texts: Sequence[TrainingText], general: Artifact) -> _Collected:
     """Attempts at all training questions: by S_P itself, or by students that were not trained on them."""
     settings = parts.recipe.collection
     if settings.mode == "in_sample":
         solver = parts.solver("general", general.path)
-        return list(parts.attempts("collect", solver, train, general.fingerprint))
+        made = list(parts.attempts("collect", solver, train, general.fingerprint))
+        return _Collected(made, {"general": general})
     fold_of = collect.assign_folds(train, settings.folds, parts.recipe.seed)
     answered: dict[str, Attempt] = {}
+    students: dict[str, Artifact] = {}
     for fold in range(settings.folds):
         held = [example for example in train if fold_of[example.uid] == fold]
         others = [text for text in texts if fold_of[text.example] != fold]
@@ -192,10 +209,21 @@ def _collect(parts: Parts, train: Sequence[Example], texts: Sequence[TrainingTex
         solver = parts.solver(f"fold-{fold}", student.path)
         attempts = parts.attempts(f"collect-fold-{fold}", solver, held, student.fingerprint)
         answered |= {attempt.example: attempt for attempt in attempts}
-    return [answered[example.uid] for example in train]
+        students[solver.name] = student
+    return _Collected([answered[example.uid] for example in train], students)
 
 
 # --- step 3 ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The approved entries, the diagnoses they come from, and what the checks found: of leaks, the figure beside every score."""
+
+    entries: list[Entry]
+    diagnoses: Sequence[Diagnosis]
+    leaks: dict[str, int]
+    self_check: dict[str, int] | None
 
 
 def _knowledge(
@@ -203,26 +231,31 @@ def _knowledge(
     train: Sequence[Example],
     rationales: Sequence[Rationale],
     kept: Mapping[str, Rationale],
-    attempts: Sequence[Attempt],
-) -> tuple[list[Entry], dict[str, int]]:
-    """The approved entries, and what the leak check found: the figure that stands beside every score."""
+    collected: _Collected,
+) -> _Known:
     settings = parts.recipe.knowledge
+    attempts = collected.attempts
     signal = parts.recipe.router.signal
     sure = MarginRouter(calibrate(attempts, signal).threshold, signal)
-    asked = diagnose.cases(train, kept, attempts, settings.source, parts.recipe.seed, sure)
+    asked = diagnose.cases(train, kept, attempts, settings.source, parts.recipe.seed, sure.unsure)
     cases = {case.example.uid: case for case in asked}
     diagnoses = parts.run.records(
         "diagnoses",
         Diagnosis,
-        {"teacher": parts.teacher.fingerprint, "examples": train, "rationales": rationales, "attempts": list(attempts)}
+        {"teacher": parts.teacher.fingerprint, "examples": train, "rationales": rationales, "attempts": attempts}
         | {"source": settings.source},
         list(cases),
         lambda uids: parts.teacher.diagnoses([cases[uid] for uid in uids]),
     )
     refused = _refused(parts, train, diagnoses)
-    inputs = {"diagnoses": diagnoses, "review": settings.review, "max_items": settings.max_items, "refused": refused}
+    limit, seed = settings.max_items, parts.recipe.seed
+    proposals = diagnose.limited(diagnose.without(diagnose.proposals(diagnoses), refused), limit, seed)
+    checked = _self_checked(parts, train, proposals, collected) if settings.self_check else None
     # The seed chooses which items stay where there is a limit.
-    parts.run.value("knowledge", {**inputs, "seed": parts.recipe.seed}, lambda: _build(parts, diagnoses, refused))
+    inputs: dict[str, Any] = {"diagnoses": diagnoses, "review": settings.review, "max_items": limit, "refused": refused}
+    if checked is not None:
+        inputs["repaired"] = sorted(checked.repaired)
+    parts.run.value("knowledge", {**inputs, "seed": seed}, lambda: _build(parts, proposals, checked))
     with KnowledgeBase.open(parts.run.kb_path) as kb:
         entries = kb.entries(status=Status.APPROVED)
         if not entries and kb.entries():
@@ -230,13 +263,39 @@ def _knowledge(
                 f"{len(kb.entries())} items wait for review: nesycd kb list --kb {parts.run.kb_path} "
                 "--status proposed; approve them and run again"
             )
+    self_checked = None if checked is None else {"asked": checked.asked, "repaired": len(checked.repaired)}
     leaks = {
         "proposed": len(diagnose.proposals(diagnoses)),
-        "refused": len(refused),
+        "refused": sum(not refusal.unfit for refusal in refused),
+        "unfit": sum(refusal.unfit for refusal in refused),
         "approved": len(entries),
         "approved_leaking": _leaking(parts, train, entries),
     }
-    return entries, leaks
+    return _Known(entries, diagnoses, leaks, self_checked)
+
+
+@dataclass(frozen=True)
+class _SelfChecked:
+    """How many errors were asked again, and which of them (`Example.uid`) are right now."""
+
+    asked: int
+    repaired: frozenset[str]
+
+
+def _self_checked(
+    parts: Parts, train: Sequence[Example], proposals: Sequence[tuple[Item, Evidence]], collected: _Collected
+) -> _SelfChecked:
+    """Each student answers again what it got wrong, now with the items that its error gave rise to."""
+    asked = self_check.to_ask(proposals, collected.attempts)
+    by_uid = {example.uid: example for example in train}
+    answers: list[Attempt] = []
+    for name, adapter in collected.students.items():
+        again = [by_uid[one.example] for one in collected.attempts if one.solver == name and one.example in asked]
+        solver = parts.solver(f"check-{name}", adapter.path, knowledge=lambda example: asked[example.uid])
+        shown = [[item.id for item in asked[example.uid]] for example in again]
+        depends = {"adapter": adapter.fingerprint, "knowledge": shown}
+        answers += parts.attempts(f"self-check-{name}", solver, again, depends)
+    return _SelfChecked(len(answers), self_check.repaired(answers))
 
 
 def _held_out(parts: Parts) -> list[str]:
@@ -246,13 +305,20 @@ def _held_out(parts: Parts) -> list[str]:
 
 
 def _refused(parts: Parts, train: Sequence[Example], diagnoses: Sequence[Diagnosis]) -> Sequence[Refusal]:
-    """What the leak check keeps out of the knowledge base, with the reasons: a stage of the run."""
+    """What is kept out of the knowledge base, with the reasons: a stage of the run."""
     held_out = _held_out(parts)
+
+    def check() -> list[Refusal]:
+        proposed = diagnose.proposals(diagnoses)
+        leaking = LeakCheck(train, held_out).refusals(proposed)
+        return leaking + unfit.refusals(diagnose.without(proposed, leaking))
+
+    algorithms = [leak.ALGORITHM, unfit.ALGORITHM]
     return parts.run.computed(
         "refused",
         Refusal,
-        {"diagnoses": diagnoses, "examples": train, "held_out": held_out, "algorithm": leak.ALGORITHM},
-        lambda: LeakCheck(train, held_out).refusals(diagnose.proposals(diagnoses)),
+        {"diagnoses": diagnoses, "examples": train, "held_out": held_out, "algorithm": algorithms},
+        check,
     )
 
 
@@ -269,18 +335,22 @@ def _leaking(parts: Parts, train: Sequence[Example], entries: Sequence[Entry]) -
     return int(parts.run.value("leaks", inputs, count))
 
 
-def _build(parts: Parts, diagnoses: Sequence[Diagnosis], refused: Sequence[Refusal]) -> dict[str, Any]:
-    """Make the KB anew from the diagnoses; one that people have worked on is put aside, never deleted."""
+def _build(
+    parts: Parts, proposals: Sequence[tuple[Item, Evidence]], checked: _SelfChecked | None = None
+) -> dict[str, Any]:
+    """Make the KB anew from what is proposed; one that people have worked on is put aside, never deleted."""
     path = parts.run.kb_path
     if path.exists():
         _set_aside(parts, path)
-    limit = parts.recipe.knowledge.max_items
-    kept = diagnose.without(diagnose.proposals(diagnoses), refused)
-    proposals = diagnose.limited(kept, limit, parts.recipe.seed)
     with KnowledgeBase.open(path) as kb:
-        kb.add(proposals)
-        if parts.recipe.knowledge.review == "auto":
+        if parts.recipe.knowledge.review == "human":
+            kb.add(proposals)
+        else:
+            # What the self-check holds back is not approved, whatever else was.
+            held = [pair for pair in proposals if checked is not None and pair[1].example not in checked.repaired]
+            kb.add([pair for pair in proposals if pair not in held])
             kb.approve_all()
+            kb.add(held)
         return {"proposals": len(proposals), **kb.stats()}
 
 
@@ -427,11 +497,13 @@ def _router(
     }
     closed_book = better_closed_book(drafts["general"], drafts["augmented"])
     settings = parts.recipe.router
+    use = None
     if valid:
         # The very student that will draft, on questions it was not trained on: the margins of fold students, which were
         # trained on less, lie lower (docs/log.md), and in-sample ones far too high.
         informed = _informed(parts, valid, entries, augmented)
         calibration = calibrate_routing(drafts[closed_book], informed, settings.signal)
+        use = spend.use_of(len(entries), informed, drafts["augmented"])
     else:
         calibration = calibrate(attempts, settings.signal)
     router = router_of(settings.mode, calibration.threshold, settings.signal)
@@ -444,6 +516,7 @@ def _router(
             "score": calibration.score,
         },
         "valid_accuracy": {name: accuracy(made) for name, made in drafts.items()} if valid else {},
+        "knowledge_use": use,
     }
     return summary, closed_book, router
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from nesycd.reports.results import Leaks, Method, Results
+from nesycd.reports.results import KnowledgeUse, Leaks, Method, Results, TeacherCost
 
 
 def method_figures(results: Results) -> Iterator[tuple[str, str]]:
@@ -15,6 +15,16 @@ def method_figures(results: Results) -> Iterator[tuple[str, str]]:
         yield "S_P's errors", _errors(method)
         if method.leaks is not None:
             yield "leak check", _leaks(method.leaks)
+        if method.self_check is not None:
+            checked = method.self_check
+            yield (
+                "self-check",
+                f"{checked.repaired:,} of {checked.asked:,} errors repaired by the items they gave rise to",
+            )
+        if method.knowledge_use is not None:
+            yield "knowledge on valid", _use(method.knowledge_use)
+        if method.teacher is not None:
+            yield "teacher's answers", _cost(method.teacher)
     recall = {f"training {name}": share for name, share in method.train_recall if share is not None} if method else {}
     recall |= {split: part.needed_fact_recall for split, part in results.retrieval.items()}
     if recall:
@@ -39,11 +49,30 @@ def _errors(method: Method) -> str:
 
 
 def _leaks(leaks: Leaks) -> str:
+    unfit = f"{leaks.unfit:,} more as unfit, " if leaks.unfit else ""
     share = percent(leaks.approved_leaking / leaks.approved if leaks.approved else 0.0)
     return (
-        f"{leaks.refused:,} of {leaks.proposed:,} proposed items refused, "
+        f"{leaks.refused:,} of {leaks.proposed:,} proposed items refused, {unfit}"
         f"{share} of {leaks.approved:,} approved items leak"
     )
+
+
+def _use(use: KnowledgeUse) -> str:
+    return f"{use.shown:,} of {use.approved:,} items shown, {use.useful:,} in prompts that turned a wrong answer right"
+
+
+def _cost(cost: TeacherCost) -> str:
+    tokens = f"{cost.prompt_tokens:,} + {cost.completion_tokens:,} tokens"
+    if cost.usd is None:
+        return f"{tokens}, price unknown"
+    parts = {"a kept rationale": cost.usd_per_kept_rationale, "a useful item": cost.usd_per_useful_item}
+    each = ", ".join(f"{_usd(usd)} {what}" for what, usd in parts.items() if usd is not None)
+    return f"{tokens}, {_usd(cost.usd)}" + (f": {each}" if each else "")
+
+
+def _usd(usd: float) -> str:
+    """To a millionth of a dollar, without trailing zeros."""
+    return f"{usd:.6f}".rstrip("0").rstrip(".") + " USD"
 
 
 def _router(results: Results) -> Iterator[str]:

@@ -23,6 +23,7 @@ ARMS = ("zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
+Usd = Annotated[float, Field(ge=0)]
 
 
 class _Part(BaseModel):
@@ -119,10 +120,14 @@ class ErrorRates(_Part):
 
 
 class Leaks(_Part):
-    """What the leak check found: of `proposed` items those `refused`; of `approved` entries those that leak still."""
+    """What the leak check found: of `proposed` items those `refused`; of `approved` entries those that leak still.
+
+    `unfit` are those refused besides, since they could not be knowledge anywhere.
+    """
 
     proposed: Count
     refused: Count
+    unfit: Count = 0
     approved: Count
     approved_leaking: Count
 
@@ -147,6 +152,32 @@ class Calibration(_Part):
     score: Share
 
 
+class SelfCheck(_Part):
+    """What came of asking the student again with the proposed items: errors `asked`, of these `repaired`."""
+
+    asked: Count
+    repaired: Count
+
+
+class TeacherCost(_Part):
+    """What all answers of a teacher that counts tokens took; None where a price is unknown, or nothing came of them."""
+
+    prompt_tokens: Count
+    completion_tokens: Count
+    usd: Usd | None
+    usd_per_kept_rationale: Usd | None
+    usd_per_useful_item: Usd | None
+
+
+class KnowledgeUse(_Part):
+    """On `valid`: of `approved` items those `shown` in a prompt; of these the `useful` ones, which stood in the prompt of a
+    question that S_E answers rightly with its knowledge and wrongly without."""
+
+    approved: Count
+    shown: Count
+    useful: Count
+
+
 class Method(_Part):
     """What the steps of the method did, beside what came of them."""
 
@@ -162,6 +193,12 @@ class Method(_Part):
     """Trained on, over the whole lineage of either student."""
     leaks: Leaks | None = None
     """None in results from before there was a leak check."""
+    self_check: SelfCheck | None = None
+    """None where `knowledge.self_check` is off."""
+    knowledge_use: KnowledgeUse | None = None
+    """None without a valid split, and in older results."""
+    teacher: TeacherCost | None = None
+    """None for a teacher that counts no tokens, and in older results."""
 
 
 class Results(_Part):

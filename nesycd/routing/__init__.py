@@ -1,16 +1,19 @@
-"""Deciding whether the student needs knowledge, from its own margin on a closed-book draft of the question.
+"""Deciding whether the student needs knowledge: where some was found, from its own margin on a closed-book draft.
 
-Knows nothing of the knowledge base: a router sees how sure the draft was and says whether retrieval is asked.
+Knows nothing of the knowledge base: a router sees how sure the draft was and whether anything was found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from nesycd.protocols import Draft, Router
 from nesycd.records import Attempt
+
+ALGORITHM = 2
+"""Part of the routed arm's fingerprint: grows when the same router would route otherwise."""
 
 Signal = Literal["least", "mean"]
 """Which of a draft's margins is looked at. A guessed fact is one to three unsure tokens among forty sure ones, which the
@@ -24,30 +27,34 @@ def margin_of(draft: Draft, signal: Signal) -> float:
 
 @dataclass(frozen=True)
 class MarginRouter:
-    """Retrieval where the draft's margin (p1 - p2, in [0, 1]) is below the threshold."""
+    """Knowledge where some was found and the draft's margin (p1 - p2, in [0, 1]) is below the threshold."""
 
     threshold: float
     signal: Signal = "least"
 
-    def route(self, draft: Draft) -> bool:
-        """True where the student should be given knowledge."""
+    def unsure(self, draft: Draft) -> bool:
+        """Whether the margin is below the threshold."""
         return margin_of(draft, self.signal) < self.threshold
+
+    def route(self, draft: Draft, found: bool) -> bool:
+        """True where the student should be given knowledge."""
+        return found and self.unsure(draft)
 
 
 @dataclass(frozen=True)
 class AlwaysRouter:
-    """Retrieval for every question."""
+    """Knowledge for every question, where there is some or not: S_E answers them all."""
 
-    def route(self, draft: Draft) -> bool:
+    def route(self, draft: Draft, found: bool) -> bool:
         """True."""
         return True
 
 
 @dataclass(frozen=True)
 class NeverRouter:
-    """Retrieval for no question."""
+    """Knowledge for no question."""
 
-    def route(self, draft: Draft) -> bool:
+    def route(self, draft: Draft, found: bool) -> bool:
         """False."""
         return False
 
@@ -66,7 +73,7 @@ class CurvePoint:
     score: float
     """See `Calibration`."""
     routed: float
-    """Of all drafts, those given knowledge."""
+    """Of the drafts with something found, those given knowledge."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class Calibration:
         threshold: drafts below it are routed; in [0, 1], or 2 where all are to be routed.
         score: what was maximised, in [0, 1]: the accuracy of the routed answers, or, where no answers with knowledge were
             at hand, the mean of the shares of right drafts above and of wrong drafts below the threshold.
-        n: drafts it was chosen from; `n_correct`: the right ones among them.
+        n: held-out drafts; `n_correct`: the right ones among them.
         curve: all thresholds that were weighed, in rising order; empty where there was nothing to separate.
     """
 
@@ -107,16 +114,20 @@ def calibrate(drafts: Sequence[Attempt], signal: Signal = "least") -> Calibratio
 def calibrate_routing(drafts: Sequence[Attempt], informed: Sequence[Attempt], signal: Signal = "least") -> Calibration:
     """The threshold with which the routed answers are right most often on held-out questions.
 
+    Questions for which nothing was found keep their drafts, and say nothing of the threshold.
+
     Args:
         drafts: answers without knowledge.
         informed: answers to the same questions, in the same order, with what is retrieved for them.
         signal: which margin of the drafts to look at.
     """
-    if not drafts:
-        return calibrate(drafts, signal)
-    size = len(drafts)
-    gains = [(answer.correct - draft.correct) / size for draft, answer in zip(drafts, informed, strict=True)]
-    return _best(drafts, gains, sum(draft.correct for draft in drafts) / size, signal)
+    asked = [(draft, answer) for draft, answer in zip(drafts, informed, strict=True) if answer.knowledge]
+    right = sum(draft.correct for draft in drafts)
+    if not asked:
+        return Calibration(0.0, right / len(drafts) if drafts else 0.0, len(drafts), right)
+    gains = [(answer.correct - draft.correct) / len(drafts) for draft, answer in asked]
+    found = _best([draft for draft, _ in asked], gains, right / len(drafts), signal)
+    return replace(found, n=len(drafts), n_correct=right)
 
 
 def _best(drafts: Sequence[Attempt], gains: Sequence[float], start: float, signal: Signal) -> Calibration:

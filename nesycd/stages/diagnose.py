@@ -7,15 +7,15 @@ never becomes an item (METHOD, fault 5).
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from nesycd.protocols import ErrorCase, Router
+from nesycd.protocols import ErrorCase
 from nesycd.records import Attempt, Diagnosis, Evidence, Example, Item, Rationale, Refusal
 from nesycd.stages.collect import errors
 
 Source = str
-"""Which attempts are diagnosed: `errors`; `unsure`: these and the right ones that the `router` would send to the knowledge
-base; `all` (right or wrong); `random` (as many as errors, drawn blindly)."""
+"""Which attempts are diagnosed: `errors`; `unsure`: these and the right ones of which the student was `unsure`; `all` (right or
+wrong); `random` (as many as errors, drawn blindly)."""
 
 
 def cases(
@@ -24,7 +24,7 @@ def cases(
     attempts: Sequence[Attempt],
     source: Source = "errors",
     seed: int = 0,
-    router: Router | None = None,
+    unsure: Callable[[Attempt], bool] = lambda attempt: False,
 ) -> list[ErrorCase]:
     """What the teacher is asked about, in the order of the attempts.
 
@@ -38,7 +38,7 @@ def cases(
         chosen = [attempt for place, attempt in enumerate(chosen) if place in picked]
     elif source == "unsure":
         faulty = {attempt.example for attempt in wrong}
-        chosen = [a for a in attempts if a.example in faulty or (a.correct and router is not None and router.route(a))]
+        chosen = [a for a in attempts if a.example in faulty or (a.correct and unsure(a))]
     by_uid = {example.uid: example for example in examples}
     texts = {uid: rationale.text for uid, rationale in rationales.items()}
     blind = source in {"all", "random"}

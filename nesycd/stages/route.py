@@ -19,13 +19,13 @@ def better_closed_book(general: Sequence[Attempt], augmented: Sequence[Attempt])
 
 
 def routed(drafts: Sequence[Attempt], informed: Sequence[Attempt], router: Router, solver: str) -> list[Attempt]:
-    """The routed arm, selected from answers that exist: the draft where it is sure, else the answer with knowledge.
+    """The routed arm, selected from answers that exist: the answer with knowledge where the router asks for it, else the draft.
 
-    Costs are both answers' where knowledge was asked for, since the draft came first.
+    Costs are both answers' where knowledge was given, since the draft came first.
     """
     chosen = []
     for draft, answer in zip(drafts, informed, strict=True):
-        if not router.route(draft):
+        if not router.route(draft, found=bool(answer.knowledge)):
             chosen.append(draft.model_copy(update={"solver": solver, "routed": False}))
             continue
         signals = {"margin": draft.margin, "least_margin": draft.least_margin}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import warnings
@@ -24,7 +25,10 @@ from nesycd.students.devices import pick_device, pick_dtype
 from nesycd.students.fingerprint import student_fingerprint
 from nesycd.students.generation import greedy_in_lanes
 from nesycd.students.rendering import Renderer, Template
-from nesycd.students.training import CHECKPOINT, Encoded, fine_tune, is_out_of_memory
+from nesycd.students.training import CHECKPOINT, Encoded, fine_tune, is_out_of_memory, token_losses
+
+_SCORED_TOKENS = 4096
+"""Padded tokens of a batch whose completions are scored: their output layer's logits are held at once."""
 
 
 class LocalStudent:
@@ -183,6 +187,36 @@ class LocalStudent:
                 raise
         half = len(ids) // 2
         return [row for part in (ids[:half], ids[half:]) for row in self._rows(model, part, max_new_tokens, stops)]
+
+    def log_likelihoods(
+        self, prompts: Sequence[Prompt], completions: Sequence[str], *, adapter: Path | None
+    ) -> list[float]:
+        """See `Student.log_likelihoods`. Texts of like length share a batch."""
+        model = self._with_adapter(adapter)
+        context = getattr(model.config, "max_position_embeddings", None) or 1 << 30
+        encoded = [
+            Encoded(self.renderer.prompt_ids(prompt.text), self.renderer.completion_ids(completion), 1.0)
+            for prompt, completion in zip(prompts, completions, strict=True)
+        ]
+        found = [-math.inf] * len(encoded)
+        batch: list[int] = []
+        for index in sorted(
+            (i for i, text in enumerate(encoded) if len(text) <= context), key=lambda i: -len(encoded[i])
+        ):
+            if batch and len(encoded[batch[0]]) * (len(batch) + 1) > _SCORED_TOKENS:
+                self._score(model, encoded, batch, found)
+                batch = []
+            batch.append(index)
+        if batch:
+            self._score(model, encoded, batch, found)
+        return found
+
+    @torch.inference_mode()
+    def _score(self, model: Any, encoded: list[Encoded], batch: list[int], found: list[float]) -> None:
+        losses, rows = token_losses(model, [encoded[index] for index in batch], self._pad_id)
+        sums = torch.zeros(len(batch), device=losses.device).index_add(0, rows, losses)
+        for index, loss in zip(batch, sums.tolist(), strict=True):
+            found[index] = -loss
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See `Student.count_tokens`."""

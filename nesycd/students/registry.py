@@ -55,6 +55,12 @@ class LazyStudent:
         """See `Student.generate`."""
         return self._student.generate(prompts, adapter=adapter, max_new_tokens=max_new_tokens, stop=stop)
 
+    def log_likelihoods(
+        self, prompts: Sequence[Prompt], completions: Sequence[str], *, adapter: Path | None
+    ) -> list[float]:
+        """See `Student.log_likelihoods`."""
+        return self._student.log_likelihoods(prompts, completions, adapter=adapter)
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See `Student.count_tokens`."""
         return self._student.count_tokens(texts)

@@ -133,6 +133,13 @@ class TableStudent:
             for prompt, (text, margin) in zip(prompts, answers, strict=True)
         ]
 
+    def log_likelihoods(
+        self, prompts: Sequence[Prompt], completions: Sequence[str], *, adapter: Path | None
+    ) -> list[float]:
+        """Minus one for each word in which a completion differs from the student's own answer, lengths included."""
+        own = self.generate(prompts, adapter=adapter, max_new_tokens=self.context)
+        return [-float(_differences(made.text, wanted)) for made, wanted in zip(own, completions, strict=True)]
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Words of each text."""
         return [_length(text) for text in texts]
@@ -169,6 +176,11 @@ class TableStudent:
 
 def _length(text: str) -> int:
     return len(text.split())
+
+
+def _differences(one: str, other: str) -> int:
+    first, second = one.split(), other.split()
+    return sum(a != b for a, b in zip(first, second, strict=False)) + abs(len(first) - len(second))
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

@@ -147,7 +147,14 @@ class Masters:
 
 
 def batch_loss(model: Any, texts: Sequence[Encoded], pad_id: int) -> torch.Tensor:
-    """Weighted sum of the completion tokens' cross-entropies (nats) of one padded batch.
+    """Weighted sum of the completion tokens' cross-entropies (nats) of one padded batch."""
+    losses, rows = token_losses(model, texts, pad_id)
+    weights = torch.tensor([text.weight for text in texts], device=losses.device)
+    return (losses * weights[rows]).sum()
+
+
+def token_losses(model: Any, texts: Sequence[Encoded], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross-entropy (nats) of each completion token of one padded batch, and the row of each; both of shape [tokens].
 
     Only hidden states that predict a completion token go through the output layer.
     """
@@ -161,17 +168,15 @@ def batch_loss(model: Any, texts: Sequence[Encoded], pad_id: int) -> torch.Tenso
         hidden = model.get_decoder()(ids, attention_mask=mask, use_cache=False).last_hidden_state
     else:
         full = model(ids, attention_mask=mask, use_cache=False).logits
-    row_at, column_at, weights = [], [], []
+    row_at, column_at = [], []
     for row, text in enumerate(texts):
         for column in range(len(text.prompt), len(text)):
             row_at.append(row)
             column_at.append(column)
-            weights.append(text.weight)
     rows_t, columns_t = torch.tensor(row_at, device=device), torch.tensor(column_at, device=device)
     chosen = (hidden if plain_head else full)[rows_t, columns_t - 1]
     logits = (model.get_output_embeddings()(chosen) if plain_head else chosen).float()
-    losses = functional.cross_entropy(logits, ids[rows_t, columns_t], reduction="none")
-    return (losses * torch.tensor(weights, device=device)).sum()
+    return functional.cross_entropy(logits, ids[rows_t, columns_t], reduction="none"), rows_t
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -36,13 +36,15 @@ _CAP = "cap:"
 
 @dataclass
 class _Cost:
-    """Tokens and seconds spent on one record."""
+    """Tokens, money and seconds spent on one record; `usd` is None as soon as one price is unknown."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    usd: float | None = 0.0
     seconds: float = 0.0
 
     def add(self, completion: Completion, share: int = 1) -> None:
+        self.usd = None if self.usd is None or completion.usd is None else self.usd + completion.usd / share
         self.prompt_tokens += completion.prompt_tokens // share
         self.completion_tokens += completion.completion_tokens // share
         self.seconds += completion.seconds / share

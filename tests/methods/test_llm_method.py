@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ class Model:
             "cause": "It does not know.",
             "facts": facts,
             "rules": [],
-            "lessons": leaks if luck(example) < 3 else [],
+            "lessons": leaks if luck(example) < 3 else ["The student added in the wrong order."],
         }
 
 
@@ -117,6 +118,8 @@ def test_what_leaks_is_refused_with_its_reason_and_nothing_else(finished: tuple[
     refused = read_records(folder, "refused", Refusal)
     assert {refusal.item.kind for refusal in refused} == {"lesson"}
     reasons = [refusal.reason for refusal in refused]
+    unfit = [refusal for refusal in refused if refusal.unfit]
+    assert {refusal.reason for refusal in unfit} == {"unfit: speaks of 'the student'"}
     assert any("with its answer" in reason for reason in reasons) and any("outside training" in r for r in reasons)
     diagnoses = read_records(folder, "diagnoses", Diagnosis)
     # One left out of a shared answer is asked alone, once.
@@ -127,7 +130,8 @@ def test_what_leaks_is_refused_with_its_reason_and_nothing_else(finished: tuple[
     leaks = load_results(folder / "results.json").to_json()["method"]["leaks"]
     assert leaks == {
         "proposed": sum(len(diagnosis.items) for diagnosis in diagnoses),
-        "refused": len(refused),
+        "refused": len(refused) - len(unfit),
+        "unfit": len(unfit),
         "approved": len(entries),
         "approved_leaking": 0,
     }
@@ -154,3 +158,34 @@ def test_an_entry_that_a_person_lets_leak_is_counted(finished: tuple[Path, Scrip
         execute(load_recipe(QUICKSTART, SETTINGS), folder, out := Console(file=io.StringIO(), width=120))
     assert load_results(folder / "results.json").to_json()["method"]["leaks"]["approved_leaking"] == 1
     assert " 0.0 % of" not in out.file.getvalue().split("leak check")[1].splitlines()[0]  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif("NESYCD_DATA" not in os.environ, reason="NESYCD_DATA names no folder of real data")
+def test_the_recipe_for_a_local_server_runs_on_real_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = {
+        "cause": "c",
+        "facts": [],
+        "rules": [{"if": "something is counted each week", "then": "multiply by the weeks"}],
+    }
+    small = ["student.model=table", "task.sizes={train = 24, valid = 6, test = 8}", "evaluation.bootstrap=50"]
+    recipe = build.locate_data(load_recipe(QUICKSTART.with_name("local-llm.toml"), small), build.data_root())
+    known = {example.question: example for example in build.task_of(recipe).load("train")}
+
+    def answer(request: Request) -> str:
+        if request.schema is not None:
+            return json.dumps(made)
+        example = next(known[question] for question in known if question in request.messages[0].content)
+        return f"{example.rationale} {closing(example.answer)}"
+
+    asked: list[Recipe] = []
+
+    def chat_of(recipe: Recipe) -> ScriptedChat:
+        asked.append(recipe)
+        return ScriptedChat(answer)
+
+    monkeypatch.setattr(build, "chat_of", chat_of)
+    execute(recipe, tmp_path / "r", Console(file=io.StringIO(), width=120))
+    results = load_results(tmp_path / "r" / "results.json").to_json()
+    assert asked[0].teacher.api.base_url == "http://localhost:8000/v1"
+    assert results["method"]["rationales"]["kept"] == 24 and results["knowledge"]["by_kind"] == {"rule": 1}
+    assert results["arms"]["nesycd"]["test"]["delivered"] > 0

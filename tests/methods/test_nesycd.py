@@ -9,22 +9,27 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from nesycd.cli import build
 from nesycd.cli.run import execute
 from nesycd.config import load_recipe
 from nesycd.errors import NesycdError
+from nesycd.grading import closing
 from nesycd.knowledge import KnowledgeBase
-from nesycd.records import Attempt, Example
+from nesycd.protocols import Generation, Prompt, Task
+from nesycd.records import Attempt, Example, Status
 from nesycd.reports import load_results
 from nesycd.reports.folder import read_run
 from nesycd.reports.samples import answers, choose
 from nesycd.run import read_records
+from nesycd.students.table import TableStudent
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 TABLE = (
@@ -153,6 +158,57 @@ def test_human_review_keeps_items_out_until_they_are_approved(tmp_path: Path) ->
     results = load_results(tmp_path / "r" / "results.json").to_json()
     assert results["knowledge"]["by_status"] == {"proposed": results["knowledge"]["items"]}
     assert results["arms"]["nesycd"]["test"]["delivered"] == 0.0
+
+
+class Reader(TableStudent):
+    """Knows an answer as soon as the prompt states the first fact that the question needs, trained for it or not."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self._known = [e for e in task.load("train") if e.truth is not None and e.truth.facts]
+
+    def generate(self, prompts: Sequence[Prompt], **options: Any) -> list[Generation]:
+        made = super().generate(prompts, **options)
+        return [replace(one, text=self._read(p.text) or one.text) for p, one in zip(prompts, made, strict=True)]
+
+    def _read(self, prompt: str) -> str:
+        given = [e for e in self._known if e.truth and e.question in prompt and e.truth.facts[0].text in prompt]
+        return closing(given[0].answer) if given else ""
+
+
+@pytest.mark.parametrize("mode", ["out_of_fold", "in_sample"])
+def test_the_self_check_leaves_proposed_what_repairs_no_error(
+    tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "student_of", lambda recipe: Reader(build.task_of(recipe)))
+    said = run(
+        tmp_path / "r",
+        "knowledge.self_check=true",
+        "task.limit=40",
+        "evaluation.arms=['nesycd']",
+        "evaluation.splits=['test']",
+        f"collection.mode={mode}",
+    )
+    results = load_results(tmp_path / "r" / "results.json").to_json()
+    counts = results["method"]["self_check"]
+    # The table student errs on little that it was trained on, and never for want of a fact.
+    assert (mode == "in_sample") == (counts["repaired"] == 0) and counts["repaired"] < counts["asked"]
+    assert f"{counts['repaired']} of {counts['asked']} errors repaired" in " ".join(said.split())
+    students = ["fold-0", "fold-1"] if mode == "out_of_fold" else ["general"]
+    asked = [a for name in students for a in read_records(tmp_path / "r", f"self-check-{name}", Attempt)]
+    stages = ["collect-fold-0", "collect-fold-1"] if mode == "out_of_fold" else ["collect"]
+    before = {a.example: a for stage in stages for a in read_records(tmp_path / "r", stage, Attempt)}
+    # Asked again is who erred, by the student that erred.
+    assert len(asked) == counts["asked"] and all(not before[attempt.example].correct for attempt in asked)
+    assert all(attempt.solver == f"check-{before[attempt.example].solver}" for attempt in asked)
+    with KnowledgeBase.open(tmp_path / "r" / "kb.sqlite") as kb:
+        entries = kb.entries()
+    repaired = {attempt.example for attempt in asked if attempt.correct}
+    for entry in entries:
+        # Equal items merge, so that one may have repaired one error and not another.
+        earned = any(evidence.example in repaired for evidence in entry.evidence)
+        assert entry.status == (Status.APPROVED if earned else Status.PROPOSED)
+    assert mode == "in_sample" or len({entry.status for entry in entries}) == 2
 
 
 @pytest.mark.parametrize("override", ["collection.mode=in_sample", "augmented.init=general", "router.mode=never"])

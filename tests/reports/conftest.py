@@ -20,7 +20,16 @@ ARMS = {"std_cot": 4, "std_cot_kb": 3, "nesycd_no_kb": 4, "nesycd": 2, "nesycd_o
 """Of five special questions how many the arm gets wrong."""
 METHOD = {
     "rationales": {"asked": 300, "kept": 290, "wrong": 8, "failed": 2, "hinted": 12},
-    "leaks": {"proposed": 120, "refused": 3, "approved": 90, "approved_leaking": 0},
+    "leaks": {"proposed": 120, "refused": 3, "unfit": 7, "approved": 90, "approved_leaking": 0},
+    "self_check": {"asked": 60, "repaired": 31},
+    "knowledge_use": {"approved": 90, "shown": 70, "useful": 40},
+    "teacher": {
+        "prompt_tokens": 51000,
+        "completion_tokens": 22000,
+        "usd": 0.0345,
+        "usd_per_kept_rationale": 0.00004,
+        "usd_per_useful_item": None,
+    },
     "error_rates": {"collection": "out_of_fold", "collected": 0.625, "valid": 0.6},
     "mix": {"augmented": 1812, "direct": 204, "answer": 91},
     "train_recall": {"prompts": 0.982, "questions": None},

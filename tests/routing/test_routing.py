@@ -26,7 +26,9 @@ def test_routers() -> None:
         (router_of("never", 0.5), NeverRouter, [False] * 3),
     ]:
         assert isinstance(router, Router) and isinstance(router, kind)
-        assert [router.route(draft) for draft in drafts] == expected
+        assert [router.route(draft, found=True) for draft in drafts] == expected
+    # Where nothing was found there is nothing to give.
+    assert not MarginRouter(2.0).route(drafts[0], found=False)
 
 
 def test_the_threshold_lies_in_the_middle_of_the_gap() -> None:
@@ -49,7 +51,7 @@ def test_balance_keeps_the_threshold_where_right_answers_are_rare() -> None:
 def test_nothing_to_separate(pairs: list[tuple[float, bool]], routes: bool) -> None:
     found = calibrate(attempts(*pairs))
     router = MarginRouter(found.threshold)
-    assert {router.route(draft) for draft in attempts((0.0, True), (0.5, True), (1.0, True))} == {routes}
+    assert {router.route(draft, found=True) for draft in attempts((0.0, True), (0.5, True), (1.0, True))} == {routes}
 
 
 scored = st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.75, 1.0]), st.booleans()), max_size=12)
@@ -71,10 +73,18 @@ def test_no_other_threshold_is_better(pairs: list[tuple[float, bool]]) -> None:
         assert all(balanced(p.threshold) == pytest.approx(p.score) for p in found.curve)
 
 
-@given(scored, st.lists(st.booleans(), min_size=12, max_size=12))
-def test_no_other_threshold_makes_more_routed_answers_right(pairs: list[tuple[float, bool]], known: list[bool]) -> None:
+outcomes = st.tuples(st.booleans(), st.booleans())
+
+
+@given(scored, st.lists(outcomes, min_size=12, max_size=12))
+def test_no_other_threshold_makes_more_routed_answers_right(
+    pairs: list[tuple[float, bool]], informed_as: list[tuple[bool, bool]]
+) -> None:
     drafts = attempts(*pairs)
-    informed = [draft.model_copy(update={"correct": right}) for draft, right in zip(drafts, known, strict=False)]
+    informed = [
+        draft.model_copy(update={"correct": right, "knowledge": ("k",) if found else ()})
+        for draft, (right, found) in zip(drafts, informed_as, strict=False)
+    ]
     found = calibrate_routing(drafts, informed)
     if drafts:
 
@@ -89,7 +99,10 @@ def test_no_other_threshold_makes_more_routed_answers_right(pairs: list[tuple[fl
 
 def test_of_equal_thresholds_the_one_with_fewer_retrievals_is_taken() -> None:
     drafts = attempts((0.2, False), (0.4, True), (0.8, True), (0.9, False))
-    informed = [draft.model_copy(update={"correct": right}) for draft, right in zip(drafts, [1, 1, 1, 0], strict=True)]
+    informed = [
+        draft.model_copy(update={"correct": right, "knowledge": ("k",)})
+        for draft, right in zip(drafts, [1, 1, 1, 0], strict=True)
+    ]
     found = calibrate_routing(drafts, informed)
     assert (found.threshold, found.score) == (pytest.approx(0.3), 0.75)
     assert [point.routed for point in found.curve] == [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -97,6 +110,12 @@ def test_of_equal_thresholds_the_one_with_fewer_retrievals_is_taken() -> None:
 
 def test_the_signal_decides_which_margin_is_looked_at() -> None:
     guess = Attempt(example="e", solver="s", response="", margin=0.95, least_margin=0.2)
-    assert MarginRouter(0.5).route(guess) and not MarginRouter(0.5, "mean").route(guess)
+    assert MarginRouter(0.5).unsure(guess) and not MarginRouter(0.5, "mean").unsure(guess)
     assert Generation.signals([1.0, 0.1, 1.0, 0.2, 0.3]) == (pytest.approx(0.52), pytest.approx(0.2))
     assert Generation.signals([0.5]) == (0.5, 0.5) and Generation.signals([]) == (0.0, 0.0)
+
+
+def test_where_nothing_was_found_for_any_question_every_draft_stands() -> None:
+    drafts = attempts((0.2, False), (0.8, True))
+    found = calibrate_routing(drafts, [draft.model_copy(update={"correct": True}) for draft in drafts])
+    assert (found.threshold, found.score, found.n, found.n_correct) == (0.0, 0.5, 2, 1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from nesycd.prompts import Prompts
-from nesycd.records import Attempt, Entry, Evidence, Example, Fact, Hit, Rationale, Status
+from nesycd.records import Attempt, Diagnosis, Entry, Evidence, Example, Fact, Hit, Rationale, Status
 from nesycd.routing import MarginRouter
-from nesycd.stages import augment, collect, diagnose
+from nesycd.stages import augment, collect, diagnose, self_check, spend
 from nesycd.stages.route import better_closed_book, routed
 
 PROMPTS = Prompts.load()
@@ -97,7 +99,49 @@ def test_only_errors_are_diagnosed_and_random_ones_are_as_many() -> None:
 
 def test_routing_selects_and_counts_both_costs() -> None:
     drafts = [attempt("a", True, 0.9, prompt_tokens=5), attempt("b", False, 0.1, prompt_tokens=5)]
-    informed = [attempt("a", False, 0.8, prompt_tokens=9), attempt("b", True, 0.8, prompt_tokens=9, routed=True)]
+    known = {"prompt_tokens": 9, "knowledge": ("k",)}
+    informed = [attempt("a", False, 0.8, **known), attempt("b", True, 0.8, routed=True, **known)]
     chosen = routed(drafts, informed, MarginRouter(0.5), "nesycd_routed")
     assert [(c.correct, c.routed, c.prompt_tokens) for c in chosen] == [(True, False, 5), (True, True, 14)]
     assert better_closed_book(drafts, informed) == "general"
+
+
+def test_only_errors_with_proposed_items_are_asked_again() -> None:
+    def attempt(uid: str, correct: bool) -> Attempt:
+        return Attempt(example=uid, solver="fold-0", response="?", correct=correct)
+
+    first, second, third = fact("fathom"), fact("rod"), fact("chain")
+    proposed = [
+        (item, Evidence(example=uid, source="expert"))
+        for uid, item in [("wrong", first), ("wrong", second), ("unsure", third), ("again", first)]
+    ]
+    collected = [attempt("wrong", False), attempt("unsure", True), attempt("again", False), attempt("none", False)]
+    asked = self_check.to_ask(proposed, collected)
+    assert asked == {"wrong": [first, second], "again": [first]}
+    assert self_check.repaired([attempt("wrong", False), attempt("again", True)]) == {"again"}
+
+
+def test_what_the_teacher_cost_is_shared_out_over_what_came_of_it() -> None:
+    def wrote(uid: str, correct: bool, usd: float | None) -> Rationale:
+        return Rationale(example=uid, teacher="t", correct=correct, prompt_tokens=10, completion_tokens=5, usd=usd)
+
+    rationales = [wrote("a", True, 0.02), wrote("b", False, 0.01), wrote("c", True, 0.03)]
+    diagnosis = Diagnosis(example="b", attempt="x", teacher="t", prompt_tokens=20, completion_tokens=7, usd=0.04)
+    cost = spend.spent(rationales, [diagnosis], useful=2)
+    assert cost is not None and cost["prompt_tokens"] == 50 and cost["completion_tokens"] == 22
+    assert cost["usd"] == pytest.approx(0.1)
+    assert cost["usd_per_kept_rationale"] == pytest.approx(0.03) and cost["usd_per_useful_item"] == pytest.approx(0.02)
+    # One unknown price makes the sum unknown; nothing useful has no price each; a program costs nothing.
+    unknown = spend.spent([*rationales, wrote("d", True, None)], [diagnosis], useful=0)
+    assert unknown is not None and unknown["usd"] is unknown["usd_per_kept_rationale"] is None
+    assert unknown["usd_per_useful_item"] is None
+    assert spend.spent([Rationale(example="a", teacher="expert", correct=True)], [], useful=1) is None
+
+
+def test_an_item_is_useful_where_it_stood_in_a_prompt_that_turned_an_answer_right() -> None:
+    def attempt(uid: str, correct: bool, *items: str) -> Attempt:
+        return Attempt(example=uid, solver="s", response="?", correct=correct, knowledge=items)
+
+    informed = [attempt("a", True, "x", "y"), attempt("b", True, "z"), attempt("c", False, "w")]
+    uninformed = [attempt("a", False), attempt("b", True), attempt("c", False)]
+    assert spend.use_of(9, informed, uninformed) == {"approved": 9, "shown": 4, "useful": 2}

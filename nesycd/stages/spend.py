@@ -1,0 +1,51 @@
+"""What the teacher's answers cost, and what came of the knowledge: figures beside the scores, never an input to a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nesycd.records import Attempt, Diagnosis, Rationale
+
+
+def spent(rationales: Sequence[Rationale], diagnoses: Sequence[Diagnosis], useful: int | None) -> dict[str, Any] | None:
+    """Tokens and USD of all answers, and USD for each kept rationale and each useful item; None for a teacher without tokens.
+
+    Args:
+        useful: number of useful items (see `use_of`), None where that was not measured.
+    """
+    answers: list[Rationale | Diagnosis] = [*rationales, *diagnoses]
+    prompt, completion = sum(a.prompt_tokens for a in answers), sum(a.completion_tokens for a in answers)
+    if not prompt + completion:
+        return None
+    kept = sum(rationale.correct for rationale in rationales)
+    writing, diagnosing = _usd(rationales), _usd(diagnoses)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "usd": None if writing is None or diagnosing is None else writing + diagnosing,
+        "usd_per_kept_rationale": writing / kept if writing is not None and kept else None,
+        "usd_per_useful_item": diagnosing / useful if diagnosing is not None and useful else None,
+    }
+
+
+def _usd(answers: Sequence[Rationale] | Sequence[Diagnosis]) -> float | None:
+    """The sum; None where any price is unknown: an unknown price is said, never guessed."""
+    costs = [answer.usd for answer in answers if answer.prompt_tokens + answer.completion_tokens]
+    return None if None in costs else sum(cost for cost in costs if cost is not None)
+
+
+def use_of(approved: int, informed: Sequence[Attempt], uninformed: Sequence[Attempt]) -> dict[str, int]:
+    """What the items did for questions outside training: `approved` ones, those `shown` in a prompt, and the `useful` ones.
+
+    An item is useful that stood in the prompt of a question which the same student answers rightly with its knowledge and
+    wrongly without: a first sign, since items that stood there together share the credit.
+
+    Args:
+        informed: S_E's answers with what was retrieved.
+        uninformed: S_E's answers to the same questions without.
+    """
+    alone = {attempt.example: attempt.correct for attempt in uninformed}
+    shown = {item for attempt in informed for item in attempt.knowledge}
+    useful = {item for a in informed if a.correct and not alone[a.example] for item in a.knowledge}
+    return {"approved": approved, "shown": len(shown), "useful": len(useful)}

@@ -1,0 +1,89 @@
+"""`nesycd kb effect` on a run of the table student whose knowledge base holds a lie."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from nesycd.cli.effect import execute
+from nesycd.cli.main import app
+from nesycd.config import load_recipe
+from nesycd.errors import DataError
+from nesycd.knowledge import KnowledgeBase
+from nesycd.records import Example, Masked, Retrieval, Status
+from nesycd.run import read_records
+
+ROOT = Path(__file__).parents[2]
+QUICKSTART = ROOT / "recipes" / "quickstart.toml"
+SETTINGS = (
+    "student.model=table",
+    "evaluation.bootstrap=50",
+    "evaluation.splits=['test']",
+    "evaluation.arms=['nesycd']",
+    "task.settings.test_special=2",
+    "task.settings.test_general=2",
+)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("runs") / "r"
+    out = io.StringIO()
+    execute(load_recipe(QUICKSTART, SETTINGS), folder, Console(file=out, width=120))
+    return folder, out.getvalue()
+
+
+def test_items_are_measured_on_valid_and_nothing_is_changed(measured: tuple[Path, str]) -> None:
+    folder, said = measured
+    content = json.loads((folder / "effect.json").read_text())
+    assert content["schema"] == "effect/1" and content["questions"] == len(
+        read_records(folder, "examples-valid", Example)
+    )
+    assert 0 < content["measured"] <= content["approved"] == len(content["items"])
+    assert f"{content['measured']} of {content['approved']} approved items measured" in " ".join(said.split())
+    valid = {example.uid for example in read_records(folder, "examples-valid", Example)}
+    masked = read_records(folder, "effect-masked", Masked)
+    assert {one.example for one in masked} <= valid
+    shown = {one.example: {item.id for item in one.items} for one in read_records(folder, "effect-retrieve", Retrieval)}
+    assert all(set(one.items) <= shown[one.example] for one in masked)
+    # What the table student copies into its answers helps it.
+    known = [row["all"]["shrunk"] for row in content["items"] if "all" in row]
+    assert sum(value > 0 for value in known) > 0.7 * len(known)
+    with KnowledgeBase.open(folder / "kb.sqlite") as kb:
+        assert {entry.status for entry in kb.entries()} == {Status.APPROVED}
+
+
+def test_a_second_time_nothing_is_done_and_the_run_keeps_what_was_measured(measured: tuple[Path, str]) -> None:
+    folder, _ = measured
+    before = {path.name: path.stat().st_mtime_ns for path in (folder / "stages").iterdir()}
+    out = io.StringIO()
+    execute(load_recipe(QUICKSTART, SETTINGS), folder, Console(file=out, width=120))
+    assert {path.name: path.stat().st_mtime_ns for path in (folder / "stages").iterdir()} == before
+
+
+def test_without_knowledge_there_is_nothing_to_measure(tmp_path: Path) -> None:
+    rows = [
+        {"question": f"What is {n} plus {n}?", "answer": str(2 * n), "rationale": f"{n} + {n} = {2 * n}."}
+        for n in range(30)
+    ]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "test.jsonl").write_text(json.dumps({"question": "What is 99 plus 1?", "answer": "100"}) + "\n")
+    recipe = tmp_path / "own.toml"
+    recipe.write_text(
+        f'name = "own"\n[task]\nname = "jsonl"\n[task.settings]\ntrain = "{tmp_path / "train.jsonl"}"\n'
+        f'test = "{tmp_path / "test.jsonl"}"\n'
+        '[teacher]\nname = "scripted"\n[student]\nmodel = "table"\n'
+    )
+    settings = load_recipe(recipe)
+    with pytest.raises(DataError, match="nothing to score"):
+        execute(settings, tmp_path / "r", Console(file=io.StringIO()))
+
+
+def test_the_command_explains_itself() -> None:
+    said = CliRunner().invoke(app, ["kb", "effect", "--help"]).output
+    assert "nesycd kb effect recipes/quickstart.toml" in said and "--retire" in said
