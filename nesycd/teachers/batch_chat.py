@@ -123,10 +123,11 @@ class _Work:
         self._open = [digest for digest in self._asked if digest not in self._known]
         self._failed: dict[str, str] = {}
         self._tries: Counter[str] = Counter()
+        self._wanted: set[int] = set()
         self._full: set[int] = set()
         self._trouble = ""
         self._reached = False
-        self._shown = ""
+        self._said: set[str] = set()
         self._chance = random.Random()
         self._server: BatchServer | None = None
 
@@ -249,29 +250,35 @@ class _Work:
     def _collect(self) -> None:
         """Look at every batch that has not ended, and read the answers of those that have."""
         waiting, standings = self._batches.waiting(), []
-        wanted = {waiting[digest] for digest in self._open if digest in waiting}
+        self._wanted = {waiting[digest] for digest in self._open if digest in waiting}
         for batch in self._batches.open():
-            server = self._connected()
-            if not batch.remote:
-                self._search(batch)
-                continue
+            self._connected()
             try:
-                standing = self._patiently(functools.partial(server.standing, batch))
+                if standing := self._look_at(batch):
+                    standings.append(f"{batch.remote} ({standing.told})")
             except TeacherError as error:
-                if batch.id in wanted:
-                    raise TeacherError(
-                        f"batch {batch.remote}: {error} (if it is lost: `nesycd ledger prune --batch {batch.remote}`)"
-                    ) from None
-                continue
-            if standing.ended:
-                self._take(batch, standing)
-            else:
-                standings.append(f"{batch.remote} ({standing.told})")
+                # One that nobody asks for now stops nobody.
+                if batch.id in self._wanted:
+                    name = batch.remote or batch.name
+                    lost = f"(if it is lost: `nesycd ledger prune --batch {name}`)"
+                    raise TeacherError(f"batch {name}: {error} {lost}") from None
         self._open = [digest for digest in self._open if self._is_open(digest)]
         if self._trouble:
             raise self._gave_up(self._trouble)
         if standings:
             self._say(f"waiting for {_shown(standings)}")
+
+    def _look_at(self, batch: Batch) -> Standing | None:
+        """How a batch stands that is still at work; the answers of one that has ended are read."""
+        server = self._connected()
+        if not batch.remote:
+            self._search(batch)
+            return None
+        standing = self._patiently(functools.partial(server.standing, batch))
+        if not standing.ended:
+            return standing
+        self._take(batch, standing)
+        return None
 
     def _is_open(self, digest: str) -> bool:
         return digest not in self._failed and self._ledger.answer(digest) is None
@@ -297,14 +304,14 @@ class _Work:
             if standing.full and others:
                 self._full = others
                 self._say(f"too much waits at {self._endpoint.origin} already: going on when another batch has ended")
-            else:
+            elif batch.id in self._wanted:
                 self._trouble = f"batch {batch.remote} failed: {standing.failure}"
             return
         failed = self._patiently(lambda: self._read(batch, standing))
         self._judge(failed)
         state = "possibly_paid" if standing.whole else "unpaid"
         self._batches.end(batch, state, standing.told)
-        if standing.cancelled:
+        if standing.cancelled and batch.id in self._wanted:
             self._trouble = f"batch {batch.remote} was cancelled"
 
     def _read(self, batch: Batch, standing: Standing) -> list[tuple[Row, SendError]]:
@@ -387,9 +394,9 @@ class _Work:
         return TeacherError(f"{where}: {reason}; what arrived until now is kept, run again to go on")
 
     def _say(self, text: str) -> None:
-        """Tell how things stand, once as long as they stand so."""
-        if text != self._shown:
-            self._shown = text
+        """Tell how things stand, once."""
+        if text not in self._said:
+            self._said.add(text)
             self._tell(text)
 
 

@@ -36,7 +36,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.process.stdout.readline().strip()}/v1"
 
     def told(self, what: str) -> Any:
-        """`log`, `bodies`, `sent`, `bearers`, `most`, `batches` or `files`; `new` makes it forget them."""
+        """`log`, `bodies`, `sent`, `bearers`, `most`, `batches` or `files`; `new` makes it forget all, `lose` the batches."""
         with urllib.request.urlopen(f"{self.url.removesuffix('/v1')}/{what}", timeout=10) as response:
             return json.load(response)
 

@@ -4,8 +4,9 @@ It prints its port, then answers `POST /v1/chat/completions`, or in Anthropic's 
 (`server_anthropic.py`), and keeps batches for both (`server_batches.py`). What it does is chosen by the first word of the last
 message (one of `ACTS`, else it answers), or with `chaos` by lot. `GET /log` tells what was done to each message, in order;
 `GET /most` how many requests were there at once, `GET /batches` and `/files` how many of them were made; `GET /new` forgets
-all. Settings: `chaos` (the seed), `latency` (seconds), `limit` (requests a minute, told in headers), `key` (which it then
-repeats), `looks` (at a batch until it ends), `stall` (a path whose first POST is served but never answered).
+all, `GET /lose` the batches. Settings: `chaos` (the seed), `latency` (seconds), `limit` (requests a minute, told in headers),
+`key` (which it then repeats), `looks` (at a batch until it ends), `stall` (a path whose first POST is served but never
+answered).
 """
 
 from __future__ import annotations
@@ -165,7 +166,17 @@ def told(path: str) -> Any:
         for kept in (LOG, BODIES, SENT, BEARERS, BATCHES.files, BATCHES.made):
             kept.clear()
         BATCHES.created = 0
-    what = {"/new": 0, "/log": LOG, "/bodies": BODIES, "/sent": SENT, "/most": STATE["most"], "/bearers": BEARERS}
+    if path == "/lose":
+        BATCHES.made.clear()
+    what = {
+        "/new": 0,
+        "/lose": 0,
+        "/log": LOG,
+        "/bodies": BODIES,
+        "/sent": SENT,
+        "/most": STATE["most"],
+        "/bearers": BEARERS,
+    }
     return {**what, "/batches": BATCHES.created, "/files": len(BATCHES.files)}[path]
 
 

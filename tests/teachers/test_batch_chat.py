@@ -321,12 +321,13 @@ def test_answers_to_what_is_no_longer_asked_are_collected_too(
     with monkeypatch.context() as patched:
         patched.setattr(batch_chat.time, "sleep", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            ask(batching(server, ledger_path), ["answer old", "error-500 old"])
-    ask(batching(server, ledger_path), ["answer new"])
+            ask(batching(server, ledger_path), ["answer old whole-cancelled", "answer older"])
+    # That it was cancelled does not stop who asks for something else.
+    assert ask(batching(server, ledger_path), ["answer new"])[0].text
     assert state(ledger_path) == {"answered": 2, "unpaid": 1}
     with Ledger.open(ledger_path) as ledger:
         [old, _] = ledger.export()
-    assert old["key"] == "answer old" and old["request"]["messages"][-1]["content"] == "answer old"
+    assert old["key"] == "answer old whole-cancelled" == old["request"]["messages"][-1]["content"]
 
 
 @both
@@ -402,14 +403,15 @@ def test_a_batch_that_the_server_does_not_know_can_be_given_up(
         patched.setattr(batch_chat.time, "sleep", interrupt)
         with pytest.raises(KeyboardInterrupt):
             ask(batching(server, ledger_path, provider), numbered(2))
-    server.told("new")
+    server.told("lose")
+    assert ask(batching(server, ledger_path, provider), ["answer other"])[0].text
     with pytest.raises(TeacherError, match=r"batch (\w*batch_1): .*HTTP 404.*`nesycd ledger prune --batch \1`"):
         ask(batching(server, ledger_path, provider), numbered(2))
     with Ledger.open(ledger_path) as ledger:
         assert give_up(ledger, "nothing") is None
         assert give_up(ledger, pending(ledger)[0]["remote"]) == 2
     assert all(answer.text for answer in ask(batching(server, ledger_path, provider), numbered(2)))
-    assert state(ledger_path) == {"answered": 2, "possibly_paid": 2}
+    assert state(ledger_path) == {"answered": 3, "possibly_paid": 2}
 
 
 @both
