@@ -67,14 +67,21 @@ class AskSection(Section):
 class ApiSection(Section):
     """A language model behind an API or on a server of your own; keys come from the environment only."""
 
+    provider: Literal["openai", "anthropic"] = "openai"
+    """The form of requests: `openai` (OpenAI and all compatible servers) or `anthropic` (Anthropic's Messages API)."""
     model: str = ""
     """As the server calls it."""
-    base_url: str = "https://api.openai.com/v1"
-    """Any OpenAI-compatible server, such as `http://localhost:8000/v1`."""
+    base_url: str = ""
+    """Any server that speaks the provider's form, such as `http://localhost:8000/v1`; not given: the provider itself."""
     key_env: Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")] = ""
-    """The environment variable with the key; not given: `OPENAI_API_KEY` at OpenAI, no key at other servers."""
+    """The environment variable with the key; not given: `OPENAI_API_KEY` at OpenAI, `ANTHROPIC_API_KEY` at Anthropic, no
+    key at other servers."""
     parameters: dict[str, Any] = {}
     """Sent with each request, such as `{top_p = 0.9}`."""
+    batch: bool = False
+    """Send requests by the provider's batch API: cheaper, and answered within a day rather than at once."""
+    poll: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds between two looks at batches that are waited for."""
     concurrency: Count = 8
     """Calls on their way at once, at most."""
     timeout: Annotated[float, Field(gt=0)] = 120.0

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
-from nesycd.config import Recipe, locate_data
+from nesycd.config import ApiSection, Recipe, locate_data
 from nesycd.errors import ConfigError
 from nesycd.prompts import Prompts, TeacherPrompts, completion_text
 from nesycd.protocols import Student, Task, Teacher
 from nesycd.students.registry import build_student
 from nesycd.tasks.registry import build_task, limited
 from nesycd.teachers import ledger
+from nesycd.teachers.anthropic_chat import ANTHROPIC, AnthropicEndpoint
+from nesycd.teachers.batch_chat import BatchChat
 from nesycd.teachers.chat import Chat
-from nesycd.teachers.openai_chat import OpenAIEndpoint
+from nesycd.teachers.openai_chat import OPENAI, OpenAIEndpoint
 from nesycd.teachers.paid_chat import PaidChat
 from nesycd.teachers.prices import find_price, pico
 from nesycd.teachers.sending import Limits
@@ -84,11 +87,29 @@ def chat_of(recipe: Recipe) -> PaidChat:
     api = recipe.teacher.api
     if not api.model:
         raise ConfigError("teacher.api.model is missing: name the model as its server calls it")
-    endpoint = OpenAIEndpoint(api.model, api.base_url, api.key_env, api.timeout, api.parameters)
+    endpoint = endpoint_of(api)
     max_usd = None if api.max_usd is None else pico(api.max_usd)
     budget = ledger.Budget(api.budget or recipe.name, max_usd, api.max_calls)
     price = find_price(endpoint.origin, api.model, api.prices)
-    return PaidChat(endpoint, api.ledger or ledger.default_path(), price, Limits(api.concurrency, api.retries, budget))
+    place, limits = api.ledger or ledger.default_path(), Limits(api.concurrency, api.retries, budget)
+    if api.batch:
+        return BatchChat(endpoint, place, price, limits, api.poll, tell)
+    return PaidChat(endpoint, place, price, limits)
+
+
+def tell(text: str) -> None:
+    """A sentence for whoever waits; a progress bar on the terminal makes room for it."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def endpoint_of(api: ApiSection) -> OpenAIEndpoint | AnthropicEndpoint:
+    """The model at its server, in the form that the provider's section names.
+
+    Raises:
+        ConfigError: a base URL or parameters that cannot be used.
+    """
+    form, home = (AnthropicEndpoint, ANTHROPIC) if api.provider == "anthropic" else (OpenAIEndpoint, f"{OPENAI}/v1")
+    return form(api.model, api.base_url or home, api.key_env, api.timeout, api.parameters)
 
 
 def student_of(recipe: Recipe) -> Student:

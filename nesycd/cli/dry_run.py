@@ -11,6 +11,7 @@ from rich.table import Table
 from nesycd.config import Recipe
 from nesycd.protocols import ErrorCase, Task, Teacher
 from nesycd.records import Attempt, Example
+from nesycd.teachers.batch_chat import BatchChat
 from nesycd.teachers.chat import Request
 from nesycd.teachers.paid_chat import Estimate, PaidChat
 
@@ -73,7 +74,9 @@ def _notes(chat: PaidChat) -> list[str]:
     budget = chat.limits.budget
     caps = [] if budget.max_usd is None else [f"max_usd {budget.max_usd / 10**12:g}"]
     caps += [] if budget.max_calls is None else [f"max_calls {budget.max_calls}"]
+    batches = ["In batches (teacher.api.batch), at the price of these."] if isinstance(chat, BatchChat) else []
     return [
+        *batches,
         "~ is an estimate (prompts: four bytes a token; answers: as long as this model's were so far); <= holds for sure,",
         "retries of calls that may have been served left aside. Diagnoses are counted as if every answer were wrong, "
         "without second tries for replies that cannot be read.",

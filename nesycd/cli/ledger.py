@@ -54,21 +54,29 @@ def show(
 
     if by not in _GROUPS:
         raise ConfigError(f"--by {by}: use {' or '.join(_GROUPS)}")
+    from nesycd.teachers.batch_ledger import pending
+
     with _open(ledger) as opened:
-        rows, place = opened.totals(*_GROUPS[by]), opened.path
+        rows, place, batches = opened.totals(*_GROUPS[by]), opened.path, pending(opened)
     if not rows:
         typer.echo(f"no calls in {place}")
         return
     table = Table(box=None, pad_edge=False)
-    numbers = ("answered", "possibly paid", "unpaid", "prompt tokens", "answer tokens", "USD", "s each")
+    waiting = ("in batches",) if batches else ()
+    numbers = ("answered", *waiting, "possibly paid", "unpaid", "prompt tokens", "answer tokens", "USD", "s each")
     for heading in (*_GROUPS[by], *numbers, "last"):
         table.add_column(heading, justify="right" if heading in numbers else "left")
     for row in rows:
         names = [escape(str(row[name])) for name in _GROUPS[by]]
-        counts = [row["answered"], row["possibly_paid"] + row["in_flight"], row["unpaid"]]
+        counts = [
+            row["answered"],
+            *([row["batched"]] if batches else []),
+            row["possibly_paid"] + row["in_flight"],
+            row["unpaid"],
+        ]
         tokens = [row["prompt_tokens"], row["completion_tokens"]]
         usd = "price unknown" if row["usd"] is None else dollars(row["usd"])
-        each = f"{row['seconds'] / row['answered']:.1f}" if row["answered"] else "-"
+        each = f"{row['seconds'] / row['timed']:.1f}" if row["timed"] else "-"
         last = datetime.fromtimestamp(row["last"]).strftime("%Y-%m-%d %H:%M")
         table.add_row(*names, *map(str, [*counts, *tokens]), usd, each, last)
     Console().print(table)
@@ -76,7 +84,25 @@ def show(
         typer.echo(
             f"{bound} calls count with the most they may have cost: how they ended, or their usage, is not known."
         )
+    if batches:
+        _show_batches(batches)
     typer.echo(str(place))
+
+
+def _show_batches(batches: list[dict[str, Any]]) -> None:
+    from nesycd.teachers.ledger import dollars
+
+    typer.echo("\nBatches at their providers; the command that submitted them collects the answers:")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("batch", "model", "origin", "budget", "requests", "USD at most", "submitted"):
+        table.add_column(heading, justify="right" if heading in ("requests", "USD at most") else "left")
+    for batch in batches:
+        name = batch["remote"] or f"{batch['name']} (not known whether submitted)"
+        usd = "price unknown" if batch["usd"] is None else dollars(batch["usd"])
+        made = datetime.fromtimestamp(batch["made"]).strftime("%Y-%m-%d %H:%M")
+        texts = [escape(text) for text in (name, batch["model"], batch["origin"], batch["budget"])]
+        table.add_row(*texts, str(batch["waiting"]), usd, made)
+    Console().print(table)
 
 
 @ledger_app.command()
@@ -102,20 +128,34 @@ def prune(
     failed: Annotated[bool, typer.Option("--failed", help="Answers of no use: cut off, refused, empty.")] = False,
     model: Annotated[str, typer.Option("--model", help="Answers of this model.")] = "",
     before: Annotated[str, typer.Option("--before", help="Answers older than this day, such as 2026-01-31.")] = "",
+    batch: Annotated[str, typer.Option("--batch", help="No answers, but this batch at its provider: give it up.")] = "",
     ledger: Place = None,
 ) -> None:
     """Forget stored answers that fulfil all conditions given; they are asked again when needed.
 
     What they cost stays known, and counts against the caps.
     """
+    if batch:
+        _give_up(batch, ledger)
+        return
     if not (failed or model or before):
-        raise ConfigError("nothing to prune was named; give --failed, --model or --before")
+        raise ConfigError("nothing to prune was named; give --failed, --model, --before or --batch")
     try:
         limit = datetime.fromisoformat(before).timestamp() if before else None
     except ValueError:
         raise ConfigError(f"--before {before}: write the day as 2026-01-31") from None
     with _open(ledger) as opened:
         typer.echo(f"forgot {opened.prune(failed=failed, model=model, before=limit)} answers")
+
+
+def _give_up(batch: str, ledger: Path | None) -> None:
+    from nesycd.teachers.batch_ledger import give_up
+
+    with _open(ledger) as opened:
+        waited = give_up(opened, batch)
+    if waited is None:
+        raise ConfigError(f"--batch {batch}: no such batch waits; `nesycd ledger show` names those that do")
+    typer.echo(f"gave up batch {batch}: its {waited} requests count as possibly paid, and are asked again when needed")
 
 
 @ledger_app.command()

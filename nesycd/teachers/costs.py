@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from nesycd.records import content_hash
 from nesycd.teachers.chat import Request
@@ -22,7 +23,7 @@ class Costs:
     def call(self, request: Request) -> Call:
         """The request as the ledger knows it; its key is no part of the hash."""
         given = {"max_tokens": request.max_tokens, "temperature": float(request.temperature)}
-        content = {
+        content: dict[str, Any] = {
             "model": self.endpoint.model,
             "origin": self.endpoint.origin,
             "messages": [{"role": message.role, "content": message.content} for message in request.messages],
@@ -30,6 +31,9 @@ class Costs:
             "schema": None if request.schema is None else dict(request.schema),
             "sample": request.sample,
         }
+        if self.endpoint.api != "openai":
+            # Named only here, so that what ledgers hold of the first form stays known.
+            content["api"] = self.endpoint.api
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         digest = content_hash(content, length=32)
         return Call(digest, request.key, self.endpoint.model, self.endpoint.origin, text, self.most(request))

@@ -35,6 +35,7 @@ class SendError(Exception):
         fatal: whether other requests would hardly fare better (wrong key, unknown model, no credit).
         reached: whether the server was reached at all.
         headers: those of the server's refusal.
+        told: all that the server said, without secrets.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class SendError(Exception):
         fatal: bool = False,
         reached: bool = True,
         headers: Mapping[str, str] | None = None,
+        told: str = "",
     ) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -56,6 +58,7 @@ class SendError(Exception):
         self.fatal = fatal
         self.reached = reached
         self.headers = headers or {}
+        self.told = told
 
 
 class Connection(Protocol):
@@ -77,11 +80,29 @@ class Connection(Protocol):
 class Endpoint(Protocol):
     """A model at a server."""
 
+    api: str
+    """The form of requests and answers: `openai` or `anthropic`."""
     model: str
     origin: str
     """Scheme, host and port."""
     parameters: dict[str, Any]
     """What is sent beside each request and decides its answer."""
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """The request as the server takes it, as far as is known."""
+        ...
+
+    def learn(self, refused: Mapping[str, Any], told: str) -> None:
+        """What a refusal (400, 422) says about a body: from now on such bodies are made in another way."""
+        ...
+
+    def read(self, content: Any) -> Reply:
+        """The reply in an answer's JSON, whatever is in it.
+
+        Raises:
+            ValueError: none is.
+        """
+        ...
 
     def connect(self, concurrency: int) -> Connection:
         """Open a way for so many requests at once; to be called within the event loop that uses it.

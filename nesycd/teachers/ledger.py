@@ -2,8 +2,9 @@
 
 `calls` says what was sent and what it costs: a call is `in_flight` from before it is sent until its end is known, then
 `answered`, `unpaid` (the server refused to serve it) or `possibly_paid` (nobody knows: a timeout, a reset, a crash).
-What is in flight or possibly paid counts with all it may cost. `answers` keeps what came back under the hash of the
-request; what stands there is never sent again. Money is whole pico-dollars, so sums are exact.
+What is in flight, batched or possibly paid counts with all it may cost. `answers` keeps what came back under the hash of the
+request; what stands there is never sent again. A call that waits in a batch at its provider is `batched`, whoever lives
+(`batch_ledger.py`). Money is whole pico-dollars, so sums are exact.
 
 Each user of the ledger holds a lock on a file beside it as long as it lives, so what the dead left in flight is known at
 once. No secret comes here: a request is its model, the server's origin, messages and parameters.
@@ -30,13 +31,17 @@ from typing import Any, Self
 from nesycd.errors import TeacherError
 from nesycd.storage import FolderLock, disk_errors
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 60.0
 """How long a writer waits for others before it gives up."""
 PICO = 10**12
 """Pico-dollars of a dollar."""
 _SYNC_SECONDS = 1.0
 """How often answers are made to survive a power cut too (a kill they survive at once)."""
+_IN_BATCH = (
+    "SELECT CASE b.remote WHEN '' THEN b.name ELSE b.remote END FROM calls c JOIN batches b ON b.id = c.batch "
+    "WHERE c.hash = ? AND c.state = 'batched'"
+)
 _PAID = "(CASE {row}.state WHEN 'unpaid' THEN 0 ELSE {value} END)"
 
 _SCHEMA = f"""
@@ -65,6 +70,20 @@ CREATE TRIGGER calls_changed AFTER UPDATE OF state, usd ON calls BEGIN
 END;
 """
 """Triggers keep the sums of each budget, so that a cap is checked without reading all calls."""
+
+_BATCHES = """
+CREATE TABLE batches (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, api TEXT NOT NULL, model TEXT NOT NULL, origin TEXT NOT NULL,
+    budget TEXT NOT NULL, owner TEXT NOT NULL, state TEXT NOT NULL, rows INTEGER NOT NULL, remote TEXT NOT NULL DEFAULT '',
+    upload TEXT NOT NULL DEFAULT '', made REAL NOT NULL, touched REAL NOT NULL, reason TEXT NOT NULL DEFAULT ''
+);
+ALTER TABLE calls ADD COLUMN batch INTEGER REFERENCES batches (id);
+CREATE TABLE batch_requests (call INTEGER PRIMARY KEY REFERENCES calls (id), request TEXT NOT NULL);
+CREATE INDEX calls_batched ON calls (hash) WHERE state = 'batched';
+CREATE INDEX calls_of_batch ON calls (batch) WHERE state = 'batched';
+"""
+"""What schema 2 adds. A batch is `planned` until its number at the server is known, `submitted`, and then `ended`;
+`batch_requests` keeps what was asked until it is answered, so that any later process can read the answers."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +136,8 @@ class Claim:
     """Not now: someone else sends the same call, or what is in flight may still leave room under the cap."""
     cap: str = ""
     """Never: the cap that is reached."""
+    batch: str = ""
+    """It waits in this batch at the provider."""
 
 
 def default_path() -> Path:
@@ -142,7 +163,7 @@ class Ledger:
         """Wrap what `open` made."""
         self.path = path
         self._connection = connection
-        self._owner = owner
+        self.owner = owner
         self._lock = lock
         self._mutex = threading.RLock()
         self._synced = time.monotonic()
@@ -176,12 +197,12 @@ class Ledger:
 
     def close(self) -> None:
         """Let go of the file; what is still in flight counts as possibly paid."""
-        with self._writing() as connection:
-            self._bury(connection, self._owner)
+        with self.writing() as connection:
+            self._bury(connection, self.owner)
         with self._mutex, _failures(self.path):
             self._connection.close()
         self._lock.release()
-        (_locks(self.path) / self._owner).unlink(missing_ok=True)
+        (_locks(self.path) / self.owner).unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -197,7 +218,7 @@ class Ledger:
             "SELECT a.text, a.failure, a.snapshot, c.prompt_tokens, c.completion_tokens, c.usd, c.seconds, c.bound "
             "FROM answers a JOIN calls c ON c.id = a.call WHERE a.hash = ?"
         )
-        with self._reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(query, (digest,)).fetchone()
         return None if row is None else Answer(*row)
 
@@ -205,42 +226,34 @@ class Ledger:
         """Ask to send a call: if granted it is in flight, and the most it may cost is reserved."""
         if (stored := self.answer(call.hash)) is not None:
             return Claim(answer=stored)
-        with self._writing() as connection:
+        with self.writing() as connection:
             if (stored := self.answer(call.hash)) is not None:
                 return Claim(answer=stored)
-            if self._is_in_flight(connection, call.hash):
+            if self.is_in_flight(connection, call.hash):
                 return Claim(wait=True)
-            connection.execute("INSERT OR IGNORE INTO budgets (name) VALUES (?)", (budget.name,))
-            if cap := self._cap(connection, call, budget):
-                return Claim(wait=True) if self._has_room_later(connection, budget) else Claim(cap=cap)
-            made = connection.execute(
-                "INSERT INTO calls (hash, key, budget, model, origin, owner, state, usd, started) "
-                "VALUES (?, ?, ?, ?, ?, ?, 'in_flight', ?, ?)",
-                (call.hash, call.key, budget.name, call.model, call.origin, self._owner, call.usd, time.time()),
-            )
-            return Claim(call=int(made.lastrowid or 0))
+            if waiting := connection.execute(_IN_BATCH, (call.hash,)).fetchone():
+                return Claim(batch=waiting[0])
+            if cap := self.cap(connection, call, budget):
+                return Claim(wait=True) if self.has_room_later(connection, budget) else Claim(cap=cap)
+            return Claim(call=self.reserve(connection, call, budget))
+
+    def reserve(self, connection: sqlite3.Connection, call: Call, budget: Budget, batch: int | None = None) -> int:
+        """Note a call as sent from now on, alone or in a batch, with all it may cost; gives its number."""
+        made = connection.execute(
+            "INSERT INTO calls (hash, key, budget, model, origin, owner, state, usd, started, batch) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(call.hash, call.key, budget.name, call.model, call.origin, self.owner),
+                *("in_flight" if batch is None else "batched", call.usd, time.time(), batch),
+            ),
+        )
+        return int(made.lastrowid or 0)
 
     def settle(self, number: int, call: Call, answer: Answer) -> None:
         """The call was answered: the answer is kept from now on, and the true cost takes the place of the reserved."""
-        with self._writing() as connection:
-            connection.execute(
-                "UPDATE calls SET state = 'answered', usd = ?, bound = ?, prompt_tokens = ?, completion_tokens = ?, "
-                "seconds = ?, reason = ? WHERE id = ?",
-                (
-                    answer.usd,
-                    answer.bound,
-                    answer.prompt_tokens,
-                    answer.completion_tokens,
-                    answer.seconds,
-                    answer.failure,
-                    number,
-                ),
-            )
-            connection.execute(
-                "INSERT OR REPLACE INTO answers (hash, call, request, text, failure, snapshot) VALUES (?, ?, ?, ?, ?, ?)",
-                (call.hash, number, call.request, answer.text, answer.failure, answer.snapshot),
-            )
-        self._sync()
+        with self.writing() as connection:
+            keep(connection, number, call, answer)
+        self.sync()
 
     def release(self, number: int, reason: str) -> None:
         """The server refused to serve the call: it costs nothing."""
@@ -252,26 +265,28 @@ class Ledger:
 
     def sweep(self) -> None:
         """Note calls as possibly paid that a dead process left in flight."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             self._sweep(connection)
 
     def _end(self, number: int, state: str, reason: str) -> None:
         ended = "UPDATE calls SET state = ?, reason = ?, seconds = ? - started WHERE id = ? AND state = 'in_flight'"
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(ended, (state, reason, time.time(), number))
 
-    def _is_in_flight(self, connection: sqlite3.Connection, digest: str) -> bool:
+    def is_in_flight(self, connection: sqlite3.Connection, digest: str) -> bool:
+        """Whether a living user sends the call now."""
         query = "SELECT owner FROM calls WHERE hash = ? AND state = 'in_flight'"
         row = connection.execute(query, (digest,)).fetchone()
         if row is None:
             return False
-        if self._is_alive(row[0]):
+        if self.is_alive(row[0]):
             return True
         self._bury(connection, row[0])
         return False
 
-    def _cap(self, connection: sqlite3.Connection, call: Call, budget: Budget) -> str:
+    def cap(self, connection: sqlite3.Connection, call: Call, budget: Budget) -> str:
         """Which cap the call would break, in words; "" where it fits."""
+        connection.execute("INSERT OR IGNORE INTO budgets (name) VALUES (?)", (budget.name,))
         if budget.max_usd is None and budget.max_calls is None:
             return ""
         query = "SELECT calls, usd FROM budgets WHERE name = ?"
@@ -287,7 +302,7 @@ class Ledger:
             return f"max_usd reached ({told}; this call may cost {dollars(call.usd)})"
         return ""
 
-    def _has_room_later(self, connection: sqlite3.Connection, budget: Budget) -> bool:
+    def has_room_later(self, connection: sqlite3.Connection, budget: Budget) -> bool:
         """Whether something of the budget is still in flight, which may end up cheaper than what was reserved."""
         self._sweep(connection)
         query = "SELECT 1 FROM calls INDEXED BY calls_in_flight WHERE state = 'in_flight' AND budget = ? LIMIT 1"
@@ -296,18 +311,19 @@ class Ledger:
     def _sweep(self, connection: sqlite3.Connection) -> None:
         owners = connection.execute("SELECT DISTINCT owner FROM calls WHERE state = 'in_flight'").fetchall()
         for (owner,) in owners:
-            if not self._is_alive(owner):
+            if not self.is_alive(owner):
                 self._bury(connection, owner)
 
-    def _is_alive(self, owner: str) -> bool:
-        return owner == self._owner or FolderLock.is_held(_locks(self.path) / owner)
+    def is_alive(self, owner: str) -> bool:
+        """Whether a user of the ledger still lives."""
+        return owner == self.owner or FolderLock.is_held(_locks(self.path) / owner)
 
     def _bury(self, connection: sqlite3.Connection, owner: str) -> None:
         lost = (
             "UPDATE calls SET state = 'possibly_paid', reason = 'interrupted' WHERE owner = ? AND state = 'in_flight'"
         )
         connection.execute(lost, (owner,))
-        if owner != self._owner:
+        if owner != self.owner:
             (_locks(self.path) / owner).unlink(missing_ok=True)
 
     # --- reading and pruning ------------------------------------------------------------------------------------------
@@ -316,7 +332,7 @@ class Ledger:
         """Calls, tokens and cost of each group of calls by columns of `calls` (`model`, `origin`, `budget`, `state`).
 
         `usd` is None where the price of a call that counts is unknown; `bound` counts the calls whose cost is only known
-        to be at most what was reserved.
+        to be at most what was reserved; `timed` those whose `seconds` are known (not of batches).
         """
         unknown = set(by) - {"model", "origin", "budget", "state"}
         if unknown:
@@ -325,14 +341,15 @@ class Ledger:
         query = (
             f"SELECT {columns}{', ' if by else ''}"
             "SUM(state = 'answered') AS answered, SUM(state = 'possibly_paid') AS possibly_paid, "
-            "SUM(state = 'in_flight') AS in_flight, SUM(state = 'unpaid') AS unpaid, "
+            "SUM(state = 'in_flight') AS in_flight, SUM(state = 'batched') AS batched, SUM(state = 'unpaid') AS unpaid, "
             "SUM(prompt_tokens) AS prompt_tokens, SUM(completion_tokens) AS completion_tokens, "
             "SUM(CASE state WHEN 'unpaid' THEN 0 ELSE COALESCE(usd, 0) END) AS usd, "
             "SUM(state <> 'unpaid' AND usd IS NULL) AS unpriced, SUM(state <> 'unpaid' AND bound) AS bound, "
+            "SUM(state = 'answered' AND batch IS NULL) AS timed, "
             "SUM(CASE state WHEN 'answered' THEN seconds ELSE 0 END) AS seconds, MAX(started) AS last FROM calls"
         )
         grouped = f" GROUP BY {columns} ORDER BY {columns}" if by else ""
-        with self._reading() as connection:
+        with self.reading() as connection:
             cursor = connection.execute(query + grouped)
             names = [column[0] for column in cursor.description]
             rows = [dict(zip(names, row, strict=True)) for row in cursor]
@@ -341,7 +358,7 @@ class Ledger:
     def mean_completion_tokens(self, model: str) -> float | None:
         """How long this model's answers were so far, on average; None where there were none."""
         query = "SELECT AVG(completion_tokens) FROM calls WHERE model = ? AND state = 'answered' AND NOT bound"
-        with self._reading() as connection:
+        with self.reading() as connection:
             found = connection.execute(query, (model,)).fetchone()[0]
         return None if found is None else float(found)
 
@@ -352,7 +369,7 @@ class Ledger:
             "c.prompt_tokens, c.completion_tokens, c.usd, c.bound, c.started, c.seconds "
             "FROM answers a JOIN calls c ON c.id = a.call ORDER BY c.id"
         )
-        with self._reading() as connection:
+        with self.reading() as connection:
             cursor = connection.execute(query)
             names = [column[0] for column in cursor.description]
         for row in cursor:
@@ -375,7 +392,7 @@ class Ledger:
         if before is not None:
             chosen += " AND c.started < ?"
             values.append(before)
-        with self._writing() as connection:
+        with self.writing() as connection:
             removed = connection.execute(f"DELETE FROM answers WHERE hash IN ({chosen})", values).rowcount
         with self._mutex, _failures(self.path):
             self._connection.execute("VACUUM")
@@ -384,12 +401,13 @@ class Ledger:
     # --- the file -----------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, to read from."""
         with self._mutex, _failures(self.path):
             yield self._connection
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
         """One change, whole or not at all. Takes the write lock at once, so that writers queue."""
         with self._mutex, _failures(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
@@ -400,28 +418,49 @@ class Ledger:
                 raise
             self._connection.execute("COMMIT")
 
-    def _sync(self) -> None:
+    def sync(self) -> None:
+        """Make what was written survive a power cut, now and then."""
         if time.monotonic() - self._synced > _SYNC_SECONDS:
             self._synced = time.monotonic()
-            with self._reading() as connection:
+            with self.reading() as connection:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _check_or_create(self) -> None:
-        with self._writing() as connection:
+        with self.writing() as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not tables:
-                for statement in _statements(_SCHEMA):
+                for statement in _statements(_SCHEMA + _BATCHES):
                     connection.execute(statement)
                 connection.execute("INSERT INTO meta VALUES ('ledger', ?)", (str(SCHEMA_VERSION),))
                 return
             if not {"meta", "calls", "answers"} <= tables:
                 raise TeacherError(f"{self.path} is a database but not a ledger of nesycd")
             found = connection.execute("SELECT value FROM meta WHERE name = 'ledger'").fetchone()
+            if found == ("1",):
+                for statement in _statements(_BATCHES):
+                    connection.execute(statement)
+                connection.execute("UPDATE meta SET value = '2' WHERE name = 'ledger'")
+                found = ("2",)
         if found is None or found[0] != str(SCHEMA_VERSION):
             version = found[0] if found else "unknown"
             raise TeacherError(
                 f"ledger {self.path} has schema {version}, but {SCHEMA_VERSION} is read here; use the nesycd of that time"
             )
+
+
+def keep(connection: sqlite3.Connection, number: int, call: Call, answer: Answer) -> None:
+    """Keep the answer to a call that is still open, with its true cost."""
+    spent = (answer.usd, answer.bound, answer.prompt_tokens, answer.completion_tokens, answer.seconds, answer.failure)
+    settled = connection.execute(
+        "UPDATE calls SET state = 'answered', usd = ?, bound = ?, prompt_tokens = ?, completion_tokens = ?, "
+        "seconds = ?, reason = ? WHERE id = ? AND state IN ('in_flight', 'batched')",
+        (*spent, number),
+    )
+    if settled.rowcount:
+        connection.execute(
+            "INSERT OR REPLACE INTO answers (hash, call, request, text, failure, snapshot) VALUES (?, ?, ?, ?, ?, ?)",
+            (call.hash, number, call.request, answer.text, answer.failure, answer.snapshot),
+        )
 
 
 def dollars(pico: int) -> str:

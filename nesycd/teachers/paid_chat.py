@@ -22,7 +22,7 @@ class Estimate:
 
     requests: int
     cached: int
-    """How many of them the ledger answers."""
+    """How many of them the ledger answers, or knows to wait in a batch."""
     prompt_tokens: int
     """About."""
     completion_tokens: int | None
@@ -58,7 +58,8 @@ class PaidChat:
         self.ledger = ledger
         self.price = price
         self.limits = limits
-        self.fingerprint = content_hash(["chat/1", endpoint.model, endpoint.origin, dict(endpoint.parameters)])
+        asked = [] if endpoint.api == "openai" else [endpoint.api]
+        self.fingerprint = content_hash(["chat/1", endpoint.model, endpoint.origin, dict(endpoint.parameters), *asked])
         self._costs = Costs(endpoint, price)
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:

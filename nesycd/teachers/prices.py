@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tomllib
@@ -15,8 +16,8 @@ from nesycd.errors import ConfigError
 from nesycd.files import did_you_mean
 from nesycd.teachers.ledger import PICO
 
-_KEYS = ("input", "output", "cached_input")
-_SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
+_KEYS = ("input", "output", "cached_input", "batch")
+_SNAPSHOT = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,15 @@ class Price:
     input: int
     output: int
     cached_input: int
+    batch: Decimal | None = None
+    """What a token costs in a batch, as a share of these; None: unknown."""
+
+    def in_batches(self) -> Price | None:
+        """The price of what is sent in batches; None where it is unknown. Rounded up, so that caps hold."""
+        if self.batch is None:
+            return None
+        read, written, cached = (math.ceil(n * self.batch) for n in (self.input, self.output, self.cached_input))
+        return Price(read, written, cached, Decimal(1))
 
     def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> int:
         """Pico-dollars of a call; `cached_tokens` are those of the prompt that the server had in its cache."""
@@ -93,8 +103,15 @@ def _price(row: Any, where: str) -> Price:
     for key in row:
         if key not in _KEYS:
             raise ConfigError(f"{where}: unknown key {key}{did_you_mean(key, _KEYS)}")
-    amounts = {key: _per_token(value, f"{where}: {key}") for key, value in row.items()}
-    return Price(amounts["input"], amounts["output"], amounts.get("cached_input", amounts["input"]))
+    amounts = {key: _per_token(value, f"{where}: {key}") for key, value in row.items() if key != "batch"}
+    batch = _share(row["batch"], f"{where}: batch") if "batch" in row else None
+    return Price(amounts["input"], amounts["output"], amounts.get("cached_input", amounts["input"]), batch)
+
+
+def _share(value: Any, where: str) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not _is_share(Decimal(value)):
+        raise ConfigError(f"{where} must be a share of the price, such as 0.5, but it is {value}")
+    return Decimal(value)
 
 
 def _per_token(value: Any, where: str) -> int:
@@ -108,6 +125,10 @@ def _per_token(value: Any, where: str) -> int:
 
 def _is_amount(value: Decimal) -> bool:
     return value.is_finite() and 0 <= value < 10**6
+
+
+def _is_share(value: Decimal) -> bool:
+    return value.is_finite() and 0 <= value <= 1
 
 
 def _read(path: Path) -> str:

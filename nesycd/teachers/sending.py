@@ -175,7 +175,7 @@ class Session:
                 if not number:
                     claim = await self._claim(call)
                     if claim.answer is not None:
-                        return _completion(request, claim.answer, cached=True)
+                        return completion(request, claim.answer, cached=True)
                     if claim.cap:
                         return Completion(request.key, "", failure=f"cap: {claim.cap}")
                     number = claim.call
@@ -184,7 +184,7 @@ class Session:
                 except SendError as error:
                     if (wait := self._wait_after(error, tries)) is None:
                         self._close(number, error)
-                        return Completion(request.key, "", failure=_told(error, tries))
+                        return Completion(request.key, "", failure=told(error, tries))
                     if error.paid:
                         self._ledger.lose(number, error.reason)
                         number = 0
@@ -197,6 +197,11 @@ class Session:
     async def _claim(self, call: Call) -> Claim:
         while (claim := self._ledger.claim(call, self._limits.budget)).wait:
             await asyncio.sleep(_POLL_SECONDS * self._chance.uniform(0.5, 1.5))
+        if claim.batch:
+            raise TeacherError(
+                f"request {call.key} waits in batch {claim.batch} at {call.origin}: set teacher.api.batch = true to collect "
+                f"it, or give the batch up by `nesycd ledger prune --batch {claim.batch}`"
+            )
         return claim
 
     async def _answered_by(self, connection: Connection, request: Request, call: Call, number: int) -> Completion:
@@ -218,7 +223,7 @@ class Session:
         self._ledger.settle(number, call, answer)
         self._answered = True
         self._pace.learn(reply.headers)
-        return _completion(request, answer, cached=False)
+        return completion(request, answer, cached=False)
 
     def _wait_after(self, error: SendError, tries: int) -> float | None:
         """Seconds until the next try; None where there is none."""
@@ -227,7 +232,7 @@ class Session:
             allowed = min(allowed, TRIES_WITHOUT_SERVER - 1)
         asked = retry_after(error.headers)
         if error.retry and tries <= allowed and (asked or 0.0) <= LONGEST_PAUSE:
-            if asked is not None and error.status in (429, 503):
+            if asked is not None and error.status in (429, 503, 529):
                 self._pace.pause(asked)
             wait = backoff(tries, self._chance)
             # A little later than asked, so that not all come back at once.
@@ -256,7 +261,8 @@ async def _first_failure(workers: Sequence[asyncio.Task[None]]) -> bool:
     return True
 
 
-def _completion(request: Request, answer: Answer, *, cached: bool) -> Completion:
+def completion(request: Request, answer: Answer, *, cached: bool) -> Completion:
+    """What the caller gets of an answer in the ledger."""
     return Completion(
         request.key,
         "" if answer.failure else answer.text,
@@ -270,5 +276,6 @@ def _completion(request: Request, answer: Answer, *, cached: bool) -> Completion
     )
 
 
-def _told(error: SendError, tries: int) -> str:
+def told(error: SendError, tries: int) -> str:
+    """Why a request failed in the end."""
     return error.reason if tries == 1 else f"{error.reason} (after {tries} tries)"

@@ -18,8 +18,11 @@ from nesycd.errors import ConfigError, TeacherError
 from nesycd.protocols import ErrorCase
 from nesycd.records import Example
 from nesycd.tasks.base import StoredTask
+from nesycd.teachers.batch_chat import BatchChat
+from nesycd.teachers.batch_ledger import Batches
 from nesycd.teachers.chat import Message, Request
 from nesycd.teachers.ledger import Answer, Budget, Call, Ledger, default_path
+from nesycd.teachers.openai_chat import OpenAIEndpoint
 
 LOCAL = "http://localhost:9"
 
@@ -87,6 +90,31 @@ def test_a_recipe_names_model_server_and_caps(tmp_path: Path) -> None:
     assert chat.limits.budget == Budget("r", 300_000_000_000, 7) and chat.limits.concurrency == 3
     mine = chat_of(recipe(tmp_path, 'model = "m"\nbase_url = "http://localhost:9/v1"\nledger = "l"\nbudget = "b"'))
     assert mine.price is None and mine.ledger == Path("l") and mine.limits.budget == Budget("b")
+
+
+def test_a_recipe_names_the_provider_and_batches(tmp_path: Path) -> None:
+    chat = chat_of(recipe(tmp_path, 'provider = "anthropic"\nmodel = "claude-haiku-4-5"\nmax_usd = 1'))
+    assert not isinstance(chat, BatchChat) and chat.price is not None and chat.price.output == 5_000_000
+    halved = chat_of(recipe(tmp_path, 'provider = "anthropic"\nmodel = "claude-haiku-4-5"\nmax_usd = 1\nbatch = true'))
+    assert isinstance(halved, BatchChat) and halved.price is not None and halved.price.output == 2_500_000
+    assert chat.fingerprint == halved.fingerprint
+    with pytest.raises(
+        ConfigError, match=r"teacher\.api\.provider: must be 'openai' or 'anthropic', but it is \"mine\""
+    ):
+        recipe(tmp_path, 'model = "m"\nprovider = "mine"')
+
+
+def test_batches_are_shown_and_given_up(ledger: Path) -> None:
+    with Ledger.open(ledger) as opened:
+        batches = Batches(opened, OpenAIEndpoint("m", LOCAL))
+        plan = batches.plan([Call("a", "k", "m", LOCAL, "{}", 2_000_000)], Budget("thesis"))
+        assert plan.batch is not None
+        batches.submitted(plan.batch, "batch_77")
+    shown = run("ledger", "show")
+    assert "batch_77" in shown and "0.000002" in shown and "collects the answers" in shown
+    assert CliRunner().invoke(app, ["ledger", "prune", "--batch", "batch_78"]).exit_code == 2
+    assert "its 1 requests count as possibly paid" in run("ledger", "prune", "--batch", "batch_77")
+    assert "batch_77" not in run("ledger", "show")
 
 
 def test_what_cannot_be_asked_is_told_at_the_start(tmp_path: Path) -> None:

@@ -7,12 +7,15 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nesycd.teachers import pace
+from nesycd.teachers.anthropic_chat import AnthropicEndpoint
+from nesycd.teachers.batch_chat import BatchChat
 from nesycd.teachers.ledger import PICO, Budget
 from nesycd.teachers.openai_chat import OpenAIEndpoint
 from nesycd.teachers.paid_chat import PaidChat
@@ -20,7 +23,7 @@ from nesycd.teachers.prices import Price
 from nesycd.teachers.sending import Limits
 
 SCRIPT = Path(__file__).with_name("server.py")
-PRICE = Price(input=150_000, output=600_000, cached_input=75_000)
+PRICE = Price(input=150_000, output=600_000, cached_input=75_000, batch=Decimal("0.5"))
 
 
 class Server:
@@ -33,7 +36,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.process.stdout.readline().strip()}/v1"
 
     def told(self, what: str) -> Any:
-        """`log`, `bodies`, `sent` or `most`; `new` makes it forget them."""
+        """`log`, `bodies`, `sent`, `bearers`, `most`, `batches` or `files`; `new` makes it forget all, `lose` the batches."""
         with urllib.request.urlopen(f"{self.url.removesuffix('/v1')}/{what}", timeout=10) as response:
             return json.load(response)
 
@@ -49,7 +52,10 @@ class Server:
         usd, calls = given.pop("max_usd", None), given.pop("max_calls", None)
         way = {"timeout": 5.0} | {n: given.pop(n) for n in ("key_env", "timeout", "parameters") if n in given}
         budget = Budget("b", None if usd is None else round(usd * PICO), calls)
-        return PaidChat(OpenAIEndpoint("m", self.url, **way), ledger, price, Limits(budget=budget, **given))
+        form = AnthropicEndpoint if given.pop("provider", "openai") == "anthropic" else OpenAIEndpoint
+        batch = {name: given.pop(name) for name in ("poll", "tell") if name in given}
+        kind = BatchChat if given.pop("batch", False) else PaidChat
+        return kind(form("m", self.url, **way), ledger, price, Limits(budget=budget, **given), **batch)
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,12 @@
 """An OpenAI-compatible server that misbehaves as it is told, in a process of its own: `python server.py '{"chaos": 1}'`.
 
-It prints its port, then answers `POST /v1/chat/completions`. What it does is chosen by the first word of the last message
-(one of `ACTS`, else it answers), or with `chaos` by lot. `GET /log` tells what was done to each message, in order;
-`GET /most` how many requests were there at once, `GET /new` forgets all. Settings: `chaos` (the seed), `latency` (seconds),
-`limit` (requests a minute, told in headers), `key` (which it then repeats).
+It prints its port, then answers `POST /v1/chat/completions`, or in Anthropic's form `POST /v1/messages`
+(`server_anthropic.py`), and keeps batches for both (`server_batches.py`). What it does is chosen by the first word of the last
+message (one of `ACTS`, else it answers), or with `chaos` by lot. `GET /log` tells what was done to each message, in order;
+`GET /most` how many requests were there at once, `GET /batches` and `/files` how many of them were made; `GET /new` forgets
+all, `GET /lose` the batches. Settings: `chaos` (the seed), `latency` (seconds), `limit` (requests a minute, told in headers),
+`key` (which it then repeats), `looks` (at a batch until it ends), `stall` (a path whose first POST is served but never
+answered).
 """
 
 from __future__ import annotations
@@ -18,11 +21,17 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
-SETTINGS: dict[str, Any] = {"chaos": 0, "latency": 0.0, "limit": 0, "key": "", **json.loads(sys.argv[1])}
+import server_anthropic
+from server_batches import Batches
+
+SETTINGS: dict[str, Any] = {"chaos": 0, "latency": 0.0, "limit": 0, "key": "", "looks": 1, "stall": ""}
+SETTINGS |= json.loads(sys.argv[1])
 LOG: defaultdict[str, list[str]] = defaultdict(list)
 BODIES: list[dict[str, Any]] = []
 SENT: list[float] = []
+BEARERS: list[str] = []
 CHAOS = (
     ["answer"] * 40
     + ["length", "refusal", "empty", "bad-usage", "no-usage"] * 3
@@ -89,7 +98,16 @@ ACTS: dict[str, Callable[[dict[str, Any]], tuple[int, Any, dict[str, str]]]] = {
     "needs-default": lambda body: particular(
         body, "temperature", "Unsupported value: 'temperature' does not support 0.7. Only the default (1) is supported."
     ),
-    "needs-free-text": lambda body: particular(body, "response_format", "response_format is not available"),
+    "needs-free-text": lambda body: particular(
+        body,
+        "output_config" if "output_config" in body else "response_format",
+        "output_config.format: structured outputs are not supported" if "output_config" in body else "response_format",
+    ),
+    "overloaded": lambda body: error(529, "Overloaded"),
+    "once-overloaded": lambda body: error(529, "Overloaded", retry_after="0.01"),
+    "low-credit": lambda body: error(400, "Your credit balance is too low to access the Anthropic API"),
+    "expired": lambda body: (0, None, {}),
+    "once-expired": lambda body: (0, None, {}),
 }
 
 
@@ -112,32 +130,76 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
-    first, *lines = head.split("\r\n")
-    length = next((int(line.split(":")[1]) for line in lines if line.lower().startswith("content-length")), 0)
-    raw = await reader.readexactly(length)
-    if first.startswith("GET"):
-        if first.split()[1] == "/new":
-            for kept in (LOG, BODIES, SENT):
-                kept.clear()
-        content = {"/new": 0, "/log": LOG, "/bodies": BODIES, "/sent": SENT, "/most": STATE["most"]}[first.split()[1]]
-        await write(writer, 200, content, {})
+    first, *lines = head.strip().split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    raw = await reader.readexactly(int(headers.get("content-length", 0)))
+    method, target, _ = first.split()
+    path, query = urlsplit(target).path, dict(parse_qsl(urlsplit(target).query))
+    if {"batches", "files"} & set(path.split("/")[2:]):
+        keeper = BATCHES.anthropic if path.startswith("/v1/messages") else BATCHES.openai
+        status, content = keeper(method, path, query, headers, raw)
+        BEARERS.append(headers.get("authorization", ""))
+        if method == "POST" and path == SETTINGS["stall"]:
+            SETTINGS["stall"] = ""
+            await asyncio.sleep(60)
+        await write(writer, status, content, {})
+        return True
+    if method == "GET":
+        await write(writer, 200, told(path), {})
         return True
     body = json.loads(raw)
     text = body["messages"][-1]["content"]
-    act = act_for(text, body)
-    LOG[text].append(act)
-    if len(BODIES) < 100:
-        BODIES.append({**body, "authorization": any("bearer sk-" in line.lower() for line in lines)})
-        SENT.append(time.time())
+    act = noted(text, body, headers)
     STATE["now"] += 1
     STATE["most"] = max(STATE["most"], STATE["now"])
     try:
-        return await perform(act, body, writer)
+        if path == "/v1/messages" and (wrong := server_anthropic.refused(body, headers)):
+            await write(writer, 400, server_anthropic.error(400, wrong), {})
+            return True
+        return await perform(act, body, writer, path)
     finally:
         STATE["now"] -= 1
 
 
-async def perform(act: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
+def told(path: str) -> Any:
+    if path == "/new":
+        for kept in (LOG, BODIES, SENT, BEARERS, BATCHES.files, BATCHES.made):
+            kept.clear()
+        BATCHES.created = 0
+    if path == "/lose":
+        BATCHES.made.clear()
+    what = {
+        "/new": 0,
+        "/lose": 0,
+        "/log": LOG,
+        "/bodies": BODIES,
+        "/sent": SENT,
+        "/most": STATE["most"],
+        "/bearers": BEARERS,
+    }
+    return {**what, "/batches": BATCHES.created, "/files": len(BATCHES.files)}[path]
+
+
+def noted(text: str, body: dict[str, Any], headers: dict[str, str]) -> str:
+    act = act_for(text, body)
+    LOG[text].append(act)
+    if len(BODIES) < 100:
+        BODIES.append({**body, "authorization": headers.get("authorization", "").lower().startswith("bearer sk-")})
+        SENT.append(time.time())
+    return act
+
+
+def row(text: str, body: dict[str, Any]) -> tuple[str, int, Any]:
+    """A row of a batch: what is done to it, and what comes of it."""
+    act = noted(text, body, {})
+    if act.startswith("error-"):
+        status, content, _ = error(int(act.removeprefix("error-")))
+    else:
+        status, content, _ = ACTS[act](body)
+    return act, status, content
+
+
+async def perform(act: str, body: dict[str, Any], writer: asyncio.StreamWriter, path: str) -> bool:
     # By its own word, so that a test can wait longer for one message than for another.
     await asyncio.sleep(SETTINGS["latency"] + (0.3 if act == "slow" else 0.0))
     if act == "hang":
@@ -149,9 +211,13 @@ async def perform(act: str, body: dict[str, Any], writer: asyncio.StreamWriter) 
         status, content, headers = error(int(act.removeprefix("error-")))
     else:
         status, content, headers = ACTS["answer" if act == "truncated" else act](body)
+    anthropic = path == "/v1/messages"
+    if anthropic:
+        content = server_anthropic.translated(status, content)
     if SETTINGS["limit"]:
         left = str(max(0, SETTINGS["limit"] - len(SENT)))
-        headers |= {"x-ratelimit-limit-requests": str(SETTINGS["limit"]), "x-ratelimit-remaining-requests": left}
+        form = "anthropic-ratelimit-requests-{}" if anthropic else "x-ratelimit-{}-requests"
+        headers |= {form.format("limit"): str(SETTINGS["limit"]), form.format("remaining"): left}
     await write(writer, status, content, headers, cut=30 if act == "truncated" else 0)
     return act != "truncated"
 
@@ -164,6 +230,9 @@ async def write(writer: asyncio.StreamWriter, status: int, content: Any, headers
     )
     writer.write(f"{head}\r\n\r\n".encode() + (data[:-cut] if cut else data))
     await writer.drain()
+
+
+BATCHES = Batches(row, SETTINGS["looks"])
 
 
 async def main() -> None:

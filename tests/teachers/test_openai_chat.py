@@ -11,8 +11,9 @@ import pytest
 
 from nesycd.errors import ConfigError, TeacherError
 from nesycd.teachers.chat import Completion, Message, Request
+from nesycd.teachers.client import origin_of
 from nesycd.teachers.ledger import Ledger
-from nesycd.teachers.openai_chat import OpenAIEndpoint, origin_of
+from nesycd.teachers.openai_chat import OpenAIEndpoint
 
 pytest.importorskip("openai", reason="the extra `api` is not installed")
 
@@ -90,7 +91,7 @@ def test_passing_failures_are_retried(serve: Serve, ledger_path: Path) -> None:
     assert answers["once-500 1"].text == "right: once-500 1"
     assert answers["once-malformed 1"].text == "right: once-malformed 1"
     assert answers["error-503 1"].failure == "HTTP 503: no (after 3 tries)"
-    assert answers["malformed 1"].failure.startswith("HTTP 200: not a chat completion: {")
+    assert answers["malformed 1"].failure.startswith("HTTP 200: not an answer of a model: {")
     assert answers["reset 1"].failure.startswith("connection lost: ")
     assert answers["truncated 1"].failure.startswith("connection lost: ")
     assert all(len(done) == (2 if text.startswith("once") else 3) for text, done in server.told("log").items())
