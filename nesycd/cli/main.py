@@ -47,6 +47,8 @@ A test compares the summaries with what the modules say."""
 EXTRAS = {
     "student": ("torch", "transformers", "tokenizers", "peft", "safetensors", "gguf", "accelerate"),
     "api": ("openai",),
+    "postgres": ("psycopg",),
+    "rdf": ("rdflib",),
 }
 """What the extras bring."""
 
