@@ -28,6 +28,7 @@ from nesycd.errors import KnowledgeError
 from nesycd.knowledge import database, places, rows, schema, versions
 from nesycd.knowledge.database import Change, Notify
 from nesycd.knowledge.differences import Difference, differences
+from nesycd.knowledge.formats.mapping import first_problem
 from nesycd.knowledge.merge import AUTO, entry_order
 from nesycd.knowledge.rows import AddCounts
 from nesycd.knowledge.text import normal
@@ -302,11 +303,3 @@ class KnowledgeBase:
 def knowledge_version(item_ids: Iterable[str]) -> str:
     """Hash of a set of items, given by id; `KnowledgeBase.version` is that of the approved ones."""
     return content_hash(sorted(item_ids))
-
-
-def first_problem(error: ValidationError) -> str:
-    """`key: message` of the first thing pydantic found wrong with an item."""
-    first = error.errors()[0]
-    kinds = {"lesson", "fact", "rule"}
-    key = ".".join(str(part) for part in first["loc"] if part not in kinds) or "kind"
-    return f"{key}: {first['msg']}"
