@@ -25,7 +25,7 @@ from nesycd.knowledge.formats.mapping import FileEntry, Row, read_rows, valid_it
 from nesycd.knowledge.merge import item_key
 from nesycd.knowledge.rows import AddCounts
 from nesycd.knowledge.store import KnowledgeBase
-from nesycd.records import Entry, Item, Status
+from nesycd.records import Entry, Status
 
 
 @dataclass(frozen=True)
@@ -164,14 +164,13 @@ class _OnlyTried(Exception):
 
 def _bring_in(connection: Connection, found: Iterable[FileEntry], editor: str, lossless: bool) -> set[str]:
     """Edit what the file gives under known ids, add the rest, and set what status it states; gives the uids."""
-    touched, new, stated = set(), [], []
+    touched: set[str] = set()
+    new: list[FileEntry] = []
+    stated: list[tuple[str, FileEntry]] = []
     for one in found:
         uid = _known(connection, one.id)
         if uid and (not lossless or one.id != one.entry.item_id):
-            try:
-                rows.rewrite(connection, uid, lambda old, one=one: _edited(old, one, lossless), editor)  # type: ignore[misc]
-            except KnowledgeError as error:
-                raise KnowledgeError(f"{one.where}: {error}; nothing was imported") from None
+            _edit(connection, uid, one, editor, lossless)
         if uid and not lossless:
             touched.add(uid)
             stated.append((uid, one))
@@ -196,8 +195,13 @@ def _known(connection: Connection, item_id: str) -> str:
         return ""
 
 
-def _edited(old: Entry, one: FileEntry, lossless: bool) -> Item:
-    """What the file makes of an entry; fields that a format does not hold stay."""
-    if lossless or old.item.kind != one.entry.item.kind:
-        return one.entry.item
-    return valid_item({**old.item.model_dump(), **one.given})
+def _edit(connection: Connection, uid: str, one: FileEntry, editor: str, lossless: bool) -> None:
+    """Make of an entry's content what the file says; fields that a format does not hold stay."""
+    old = rows.load(connection, [uid])[uid].item
+    keeps = not lossless and old.kind == one.entry.item.kind
+    try:
+        item = valid_item({**old.model_dump(), **one.given}) if keeps else one.entry.item
+        if item != old:
+            rows.rewrite(connection, uid, lambda _: item, editor)
+    except KnowledgeError as error:
+        raise KnowledgeError(f"{one.where}: {error}; nothing was imported") from None

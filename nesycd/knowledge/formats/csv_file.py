@@ -25,7 +25,7 @@ _FORMULA = "=+-@\t\r\n＝＋－＠'"
 def write(entries: Iterable[Entry]) -> str:
     """A header and a line for each entry; several aliases are separated by `|`."""
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
+    writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerow(SHORT_KEYS)
     for entry in entries:
         body = short(entry)

@@ -121,7 +121,7 @@ def _item(graph: Any, node: Any, kind: str, name: str, where: str) -> Row:
         if key not in SHORT_KEYS or key in body:
             return Row(where, problem=f"{printable(key)}: is not a key of an item ({', '.join(SHORT_KEYS)})")
         if key == "aliases":
-            body[key] = sorted(map(str, values))
+            body[key] = sorted(map(str, values), key=lambda name: (normal(name), name))
         elif len(values) > 1:
             return Row(where, problem=f"{key}: has {len(values)} values")
         else:
