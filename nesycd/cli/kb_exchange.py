@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -28,12 +29,14 @@ def export(
     YAML (.yaml) and JSON-LD (.jsonld) hold all of it and are read back as they were. CSV (.csv) and Turtle (.ttl) are read
     back too, without evidence; Markdown (.md) is for reading, and .lp for clingo.
     """
-    from nesycd.knowledge import export_file, export_text
+    from nesycd.knowledge import export_file, export_text, printable
     from nesycd.knowledge.exchange import format_of
 
     with open_base(kb) as base:
         if str(file) == "-":
-            typer.echo(export_text(base, format_of(file, form)), nl=False)
+            text = export_text(base, format_of(file, form))
+            # CSV knows no escapes; a terminal must not obey what is in it.
+            typer.echo(printable(text, keep_lines=True) if sys.stdout.isatty() else text, nl=False)
             return
         export_file(base, file, form)
     typer.echo(f"wrote {file}")

@@ -240,8 +240,8 @@ def _without(before: Entry | None, after: Entry | None, now: Entry | None) -> En
     changes: dict[str, Any] = {}
     for fields in (("item",), ("status", "reviewer")):
         old, new, current = ([getattr(entry, name) for name in fields] for entry in (before, after, now))
-        if old == new:
-            continue
+        if old == new or (old[0] == new[0] and current != new):
+            continue  # an edit signs the entry with its author, and who decided since stays
         if current != new:
             raise _ChangedSince
         changes |= dict(zip(fields, old, strict=True))

@@ -50,12 +50,25 @@ class Trained:
     augmented: Artifact
     """S_E."""
     entries: tuple[Entry, ...]
-    """The approved knowledge that S_E was trained with."""
+    """The approved knowledge, as the base holds it now."""
     closed_book: str
     """Which of `general` and `augmented` answers unrouted questions."""
     router: Router
     summary: dict[str, Any]
     """Counts and rates of the steps: `method` in the results (`docs/results.md`)."""
+
+    @property
+    def trained_with(self) -> dict[str, Any] | None:
+        """The knowledge that S_E was trained with (`version`, `revision`, `items`); None where that was not written down.
+
+        The base may be edited without any training text changing: S_E is then not trained anew.
+        """
+        found: dict[str, Any] | None = self.augmented.metadata.get(KNOWLEDGE)
+        return found
+
+
+KNOWLEDGE = "knowledge"
+"""Where a checkpoint's state says which knowledge it was trained with."""
 
 
 def distil(parts: Parts, until: str = "") -> Trained | None:
@@ -85,10 +98,10 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
     attempts = _collect(parts, train, texts, general)
     if until == "collect":
         return None
-    entries, leaks = _knowledge(parts, train, rationales, kept, attempts)
+    entries, leaks, version = _knowledge(parts, train, rationales, kept, attempts)
     if until == "diagnose":
         return None
-    augmented, mix = _augmented(parts, train, kept, entries, general)
+    augmented, mix = _augmented(parts, train, kept, entries, general, version)
     if until == "augment":
         return None
     std_cot = _std_cot(parts, texts, general, augmented)
@@ -128,6 +141,7 @@ def _fine_tune(
     name: str,
     texts: Sequence[TrainingText],
     init: Artifact | None = None,
+    remember: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Artifact:
     settings = parts.settings(**changes)
@@ -147,6 +161,7 @@ def _fine_tune(
             "completion_tokens": report.completion_tokens,
             "loss": report.loss,
             "dropped": report.dropped,
+            **(remember or {}),
         }
 
     depends = {
@@ -204,8 +219,8 @@ def _knowledge(
     rationales: Sequence[Rationale],
     kept: Mapping[str, Rationale],
     attempts: Sequence[Attempt],
-) -> tuple[list[Entry], dict[str, int]]:
-    """The approved entries, and what the leak check found: the figure that stands beside every score."""
+) -> tuple[list[Entry], dict[str, int], dict[str, Any]]:
+    """The approved entries, what the leak check found (it stands beside every score), and the knowledge's version."""
     settings = parts.recipe.knowledge
     signal = parts.recipe.router.signal
     sure = MarginRouter(calibrate(attempts, signal).threshold, signal)
@@ -224,6 +239,7 @@ def _knowledge(
     # The seed chooses which items stay where there is a limit.
     parts.run.value("knowledge", {**inputs, "seed": parts.recipe.seed}, lambda: _build(parts, diagnoses, refused))
     with KnowledgeBase.open(parts.run.kb_path) as kb:
+        revision = kb.revision
         entries = kb.entries(status=Status.APPROVED)
         if not entries and kb.entries():
             parts.run.notify(
@@ -236,7 +252,8 @@ def _knowledge(
         "approved": len(entries),
         "approved_leaking": _leaking(parts, train, entries),
     }
-    return entries, leaks
+    version = {"version": knowledge_version(entry.item_id for entry in entries), "revision": revision}
+    return entries, leaks, {**version, "items": len(entries)}
 
 
 def _held_out(parts: Parts) -> list[str]:
@@ -340,7 +357,12 @@ class Knowledge:
 
 
 def _augmented(
-    parts: Parts, train: Sequence[Example], kept: Mapping[str, Rationale], entries: Sequence[Entry], general: Artifact
+    parts: Parts,
+    train: Sequence[Example],
+    kept: Mapping[str, Rationale],
+    entries: Sequence[Entry],
+    general: Artifact,
+    version: Mapping[str, Any],
 ) -> tuple[Artifact, dict[str, Any]]:
     knowledge = Knowledge.of(parts, entries)
     own = augment.own_entries(entries)
@@ -375,6 +397,7 @@ def _augmented(
         "augmented",
         texts,
         general if from_general else None,
+        {KNOWLEDGE: dict(version)},
         learning_rate=settings.learning_rate,
         epochs=settings.epochs,
         completion_token_budget=budget,

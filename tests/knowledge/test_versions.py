@@ -120,6 +120,15 @@ def test_what_was_changed_again_is_not_reverted(base: KnowledgeBase) -> None:
         base.revert(4, "Cid")
 
 
+def test_an_edit_is_taken_back_under_a_later_decision(base: KnowledgeBase) -> None:
+    base.add([(FATHOM, because("q1"))])
+    base.edit(FATHOM.id, {"object": "7 feet"}, "Ann")
+    base.approve(FATHOM.id, "Bob")
+    base.revert(2, "Cid")
+    entry = base.get(FATHOM.id)
+    assert (entry.item, entry.status, entry.reviewer) == (FATHOM, Status.APPROVED, "Bob")
+
+
 def test_contents_that_change_places(base: KnowledgeBase) -> None:
     one, two, aside = Lesson(text="One."), Lesson(text="Two."), Lesson(text="Aside.")
     base.add([(one, because("q1")), (two, because("q2"))])

@@ -11,6 +11,7 @@ from typing import Any
 
 from nesycd.errors import KnowledgeError
 from nesycd.knowledge.formats.mapping import Row, as_mapping
+from nesycd.knowledge.text import is_visible
 from nesycd.records import Entry
 
 VOCABULARY = "urn:nesycd:kb:1:"
@@ -28,9 +29,9 @@ def write(entries: Iterable[Entry]) -> str:
         node = {"@id": ITEM + body.pop("id"), "@type": body.pop("kind"), **body}
         lines.append(json.dumps(node, ensure_ascii=False))
     graph = "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
-    # Separators that some readers of lines break at are only legal as escapes everywhere.
-    escaped = graph.translate({0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"})
-    return f'{{"@context": {json.dumps(CONTEXT)},\n"@graph": {escaped}}}\n'
+    # What a terminal would obey, or other readers take for the end of a line, is spelled out.
+    spelled = "".join(char if char == "\n" or is_visible(char) else json.dumps(char)[1:-1] for char in graph)
+    return f'{{"@context": {json.dumps(CONTEXT)},\n"@graph": {spelled}}}\n'
 
 
 def read(text: str, place: str) -> Iterator[Row]:

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from nesycd.errors import KnowledgeError
 from nesycd.knowledge.journal import MAX_ITEM
+from nesycd.knowledge.text import printable
 from nesycd.records import Entry, Evidence, Fact, Item, Lesson, Rule, Status
 
 ITEM: TypeAdapter[Item] = TypeAdapter(Item)
@@ -26,6 +27,8 @@ SHORT_KEYS = ("kind", "text", "subject", "relation", "object", "aliases", "claus
 
 _MOST_TOLD = 50
 """Bad rows whose faults are told; of more only the places are."""
+_MOST_SAID = 300
+"""Characters of a fault, which may quote the file."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def first_problem(error: ValidationError) -> str:
     first = error.errors()[0]
     kinds = {"lesson", "fact", "rule"}
     key = ".".join(str(part) for part in first["loc"] if part not in kinds) or "kind"
-    return f"{key}: {first['msg']}"
+    return printable(f"{key}: {first['msg']}")
 
 
 def read_rows(rows: Iterable[Row], place: str, source: str, default: tuple[Status, str]) -> list[FileEntry]:
@@ -146,7 +149,7 @@ def read_rows(rows: Iterable[Row], place: str, source: str, default: tuple[Statu
                 raise KnowledgeError(row.problem)
             good.append(read_entry(row.value, f"{place}: {row.where}", source, default))
         except KnowledgeError as error:
-            bad.append((row.where, str(error)))
+            bad.append((row.where, printable(str(error))[:_MOST_SAID]))
     if bad:
         told = [f"{where}: {why}" for where, why in bad[:_MOST_TOLD]]
         more = [f"and so with {', '.join(where for where, _ in bad[_MOST_TOLD:])}"] if len(bad) > _MOST_TOLD else []
