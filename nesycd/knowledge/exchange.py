@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from nesycd.knowledge.formats.mapping import FileEntry, Row, read_rows, valid_it
 from nesycd.knowledge.merge import item_key
 from nesycd.knowledge.rows import AddCounts
 from nesycd.knowledge.store import KnowledgeBase
-from nesycd.records import Entry, Status
+from nesycd.records import Entry, Item, Status
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def import_file(
     try:
         with kb.writing(editor, "import", why or f"from {path.name}") as connection:
             before = rows.load(connection)
-            touched = _bring_in(connection, found, editor, lossless)
+            touched = _bring_in(connection, found, before, editor, lossless)
             after = rows.load(connection, sorted(touched))
             changed = differences({uid: before[uid] for uid in after if uid in before}, after)
             added = sum(uid not in before for uid in after)
@@ -162,42 +162,36 @@ class _OnlyTried(Exception):
     """Ends a transaction that nothing shall stay of."""
 
 
-def _bring_in(connection: Connection, found: Iterable[FileEntry], editor: str, lossless: bool) -> set[str]:
+def _bring_in(
+    connection: Connection, found: Sequence[FileEntry], before: Mapping[str, Entry], editor: str, lossless: bool
+) -> set[str]:
     """Edit what the file gives under known ids, add the rest, and set what status it states; gives the uids."""
-    touched: set[str] = set()
+    # Under the id of its very content an entry merges; only the short formats lack what would make it equal.
+    wanted = {one.id for one in found if not lossless or one.id != one.entry.item_id}
+    known = rows.uids_by_id(connection, sorted(item_id for item_id in wanted if _ID.fullmatch(item_id)))
     new: list[FileEntry] = []
     stated: list[tuple[str, FileEntry]] = []
     for one in found:
-        uid = _known(connection, one.id)
-        if uid and (not lossless or one.id != one.entry.item_id):
-            _edit(connection, uid, one, editor, lossless)
+        uid = known.get(one.id, "")
+        if uid:
+            _edit(connection, uid, one, before[uid].item, editor, lossless)
         if uid and not lossless:
-            touched.add(uid)
             stated.append((uid, one))
         else:
             new.append(one)
     rows.merge_in(connection, [one.entry for one in new])
     uids = rows.uids_by_key(connection, [item_key(one.entry.item) for one in new])
     stated += [(uids[item_key(one.entry.item)], one) for one in new]
-    for uid, one in stated:
-        if one.states_status:
-            rows.set_status(connection, [uid], one.entry.status, one.entry.reviewer)
-    return touched | set(uids.values())
+    # Where a file has an entry twice, what it says last holds.
+    decisions = {uid: (one.entry.status, one.entry.reviewer) for uid, one in stated if one.states_status}
+    for status, reviewer in sorted(set(decisions.values())):
+        same = [uid for uid, decision in decisions.items() if decision == (status, reviewer)]
+        rows.set_status(connection, same, status, reviewer)
+    return {uid for uid, _ in stated}
 
 
-def _known(connection: Connection, item_id: str) -> str:
-    """The uid of an entry of this KB, "" where the file's id is another KB's: the entry is new here."""
-    if not _ID.fullmatch(item_id):
-        return ""
-    try:
-        return rows.find(connection, item_id)
-    except KnowledgeError:
-        return ""
-
-
-def _edit(connection: Connection, uid: str, one: FileEntry, editor: str, lossless: bool) -> None:
+def _edit(connection: Connection, uid: str, one: FileEntry, old: Item, editor: str, lossless: bool) -> None:
     """Make of an entry's content what the file says; fields that a format does not hold stay."""
-    old = rows.load(connection, [uid])[uid].item
     keeps = not lossless and old.kind == one.entry.item.kind
     try:
         item = valid_item({**old.model_dump(), **one.given}) if keeps else one.entry.item

@@ -87,6 +87,18 @@ def uids_by_key(connection: Connection, keys: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def uids_by_id(connection: Connection, item_ids: Sequence[str]) -> dict[str, str]:
+    """Which entry (uid) has or had each id; ids of no entry, or of several, are left out."""
+    found: dict[str, set[str]] = {}
+    for part in parts(item_ids):
+        query = select(names).join(entries, names.c.entry == entries.c.uid).where(names.c.item_id.in_(part))
+        for row in connection.execute(query):
+            found.setdefault(row.item_id, set()).add(row.entry)
+        for row in connection.execute(select(entries.c.item_id, entries.c.uid).where(entries.c.item_id.in_(part))):
+            found[row.item_id] = {row.uid}
+    return {item_id: min(uids) for item_id, uids in found.items() if len(uids) == 1}
+
+
 def merge_in(connection: Connection, incoming: Iterable[Entry]) -> AddCounts:
     """Add entries, uniting each with its equal in the KB or among themselves."""
     united, ids = _united(incoming)

@@ -302,11 +302,15 @@ def test_items_of_many_megabytes_are_refused(tmp_path: Path) -> None:
             kb.add([(giant, Evidence(example="", source="x"))])
         with pytest.raises(KnowledgeError, match="at most 1,000,000"):
             kb.edit(COUNT.id, {"text": giant.text}, "Ann")
+        large = giant.text[: MAX_ITEM + 10]
         for name, text in (
-            ("kb.yaml", f"- {{kind: lesson, text: {giant.text}}}"),
-            ("kb.csv", f"kind,text\nlesson,{giant.text}"),
-            ("kb.jsonld", jsonld.write([Entry(item=giant)])),
+            ("kb.yaml", f"- {{kind: lesson, text: {large}}}"),
+            ("kb.csv", f"kind,text\nlesson,{large}"),
+            ("kb.jsonld", jsonld.write([Entry(item=Lesson(text=large))])),
         ):
-            with pytest.raises(KnowledgeError, match=r"\(line [13]\): text: has|line 2: (text: has|is not CSV)"):
+            with pytest.raises(KnowledgeError, match=r"\(line [13]\): text: has|line 2: text: has"):
                 import_file(kb, write(tmp_path, name, text))
+        # Further than that CSV is not even read.
+        with pytest.raises(KnowledgeError, match="line 2: is not CSV: field larger than field limit"):
+            import_file(kb, write(tmp_path, "kb.csv", f"kind,text\nlesson,{giant.text}"))
         assert [entry.item for entry in kb.entries()] == [COUNT]

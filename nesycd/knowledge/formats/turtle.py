@@ -27,6 +27,8 @@ _NAMES = (_RDFS + "label", _SKOS + "prefLabel")
 _OTHER_NAMES = _SKOS + "altLabel"
 _SCHEMA = (_RDFS, "http://www.w3.org/2002/07/owl#", _SKOS, "http://www.w3.org/1999/02/22-rdf-syntax-ns#")
 """Vocabularies that speak of terms, not of the world; `a CLASS` is kept."""
+_SUBJECT = re.compile(rf"\s*<?(?:{ITEM}|item:)(\w+)")
+"""A line that speaks of an item: rdflib does not tell lines."""
 _PREFIXES = {"kb": VOCABULARY, "item": ITEM, "entity": ENTITY, "relation": RELATION, "rdfs": _RDFS, "skos": _SKOS}
 
 
@@ -58,10 +60,13 @@ def read(text: str, place: str) -> Iterator[Row]:
     if not typed:
         yield from _human(graph)
         return
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if found := _SUBJECT.match(line):
+            lines.setdefault(found[1], number)
     for node, kind in sorted(typed):
         name = str(node).removeprefix(ITEM)
-        line = text.count("\n", 0, max(0, text.find(str(node)))) + 1
-        where = f"item {printable(name)[:40]} (line {line})"
+        where = f"item {printable(name)[:40]}" + (f" (line {lines[name]})" if name in lines else "")
         yield _item(graph, node, kind, name, where)
 
 
