@@ -238,7 +238,7 @@ def _knowledge(
     inputs = {"diagnoses": diagnoses, "review": settings.review, "max_items": settings.max_items, "refused": refused}
     # The seed chooses which items stay where there is a limit.
     parts.run.value("knowledge", {**inputs, "seed": parts.recipe.seed}, lambda: _build(parts, diagnoses, refused))
-    with KnowledgeBase.open(parts.run.kb_path) as kb:
+    with KnowledgeBase.open(parts.run.kb_path, notify=parts.run.notify) as kb:
         revision = kb.revision
         entries = kb.entries(status=Status.APPROVED)
         if not entries and kb.entries():
