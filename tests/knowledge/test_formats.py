@@ -66,7 +66,7 @@ def shorts(found: Iterable[Entry]) -> list[dict[str, Any]]:
     return sorted(map(short, found), key=lambda body: body["id"])
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(some_entries)
 def test_jsonld_is_lossless(tmp_path_factory: pytest.TempPathFactory, some: list[Entry]) -> None:
     file = tmp_path_factory.mktemp("formats") / "kb.jsonld"
@@ -83,7 +83,7 @@ def test_jsonld_is_lossless(tmp_path_factory: pytest.TempPathFactory, some: list
 def test_csv_and_turtle_give_their_fields_back(tmp_path: Path, name: str) -> None:
     pytest.importorskip("rdflib")
 
-    @settings(max_examples=30)
+    @settings(max_examples=20)
     @given(some_entries)
     def check(some: list[Entry]) -> None:
         file = tmp_path / name
