@@ -86,6 +86,15 @@ def test_what_an_old_history_does_not_say_is_added_by_the_migration(tmp_path: Pa
         assert [entry.reviewer for entry in kb.entries(kind="rule")] == ["Zoe"]
 
 
+def test_ids_that_are_not_the_contents_are_renewed(tmp_path: Path) -> None:
+    path = old_file(1, tmp_path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE entries SET item_id = '0123456789abcdef' WHERE kind = 'rule'")
+    with KnowledgeBase.open(path) as kb:
+        looks_as_it_was(kb, 1)
+        assert kb.version == "93bdbc1b15d9b532" and kb.revisions(1)[0].action == "renew"
+
+
 def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = old_file(1, tmp_path)
     monkeypatch.setattr(migrate, "SCHEMA_VERSION", 99)
