@@ -48,6 +48,8 @@ def ask(
     console.print(f"[dim]router[/dim]    {why}: {routed}")
     for hit in reply["hits"] if reply["routed"] else ():
         console.print(f"[dim]knowledge[/dim] {escape(hit.item.text)}  [dim]({escape(hit.why)}; {hit.item.id})[/dim]")
+    if reply["mismatch"]:
+        console.print(f"[dim]note[/dim]      {escape(reply['mismatch'])}")
     if reply["routed"] and not reply["hits"]:
         console.print("[dim]knowledge[/dim] nothing in the knowledge base fits")
     console.print(f"[dim]response[/dim]  {escape(reply['response'])}")
@@ -58,7 +60,8 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
     """Draft, route, retrieve and answer.
 
     Returns:
-        `draft`, `margin`, `mode`, `threshold`, `routed`, `hits`, `response`, `answer`.
+        `draft`, `margin`, `mode`, `threshold`, `routed`, `hits`, `mismatch` (what there is to say where the student was
+        trained with other knowledge), `response`, `answer`.
 
     Raises:
         RunError: the run is not finished, or its adapters are gone.
@@ -103,9 +106,22 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
     draft = write(str(router["closed_book"]), [])
     signal: Any = router["signal"]
     chosen = router_of(str(router["mode"]), float(router["threshold"]), signal)
-    reply = {"draft": draft.text, "margin": margin_of(draft, signal), "hits": hits}
+    reply = {"draft": draft.text, "margin": margin_of(draft, signal), "hits": hits, "mismatch": ""}
     reply |= {key: router[key] for key in ("mode", "threshold")}
     if not always and not chosen.route(draft, found=bool(hits)):
         return reply | {"routed": False, "response": draft.text, "answer": closing_answer(draft.text)}
     made = write("augmented", [hit.item for hit in hits])
+    reply["mismatch"] = _mismatch(folder, entries)
     return reply | {"routed": True, "response": made.text, "answer": closing_answer(made.text)}
+
+
+def _mismatch(folder: Path, entries: Any) -> str:
+    from nesycd.knowledge import knowledge_version
+    from nesycd.methods.nesycd import KNOWLEDGE
+    from nesycd.run_stage import read_states
+
+    then = read_states(folder).get("augmented", {}).get("metadata", {}).get(KNOWLEDGE)
+    now = knowledge_version(entry.item_id for entry in entries)
+    if then is None or then["version"] == now:
+        return ""
+    return f"the student was trained with knowledge {then['version']}, and the base is {now} now"

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import getpass
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from nesycd.cli import kb_test
+from nesycd.cli import kb_exchange, kb_test, kb_versions
 from nesycd.cli.effect import effect
+from nesycd.cli.kb_common import (
+    MOST_SHOWN,
+    By,
+    ItemId,
+    Kb,
+    Kind,
+    Limit,
+    State,
+    Why,
+    open_base,
+    plain,
+    print_entries,
+    shown,
+    status_of,
+    user,
+)
 from nesycd.errors import KnowledgeError
 
 kb_app = typer.Typer(no_args_is_help=True)
 kb_app.command("effect")(effect)
 kb_app.command("test")(kb_test.test)
-
-Kb = Annotated[Path | None, typer.Option("--kb", help="A kb.sqlite; that of the newest run if not given.")]
-ItemId = Annotated[str, typer.Argument(help="An item's id, or its first characters (4 at least).", show_default=False)]
-By = Annotated[str, typer.Option("--by", help="Who decides; your user name if not given.")]
-Kind = Annotated[str | None, typer.Option("--kind", help="lesson, fact or rule.")]
-State = Annotated[str | None, typer.Option("--status", help="proposed, approved, rejected or retired.")]
 
 
 @kb_app.callback()
@@ -41,94 +47,59 @@ def kb() -> None:
 
         nesycd kb reject 3fa9 81c0 --by Ann
 
+        nesycd kb log; nesycd kb diff v1; nesycd kb revert 12
+
         nesycd kb export kb.yaml; nesycd kb import kb.yaml --kb other.sqlite
+
+    A base may also lie in PostgreSQL: --kb postgresql+psycopg://USER@HOST/NAME, or NESYCD_KB in the environment.
     """
 
 
-def _open(path: Path | None) -> Any:
-    from nesycd.knowledge import KnowledgeBase
-    from nesycd.run_folders import newest_run
-
-    found = path if path is not None else newest_run(Path("runs"), "kb.sqlite") / "kb.sqlite"
-    return KnowledgeBase.open(found, create=False)
-
-
-def _status(name: str | None) -> Any:
-    from nesycd.records import Status
-
-    try:
-        return None if name is None else Status(name)
-    except ValueError:
-        raise KnowledgeError(f"--status {name}: use proposed, approved, rejected or retired") from None
-
-
-def _shown(text: str) -> str:
-    from nesycd.knowledge import printable
-
-    return escape(printable(text))
-
-
-def _print_entries(entries: list[Any], limit: int) -> None:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("id", "kind", "status", "by", "evidence", "text"):
-        table.add_column(heading, justify="right" if heading == "evidence" else "left", no_wrap=heading != "text")
-    for entry in entries[:limit]:
-        columns = [entry.item_id[:8], entry.item.kind, str(entry.status), entry.reviewer, str(len(entry.evidence))]
-        table.add_row(*map(_shown, columns), _shown(entry.item.text))
-    Console().print(table)
-    if len(entries) > limit:
-        typer.echo(f"{len(entries) - limit} more; show them by --limit {len(entries)}")
-
-
 @kb_app.command("list")
-def list_entries(
-    kb: Kb = None, status: State = None, kind: Kind = None, limit: Annotated[int, typer.Option(min=1)] = 50
-) -> None:
+def list_entries(kb: Kb = None, status: State = None, kind: Kind = None, limit: Limit = 50) -> None:
     """List items."""
-    with _open(kb) as base:
-        _print_entries(base.entries(status=_status(status), kind=kind), limit)
+    with open_base(kb) as base:
+        print_entries(base.entries(status=status_of(status), kind=kind), limit)
 
 
 @kb_app.command()
 def search(
     words: Annotated[list[str], typer.Argument(help="All of them must occur.", show_default=False)],
     kb: Kb = None,
-    limit: Annotated[int, typer.Option(min=1)] = 50,
+    limit: Limit = 50,
 ) -> None:
     """List the items that contain all the words given, in text or triple: nesycd kb search fathom feet."""
-    with _open(kb) as base:
-        _print_entries(base.entries(search=" ".join(words)), limit)
+    with open_base(kb) as base:
+        print_entries(base.entries(search=" ".join(words)), limit)
 
 
 @kb_app.command()
 def show(item: ItemId, kb: Kb = None) -> None:
     """Show one item with its evidence and history."""
-    with _open(kb) as base:
+    with open_base(kb) as base:
         entry = base.get(item)
         history = base.history(entry.item_id)
     console = Console()
     for key, value in entry.item.model_dump(mode="json").items():
         if value:
-            console.print(
-                f"[bold]{key:10}[/bold] {_shown(', '.join(value) if isinstance(value, list) else str(value))}"
-            )
-    console.print(f"[bold]status    [/bold] {entry.status} {_shown(entry.reviewer)}")
+            told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            console.print(f"[bold]{key:10}[/bold] {shown(told)}")
+    console.print(f"[bold]status    [/bold] {entry.status} {shown(entry.reviewer)}")
     for evidence in entry.evidence:
-        console.print(f"[bold]evidence  [/bold] {_shown(f'{evidence.example} {evidence.attempt} ({evidence.source})')}")
-    for revision in history:
-        console.print(f"[bold]history   [/bold] {_shown(f'{revision.at} {revision.actor}: {revision.action}')}")
+        console.print(f"[bold]evidence  [/bold] {shown(f'{evidence.example} {evidence.attempt} ({evidence.source})')}")
+    for line in history:
+        told = f"{line.at} {line.actor}: {line.action} (revision {line.revision})"
+        console.print(f"[bold]history   [/bold] {shown(told)}")
 
 
 @kb_app.command()
 def stats(kb: Kb = None) -> None:
     """Count the items by kind, status and source."""
-    from nesycd.knowledge import printable
-
-    with _open(kb) as base:
+    with open_base(kb) as base:
         for key, value in base.stats().items():
-            shown = ", ".join(f"{name} {count}" for name, count in value.items()) if isinstance(value, dict) else value
-            typer.echo(f"{key}: {printable(str(shown))}")
-        typer.echo(f"version: {base.version}")
+            told = ", ".join(f"{name} {count}" for name, count in value.items()) if isinstance(value, dict) else value
+            typer.echo(f"{key}: {plain(str(told))}")
+        typer.echo(f"version: {base.version} (revision {base.revision})")
 
 
 @kb_app.command()
@@ -142,6 +113,7 @@ def add(
     clause: Annotated[str | None, typer.Option(help="Of a rule: its Horn clause.")] = None,
     kb: Kb = None,
     by: By = "",
+    why: Why = "",
 ) -> None:
     """Add an item of your own, approved by you.
 
@@ -155,7 +127,7 @@ def add(
 
     from nesycd.records import Evidence, Fact, Lesson, Rule, Status
 
-    who = by or getpass.getuser()
+    who = user(by)
     try:
         if kind == "fact":
             made: Any = Fact(text=text, subject=subject, relation=relation, object=object_, aliases=tuple(alias or ()))
@@ -170,8 +142,8 @@ def add(
         raise KnowledgeError(
             f"{first['loc'][0]}: {first['msg']} (a fact needs --subject, --relation, --object)"
         ) from None
-    with _open(kb) as base:
-        base.add([(made, Evidence(example="", source=who))], status=Status.APPROVED, reviewer=who)
+    with open_base(kb) as base:
+        base.add([(made, Evidence(example="", source=who))], status=Status.APPROVED, reviewer=who, why=why)
         entry = base.get(made.id)
     typer.echo(f"added {entry.item_id[:8]}")
     if entry.status is not Status.APPROVED:
@@ -189,13 +161,12 @@ def edit(
     clause: Annotated[str | None, typer.Option(help="New clause of a rule.")] = None,
     kb: Kb = None,
     by: By = "",
+    why: Why = "",
 ) -> None:
     """Change an item; the old content stays in its history.
 
     The student reads a fact's text, the graph its subject, relation and object: change both together.
     """
-    from nesycd.knowledge import printable
-
     given: dict[str, Any] = {
         "text": text,
         "subject": subject,
@@ -207,79 +178,40 @@ def edit(
     changes = {key: value for key, value in given.items() if value is not None}
     if not changes:
         raise KnowledgeError("nothing to change was given; see: nesycd kb edit --help")
-    with _open(kb) as base:
-        entry = base.edit(item, changes, by or getpass.getuser())
-    typer.echo(f"{entry.item_id[:8]} now reads: {printable(entry.item.text)}")
+    with open_base(kb) as base:
+        entry = base.edit(item, changes, user(by), why)
+    typer.echo(f"{entry.item_id[:8]} now reads: {plain(entry.item.text, MOST_SHOWN)}")
     if object_ is not None and object_.casefold() not in entry.item.text.casefold():
         typer.echo("note: the text does not say the new object; the student reads only the text (--text)", err=True)
 
 
 @kb_app.command()
-def approve(items: list[str], kb: Kb = None, by: By = "") -> None:
+def approve(items: list[str], kb: Kb = None, by: By = "", why: Why = "") -> None:
     """Approve items: from the next run on they are retrieved. `all` stands for everything that is proposed."""
-    with _open(kb) as base:
+    with open_base(kb) as base:
         if items == ["all"]:
-            typer.echo(f"approved {base.approve_all(by or getpass.getuser())}")
+            typer.echo(f"approved {base.approve_all(user(by), why)}")
             return
         for item in items:
-            typer.echo(f"approved {base.approve(item, by or getpass.getuser()).item_id[:8]}")
+            typer.echo(f"approved {base.approve(item, user(by), why).item_id[:8]}")
 
 
 @kb_app.command()
-def reject(items: list[str], kb: Kb = None, by: By = "") -> None:
+def reject(items: list[str], kb: Kb = None, by: By = "", why: Why = "") -> None:
     """Reject items: they are kept, but never retrieved."""
-    with _open(kb) as base:
+    with open_base(kb) as base:
         for item in items:
-            typer.echo(f"rejected {base.reject(item, by or getpass.getuser()).item_id[:8]}")
+            typer.echo(f"rejected {base.reject(item, user(by), why).item_id[:8]}")
 
 
 @kb_app.command()
-def retire(items: list[str], kb: Kb = None, by: By = "") -> None:
+def retire(items: list[str], kb: Kb = None, by: By = "", why: Why = "") -> None:
     """Retire items that were good once: they are kept, but no longer retrieved."""
-    with _open(kb) as base:
+    with open_base(kb) as base:
         for item in items:
-            typer.echo(f"retired {base.retire(item, by or getpass.getuser()).item_id[:8]}")
+            typer.echo(f"retired {base.retire(item, user(by), why).item_id[:8]}")
 
 
-@kb_app.command("export")
-def export_file(
-    file: Annotated[Path, typer.Argument(help="Where to; - for standard output.", show_default=False)], kb: Kb = None
-) -> None:
-    """Write the whole base as readable YAML: sorted, the same text for the same content."""
-    from nesycd.knowledge import export_text, export_yaml
-
-    with _open(kb) as base:
-        if str(file) == "-":
-            typer.echo(export_text(base), nl=False)
-            return
-        export_yaml(base, file)
-    typer.echo(f"wrote {file}")
-
-
-@kb_app.command("import")
-def import_file(
-    file: Annotated[Path, typer.Argument(help="YAML as export writes it, or by hand.", show_default=False)],
-    approve_them: Annotated[
-        bool, typer.Option("--approve", help="Approve the items whose status the file does not give.")
-    ] = False,
-    kb: Kb = None,
-    by: By = "",
-) -> None:
-    """Add the items of a YAML file, all or none; equal ones merge.
-
-    A file by hand needs only what an item consists of:
-
-        - {kind: lesson, text: Count each kind before you add.}
-
-        - {kind: fact, text: A fathom is 6 feet., subject: fathom, relation: length, object: 6 feet}
-
-    Content changed under the id of an exported item is an edit of that item; a status given in the file holds.
-    """
-    from nesycd.knowledge import import_yaml
-    from nesycd.records import Status
-
-    status = Status.APPROVED if approve_them else Status.PROPOSED
-    who = by or getpass.getuser()
-    with _open(kb) as base:
-        counts = import_yaml(base, file, status=status, reviewer=who)
-    typer.echo(f"imported from {file}: {counts.added} new, {counts.merged} changed, {counts.unchanged} as they were")
+# After the commands above, so that the help lists reading and review first.
+kb_app.add_typer(kb_versions.app)
+kb_app.add_typer(kb_exchange.app)

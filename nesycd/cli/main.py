@@ -48,6 +48,8 @@ EXTRAS = {
     "student": ("torch", "transformers", "tokenizers", "peft", "safetensors", "gguf", "accelerate"),
     "api": ("openai",),
     "anthropic": ("anthropic",),
+    "postgres": ("psycopg",),
+    "rdf": ("rdflib",),
 }
 """What the extras bring."""
 

@@ -25,7 +25,7 @@ def results_of(parts: Parts, trained: Trained, scored: Scored) -> dict[str, Any]
         attempts={key: attempts for key, attempts in scored.attempts.items() if key[0] in wanted},
         kinds={example.task: parts.task.kind(example.task) for example in examples.values()},
         frequency={uid: _frequency(parts, example) for uid, example in examples.items()},
-        knowledge=stats,
+        knowledge={**stats, "trained_with": trained.trained_with, "used": scored.knowledge},
         method=trained.summary,
         recall=scored.recall,
         seconds=seconds,

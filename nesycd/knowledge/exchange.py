@@ -1,68 +1,91 @@
-"""Knowledge as readable YAML: export (sorted, the same text for the same KB) and all-or-nothing import.
+"""Knowledge in files: export in several formats, and all-or-nothing import that can be tried first.
 
-What is written is read back without loss: items, status, reviewer, evidence. A person may write entries by hand with
-nothing but `kind`, `text` and, for facts, `subject`, `relation`, `object`. Editing the content of an exported entry
-under its `id` and importing the file edits that entry.
+YAML and JSON-LD are lossless: what is written is read back with items, status, reviewer and evidence. The other formats
+hold what `docs/knowledge-base.md` says of each; a row that they give under a known id changes only what it states.
+A person may write entries by hand with nothing but `kind`, `text` and, for facts, `subject`, `relation`, `object`.
+Editing the content of an exported entry under its `id` and importing the file edits that entry.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
+from sqlalchemy.engine import Connection
 
 from nesycd.errors import KnowledgeError
 from nesycd.knowledge import rows
+from nesycd.knowledge.differences import Difference, differences
+from nesycd.knowledge.formats import csv_file, jsonld, lp, markdown, turtle, yaml_file
+from nesycd.knowledge.formats.mapping import FileEntry, Row, read_rows, valid_item
 from nesycd.knowledge.merge import item_key
 from nesycd.knowledge.rows import AddCounts
-from nesycd.knowledge.store import KnowledgeBase, first_problem
-from nesycd.knowledge.yaml_text import Node, emit_mapping, parse
-from nesycd.records import Entry, Evidence, Item, Status
-
-FORMAT = "nesycd-kb/1"
-_ITEM_KEYS = ("kind", "text", "subject", "relation", "object", "aliases", "clause")
-_ENTRY_KEYS = ("id", "status", "reviewer", "evidence")
-_EVIDENCE_KEYS = {"source", "example", "attempt"}
-_MOST_NAMED = 20
+from nesycd.knowledge.store import KnowledgeBase
+from nesycd.records import Entry, Item, Status
 
 
 @dataclass(frozen=True)
-class FileEntry:
-    """An entry as read from a file: where it stood, and what the file says besides its content."""
+class Format:
+    """How knowledge is written as text, and read where it can be."""
 
-    where: str
-    entry: Entry
-    states_status: bool
-    """Whether the file gives a status; it then holds even against what the KB says."""
-    edits: str = ""
-    """The id the file gives where it is not the content's: the entry was edited by hand."""
+    suffixes: tuple[str, ...]
+    write: Callable[[Iterable[Entry]], str]
+    read: Callable[[str, str], Iterable[Row]] | None = None
+    lossless: bool = False
 
 
-def export_text(kb: KnowledgeBase) -> str:
-    """The whole KB as YAML. Two KBs with the same entries give the same text, byte for byte."""
-    lines = [f"format: {FORMAT}", "entries:"]
-    for entry in kb.entries():
-        lines += ["", *emit_mapping(_as_mapping(entry))]
-    if len(lines) == 2:
-        lines[1] = "entries: []"
-    return "\n".join(lines) + "\n"
+FORMATS = {
+    "yaml": Format((".yaml", ".yml"), yaml_file.write, yaml_file.read, lossless=True),
+    "jsonld": Format((".jsonld", ".json"), jsonld.write, jsonld.read, lossless=True),
+    "csv": Format((".csv",), csv_file.write, csv_file.read),
+    "turtle": Format((".ttl",), turtle.write, turtle.read),
+    "markdown": Format((".md",), markdown.write),
+    "lp": Format((".lp",), lp.write),
+}
 
 
-def export_yaml(kb: KnowledgeBase, path: Path) -> int:
+_ID = re.compile(r"[0-9a-f]{16}")
+"""A whole id: numbers of somebody's own must not be taken for the beginning of one."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did, or would do."""
+
+    counts: AddCounts
+    differences: list[Difference]
+
+
+def format_of(path: Path, name: str = "") -> str:
+    """The format of a file: the one named, else what its suffix says, else YAML.
+
+    Raises:
+        KnowledgeError: there is no such format.
+    """
+    if name and name not in FORMATS:
+        raise KnowledgeError(f"format {name!r} is none of {', '.join(FORMATS)}")
+    return name or next((key for key, form in FORMATS.items() if path.suffix.lower() in form.suffixes), "yaml")
+
+
+def export_text(kb: KnowledgeBase, form: str = "yaml") -> str:
+    """The whole KB in a format. Two KBs with the same entries give the same text, byte for byte."""
+    return FORMATS[form].write(kb.entries())
+
+
+def export_file(kb: KnowledgeBase, path: Path, form: str = "") -> int:
     """Write the KB to a file, whole or not at all (a full disk leaves the old file); gives the number of entries."""
-    text = export_text(kb)
+    entries = kb.entries()
+    text = FORMATS[format_of(path, form)].write(entries)
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as error:
         raise KnowledgeError(f"{path}: cannot be written: {error.strerror}") from error
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -73,11 +96,20 @@ def export_yaml(kb: KnowledgeBase, path: Path) -> int:
         raise KnowledgeError(f"{path}: cannot be written: {error.strerror}; the old file is unchanged") from error
     finally:
         Path(name).unlink(missing_ok=True)
-    return text.count("\n- kind: ")
+    return len(entries)
 
 
-def import_yaml(kb: KnowledgeBase, path: Path, *, status: Status = Status.PROPOSED, reviewer: str = "") -> AddCounts:
-    """Read a file into the KB as one change.
+def import_file(
+    kb: KnowledgeBase,
+    path: Path,
+    *,
+    form: str = "",
+    status: Status = Status.PROPOSED,
+    reviewer: str = "",
+    why: str = "",
+    dry_run: bool = False,
+) -> Imported:
+    """Read a file into the KB as one revision, or, with `dry_run`, find out what that would change.
 
     `status`, and `reviewer` with it, are for entries that do not state theirs. An entry whose content was edited in the
     file, under the id it was exported with, is edited in the KB, by `reviewer` (or the file's name where that is "").
@@ -85,144 +117,85 @@ def import_yaml(kb: KnowledgeBase, path: Path, *, status: Status = Status.PROPOS
     Raises:
         KnowledgeError: the file cannot be read, or entries in it cannot be used; all of them are named, none imported.
     """
-    found = read_yaml(path, status=status, reviewer=reviewer)
+    found = read_file(path, form, status=status, reviewer=reviewer)
+    lossless = FORMATS[format_of(path, form)].lossless
     editor = reviewer or path.name
-    with kb.writing() as connection:
-        before = rows.load(connection)
-        for one in found:
-            if not one.edits:
-                continue
-            try:
-                uid = rows.find(connection, one.edits)
-            except KnowledgeError:
-                continue  # another KB's entry: it is new here
-            try:
-                rows.rewrite(connection, uid, partial(_as_in_file, one), editor)
-            except KnowledgeError as error:
-                raise KnowledgeError(f"{one.where}: {error}; nothing was imported") from None
-        rows.merge_in(connection, [one.entry for one in found])
-        uids = rows.uids_by_key(connection, [item_key(one.entry.item) for one in found])
-        for one in found:
-            if one.states_status:
-                uid = uids[item_key(one.entry.item)]
-                rows.set_status(connection, [uid], one.entry.status, one.entry.reviewer)
-        after = rows.load(connection, sorted(set(uids.values())))
-    added = sum(uid not in before for uid in after)
-    same = sum(before.get(uid) == entry for uid, entry in after.items())
-    return AddCounts(added, len(after) - added - same, same)
+    try:
+        with kb.writing(editor, "import", why or f"from {path.name}") as connection:
+            before = rows.load(connection)
+            touched = _bring_in(connection, found, before, editor, lossless)
+            after = rows.load(connection, sorted(touched))
+            changed = differences({uid: before[uid] for uid in after if uid in before}, after)
+            added = sum(uid not in before for uid in after)
+            same = sum(before.get(uid) == entry for uid, entry in after.items())
+            done = Imported(AddCounts(added, len(after) - added - same, same), changed)
+            if dry_run:
+                raise _OnlyTried
+    except _OnlyTried:
+        pass
+    return done
 
 
-def read_yaml(path: Path, *, status: Status = Status.PROPOSED, reviewer: str = "") -> list[FileEntry]:
+def read_file(path: Path, form: str = "", *, status: Status = Status.PROPOSED, reviewer: str = "") -> list[FileEntry]:
     """The entries of a file, checked.
 
     Raises:
-        KnowledgeError: no readable YAML of the expected form, or bad entries: each named by number, line and key.
+        KnowledgeError: not of its format, or bad entries: each named by its place in the file and key.
     """
+    name = format_of(path, form)
+    read = FORMATS[name].read
+    if read is None:
+        raise KnowledgeError(
+            f"{path}: {name} is only written, not read ({', '.join(k for k in FORMATS if FORMATS[k].read)})"
+        )
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            text = file.read()
     except OSError as error:
         raise KnowledgeError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise KnowledgeError(f"{path}: is not UTF-8 text (byte {error.start})") from None
-    good: list[FileEntry] = []
-    bad: list[str] = []
-    for number, node in enumerate(_entry_nodes(parse(text, str(path)), path), start=1):
-        where = f"entry {number} (line {node.line})"
-        try:
-            good.append(_read_entry(node.value, f"{path}: {where}", path.name, (status, reviewer)))
-        except KnowledgeError as error:
-            bad.append(f"{where}: {error}")
-    if bad:
-        more = f"; and {len(bad) - _MOST_NAMED} more" if len(bad) > _MOST_NAMED else ""
-        raise KnowledgeError(
-            f"{path}: {len(bad)} of {len(bad) + len(good)} entries cannot be used, nothing was imported: "
-            + "; ".join(bad[:_MOST_NAMED])
-            + more
-        )
-    return good
+    return read_rows(read(text, str(path)), str(path), path.name, (status, reviewer))
 
 
-def _as_mapping(entry: Entry) -> dict[str, Any]:
-    item = entry.item.model_dump(mode="json")
-    body: dict[str, Any] = {"kind": item["kind"], "id": entry.item_id}
-    body.update((key, item[key]) for key in _ITEM_KEYS[1:] if item.get(key) not in (None, []))
-    body["status"] = str(entry.status)
-    if entry.reviewer:
-        body["reviewer"] = entry.reviewer
-    body["evidence"] = [
-        {key: value for key in ("source", "example", "attempt") if (value := getattr(e, key)) or key == "source"}
-        for e in entry.evidence
-    ]
-    return body
+class _OnlyTried(Exception):
+    """Ends a transaction that nothing shall stay of."""
 
 
-def _entry_nodes(root: Node, path: Path) -> list[Node]:
-    top = root.value
-    if isinstance(top, Mapping):
-        unknown = sorted(set(top) - {"format", "entries"})
-        if unknown:
-            raise KnowledgeError(f"{path}: {unknown[0]!r} is not a key of this format (format, entries)")
-        if "format" in top and top["format"].value != FORMAT:
-            raise KnowledgeError(f"{path}: format is {top['format'].value!r}, but {FORMAT!r} is read here")
-        top = (top["entries"].value or []) if "entries" in top else None
-    if not isinstance(top, list):
-        raise KnowledgeError(f"{path}: needs a list of entries, or a mapping with `entries:`")
-    return top
+def _bring_in(
+    connection: Connection, found: Sequence[FileEntry], before: Mapping[str, Entry], editor: str, lossless: bool
+) -> set[str]:
+    """Edit what the file gives under known ids, add the rest, and set what status it states; gives the uids."""
+    # Under the id of its very content an entry merges; only the short formats lack what would make it equal.
+    wanted = {one.id for one in found if not lossless or one.id != one.entry.item_id}
+    known = rows.uids_by_id(connection, sorted(item_id for item_id in wanted if _ID.fullmatch(item_id)))
+    new: list[FileEntry] = []
+    stated: list[tuple[str, FileEntry]] = []
+    for one in found:
+        uid = known.get(one.id, "")
+        if uid:
+            _edit(connection, uid, one, before[uid].item, editor, lossless)
+        if uid and not lossless:
+            stated.append((uid, one))
+        else:
+            new.append(one)
+    rows.merge_in(connection, [one.entry for one in new])
+    uids = rows.uids_by_key(connection, [item_key(one.entry.item) for one in new])
+    stated += [(uids[item_key(one.entry.item)], one) for one in new]
+    # Where a file has an entry twice, what it says last holds.
+    decisions = {uid: (one.entry.status, one.entry.reviewer) for uid, one in stated if one.states_status}
+    for status, reviewer in sorted(set(decisions.values())):
+        same = [uid for uid, decision in decisions.items() if decision == (status, reviewer)]
+        rows.set_status(connection, same, status, reviewer)
+    return {uid for uid, _ in stated}
 
 
-def _read_entry(value: Any, where: str, source: str, default: tuple[Status, str]) -> FileEntry:
-    if not isinstance(value, Mapping):
-        raise KnowledgeError("is not a mapping of keys to values")
-    plain = {key: _plain(node) for key, node in value.items() if node.value is not None}
-    unknown = sorted(set(plain) - {*_ITEM_KEYS, *_ENTRY_KEYS})
-    if unknown:
-        raise KnowledgeError(f"{unknown[0]}: is not a key of an entry ({', '.join((*_ITEM_KEYS, *_ENTRY_KEYS))})")
+def _edit(connection: Connection, uid: str, one: FileEntry, old: Item, editor: str, lossless: bool) -> None:
+    """Make of an entry's content what the file says; fields that a format does not hold stay."""
+    keeps = not lossless and old.kind == one.entry.item.kind
     try:
-        item = rows.ITEM.validate_python({key: plain[key] for key in _ITEM_KEYS if key in plain})
-    except ValidationError as error:
-        raise KnowledgeError(first_problem(error)) from None
-    if not item.text.strip():
-        raise KnowledgeError("text: is blank")
-    given = plain.get("id", "")
-    if not isinstance(given, str):
-        raise KnowledgeError("id: must be text")
-    status, reviewer = default
-    if status is Status.PROPOSED:
-        reviewer = ""  # nobody has decided
-    if "status" in plain:
-        known = [str(one) for one in Status]
-        if plain["status"] not in known:
-            raise KnowledgeError(f"status: {plain['status']!r} is none of {', '.join(known)}")
-        status, reviewer = Status(plain["status"]), ""
-    reviewer = plain.get("reviewer", reviewer)
-    if not isinstance(reviewer, str):
-        raise KnowledgeError("reviewer: must be text")
-    evidence = _read_evidence(plain["evidence"]) if "evidence" in plain else (Evidence(example="", source=source),)
-    entry = Entry(item=item, status=status, reviewer=reviewer, evidence=evidence)
-    return FileEntry(where, entry, "status" in plain, given if given and given != item.id else "")
-
-
-def _read_evidence(value: Any) -> tuple[Evidence, ...]:
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise KnowledgeError("evidence: must be a list of mappings with source, example and attempt")
-    pieces = []
-    for one in value:
-        if unknown := sorted(set(one) - _EVIDENCE_KEYS):
-            raise KnowledgeError(f"evidence.{unknown[0]}: is not a key (source, example, attempt)")
-        try:
-            pieces.append(Evidence.model_validate({"example": "", **one}))
-        except ValidationError as error:
-            raise KnowledgeError(f"evidence.{first_problem(error)}") from None
-    return tuple(pieces)
-
-
-def _as_in_file(one: FileEntry, _before: Entry) -> Item:
-    return one.entry.item
-
-
-def _plain(node: Node) -> Any:
-    if isinstance(node.value, list):
-        return [_plain(one) for one in node.value]
-    if isinstance(node.value, dict):
-        return {key: _plain(one) for key, one in node.value.items() if one.value is not None}
-    return node.value
+        item = valid_item({**old.model_dump(), **one.given}) if keeps else one.entry.item
+        if item != old:
+            rows.rewrite(connection, uid, lambda _: item, editor)
+    except KnowledgeError as error:
+        raise KnowledgeError(f"{one.where}: {error}; nothing was imported") from None

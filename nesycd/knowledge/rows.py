@@ -5,26 +5,23 @@ The caller holds the transaction, so several of these make one all-or-nothing ch
 
 from __future__ import annotations
 
-import json
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
 
 from nesycd.errors import KnowledgeError
+from nesycd.knowledge.database import RECORDS
+from nesycd.knowledge.journal import Journal, parts
 from nesycd.knowledge.merge import item_key, tidy, unite, unite_evidence
-from nesycd.knowledge.schema import entries, evidence, history, names
-from nesycd.knowledge.text import normal, printable
-from nesycd.records import Entry, Evidence, Fact, Item, Status
+from nesycd.knowledge.schema import entries, evidence, meta, names
+from nesycd.knowledge.text import printable
+from nesycd.records import Entry, Evidence, Item, Status
 
 ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 MIN_PREFIX = 4
-_CHUNK = 400
-"""Keys in one query: old SQLite versions take at most 999 parameters."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +33,8 @@ class AddCounts:
     unchanged: int = 0
 
 
-def find(connection: Connection, item_id: str) -> str:
-    """The `uid` of the entry that an id, a former id or a unique prefix names.
+def find(connection: Connection, item_id: str, *, gone: bool = False) -> str:
+    """The `uid` of the entry that an id, a former id or a unique prefix names; with `gone`, of one that is no more too.
 
     Raises:
         KnowledgeError: it names none or several, or is too short.
@@ -46,9 +43,12 @@ def find(connection: Connection, item_id: str) -> str:
     shown = printable(item_id)
     if len(wanted) < MIN_PREFIX:
         raise KnowledgeError(f"item id {shown!r} is too short: give at least {MIN_PREFIX} characters")
-    for table, uid in ((entries, entries.c.uid), (names, names.c.entry)):
-        for same in (table.c.item_id == wanted, table.c.item_id.startswith(wanted, autoescape=True)):
-            rows = connection.execute(select(table.c.item_id, uid).where(same).limit(50)).all()
+    living = names.c.entry.in_(select(entries.c.uid))
+    places = [select(entries.c.item_id, entries.c.uid), select(names.c.item_id, names.c.entry).where(living)]
+    for query in [*places, select(names.c.item_id, names.c.entry)][: 3 if gone else 2]:
+        column = query.selected_columns[0]
+        for same in (column == wanted, column.startswith(wanted, autoescape=True)):
+            rows = connection.execute(query.where(same).limit(50)).all()
             if len({row[1] for row in rows}) == 1:
                 return str(rows[0][1])
             if rows:
@@ -60,13 +60,13 @@ def find(connection: Connection, item_id: str) -> str:
 def load(connection: Connection, uids: Sequence[str] | None = None) -> dict[str, Entry]:
     """Entries by uid, all of them where `uids` is None."""
     proof: dict[str, list[Evidence]] = {}
-    for part in _parts(uids):
+    for part in _portions(uids):
         query = select(evidence) if part is None else select(evidence).where(evidence.c.entry.in_(part))
         for row in connection.execute(query):
             piece = Evidence(example=row.example, attempt=row.attempt, source=row.source)
             proof.setdefault(row.entry, []).append(piece)
     found: dict[str, Entry] = {}
-    for part in _parts(uids):
+    for part in _portions(uids):
         query = select(entries) if part is None else select(entries).where(entries.c.uid.in_(part))
         for row in connection.execute(query):
             found[row.uid] = Entry(
@@ -81,10 +81,22 @@ def load(connection: Connection, uids: Sequence[str] | None = None) -> dict[str,
 def uids_by_key(connection: Connection, keys: Sequence[str]) -> dict[str, str]:
     """Which entry (uid) holds each of the item keys; keys of no entry are left out."""
     found: dict[str, str] = {}
-    for part in _parts(keys):
-        query = select(entries.c.key, entries.c.uid).where(entries.c.key.in_(part or ()))
+    for part in parts(keys):
+        query = select(entries.c.key, entries.c.uid).where(entries.c.key.in_(part))
         found.update((row.key, row.uid) for row in connection.execute(query))
     return found
+
+
+def uids_by_id(connection: Connection, item_ids: Sequence[str]) -> dict[str, str]:
+    """Which entry (uid) has or had each id; ids of no entry, or of several, are left out."""
+    found: dict[str, set[str]] = {}
+    for part in parts(item_ids):
+        query = select(names).join(entries, names.c.entry == entries.c.uid).where(names.c.item_id.in_(part))
+        for row in connection.execute(query):
+            found.setdefault(row.item_id, set()).add(row.entry)
+        for row in connection.execute(select(entries.c.item_id, entries.c.uid).where(entries.c.item_id.in_(part))):
+            found[row.item_id] = {row.uid}
+    return {item_id: min(uids) for item_id, uids in found.items() if len(uids) == 1}
 
 
 def merge_in(connection: Connection, incoming: Iterable[Entry]) -> AddCounts:
@@ -92,20 +104,19 @@ def merge_in(connection: Connection, incoming: Iterable[Entry]) -> AddCounts:
     united, ids = _united(incoming)
     uids = uids_by_key(connection, list(united))
     present = load(connection, list(uids.values()))
-    writer = _Writer()
-    merged = 0
+    journal = Journal()
+    added = merged = 0
     for key, entry in united.items():
         if key not in uids:
-            uids[key] = writer.new(key, entry)
-            continue
-        before = present[uids[key]]
-        after = unite(before, entry)
-        if after != before:
-            merged += 1
-            writer.changed(connection, uids[key], before, after)
-    writer.ids += [{"item_id": item_id, "entry": uids[key]} for key in united for item_id in ids[key]]
-    writer.flush(connection)
-    added = len(writer.fresh)
+            added += 1
+            uids[key] = journal.new(entry)
+        else:
+            before = present[uids[key]]
+            after = unite(before, entry)
+            merged += after != before
+            journal.changed(uids[key], before, after, "merge")
+        journal.named(uids[key], ids[key])
+    journal.write(connection)
     return AddCounts(added, merged, len(united) - added - merged)
 
 
@@ -124,76 +135,42 @@ def rewrite(connection: Connection, uid: str, make: Callable[[Entry], Item], rev
             f"the change would make item {before.item_id} equal to item {other.item_id}; reject one of them instead"
         )
     after = before.model_copy(update={"item": item, "reviewer": reviewer})
-    writer = _Writer()
-    row = _row(item_key(item), after)
-    connection.execute(update(entries).where(entries.c.uid == uid).values(**row))
-    writer.ids.append({"item_id": item.id, "entry": uid})
-    writer.note(uid, "edit", reviewer, after, f"was {before.item_id}")
-    writer.flush(connection)
+    journal = Journal()
+    journal.changed(uid, before, after, "edit", f"was {before.item_id}", reviewer)
+    journal.write(connection)
 
 
 def set_status(connection: Connection, uids: Sequence[str], status: Status, reviewer: str) -> int:
     """Decide on entries; gives how many changed."""
     verb = {Status.APPROVED: "approve", Status.REJECTED: "reject", Status.RETIRED: "retire"}.get(status, "propose")
-    writer = _Writer()
+    journal = Journal()
+    changed = 0
     for uid, entry in load(connection, uids).items():
         if (entry.status, entry.reviewer) != (status, reviewer):
             after = entry.model_copy(update={"status": status, "reviewer": reviewer})
-            writer.note(uid, verb, reviewer, after, f"was {entry.status}")
-    changed = [str(row["entry"]) for row in writer.lines]
-    for part in _parts(changed):
-        where = entries.c.uid.in_(part or ())
-        connection.execute(update(entries).where(where).values(status=str(status), reviewer=reviewer))
-    writer.flush(connection)
-    return len(changed)
+            journal.changed(uid, entry, after, verb, f"was {entry.status}", reviewer)
+            changed += 1
+    journal.write(connection)
+    return changed
 
 
-class _Writer:
-    """Gathers rows so that many entries are written with a few statements."""
+def ids_are_current(connection: Connection) -> bool:
+    """Whether ids were computed from the records that items are stored as now."""
+    known: str = connection.execute(select(meta.c.value).where(meta.c.name == "records")).scalar_one()
+    return known == RECORDS
 
-    def __init__(self) -> None:
-        self.fresh: list[dict[str, str]] = []
-        self.proof: list[dict[str, str]] = []
-        self.ids: list[dict[str, str]] = []
-        self.lines: list[dict[str, str]] = []
 
-    def new(self, key: str, entry: Entry) -> str:
-        uid = uuid.uuid4().hex
-        self.fresh.append({"uid": uid, **_row(key, entry)})
-        self.ids.append({"item_id": entry.item_id, "entry": uid})
-        self._prove(uid, entry.evidence)
-        self.note(uid, "add", _actor(entry.reviewer, entry.evidence), entry, "")
-        return uid
-
-    def changed(self, connection: Connection, uid: str, before: Entry, after: Entry) -> None:
-        known = {e.id for e in before.evidence}
-        extra = [e for e in after.evidence if e.id not in known]
-        self._prove(uid, extra)
-        if (after.item, after.status, after.reviewer) != (before.item, before.status, before.reviewer):
-            values = _row(item_key(after.item), after)
-            connection.execute(update(entries).where(entries.c.uid == uid).values(**values))
-            self.ids.append({"item_id": after.item_id, "entry": uid})
-        actor = _actor("" if after.reviewer == before.reviewer else after.reviewer, extra)
-        self.note(uid, "merge", actor, after, f"{len(extra)} more evidence")
-
-    def note(self, uid: str, action: str, actor: str, after: Entry, note: str) -> None:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = {"entry": uid, "at": now, "actor": actor, "action": action, "note": note}
-        self.lines.append({**line, "status": str(after.status), "item": _json(after.item)})
-
-    def flush(self, connection: Connection) -> None:
-        ids = {(row["item_id"], row["entry"]): row for row in self.ids}
-        for part in _parts(sorted({row["item_id"] for row in self.ids})):
-            query = select(names.c.item_id, names.c.entry).where(names.c.item_id.in_(part or ()))
-            for row in connection.execute(query):
-                ids.pop((row.item_id, row.entry), None)
-        gathered = {entries: self.fresh, evidence: self.proof, names: [*ids.values()], history: self.lines}
-        for table, rows in gathered.items():
-            if rows:
-                connection.execute(insert(table), rows)
-
-    def _prove(self, uid: str, pieces: Iterable[Evidence]) -> None:
-        self.proof += [{"entry": uid, "source": e.source, "example": e.example, "attempt": e.attempt} for e in pieces]
+def renew_ids(connection: Connection) -> None:
+    """Compute keys and ids anew, since a record's new form changes its items' ids; former ids still find them."""
+    if ids_are_current(connection):
+        return
+    journal = Journal()
+    stored = {row.uid: row.item_id for row in connection.execute(select(entries.c.uid, entries.c.item_id))}
+    for uid, entry in load(connection).items():
+        if stored[uid] != entry.item_id:
+            journal.renewed(uid, entry)
+    journal.write(connection)
+    connection.execute(update(meta).where(meta.c.name == "records").values(value=RECORDS))
 
 
 def _united(incoming: Iterable[Entry]) -> tuple[dict[str, Entry], dict[str, set[str]]]:
@@ -208,31 +185,5 @@ def _united(incoming: Iterable[Entry]) -> tuple[dict[str, Entry], dict[str, set[
     return united, ids
 
 
-def _row(key: str, entry: Entry) -> dict[str, str]:
-    item = entry.item
-    about = [item.subject, item.relation, item.object, *item.aliases] if isinstance(item, Fact) else []
-    return {
-        "key": key,
-        "item_id": item.id,
-        "kind": item.kind,
-        "status": str(entry.status),
-        "reviewer": entry.reviewer,
-        "words": normal(" ".join([item.text, *about])),
-        "item": _json(item),
-    }
-
-
-def _json(item: Item) -> str:
-    return json.dumps(item.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
-
-
-def _actor(reviewer: str, pieces: Iterable[Evidence]) -> str:
-    return reviewer or ", ".join(sorted({e.source for e in pieces}))
-
-
-def _parts(keys: Sequence[str] | None) -> Iterator[Sequence[str] | None]:
-    if keys is None:
-        yield None
-    else:
-        for start in range(0, len(keys), _CHUNK):
-            yield keys[start : start + _CHUNK]
+def _portions(uids: Sequence[str] | None) -> Iterable[Sequence[str] | None]:
+    return (None,) if uids is None else parts(uids)

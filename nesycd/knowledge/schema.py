@@ -1,29 +1,20 @@
-"""The database under a KB: its tables and how a connection is opened. Knows nothing of merging or review.
+"""The tables of a KB. Knows nothing of connections, merging or review.
 
 `entries.uid` names an entry for life; `entries.item_id` follows its content; `names` remembers every id it ever had, so
-that what a run wrote down still finds it. `history` is append-only (triggers refuse changes on SQLite).
+that what a run wrote down still finds it. A revision is one all-or-nothing change, numbered from 1 without gaps; each
+entry that it touched has a line in `history` that says what the entry was after it. `history`, `revisions` and `versions`
+are append-only (triggers refuse changes), and reverting removes an entry's row, never its history.
+
+An item is stored as the JSON of its record, so a new field of an item needs no migration here.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
-
-from sqlalchemy import Column, Engine, ForeignKey, Integer, MetaData, String, Table, Text, create_engine, event, inspect
-from sqlalchemy import select as sql_select
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, Text, event, text
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.schema import DDL
 
-from nesycd.errors import KnowledgeError
-
-SCHEMA_VERSION = 1
-BUSY_SECONDS = 60.0
-"""How long a writer waits for others before it gives up."""
+SCHEMA_VERSION = 2
+"""Raised with every migration (`migrations/versions/`), which needs a fixture of the schema before it in the tests."""
 
 metadata = MetaData()
 meta = Table("meta", metadata, Column("name", String, primary_key=True), Column("value", String, nullable=False))
@@ -51,127 +42,65 @@ names = Table(
     "names",
     metadata,
     Column("item_id", String, primary_key=True),
-    Column("entry", String, ForeignKey("entries.uid"), primary_key=True, index=True),
+    Column("entry", String, primary_key=True, index=True),
+)
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("why", Text, nullable=False),
+)
+versions = Table(
+    "versions",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("at", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("why", Text, nullable=False),
 )
 history = Table(
     "history",
     metadata,
     Column("seq", Integer, primary_key=True, autoincrement=True),
-    Column("entry", String, ForeignKey("entries.uid"), nullable=False, index=True),
+    Column("revision", Integer, ForeignKey("revisions.number"), nullable=False, index=True),
+    Column("entry", String, nullable=False, index=True),
     Column("at", String, nullable=False),
     Column("actor", String, nullable=False),
     Column("action", String, nullable=False),
+    # "" where the entry is gone after this line.
     Column("status", String, nullable=False),
+    Column("reviewer", String, nullable=False),
     Column("item", Text, nullable=False),
+    # Evidence that came and went, as JSON: [[source, example, attempt], ...].
+    Column("gained", Text, nullable=False),
+    Column("lost", Text, nullable=False),
     Column("note", Text, nullable=False),
 )
-for _action in ("UPDATE", "DELETE"):
-    event.listen(
-        history,
-        "after_create",
-        DDL(  # type: ignore[no-untyped-call]
-            f"CREATE TRIGGER history_no_{_action.lower()} BEFORE {_action} ON history "
-            "BEGIN SELECT RAISE(ABORT, 'history is append-only'); END"
-        ).execute_if(dialect="sqlite"),
-    )
+APPEND_ONLY = ("history", "revisions", "versions")
 
 
-def connect(place: str | Path, *, create: bool) -> Engine:
-    """An engine on an existing or (with `create`) new KB at a file path or database URL.
-
-    Raises:
-        KnowledgeError: no such file, not a KB, a KB of a newer nesycd, or a file that cannot be opened.
-    """
-    text = str(place)
-    is_url = "://" in text
-    if not is_url:
-        path = Path(text)
-        if path.is_dir():
-            raise KnowledgeError(f"{path} is a folder; a knowledge base is a file such as {path / 'kb.sqlite'}")
-        if not path.exists() and not create:
-            raise KnowledgeError(f"there is no knowledge base at {path}")
-        if not path.parent.is_dir():
-            raise KnowledgeError(f"the folder {path.parent} of the knowledge base does not exist")
-    with failures(text):
-        engine = create_engine(text if is_url else f"sqlite:///{text}")
-        if engine.dialect.name == "sqlite":
-            _set_up_sqlite(engine)
-        try:
-            _check_or_create(engine, text, create)
-        except BaseException:
-            engine.dispose()
-            raise
-    return engine
+def append_only(dialect: str, table: str) -> list[str]:
+    """Statements after which the database refuses to change or delete rows of a table."""
+    if dialect == "sqlite":
+        return [
+            f"CREATE TRIGGER {table}_no_{action.lower()} BEFORE {action} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            for action in ("UPDATE", "DELETE")
+        ]
+    return [
+        "CREATE OR REPLACE FUNCTION nesycd_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is append-only'; END $$",
+        f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION nesycd_append_only()",
+    ]
 
 
-@contextmanager
-def failures(place: str) -> Iterator[None]:
-    """Turn what the database reports (full disk, lock, damage) into one KnowledgeError that names the KB."""
-    try:
-        yield
-    except DBAPIError as error:
-        cause = str(error.orig).strip() or type(error.orig).__name__
-        raise KnowledgeError(f"knowledge base {place}: {cause}; nothing of this change was kept") from error
-    except (SQLAlchemyError, sqlite3.Error, ImportError) as error:
-        raise KnowledgeError(f"knowledge base {place}: {error}") from error
-
-
-@contextmanager
-def writing(engine: Engine, place: str) -> Iterator[Connection]:
-    """One all-or-nothing change. Takes the write lock at once, so two writers queue instead of failing half-way."""
-    with failures(place), engine.connect() as connection:
-        connection = connection.execution_options(nesycd_begin="BEGIN IMMEDIATE")
-        with connection.begin():
-            yield connection
-
-
-@contextmanager
-def reading(engine: Engine, place: str) -> Iterator[Connection]:
-    """One consistent view of the KB."""
-    with failures(place), engine.connect() as connection:
-        yield connection
-
-
-def _set_up_sqlite(engine: Engine) -> None:
-    @event.listens_for(engine, "connect")
-    def _on_connect(raw: Any, _record: Any) -> None:
-        raw.isolation_level = None  # the driver's own implicit BEGIN would take the lock too late
-        cursor = raw.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        _enter_wal(cursor)
-        cursor.execute("PRAGMA synchronous = NORMAL")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get("nesycd_begin", "BEGIN"))
-
-
-def _enter_wal(cursor: Any) -> None:
-    """Switch to WAL. The busy timeout does not cover this switch, so processes that open a new KB together retry."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-
-
-def _check_or_create(engine: Engine, place: str, create: bool) -> None:
-    with writing(engine, place) as connection:
-        tables = set(inspect(connection).get_table_names())
-        if not tables and create:
-            metadata.create_all(connection)
-            connection.execute(meta.insert().values(name="schema", value=str(SCHEMA_VERSION)))
-            return
-        if not {"meta", "entries", "history"} <= tables:
-            raise KnowledgeError(f"{place} is a database but not a nesycd knowledge base")
-        found = connection.execute(sql_select(meta.c.value).where(meta.c.name == "schema")).scalar_one_or_none()
-    if found != str(SCHEMA_VERSION):
-        raise KnowledgeError(
-            f"knowledge base {place} has schema {found}, but {SCHEMA_VERSION} is read here; use the nesycd of that time"
-        )
+@event.listens_for(metadata, "after_create")
+def _protect(_: MetaData, connection: Connection, **_given: object) -> None:
+    for table in APPEND_ONLY:
+        for statement in append_only(connection.dialect.name, table):
+            connection.execute(text(statement))

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,42 +25,46 @@ from sqlalchemy import Engine, select
 from sqlalchemy.engine import Connection
 
 from nesycd.errors import KnowledgeError
-from nesycd.knowledge import rows, schema
+from nesycd.knowledge import database, places, rows, schema, versions
+from nesycd.knowledge.database import Change, Notify
+from nesycd.knowledge.differences import Difference, differences
+from nesycd.knowledge.formats.mapping import first_problem
 from nesycd.knowledge.merge import AUTO, entry_order
 from nesycd.knowledge.rows import AddCounts
 from nesycd.knowledge.text import normal
+from nesycd.knowledge.versions import HistoryLine, Revision
 from nesycd.records import Entry, Evidence, Item, Status, content_hash
-
-
-@dataclass(frozen=True)
-class Revision:
-    """One line of an entry's history: who did what and when (UTC), and what the entry was after it."""
-
-    at: str
-    actor: str
-    action: str
-    status: Status
-    item: Item
-    note: str
 
 
 class KnowledgeBase:
     """A store of knowledge entries. Make one with `open`; use it as a context manager."""
 
     def __init__(self, engine: Engine, place: str) -> None:
-        """Wrap an engine that `schema.connect` made; `place` names the KB in messages."""
+        """Wrap an engine that `database.connect` made; `place` names the KB in messages, without a password."""
         self._engine = engine
         self.place = place
 
     @classmethod
-    def open(cls, place: str | Path, *, create: bool = True) -> Self:
+    def open(
+        cls, place: str | Path, *, create: bool = True, is_backed_up: bool = False, notify: Notify | None = None
+    ) -> Self:
         """Open the KB at a file path, `":memory:"` or a database URL; with `create`, make it where there is none.
 
+        A file of an older schema is brought up to date, after a backup of which `notify` is told; a server's database
+        only where the caller says that it `is_backed_up`.
+
         Raises:
-            KnowledgeError: the file is not a KB, is of another schema, or cannot be opened.
+            KnowledgeError: the file is not a KB, is of a newer schema, or cannot be opened.
         """
         where = "sqlite://" if str(place) == ":memory:" else place
-        return cls(schema.connect(where, create=create), str(place))
+        engine = database.connect(where, create=create, is_backed_up=is_backed_up, notify=notify)
+        base = cls(engine, places.shown(place))
+        try:
+            base._renew_ids()
+        except BaseException:
+            base.close()
+            raise
+        return base
 
     def close(self) -> None:
         """Release the database."""
@@ -74,31 +77,38 @@ class KnowledgeBase:
         self.close()
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction for several of `rows`' operations that belong together: all of them happen or none."""
-        with schema.writing(self._engine, self.place) as connection:
+    def writing(self, actor: str = "", action: str = "", why: str = "") -> Iterator[Connection]:
+        """A transaction for several of `rows`' operations that belong together: all of them happen, or none.
+
+        They are one revision. `actor` and `action` follow from the operations where not given.
+        """
+        with database.writing(self._engine, self.place, Change(actor, action, why)) as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One consistent view for `rows`' read operations."""
-        with schema.reading(self._engine, self.place) as connection:
+        with database.reading(self._engine, self.place) as connection:
             yield connection
 
     # --- adding ------------------------------------------------------------------------------------------------------
 
     def add(
-        self, items: Iterable[tuple[Item, Evidence]], *, status: Status = Status.PROPOSED, reviewer: str = ""
+        self,
+        items: Iterable[tuple[Item, Evidence]],
+        *,
+        status: Status = Status.PROPOSED,
+        reviewer: str = "",
+        why: str = "",
     ) -> AddCounts:
         """Add items with the evidence for each; equal ones merge (see `merge.unite`), in whatever order they come."""
-        return self.add_entries(
-            Entry(item=item, status=status, reviewer=reviewer, evidence=(evidence,)) for item, evidence in items
-        )
+        entries = (Entry(item=item, status=status, reviewer=reviewer, evidence=(evidence,)) for item, evidence in items)
+        return self.add_entries(entries, why=why)
 
-    def add_entries(self, entries: Iterable[Entry]) -> AddCounts:
+    def add_entries(self, entries: Iterable[Entry], *, why: str = "") -> AddCounts:
         """Add whole entries, merging each with its equal."""
         given = list(entries)
-        with self.writing() as connection:
+        with self.writing(why=why) as connection:
             return rows.merge_in(connection, given)
 
     def propose(self, item: Item, evidence: Evidence) -> Entry:
@@ -133,15 +143,10 @@ class KnowledgeBase:
             uids = None if everything else list(connection.execute(query).scalars())
             return sorted(rows.load(connection, uids).values(), key=entry_order)
 
-    def history(self, item_id: str) -> list[Revision]:
-        """All revisions of an entry, oldest first."""
-        table = schema.history
+    def history(self, item_id: str) -> list[HistoryLine]:
+        """All that happened to an entry, oldest first; one that was removed by a revert is found by its id too."""
         with self.reading() as connection:
-            uid = rows.find(connection, item_id)
-            lines = connection.execute(select(table).where(table.c.entry == uid).order_by(table.c.seq)).all()
-        return [
-            Revision(r.at, r.actor, r.action, Status(r.status), rows.ITEM.validate_json(r.item), r.note) for r in lines
-        ]
+            return versions.lines_of(connection, rows.find(connection, item_id, gone=True))
 
     def stats(self) -> dict[str, Any]:
         """`items`, `by_kind`, `by_status` and `sources` (number of entries with evidence from each source)."""
@@ -166,26 +171,26 @@ class KnowledgeBase:
 
     # --- review ------------------------------------------------------------------------------------------------------
 
-    def approve(self, item_id: str, reviewer: str) -> Entry:
+    def approve(self, item_id: str, reviewer: str, why: str = "") -> Entry:
         """Let an entry be retrieved."""
-        return self._decide(item_id, Status.APPROVED, reviewer)
+        return self._decide(item_id, Status.APPROVED, reviewer, why)
 
-    def reject(self, item_id: str, reviewer: str) -> Entry:
+    def reject(self, item_id: str, reviewer: str, why: str = "") -> Entry:
         """Refuse an entry: it stays on record, and the same item proposed again stays rejected."""
-        return self._decide(item_id, Status.REJECTED, reviewer)
+        return self._decide(item_id, Status.REJECTED, reviewer, why)
 
-    def retire(self, item_id: str, reviewer: str) -> Entry:
+    def retire(self, item_id: str, reviewer: str, why: str = "") -> Entry:
         """Take an entry that was good out of use."""
-        return self._decide(item_id, Status.RETIRED, reviewer)
+        return self._decide(item_id, Status.RETIRED, reviewer, why)
 
-    def approve_all(self, reviewer: str = AUTO) -> int:
+    def approve_all(self, reviewer: str = AUTO, why: str = "") -> int:
         """Approve whatever is proposed (`review = "auto"`), recorded under `reviewer`; gives the number."""
         table = schema.entries
-        with self.writing() as connection:
+        with self.writing(reviewer, why=why) as connection:
             waiting = select(table.c.uid).where(table.c.status == str(Status.PROPOSED))
             return rows.set_status(connection, list(connection.execute(waiting).scalars()), Status.APPROVED, reviewer)
 
-    def edit(self, item_id: str, changes: Mapping[str, Any], reviewer: str) -> Entry:
+    def edit(self, item_id: str, changes: Mapping[str, Any], reviewer: str, why: str = "") -> Entry:
         """Change fields of an item; its evidence and status stay, and the old content remains in the history.
 
         Raises:
@@ -200,28 +205,101 @@ class KnowledgeBase:
             except ValidationError as error:
                 raise KnowledgeError(f"item {entry.item_id}: {first_problem(error)}") from None
 
-        return self._act(item_id, reviewer, lambda c, uid: rows.rewrite(c, uid, with_changes, reviewer))
+        return self._act(item_id, reviewer, why, lambda c, uid: rows.rewrite(c, uid, with_changes, reviewer))
 
-    def _decide(self, item_id: str, status: Status, reviewer: str) -> Entry:
-        return self._act(item_id, reviewer, lambda c, uid: rows.set_status(c, [uid], status, reviewer))
+    # --- versions ----------------------------------------------------------------------------------------------------
 
-    def _act(self, item_id: str, reviewer: str, act: Callable[[Connection, str], object]) -> Entry:
-        if not reviewer.strip():
-            raise KnowledgeError("a review needs the reviewer's name")
+    def revisions(self, limit: int | None = None) -> list[Revision]:
+        """All changes, or the last `limit`, newest first."""
+        with self.reading() as connection:
+            return versions.listed(connection, limit)
+
+    @property
+    def revision(self) -> int:
+        """The number of the last revision; 0 in a new KB."""
+        with self.reading() as connection:
+            return versions.newest(connection)
+
+    def tag(self, name: str, actor: str, why: str = "") -> int:
+        """Name the state as it is now, for good; gives its revision.
+
+        Raises:
+            KnowledgeError: the name is taken, or cannot be one.
+        """
         with self.writing() as connection:
+            return versions.tag(connection, name, actor, why)
+
+    def state(self, version: str = versions.NOW) -> list[Entry]:
+        """The entries as they were after a revision, given by number or name.
+
+        Raises:
+            KnowledgeError: there is no such version.
+        """
+        with self.reading() as connection:
+            found = versions.state_at(connection, versions.number_of(connection, version))
+        return sorted(found.values(), key=entry_order)
+
+    def diff(self, before: str, after: str = versions.NOW) -> list[Difference]:
+        """What differs between two revisions, given by number or name.
+
+        Raises:
+            KnowledgeError: there is no such version.
+        """
+        with self.reading() as connection:
+            old, new = (
+                versions.state_at(connection, versions.number_of(connection, version)) for version in (before, after)
+            )
+        return differences(old, new)
+
+    def revert(self, revision: int, reviewer: str, why: str = "") -> int:
+        """Take back one revision by a new one; gives the number of entries changed.
+
+        Raises:
+            KnowledgeError: no such revision, no reviewer, or a later revision changed the same again.
+        """
+        with self._by(reviewer, "revert", why or f"without revision {revision}") as connection:
+            return versions.undo(connection, revision, reviewer)
+
+    def revert_to(self, version: str, reviewer: str, why: str = "") -> int:
+        """Make the KB what it was at a version, by a new revision; gives the number of entries changed.
+
+        Raises:
+            KnowledgeError: no such version, or no reviewer.
+        """
+        with self._by(reviewer, "revert", why or f"back to {version}") as connection:
+            return versions.go_back(connection, versions.number_of(connection, version), reviewer)
+
+    def problems(self) -> list[str]:
+        """Damage to the file, gaps among the revisions, entries that are not what their history says; mostly none."""
+        with self.reading() as connection:
+            return versions.problems(connection)
+
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def _decide(self, item_id: str, status: Status, reviewer: str, why: str) -> Entry:
+        return self._act(item_id, reviewer, why, lambda c, uid: rows.set_status(c, [uid], status, reviewer))
+
+    def _act(self, item_id: str, reviewer: str, why: str, act: Callable[[Connection, str], object]) -> Entry:
+        with self._by(reviewer, "", why) as connection:
             uid = rows.find(connection, item_id)
             act(connection, uid)
             return rows.load(connection, [uid])[uid]
+
+    @contextmanager
+    def _by(self, reviewer: str, action: str, why: str) -> Iterator[Connection]:
+        if not reviewer.strip():
+            raise KnowledgeError("a review needs the reviewer's name")
+        with self.writing(reviewer, action, why) as connection:
+            yield connection
+
+    def _renew_ids(self) -> None:
+        with self.reading() as connection:
+            if rows.ids_are_current(connection):
+                return
+        with self.writing("nesycd", "renew") as connection:
+            rows.renew_ids(connection)
 
 
 def knowledge_version(item_ids: Iterable[str]) -> str:
     """Hash of a set of items, given by id; `KnowledgeBase.version` is that of the approved ones."""
     return content_hash(sorted(item_ids))
-
-
-def first_problem(error: ValidationError) -> str:
-    """`key: message` of the first thing pydantic found wrong with an item."""
-    first = error.errors()[0]
-    kinds = {"lesson", "fact", "rule"}
-    key = ".".join(str(part) for part in first["loc"] if part not in kinds) or "kind"
-    return f"{key}: {first['msg']}"

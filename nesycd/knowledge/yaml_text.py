@@ -115,19 +115,25 @@ class _Builder:
 
 
 def emit_mapping(body: Mapping[str, Any]) -> list[str]:
-    """Lines of a list element `- key: value` whose values are texts, lists of texts or lists of flat mappings."""
+    """Lines of a list element `- key: value`; what is nested stands on one line, mappings in a list on one line each."""
     lines: list[str] = []
     for key, value in body.items():
-        if isinstance(value, str):
-            lines.append(f"{key}: {quote(value)}")
-        elif value and isinstance(value[0], Mapping):
+        if isinstance(value, list) and value and isinstance(value[0], Mapping):
             lines.append(f"{key}:")
-            for one in value:
-                inner = ", ".join(f"{name}: {quote(text, inside=True)}" for name, text in one.items())
-                lines.append(f"- {{{inner}}}")
+            lines += [f"- {_flow(one)}" for one in value]
         else:
-            lines.append(f"{key}: [{', '.join(quote(text, inside=True) for text in value)}]")
+            lines.append(f"{key}: {quote(value) if isinstance(value, str) else _flow(value)}")
     return [("- " if number == 0 else "  ") + line for number, line in enumerate(lines)]
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_flow(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    if value is None:
+        return "~"
+    return quote(str(value).lower() if isinstance(value, bool) else str(value), inside=True)
 
 
 def quote(text: str, *, inside: bool = False) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nesycd.errors import ConfigError
+from nesycd.knowledge import knowledge_version
 from nesycd.methods.nesycd import Knowledge, Trained
 from nesycd.methods.parts import Parts
 from nesycd.protocols import KnowsTruth
@@ -28,6 +29,8 @@ class Scored:
     attempts: dict[tuple[str, str], Sequence[Attempt]]
     recall: dict[str, float | None]
     """Of needed facts, on `valid` and on every scored split."""
+    knowledge: dict[str, str]
+    """Version of the knowledge that each split was scored with."""
 
 
 def splits_of(parts: Parts) -> list[str]:
@@ -45,7 +48,8 @@ def splits_of(parts: Parts) -> list[str]:
 
 def evaluate(parts: Parts, trained: Trained) -> Scored:
     """Answer every split with every arm of the recipe."""
-    scored = Scored({}, {}, {})
+    scored = Scored({}, {}, {}, {})
+    _tell_other_knowledge(parts, trained)
     if "valid" in parts.task.splits():
         examples = parts.examples("valid")
         if _need_facts(examples):
@@ -64,6 +68,16 @@ def evaluate(parts: Parts, trained: Trained) -> Scored:
             )
             _score(parts, trained, trained.entries + by_hand, split + IMPORTED, examples, scored)
     return scored
+
+
+def _tell_other_knowledge(parts: Parts, trained: Trained) -> None:
+    """Say where S_E was trained with other knowledge than the base holds now (imports, which are meant so, aside)."""
+    then, now = trained.trained_with, knowledge_version(entry.item_id for entry in trained.entries)
+    if then is not None and then["version"] != now:
+        parts.run.notify(
+            f"the student was trained with knowledge {then['version']} (revision {then['revision']}) and is evaluated "
+            f"with {now}; see: nesycd kb diff {then['revision']} --kb {parts.run.kb_path}"
+        )
 
 
 def _import_note(split: str) -> Evidence:
@@ -112,6 +126,7 @@ def _score(
     if "nesycd_routed" in arms:
         made["nesycd_routed"] = _routed(parts, trained, split, made)
     scored.examples[split] = examples
+    scored.knowledge[split] = knowledge_version(entry.item_id for entry in entries)
     # Arms made only for the router's sake are kept for the imported split, and left out of the results.
     scored.attempts.update({(arm, split): attempts for arm, attempts in made.items()})
     if _need_facts(examples):

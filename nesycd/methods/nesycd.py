@@ -54,12 +54,25 @@ class Trained:
     augmented: Artifact
     """S_E."""
     entries: tuple[Entry, ...]
-    """The approved knowledge that S_E was trained with."""
+    """The approved knowledge, as the base holds it now."""
     closed_book: str
     """Which of `general` and `augmented` answers unrouted questions."""
     router: Router
     summary: dict[str, Any]
     """Counts and rates of the steps: `method` in the results (`docs/results.md`)."""
+
+    @property
+    def trained_with(self) -> dict[str, Any] | None:
+        """The knowledge that S_E was trained with (`version`, `revision`, `items`); None where that was not written down.
+
+        The base may be edited without any training text changing: S_E is then not trained anew.
+        """
+        found: dict[str, Any] | None = self.augmented.metadata.get(KNOWLEDGE)
+        return found
+
+
+KNOWLEDGE = "knowledge"
+"""Where a checkpoint's state says which knowledge it was trained with."""
 
 
 def distil(parts: Parts, until: str = "") -> Trained | None:
@@ -94,7 +107,7 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
     entries = known.entries
     if until == "diagnose":
         return None
-    augmented, mix = _augmented(parts, train, kept, entries, general)
+    augmented, mix = _augmented(parts, train, kept, entries, general, known.version)
     if until == "augment":
         return None
     std_cot = _std_cot(parts, texts, general, augmented)
@@ -137,6 +150,7 @@ def _fine_tune(
     name: str,
     texts: Sequence[TrainingText],
     init: Artifact | None = None,
+    remember: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Artifact:
     settings = parts.settings(**changes)
@@ -156,6 +170,7 @@ def _fine_tune(
             "completion_tokens": report.completion_tokens,
             "loss": report.loss,
             "dropped": report.dropped,
+            **(remember or {}),
         }
 
     depends = {
@@ -226,6 +241,8 @@ class _Known:
     diagnoses: Sequence[Diagnosis]
     leaks: dict[str, int]
     self_check: dict[str, int] | None
+    version: dict[str, Any]
+    """Of the knowledge base: what S_E's checkpoint remembers."""
 
 
 def _knowledge(
@@ -258,7 +275,8 @@ def _knowledge(
     if checked is not None:
         inputs["repaired"] = sorted(checked.repaired)
     parts.run.value("knowledge", {**inputs, "seed": seed}, lambda: _build(parts, proposals, checked))
-    with KnowledgeBase.open(parts.run.kb_path) as kb:
+    with KnowledgeBase.open(parts.run.kb_path, notify=parts.run.notify) as kb:
+        revision = kb.revision
         entries = kb.entries(status=Status.APPROVED)
         if not entries and kb.entries():
             parts.run.notify(
@@ -273,7 +291,12 @@ def _knowledge(
         "approved": len(entries),
         "approved_leaking": _leaking(parts, train, entries),
     }
-    return _Known(entries, diagnoses, leaks, self_checked)
+    version = {
+        "version": knowledge_version(entry.item_id for entry in entries),
+        "revision": revision,
+        "items": len(entries),
+    }
+    return _Known(entries, diagnoses, leaks, self_checked, version)
 
 
 @dataclass(frozen=True)
@@ -422,7 +445,12 @@ class Knowledge:
 
 
 def _augmented(
-    parts: Parts, train: Sequence[Example], kept: Mapping[str, Rationale], entries: Sequence[Entry], general: Artifact
+    parts: Parts,
+    train: Sequence[Example],
+    kept: Mapping[str, Rationale],
+    entries: Sequence[Entry],
+    general: Artifact,
+    version: Mapping[str, Any],
 ) -> tuple[Artifact, dict[str, Any]]:
     knowledge = Knowledge.of(parts, entries)
     own = augment.own_entries(entries)
@@ -457,6 +485,7 @@ def _augmented(
         "augmented",
         texts,
         general if from_general else None,
+        {KNOWLEDGE: dict(version)},
         learning_rate=settings.learning_rate,
         epochs=settings.epochs,
         completion_token_budget=budget,

@@ -9,7 +9,7 @@ from typing import Any
 
 from nesycd.errors import DataError
 from nesycd.records import Attempt, Example
-from nesycd.reports.results import ARMS, SCHEMA, SPLITS, Results, in_order
+from nesycd.reports.results import ARMS, SCHEMA, SPLITS, Knowledge, Results, in_order
 from nesycd.reports.stats import Design, Interval, accuracy_interval, gap_closed, paired_difference
 
 COMPARISONS = (
@@ -38,7 +38,7 @@ class Evaluation:
     frequency: Mapping[str, int | None]
     """`Example.uid` -> how many training questions the rarest of its needed facts occurs in; None: needs no fact."""
     knowledge: Mapping[str, Any]
-    """`items`, `by_kind`, `by_status` of the knowledge base."""
+    """`items`, `by_kind`, `by_status` of the knowledge base; `trained_with` and `used` where known."""
     recall: Mapping[str, float | None]
     """Split -> share of all needed facts that arrived in the prompt."""
     seconds: Mapping[str, float]
@@ -77,7 +77,9 @@ def build_results(evaluation: Evaluation) -> dict[str, Any]:
             "arms": arms,
             **_comparisons(evaluation, answered, splits),
             "retrieval": {split: {"needed_fact_recall": value} for split, value in evaluation.recall.items()},
-            "knowledge": {key: evaluation.knowledge[key] for key in ("items", "by_kind", "by_status")},
+            "knowledge": {
+                key: evaluation.knowledge[key] for key in Knowledge.model_fields if key in evaluation.knowledge
+            },
             "router": dict(evaluation.router),
             "method": evaluation.method,
             "seconds": dict(evaluation.seconds),

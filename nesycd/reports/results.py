@@ -92,12 +92,34 @@ class Retrieval(_Part):
     needed_fact_recall: Share | None
 
 
+class TrainedWith(_Part):
+    """The approved knowledge that a student was trained with."""
+
+    version: str
+    revision: Count
+    items: Count
+
+
 class Knowledge(_Part):
     """The knowledge base in numbers."""
 
     items: Count
     by_kind: dict[str, Count]
     by_status: dict[str, Count]
+    trained_with: TrainedWith | None = None
+    """None where no S_E was trained, and in older runs."""
+    used: dict[str, str] = Field(default_factory=dict)
+    """Split -> version of the knowledge that it was evaluated with."""
+
+    @property
+    def mismatch(self) -> str:
+        """A sentence where S_E was evaluated with other knowledge than it was trained with, else ""."""
+        then = self.trained_with
+        others = {split: version for split, version in self.used.items() if then and version != then.version}
+        if then is None or not others:
+            return ""
+        told = ", ".join(f"{split} with {version}" for split, version in others.items())
+        return f"the student was trained with {then.version} (revision {then.revision}), and evaluated on {told}"
 
 
 class Rationales(_Part):

@@ -98,6 +98,7 @@ def knowledge(run: RunFiles) -> Markup:
         "knowledge",
         "Knowledge base",
         tag("p", f"{base.items:,} items."),
+        note(f"Not the same knowledge throughout: {base.mismatch}.") if base.mismatch else None,
         table(["", "items", "share"], counts, "figures") if counts else None,
         (
             tag("h3", "The items with most evidence"),

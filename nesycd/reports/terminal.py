@@ -193,6 +193,8 @@ def _facts(results: Results) -> Iterator[Text]:
     base = results.knowledge
     parts = ", ".join(f"{count:,} {name}" for name, count in (*base.by_kind.items(), *base.by_status.items()))
     yield _line("knowledge base", f"{base.items:,} items" + (f" ({parts})" if parts else ""))
+    if base.mismatch:
+        yield _line("other knowledge", base.mismatch)
     slowest = sorted(results.seconds.items(), key=lambda pair: -pair[1])
     named = [f"{stage} {_seconds(seconds)}" for stage, seconds in slowest[:SLOWEST]]
     if rest := slowest[SLOWEST:]:

@@ -88,5 +88,8 @@ def test_run_and_ask_with_the_table_student(tmp_path: Path) -> None:
     assert "margin" in said and "answer" in said
     question = ["ask", "How many feet are 3 fathoms and 2 feet?", "--root", str(tmp_path), "--always"]
     assert invoke(*question, "--run", "smoke") == said == invoke(*question, "--run", str(tmp_path / "smoke"))
+    assert "trained with knowledge" not in said
+    invoke("kb", "add", "Think twice.", "--kb", str(tmp_path / "smoke" / "kb.sqlite"), "--by", "ann")
+    assert "trained with knowledge" in invoke(*question, "--run", "smoke")
     assert "no finished run" in invoke("ask", "Why?", "--root", str(tmp_path / "none"), ok=False)
     assert "not a step" in invoke("run", recipe, "--until", "later", ok=False)

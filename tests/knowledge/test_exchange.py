@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nesycd.errors import KnowledgeError
-from nesycd.knowledge import KnowledgeBase, export_text, export_yaml, import_yaml, read_yaml
+from nesycd.knowledge import KnowledgeBase, export_file, export_text, import_file, read_file
 from nesycd.knowledge.yaml_text import quote
 from nesycd.records import Entry, Evidence, Fact, Lesson, Rule, Status
 
@@ -60,12 +60,12 @@ def test_import_of_an_export_is_the_same_knowledge_base(
     file = tmp_path_factory.mktemp("exchange") / "kb.yaml"
     with KnowledgeBase.open(":memory:") as first, KnowledgeBase.open(":memory:") as second:
         first.add_entries(some)
-        count = export_yaml(first, file)
-        counts = import_yaml(second, file)
+        count = export_file(first, file)
+        counts = import_file(second, file).counts
         assert counts.added == count == len(first.entries())
         assert second.entries() == first.entries()
         assert export_text(second) == file.read_text(encoding="utf-8")
-        assert import_yaml(second, file).unchanged == count
+        assert import_file(second, file).counts.unchanged == count
 
 
 @given(texts)
@@ -86,7 +86,7 @@ def test_a_file_by_hand_needs_the_content_only(tmp_path: Path) -> None:
     file = write(tmp_path, "- kind: fact\n  text: A fathom is 6 feet.\n  subject: fathom\n  relation: feet\n  object: 6\n"
                            "- {kind: lesson, text: no}\n- kind: rule\n  text: If so, then so.\n  clause: ~\n")  # fmt: skip
     with KnowledgeBase.open(":memory:") as kb:
-        assert import_yaml(kb, file, status=Status.APPROVED, reviewer="Ann").added == 3
+        assert import_file(kb, file, status=Status.APPROVED, reviewer="Ann").counts.added == 3
         by_kind = {entry.item.kind: entry for entry in kb.entries()}
     fact = by_kind["fact"]
     assert isinstance(fact.item, Fact) and fact.item.object == "6"
@@ -100,9 +100,9 @@ def test_content_edited_in_the_file_edits_the_entry(tmp_path: Path) -> None:
         lesson = Lesson(text="Count the apples.")
         kb.add([(lesson, Evidence(example="q1", source="expert"))], status=Status.APPROVED, reviewer="auto")
         file = tmp_path / "kb.yaml"
-        export_yaml(kb, file)
+        export_file(kb, file)
         file.write_text(file.read_text().replace("apples", "pears").replace("approved", "retired"))
-        counts = import_yaml(kb, file, reviewer="Ann")
+        counts = import_file(kb, file, reviewer="Ann").counts
         (entry,) = kb.entries()
         assert (counts.added, counts.merged) == (0, 1)
         assert entry.item.text == "Count the pears." and entry.status is Status.RETIRED
@@ -131,7 +131,7 @@ def test_every_bad_entry_is_named_and_nothing_is_imported(tmp_path: Path) -> Non
     )
     with KnowledgeBase.open(":memory:") as kb:
         with pytest.raises(KnowledgeError) as caught:
-            import_yaml(kb, file)
+            import_file(kb, file)
         assert kb.entries() == []
     message = str(caught.value)
     assert message.startswith(f"{file}: 9 of 10 entries cannot be used, nothing was imported: ")
@@ -164,22 +164,22 @@ def test_every_bad_entry_is_named_and_nothing_is_imported(tmp_path: Path) -> Non
 def test_hostile_or_foreign_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
     file = write(tmp_path, text)
     with pytest.raises(KnowledgeError) as caught:
-        read_yaml(file)
+        read_file(file)
     assert str(caught.value).startswith(str(file)) and message in str(caught.value)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(KnowledgeError, match="No such file"):
-        read_yaml(tmp_path / "none.yaml")
+        read_file(tmp_path / "none.yaml")
     (tmp_path / "latin.yaml").write_bytes("- {kind: lesson, text: Zählen.}".encode("latin-1"))
     with pytest.raises(KnowledgeError, match="not UTF-8"):
-        read_yaml(tmp_path / "latin.yaml")
+        read_file(tmp_path / "latin.yaml")
 
 
 def test_a_full_disk_leaves_the_old_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "kb.yaml"
     with KnowledgeBase.open(":memory:") as kb:
-        export_yaml(kb, file)
+        export_file(kb, file)
         old = file.read_text()
         kb.propose(Lesson(text="Count."), Evidence(example="", source="Ann"))
 
@@ -188,6 +188,6 @@ def test_a_full_disk_leaves_the_old_export(tmp_path: Path, monkeypatch: pytest.M
 
         monkeypatch.setattr(os, "fsync", full)
         with pytest.raises(KnowledgeError, match=r"No space left.*old file is unchanged"):
-            export_yaml(kb, file)
+            export_file(kb, file)
     assert file.read_text() == old == "format: nesycd-kb/1\nentries: []\n"
     assert [path.name for path in tmp_path.iterdir()] == ["kb.yaml"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from nesycd.errors import KnowledgeError
 from nesycd.knowledge import KnowledgeBase, export_text, knowledge_version
 from nesycd.records import Entry, Evidence, Fact, Item, Lesson, Rule, Status
 
+NewPlace = Callable[[], str]
 FATHOM = Fact(text="A fathom is 6 feet.", subject="fathom", relation="length", object="6 feet", aliases=("fadom",))
 
 
@@ -22,11 +24,11 @@ def because(example: str, source: str = "expert") -> Evidence:
     return Evidence(example=example, source=source)
 
 
-def test_equal_items_merge_and_gather_evidence_and_aliases() -> None:
+def test_equal_items_merge_and_gather_evidence_and_aliases(new_place: NewPlace) -> None:
     other = Fact(
         text="One FATHOM is six feet long.", subject=" Fathom", relation="Length", object="6  FEET", aliases=("fm",)
     )
-    with KnowledgeBase.open(":memory:") as kb:
+    with KnowledgeBase.open(new_place()) as kb:
         assert kb.add([(FATHOM, because("q1"))]).added == 1
         assert kb.add([(other, because("q2"))]).merged == 1
         assert kb.add([(FATHOM, because("q1"))]).unchanged == 1
@@ -35,7 +37,7 @@ def test_equal_items_merge_and_gather_evidence_and_aliases() -> None:
     assert [e.example for e in entry.evidence] == ["q1", "q2"]
 
 
-def test_what_counts_as_equal() -> None:
+def test_what_counts_as_equal(new_place: NewPlace) -> None:
     items: list[Item] = [
         Lesson(text="Count first."),
         Lesson(text="  count   FIRST. "),
@@ -47,7 +49,7 @@ def test_what_counts_as_equal() -> None:
         FATHOM,
         FATHOM.model_copy(update={"object": "7 feet"}),
     ]
-    with KnowledgeBase.open(":memory:") as kb:
+    with KnowledgeBase.open(new_place()) as kb:
         assert kb.add([(item, because("q")) for item in items]).added == 7
         assert kb.stats() == {
             "items": 7,
@@ -57,7 +59,7 @@ def test_what_counts_as_equal() -> None:
         }
 
 
-def test_the_order_of_adding_does_not_matter() -> None:
+def test_the_order_of_adding_does_not_matter(new_place: NewPlace) -> None:
     wordings = ["A fathom is 6 feet.", "a FATHOM is 6 feet.", "A fathom comes to 6 feet."]
     variants = [
         Entry(
@@ -72,19 +74,19 @@ def test_the_order_of_adding_does_not_matter() -> None:
     ]
     exports = set()
     for order in permutations(variants):
-        with KnowledgeBase.open(":memory:") as kb:
+        with KnowledgeBase.open(new_place()) as kb:
             for entry in order:
                 kb.add_entries([entry])
             exports.add(export_text(kb))
-        with KnowledgeBase.open(":memory:") as kb:
+        with KnowledgeBase.open(new_place()) as kb:
             kb.add_entries(order)
             exports.add(export_text(kb))
     (only,) = exports
     assert "rejected" in only and wordings[2] in only and "q0" in only and "q2" in only
 
 
-def test_a_decision_stands_when_the_item_is_proposed_again() -> None:
-    with KnowledgeBase.open(":memory:") as kb:
+def test_a_decision_stands_when_the_item_is_proposed_again(new_place: NewPlace) -> None:
+    with KnowledgeBase.open(new_place()) as kb:
         kb.propose(FATHOM, because("q1"))
         kb.reject(FATHOM.id, "Ann")
         again = kb.propose(FATHOM, because("q2"))
@@ -92,8 +94,8 @@ def test_a_decision_stands_when_the_item_is_proposed_again() -> None:
         assert kb.approve_all() == 0
 
 
-def test_automatic_approval_is_recorded_as_such() -> None:
-    with KnowledgeBase.open(":memory:") as kb:
+def test_automatic_approval_is_recorded_as_such(new_place: NewPlace) -> None:
+    with KnowledgeBase.open(new_place()) as kb:
         kb.add([(FATHOM, because("q1")), (Lesson(text="Count."), because("q2"))])
         assert kb.approve_all() == 2
         assert {entry.reviewer for entry in kb.entries(status=Status.APPROVED)} == {"auto"}
@@ -102,8 +104,8 @@ def test_automatic_approval_is_recorded_as_such() -> None:
         assert [entry.item.kind for entry in kb.entries(status=Status.APPROVED)] == ["lesson"]
 
 
-def test_an_edit_keeps_evidence_and_the_old_content() -> None:
-    with KnowledgeBase.open(":memory:") as kb:
+def test_an_edit_keeps_evidence_and_the_old_content(new_place: NewPlace) -> None:
+    with KnowledgeBase.open(new_place()) as kb:
         kb.add([(FATHOM, because("q1"))], status=Status.APPROVED, reviewer="auto")
         before = kb.version
         edited = kb.edit(FATHOM.id, {"text": "A fathom is 7 feet.", "object": "7 feet"}, "Ann")
@@ -120,8 +122,8 @@ def test_an_edit_keeps_evidence_and_the_old_content() -> None:
         assert kb.get(FATHOM.id).item.text == "Ann says: 6 feet.", "merging does not undo a person's wording"
 
 
-def test_history_cannot_be_rewritten() -> None:
-    with KnowledgeBase.open(":memory:") as kb:
+def test_history_cannot_be_rewritten(new_place: NewPlace) -> None:
+    with KnowledgeBase.open(new_place()) as kb:
         kb.propose(FATHOM, because("q1"))
         for statement in ("UPDATE history SET actor = 'x'", "DELETE FROM history"):
             with pytest.raises(KnowledgeError, match="append-only"), kb.writing() as connection:
@@ -139,8 +141,8 @@ def test_history_cannot_be_rewritten() -> None:
         ({"object": "8 feet"}, "equal to item"),
     ],
 )
-def test_a_bad_edit_changes_nothing(changes: dict[str, object], message: str) -> None:
-    with KnowledgeBase.open(":memory:") as kb:
+def test_a_bad_edit_changes_nothing(new_place: NewPlace, changes: dict[str, object], message: str) -> None:
+    with KnowledgeBase.open(new_place()) as kb:
         kb.add([(FATHOM, because("q")), (FATHOM.model_copy(update={"object": "8 feet"}), because("q"))])
         before = export_text(kb)
         with pytest.raises(KnowledgeError, match=message):
@@ -150,9 +152,9 @@ def test_a_bad_edit_changes_nothing(changes: dict[str, object], message: str) ->
         assert export_text(kb) == before
 
 
-def test_ids_by_prefix() -> None:
+def test_ids_by_prefix(new_place: NewPlace) -> None:
     lessons = [Lesson(text=f"Lesson {number}.") for number in range(3000)]
-    with KnowledgeBase.open(":memory:") as kb:
+    with KnowledgeBase.open(new_place()) as kb:
         kb.add((lesson, because("q")) for lesson in lessons)
         prefixes = [lesson.id[:4] for lesson in lessons]
         alone = next(lesson for lesson in lessons if prefixes.count(lesson.id[:4]) == 1)
@@ -166,8 +168,8 @@ def test_ids_by_prefix() -> None:
             kb.get(alone.id[:3])
 
 
-def test_searching_takes_words_literally() -> None:
-    with KnowledgeBase.open(":memory:") as kb:
+def test_searching_takes_words_literally(new_place: NewPlace) -> None:
+    with KnowledgeBase.open(new_place()) as kb:
         kb.add([(FATHOM, because("q")), (Lesson(text="Give 100 % and  more_or_less all."), because("q"))])
         found = {
             word: len(kb.entries(search=word)) for word in ("FADOM feet", "fadom inch", "%", "e_o", "e%o", "'; --")
@@ -205,9 +207,9 @@ with KnowledgeBase.open(path) as kb:
 """
 
 
-def test_four_processes_writing_at_once_lose_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "kb.sqlite"
-    command = [sys.executable, "-c", WRITER, str(path)]
+def test_four_processes_writing_at_once_lose_nothing(new_place: NewPlace) -> None:
+    path = new_place()
+    command = [sys.executable, "-c", WRITER, path]
     writers = [subprocess.Popen([*command, f"writer{n}"], stderr=subprocess.PIPE, text=True) for n in range(4)]
     errors = [writer.communicate(timeout=100)[1] for writer in writers]
     assert errors == [""] * 4
@@ -218,6 +220,7 @@ def test_four_processes_writing_at_once_lose_nothing(tmp_path: Path) -> None:
         shared = kb.entries(search="shared")
         assert all(len(entry.evidence) == 4 for entry in shared)
         assert all(len(kb.history(entry.item_id)) == (4 if entry in shared else 2) for entry in entries)
+        assert kb.revision == 4 * 50 and kb.problems() == []
 
 
 def test_places_that_are_no_knowledge_base(tmp_path: Path) -> None:

@@ -152,6 +152,32 @@ def test_an_edit_of_the_knowledge_base_reaches_retrieval(finished: Path, tmp_pat
         assert before["general.json"] == after["general.json"]
 
 
+def test_a_checkpoint_knows_the_knowledge_it_was_trained_with(finished: Path) -> None:
+    base = load_results(finished / "results.json").knowledge
+    with KnowledgeBase.open(finished / "kb.sqlite") as kb:
+        version, approved = kb.version, len(kb.entries(status=Status.APPROVED))
+    state = finished / "stages" / "augmented.json"
+    assert base.trained_with is not None
+    assert base.trained_with.model_dump() == json.loads(state.read_text())["metadata"]["knowledge"]
+    assert (base.trained_with.version, base.trained_with.items) == (version, approved)
+    assert base.used["test"] == base.used["ood_unseen"] == version
+    # Imports by hand are other knowledge, as is meant; it is said all the same.
+    assert base.used["ood_unseen_imported"] not in ("", version)
+    assert base.mismatch.endswith(f"evaluated on ood_unseen_imported with {base.used['ood_unseen_imported']}")
+    assert "trained with knowledge" not in run(finished)
+    content = state.read_text()
+    try:
+        state.write_text(content.replace(version, "0123456789abcdef"))
+        said = run(finished)
+        assert (
+            f"trained with knowledge 0123456789abcdef (revision {base.trained_with.revision}) and is evaluated" in said
+        )
+        assert "test with" in load_results(finished / "results.json").knowledge.mismatch
+    finally:
+        state.write_text(content)
+        run(finished)
+
+
 def test_human_review_keeps_items_out_until_they_are_approved(tmp_path: Path) -> None:
     said = run(tmp_path / "r", "knowledge.review=human", "task.limit=30")
     assert "wait for review" in said

@@ -36,7 +36,8 @@ def test_the_numbers(evaluation: Evaluation) -> None:
     assert {bucket: part["n"] for bucket, part in score["by_frequency"].items()} == {"0": 7, "2": 7, "4-7": 6}
     assert results["tasks"] == {"navigate": {"kind": "general"}, "units": {"kind": "special"}}
     assert results["retrieval"]["test"] == {"needed_fact_recall": 0.9}
-    assert results["knowledge"] == {"items": 2, "by_kind": {"fact": 1, "lesson": 1}, "by_status": {"approved": 2}}
+    counts = {"items": 2, "by_kind": {"fact": 1, "lesson": 1}, "by_status": {"approved": 2}}
+    assert results["knowledge"] == {**counts, "trained_with": None, "used": {}}
     assert results["total_seconds"] == 15.5
     assert list(results["arms"]["nesycd"]) == ["test", "ood_unseen"]
 

@@ -1,0 +1,110 @@
+"""What the commands of `nesycd kb` share: options, opening a base, and showing texts that come from anywhere."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from nesycd.errors import KnowledgeError
+
+Kb = Annotated[
+    str | None,
+    typer.Option(
+        "--kb", envvar="NESYCD_KB", help="A kb.sqlite, or a database's URL; the newest run's base if not given."
+    ),
+]
+ItemId = Annotated[str, typer.Argument(help="An item's id, or its first characters (4 at least).", show_default=False)]
+By = Annotated[str, typer.Option("--by", help="Who decides; your user name if not given.")]
+Why = Annotated[str, typer.Option("--why", help="The reason, for the log.")]
+Kind = Annotated[str | None, typer.Option("--kind", help="lesson, fact or rule.")]
+State = Annotated[str | None, typer.Option("--status", help="proposed, approved, rejected or retired.")]
+Limit = Annotated[int, typer.Option("--limit", min=1)]
+
+MOST_SHOWN = 300
+"""Characters of a text in a listing."""
+
+
+def open_base(place: str | None, *, is_backed_up: bool = False) -> Any:
+    """The knowledge base given, or that of the newest run; it must exist."""
+    from nesycd.knowledge import KnowledgeBase
+    from nesycd.run_folders import newest_run
+
+    found = place if place is not None else newest_run(Path("runs"), "kb.sqlite") / "kb.sqlite"
+    return KnowledgeBase.open(
+        found, create=False, is_backed_up=is_backed_up, notify=lambda told: typer.echo(told, err=True)
+    )
+
+
+def user(by: str) -> str:
+    """Who acts."""
+    return by or getpass.getuser()
+
+
+def status_of(name: str | None) -> Any:
+    """A status given on the command line."""
+    from nesycd.records import Status
+
+    try:
+        return None if name is None else Status(name)
+    except ValueError:
+        raise KnowledgeError(f"--status {name}: use proposed, approved, rejected or retired") from None
+
+
+def plain(text: str, most: int = 0) -> str:
+    """A text as a terminal may get it, cut to `most` characters where that is given."""
+    from nesycd.knowledge import printable
+
+    return printable(text if not most or len(text) <= most else f"{text[:most]}… ({len(text):,} characters)")
+
+
+def shown(text: str, most: int = 0) -> str:
+    """`plain`, for rich: what looks like markup stays text."""
+    return escape(plain(text, most))
+
+
+def print_entries(entries: list[Any], limit: int) -> None:
+    """A table of entries, as many as `limit`."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("id", "kind", "status", "by", "evidence", "text"):
+        table.add_column(heading, justify="right" if heading == "evidence" else "left", no_wrap=heading != "text")
+    for entry in entries[:limit]:
+        columns = [entry.item_id[:8], entry.item.kind, str(entry.status), entry.reviewer, str(len(entry.evidence))]
+        table.add_row(*(shown(text, MOST_SHOWN) for text in (*columns, entry.item.text)))
+    Console().print(table)
+    tell_more(len(entries), limit)
+
+
+def print_differences(found: list[Any], limit: int) -> None:
+    """What differs between two states, a line for each entry."""
+    for one in found[:limit]:
+        entry = one.entry
+        typer.echo(
+            f"{one.sign} {entry.item_id[:8]} {entry.item.kind} {entry.status}: {plain(entry.item.text, MOST_SHOWN)}"
+        )
+        for key, (old, new) in one.changes.items():
+            if key == "evidence":
+                told = [f"-{_evidence(e)}" for e in old] + [f"+{_evidence(e)}" for e in new]
+                typer.echo(f"    evidence: {plain(', '.join(told), MOST_SHOWN)}")
+            else:
+                typer.echo(f"    {key}: {plain(_value(old), MOST_SHOWN)} -> {plain(_value(new), MOST_SHOWN)}")
+    tell_more(len(found), limit)
+
+
+def tell_more(count: int, limit: int) -> None:
+    """Say how much a listing leaves out."""
+    if count > limit:
+        typer.echo(f"{count - limit} more; show them by --limit {count}")
+
+
+def _value(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else "none" if value in (None, "") else str(value)
+
+
+def _evidence(piece: Any) -> str:
+    return " ".join(part for part in (piece.source, piece.example, piece.attempt) if part)

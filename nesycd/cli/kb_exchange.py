@@ -1,0 +1,80 @@
+"""`nesycd kb export` and `import`: a base as files in several formats."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nesycd.cli.kb_common import By, Kb, Limit, Why, open_base, print_differences, user
+
+app = typer.Typer()
+
+FormatName = Annotated[
+    str,
+    typer.Option("--format", help="yaml, jsonld, csv, turtle, markdown or lp; by the file's ending if not given."),
+]
+
+
+@app.command("export")
+def export(
+    file: Annotated[Path, typer.Argument(help="Where to; - for standard output.", show_default=False)],
+    form: FormatName = "",
+    kb: Kb = None,
+) -> None:
+    """Write the whole base: sorted, the same text for the same content.
+
+    YAML (.yaml) and JSON-LD (.jsonld) hold all of it and are read back as they were. CSV (.csv) and Turtle (.ttl) are read
+    back too, without evidence; Markdown (.md) is for reading, and .lp for clingo.
+    """
+    from nesycd.knowledge import export_file, export_text, printable
+    from nesycd.knowledge.exchange import format_of
+
+    with open_base(kb) as base:
+        if str(file) == "-":
+            text = export_text(base, format_of(file, form))
+            # CSV knows no escapes; a terminal must not obey what is in it.
+            typer.echo(printable(text, keep_lines=True) if sys.stdout.isatty() else text, nl=False)
+            return
+        export_file(base, file, form)
+    typer.echo(f"wrote {file}")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="As export writes it, or by hand.", show_default=False)],
+    form: FormatName = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    approve_them: Annotated[
+        bool, typer.Option("--approve", help="Approve the items whose status the file does not give.")
+    ] = False,
+    limit: Limit = 50,
+    kb: Kb = None,
+    by: By = "",
+    why: Why = "",
+) -> None:
+    """Add the items of a file (YAML, JSON-LD, CSV, Turtle), all or none; equal ones merge.
+
+    A file by hand needs only what an item consists of:
+
+        - {kind: lesson, text: Count each kind before you add.}
+
+        - {kind: fact, text: A fathom is 6 feet., subject: fathom, relation: length, object: 6 feet}
+
+    Content changed under the id of an exported item is an edit of that item; a status given in the file holds. A graph that
+    people made comes in as CSV with the columns subject, relation, object, or as Turtle: its facts have the source "human".
+    """
+    from nesycd.knowledge import import_file
+    from nesycd.records import Status
+
+    status = Status.APPROVED if approve_them else Status.PROPOSED
+    with open_base(kb) as base:
+        done = import_file(base, file, form=form, status=status, reviewer=user(by), why=why, dry_run=dry_run)
+    counts = done.counts
+    if dry_run:
+        print_differences(done.differences, limit)
+    did = "nothing was imported; would be" if dry_run else "imported"
+    told = f"{counts.added} new, {counts.merged} changed, {counts.unchanged} as they were"
+    typer.echo(f"{did} from {file}: {told}")

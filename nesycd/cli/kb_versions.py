@@ -1,0 +1,145 @@
+"""`nesycd kb`: the log, named versions, differences, reverting; and what keeps a base sound."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from nesycd.cli.kb_common import By, Kb, Limit, Why, open_base, plain, print_differences, shown, tell_more, user
+from nesycd.errors import KnowledgeError
+
+app = typer.Typer()
+
+VERSION_HELP = "A revision's number, a version's name, or now."
+
+
+@app.command()
+def log(
+    item: Annotated[str, typer.Argument(help="Only what happened to this item.", show_default=False)] = "",
+    limit: Limit = 50,
+    kb: Kb = None,
+) -> None:
+    """Show who changed what, when and why, newest first; the numbers are those of the revisions.
+
+    Example:
+
+        nesycd kb log; nesycd kb log 3fa9
+    """
+    with open_base(kb) as base:
+        revisions = base.revisions(None if item else limit + 1)
+        lines = base.history(item) if item else []
+        count = base.revision
+    console = Console()
+    table = Table(box=None, pad_edge=False)
+    why = {revision.number: revision.why for revision in revisions}
+    if item:
+        for heading in ("revision", "at", "by", "what", "status", "text", "why"):
+            table.add_column(heading, no_wrap=heading not in ("text", "why"))
+        for line in reversed(lines[-limit:]):
+            told = (
+                str(line.revision),
+                line.at[:19],
+                line.actor,
+                line.action,
+                str(line.status or "gone"),
+                line.item.text,
+            )
+            table.add_row(*(shown(text, 200) for text in (*told, why.get(line.revision, ""))))
+        count = len(lines)
+    else:
+        for heading in ("revision", "at", "by", "what", "items", "why"):
+            table.add_column(heading, no_wrap=heading != "why")
+        for one in revisions[:limit]:
+            names = "".join(f"[{name}] " for name in one.versions)
+            told = (str(one.number), one.at[:19], one.actor, one.action, str(one.entries), names + one.why)
+            table.add_row(*(shown(text, 200) for text in told))
+    console.print(table)
+    tell_more(count, limit)
+
+
+@app.command()
+def tag(
+    name: Annotated[str, typer.Argument(help="Such as v1 or before-review.", show_default=False)],
+    kb: Kb = None,
+    by: By = "",
+    why: Why = "",
+) -> None:
+    """Name the base as it is now, for good; `kb diff` and `kb revert --to` take the name."""
+    with open_base(kb) as base:
+        revision = base.tag(name, user(by), why)
+        typer.echo(f"{name} is revision {revision}, version {base.version}")
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help=VERSION_HELP, show_default=False)],
+    after: Annotated[str, typer.Argument(help=VERSION_HELP)] = "now",
+    limit: Limit = 50,
+    kb: Kb = None,
+) -> None:
+    """Show what differs between two versions: + new, - gone, ~ changed.
+
+    Example:
+
+        nesycd kb diff v1; nesycd kb diff 12 15
+    """
+    with open_base(kb) as base:
+        found = base.diff(before, after)
+    print_differences(found, limit)
+    if not found:
+        typer.echo(f"{plain(before)} and {plain(after)} are alike")
+
+
+@app.command()
+def revert(
+    revision: Annotated[
+        int | None, typer.Argument(help="What this revision did is taken back.", show_default=False)
+    ] = None,
+    to: Annotated[str, typer.Option("--to", help="Go back to this version: a revision's number or a name.")] = "",
+    kb: Kb = None,
+    by: By = "",
+    why: Why = "",
+) -> None:
+    """Take back one revision, or go back to a version, by a new revision: nothing is lost, and this can be reverted too.
+
+    Example:
+
+        nesycd kb revert 12 --why "the book says 6 feet"
+
+        nesycd kb revert --to v1
+    """
+    if (revision is None) == (not to):
+        raise KnowledgeError("say which revision to take back, or which version to go back --to")
+    with open_base(kb) as base:
+        count = base.revert(revision, user(by), why) if revision is not None else base.revert_to(to, user(by), why)
+        typer.echo(f"{count} items changed by revision {base.revision}" if count else "nothing to change")
+
+
+@app.command()
+def verify(kb: Kb = None) -> None:
+    """Check that the file is sound and that the history accounts for every item; exits with 1 where not."""
+    with open_base(kb) as base:
+        problems = base.problems()
+        count = base.revision
+    for problem in problems:
+        typer.echo(plain(problem))
+    if problems:
+        raise typer.Exit(1)
+    typer.echo(f"sound: every item is what {count} revisions made of it")
+
+
+@app.command()
+def migrate(
+    kb: Kb = None,
+    yes: Annotated[bool, typer.Option("--yes", help="A server's database is backed up: go on.")] = False,
+) -> None:
+    """Bring a base of an older nesycd up to date.
+
+    A file needs no such command: it is backed up next to itself and brought up to date when it is opened. A database on a
+    server is only changed by this, and its backup is yours to make (pg_dump).
+    """
+    with open_base(kb, is_backed_up=yes) as base:
+        typer.echo(f"{base.place} is up to date")

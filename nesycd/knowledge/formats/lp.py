@@ -1,0 +1,38 @@
+"""Knowledge as an answer set program, to be asked by clingo: what items are as facts, clauses of approved rules as rules.
+
+Texts and names are strings, and clauses that could do more than conclude (scripts, directives) stay strings only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from nesycd.knowledge.text import is_visible, printable
+from nesycd.records import Entry, Fact, Rule, Status
+
+_PLAIN = re.compile(r'(?:[A-Za-z0-9_ ,.:;()<>=!+*/|-]|"[^"\\\n@#%]*")+\.')
+"""No directive, script, choice, comment or second line."""
+
+
+def write(entries: Iterable[Entry]) -> str:
+    """`item(Id, Kind, Status)`, `text(Id, Text)`, `triple(Id, S, R, O)`, `alias(Id, Name)`, `clause(Id, Text)`."""
+    lines = ["% item(Id, Kind, Status). text(Id, Text). triple(Id, Subject, Relation, Object).",
+             "% alias(Id, Name). clause(Id, Text)."]  # fmt: skip
+    for entry in entries:
+        item, name = entry.item, _string(entry.item_id)
+        lines += [f"item({name},{item.kind},{entry.status}).", f"text({name},{_string(item.text)})."]
+        if isinstance(item, Fact):
+            lines.append(f"triple({name},{','.join(map(_string, item.triple))}).")
+            lines += [f"alias({name},{_string(alias)})." for alias in item.aliases]
+        if isinstance(item, Rule) and item.clause:
+            lines.append(f"clause({name},{_string(item.clause)}).")
+            if entry.status is Status.APPROVED and _PLAIN.fullmatch(item.clause.strip()):
+                lines.append(item.clause.strip())
+    return "\n".join(lines) + "\n"
+
+
+def _string(text: str) -> str:
+    """A string of the language, which knows no other escapes than these three."""
+    shown = "".join(char if char == "\n" or is_visible(char) else printable(char) for char in text)
+    return '"' + shown.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
