@@ -53,6 +53,11 @@ class Found:
         return self.tier + self.fit / (1.0 + self.fit)
 
 
+def _item_words(item: Item) -> list[str]:
+    """Stems of all that a question can ask for an item by, its names aside."""
+    return content_stems(f"{item.text} {item.relation} {item.object}" if isinstance(item, Fact) else item.text)
+
+
 class LinkedFacts:
     """Items by number; facts among them are found by name. Numbers are the caller's, and never used twice."""
 
@@ -82,8 +87,7 @@ class LinkedFacts:
     def add(self, number: int, item: Item, order: Order) -> None:
         """Take in an item."""
         self._items[number], self._order[number] = item, order
-        says = f"{item.text} {item.relation} {item.object}" if isinstance(item, Fact) else item.text
-        self._words[number] = frozenset(content_stems(says))
+        self._words[number] = frozenset(_item_words(item))
         self._counts.update(self._words[number])
         if not isinstance(item, Fact):
             return
