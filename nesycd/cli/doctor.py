@@ -14,9 +14,10 @@ from rich.table import Table
 
 from nesycd import __version__, manifest
 
-CORE = ("pydantic", "typer", "rich", "SQLAlchemy", "bm25s", "PyYAML", "numpy")
+CORE = ("pydantic", "typer", "rich", "SQLAlchemy", "bm25s", "pyahocorasick", "networkx", "PyYAML", "numpy")
 STUDENT = ("torch", "transformers", "tokenizers", "peft", "safetensors", "gguf", "accelerate")
 API = ("openai",)
+DENSE = ("sentence-transformers", "wordllama")
 STUDENT_GIB = 5.0
 """Free disk space that the extra `student`, the converted model and a run need."""
 
@@ -62,6 +63,7 @@ def _libraries() -> list[Finding]:
     remedies = dict.fromkeys(CORE, "pip install nesycd")
     remedies |= dict.fromkeys(STUDENT, "pip install 'nesycd[student]' (the table student needs none)")
     remedies |= dict.fromkeys(API, "pip install 'nesycd[api]' (for language models as teachers)")
+    remedies |= dict.fromkeys(DENSE, "pip install 'nesycd[dense]' (for dense retrieval)")
     installed = manifest.versions(tuple(remedies))
     found = []
     for name, remedy in remedies.items():

@@ -128,6 +128,14 @@ def read_entities(kb: KnowledgeBase) -> Entities:
         return _stand(connection)
 
 
+def entities_at(path: Path) -> Entities:
+    """Those of the KB at a path; nothing merged or declared where there is none."""
+    if not path.exists():
+        return Entities()
+    with KnowledgeBase.open(path, create=False) as kb:
+        return read_entities(kb)
+
+
 def merge_entities(kb: KnowledgeBase, entity: str, into: str, actor: str, why: str) -> EntityMerge:
     """Take one entity as another from now on: names and facts of both are those of `into`.
 

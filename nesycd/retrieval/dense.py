@@ -104,6 +104,7 @@ class CachedEmbedder:
         self.fingerprint, self.dimensions = embedder.fingerprint, embedder.dimensions
         self._path = folder / f"embeddings-{embedder.fingerprint}"
         self._vectors: dict[bytes, Vectors] = self._read()
+        self._kept = len(self._vectors)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder`."""
@@ -119,10 +120,13 @@ class CachedEmbedder:
         Raises:
             RunError: the disk is full, or the place cannot be written.
         """
+        if len(self._vectors) == self._kept:
+            return
         together = self._read() | self._vectors
         keys = np.frombuffer(b"".join(together), dtype=np.uint8).reshape(-1, _DIGEST)
         vectors = np.stack([*together.values()]) if together else np.zeros((0, self.dimensions), dtype=np.float32)
         save_arrays(self._path, self.fingerprint, {"keys": keys, "vectors": vectors})
+        self._kept = len(self._vectors)
 
     def _read(self) -> dict[bytes, Vectors]:
         stored = load_arrays(self._path, self.fingerprint)
