@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nesycd.cli import kb_graph
 from nesycd.errors import KnowledgeError
 
 kb_app = typer.Typer(no_args_is_help=True)
@@ -37,11 +38,14 @@ def kb() -> None:
 
         nesycd kb reject 3fa9 81c0 --by Ann
 
+        nesycd kb graph fathom --hops 2
+
         nesycd kb export kb.yaml; nesycd kb import kb.yaml --kb other.sqlite
     """
 
 
-def _open(path: Path | None) -> Any:
+def open_kb(path: Path | None) -> Any:
+    """The KB at a path, that of the newest run where none is given."""
     from nesycd.knowledge import KnowledgeBase
     from nesycd.run_folders import newest_run
 
@@ -81,7 +85,7 @@ def list_entries(
     kb: Kb = None, status: State = None, kind: Kind = None, limit: Annotated[int, typer.Option(min=1)] = 50
 ) -> None:
     """List items."""
-    with _open(kb) as base:
+    with open_kb(kb) as base:
         _print_entries(base.entries(status=_status(status), kind=kind), limit)
 
 
@@ -92,14 +96,14 @@ def search(
     limit: Annotated[int, typer.Option(min=1)] = 50,
 ) -> None:
     """List the items that contain all the words given, in text or triple: nesycd kb search fathom feet."""
-    with _open(kb) as base:
+    with open_kb(kb) as base:
         _print_entries(base.entries(search=" ".join(words)), limit)
 
 
 @kb_app.command()
 def show(item: ItemId, kb: Kb = None) -> None:
     """Show one item with its evidence and history."""
-    with _open(kb) as base:
+    with open_kb(kb) as base:
         entry = base.get(item)
         history = base.history(entry.item_id)
     console = Console()
@@ -120,7 +124,7 @@ def stats(kb: Kb = None) -> None:
     """Count the items by kind, status and source."""
     from nesycd.knowledge import printable
 
-    with _open(kb) as base:
+    with open_kb(kb) as base:
         for key, value in base.stats().items():
             shown = ", ".join(f"{name} {count}" for name, count in value.items()) if isinstance(value, dict) else value
             typer.echo(f"{key}: {printable(str(shown))}")
@@ -166,7 +170,7 @@ def add(
         raise KnowledgeError(
             f"{first['loc'][0]}: {first['msg']} (a fact needs --subject, --relation, --object)"
         ) from None
-    with _open(kb) as base:
+    with open_kb(kb) as base:
         base.add([(made, Evidence(example="", source=who))], status=Status.APPROVED, reviewer=who)
         entry = base.get(made.id)
     typer.echo(f"added {entry.item_id[:8]}")
@@ -203,7 +207,7 @@ def edit(
     changes = {key: value for key, value in given.items() if value is not None}
     if not changes:
         raise KnowledgeError("nothing to change was given; see: nesycd kb edit --help")
-    with _open(kb) as base:
+    with open_kb(kb) as base:
         entry = base.edit(item, changes, by or getpass.getuser())
     typer.echo(f"{entry.item_id[:8]} now reads: {printable(entry.item.text)}")
     if object_ is not None and object_.casefold() not in entry.item.text.casefold():
@@ -213,7 +217,7 @@ def edit(
 @kb_app.command()
 def approve(items: list[str], kb: Kb = None, by: By = "") -> None:
     """Approve items: from the next run on they are retrieved. `all` stands for everything that is proposed."""
-    with _open(kb) as base:
+    with open_kb(kb) as base:
         if items == ["all"]:
             typer.echo(f"approved {base.approve_all(by or getpass.getuser())}")
             return
@@ -224,7 +228,7 @@ def approve(items: list[str], kb: Kb = None, by: By = "") -> None:
 @kb_app.command()
 def reject(items: list[str], kb: Kb = None, by: By = "") -> None:
     """Reject items: they are kept, but never retrieved."""
-    with _open(kb) as base:
+    with open_kb(kb) as base:
         for item in items:
             typer.echo(f"rejected {base.reject(item, by or getpass.getuser()).item_id[:8]}")
 
@@ -232,7 +236,7 @@ def reject(items: list[str], kb: Kb = None, by: By = "") -> None:
 @kb_app.command()
 def retire(items: list[str], kb: Kb = None, by: By = "") -> None:
     """Retire items that were good once: they are kept, but no longer retrieved."""
-    with _open(kb) as base:
+    with open_kb(kb) as base:
         for item in items:
             typer.echo(f"retired {base.retire(item, by or getpass.getuser()).item_id[:8]}")
 
@@ -244,7 +248,7 @@ def export_file(
     """Write the whole base as readable YAML: sorted, the same text for the same content."""
     from nesycd.knowledge import export_text, export_yaml
 
-    with _open(kb) as base:
+    with open_kb(kb) as base:
         if str(file) == "-":
             typer.echo(export_text(base), nl=False)
             return
@@ -276,6 +280,9 @@ def import_file(
 
     status = Status.APPROVED if approve_them else Status.PROPOSED
     who = by or getpass.getuser()
-    with _open(kb) as base:
+    with open_kb(kb) as base:
         counts = import_yaml(base, file, status=status, reviewer=who)
     typer.echo(f"imported from {file}: {counts.added} new, {counts.merged} changed, {counts.unchanged} as they were")
+
+
+kb_graph.add_to(kb_app)
