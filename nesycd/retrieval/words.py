@@ -279,4 +279,12 @@ def stem(word: str) -> str:
 
 def content_stems(text: str) -> list[str]:
     """Stems of the words of `text` that are no stop words, in order, repetitions kept."""
-    return [stem(token.word) for token in tokens(text) if token.word not in STOPWORDS]
+    found = map(_content_stem, _TOKEN.findall(unicodedata.normalize("NFC", text)))
+    return [one for one in found if one is not None]
+
+
+@lru_cache(maxsize=65536)
+def _content_stem(written: str) -> str | None:
+    """The stem of a word as written; None for stop words."""
+    word = fold(_POSSESSIVE.sub("", written))
+    return None if word in STOPWORDS else stem(word)
