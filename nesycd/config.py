@@ -23,6 +23,7 @@ Arm = Literal["zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "n
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
+Source = Literal["linked", "lexical", "dense"]
 
 
 class Section(BaseModel):
@@ -181,6 +182,20 @@ class RetrievalSection(Section):
     max_items: Count = 6
     hops: Annotated[int, Field(ge=0)] = 2
     """How many objects to follow from a named entity."""
+    kind: Literal["linked", "fused"] = "linked"
+    """`linked`: by links, with BM25 for rules and lessons; `fused`: by several sources whose ranks are fused."""
+    sources: Annotated[tuple[Source, ...], Field(min_length=1)] = ("linked", "lexical")
+    """Of `fused`: `linked` (as above), `lexical` (BM25 over all items), `dense` (vectors; extra `dense`)."""
+    weights: dict[Source, Annotated[float, Field(gt=0)]] = {}
+    """How much a source counts, as `{linked = 2.0}`; 1.0 where not given."""
+    min_cover: Share = 0.5
+    """Least share of an item's words (by rarity) that `lexical` must find in the question."""
+    model: str = "wordllama"
+    """Of `dense`: `wordllama` (inside the package of that name), or a folder or id for sentence-transformers."""
+    min_similarity: Annotated[float, Field(ge=-1, le=1)] = 0.7
+    """Least cosine for `dense`; how near is near differs from model to model."""
+    by_task: bool = False
+    """Of `fused`: only items whose evidence is of the question's task, or of none."""
 
 
 class Weights(Section):

@@ -206,7 +206,10 @@ class Student(Protocol):
 class Retriever(Protocol):
     """Finds knowledge for a question."""
 
-    fingerprint: str
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the items and of all that decides what is found."""
+        ...
 
     def retrieve(self, question: str, *, hide: frozenset[str] = frozenset(), task: str = "") -> list[Hit]:
         """Items for the prompt, best first, within the token budget. `hide`: ids of items that must not be returned."""

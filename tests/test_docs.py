@@ -8,14 +8,17 @@ from pathlib import Path
 
 from typer.main import get_command
 
-from nesycd.config import AskSection
+from nesycd.config import AskSection, RetrievalSection
+from nesycd.knowledge import read_relations
 from nesycd.prompts import PLACEHOLDERS, TEACHER_PLACEHOLDERS
 
-TEACHERS = (Path(__file__).parents[1] / "docs" / "teachers.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[1] / "docs"
+TEACHERS = (DOCS / "teachers.md").read_text(encoding="utf-8")
+RETRIEVAL = (DOCS / "retrieval.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", TEACHERS, re.DOTALL)
+def blocks(language: str, text: str = TEACHERS) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 def test_the_teachers_document_gives_the_settings_and_their_defaults() -> None:
@@ -50,3 +53,19 @@ def test_the_knowledge_base_document_names_commands_formats_and_fields_that_ther
     assert all(form.suffixes[0] in rows[name] for name, form in FORMATS.items())
     assert set(re.findall(r"`(\w+)`", rows["csv"])) == {"csv", *SHORT_KEYS}
     assert f"above {MAX_ITEM:,} bytes" in text
+
+
+def test_the_retrieval_document_gives_the_settings_and_their_defaults() -> None:
+    [recipe] = map(tomllib.loads, blocks("toml", RETRIEVAL))
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in recipe["retrieval"].items()}
+    assert RetrievalSection.model_validate(given) == RetrievalSection()
+    assert set(given) == set(RetrievalSection.model_fields)
+
+
+def test_the_retrieval_documents_code_and_declarations_are_right(tmp_path: Path) -> None:
+    for code in blocks("python", RETRIEVAL):
+        exec(code, {})
+    for number, text in enumerate(blocks("yaml", RETRIEVAL)):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(text)
+        assert [relation.name for relation in read_relations(path)] == ["father", "spouse", "height"]

@@ -69,7 +69,7 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
     from nesycd.cli.build import student_of
     from nesycd.config import Recipe
     from nesycd.grading import closing_answer
-    from nesycd.knowledge import KnowledgeBase
+    from nesycd.knowledge import KnowledgeBase, read_entities
     from nesycd.manifest import read_manifest
     from nesycd.methods.nesycd import Knowledge
     from nesycd.prompts import Prompts
@@ -101,8 +101,9 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
         return student.generate([prompt], adapter=adapters[adapter], max_new_tokens=limit)[0]
 
     with KnowledgeBase.open(folder / "kb.sqlite", create=False) as kb:
-        entries = kb.entries(status=Status.APPROVED)
-    hits = Knowledge(recipe.retrieval, student, tuple(entries)).retriever.retrieve(question)
+        entries, entities = kb.entries(status=Status.APPROVED), read_entities(kb)
+    knowledge = Knowledge(recipe.retrieval, student, tuple(entries), entities, cache=folder / "index")
+    hits = knowledge.retriever.retrieve(question)
     draft = write(str(router["closed_book"]), [])
     signal: Any = router["signal"]
     chosen = router_of(str(router["mode"]), float(router["threshold"]), signal)

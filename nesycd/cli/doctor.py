@@ -14,10 +14,11 @@ from rich.table import Table
 
 from nesycd import __version__, manifest
 
-CORE = ("pydantic", "typer", "rich", "SQLAlchemy", "bm25s", "PyYAML", "numpy")
+CORE = ("pydantic", "typer", "rich", "SQLAlchemy", "bm25s", "pyahocorasick", "networkx", "PyYAML", "numpy")
 STUDENT = ("torch", "transformers", "tokenizers", "peft", "safetensors", "gguf", "accelerate")
 API = ("openai",)
 ANTHROPIC = ("anthropic",)
+DENSE = ("sentence-transformers", "wordllama")
 STUDENT_GIB = 5.0
 """Free disk space that the extra `student`, the converted model and a run need."""
 
@@ -64,6 +65,7 @@ def _libraries() -> list[Finding]:
     remedies |= dict.fromkeys(STUDENT, "pip install 'nesycd[student]' (the table student needs none)")
     remedies |= dict.fromkeys(API, "pip install 'nesycd[api]' (for language models as teachers)")
     remedies |= dict.fromkeys(ANTHROPIC, "pip install 'nesycd[anthropic]' (for Anthropic's models as teachers)")
+    remedies |= dict.fromkeys(DENSE, "pip install 'nesycd[dense]' (for dense retrieval)")
     installed = manifest.versions(tuple(remedies))
     found = []
     for name, remedy in remedies.items():

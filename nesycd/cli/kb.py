@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from nesycd.cli import kb_exchange, kb_test, kb_versions
+from nesycd.cli import kb_exchange, kb_graph, kb_test, kb_versions
 from nesycd.cli.effect import effect
 from nesycd.cli.kb_common import (
     MOST_SHOWN,
@@ -46,6 +46,8 @@ def kb() -> None:
         nesycd kb edit 3fa9 --text "A fathom is 6 feet." --object "6 feet"
 
         nesycd kb reject 3fa9 81c0 --by Ann
+
+        nesycd kb graph fathom --hops 2
 
         nesycd kb log; nesycd kb diff v1; nesycd kb revert 12
 
@@ -215,3 +217,6 @@ def retire(items: list[str], kb: Kb = None, by: By = "", why: Why = "") -> None:
 # After the commands above, so that the help lists reading and review first.
 kb_app.add_typer(kb_versions.app)
 kb_app.add_typer(kb_exchange.app)
+
+
+kb_graph.add_to(kb_app)

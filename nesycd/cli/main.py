@@ -50,6 +50,7 @@ EXTRAS = {
     "anthropic": ("anthropic",),
     "postgres": ("psycopg",),
     "rdf": ("rdflib",),
+    "dense": ("sentence_transformers", "wordllama"),
 }
 """What the extras bring."""
 

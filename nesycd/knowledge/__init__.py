@@ -1,7 +1,20 @@
 """The symbolic knowledge base: typed items with evidence, review, history and versions, and their exchange."""
 
 from nesycd.knowledge.differences import Difference
+from nesycd.knowledge.entities import (
+    Entities,
+    EntityMerge,
+    Relation,
+    declare_relations,
+    entities_at,
+    merge_entities,
+    read_entities,
+    read_relations,
+    relations_text,
+    unmerge_entities,
+)
 from nesycd.knowledge.exchange import FORMATS, export_file, export_text, import_file, read_file
+from nesycd.knowledge.graph import KnowledgeGraph, Misfit, Step
 from nesycd.knowledge.leak import LeakCheck
 from nesycd.knowledge.merge import AUTO, item_key, normal_triple, unite
 from nesycd.knowledge.rows import AddCounts
@@ -14,18 +27,31 @@ __all__ = [
     "FORMATS",
     "AddCounts",
     "Difference",
+    "Entities",
+    "EntityMerge",
     "HistoryLine",
     "KnowledgeBase",
+    "KnowledgeGraph",
     "LeakCheck",
+    "Misfit",
+    "Relation",
     "Revision",
+    "Step",
+    "declare_relations",
+    "entities_at",
     "export_file",
     "export_text",
     "import_file",
     "item_key",
     "knowledge_version",
+    "merge_entities",
     "normal",
     "normal_triple",
     "printable",
+    "read_entities",
     "read_file",
+    "read_relations",
+    "relations_text",
     "unite",
+    "unmerge_entities",
 ]

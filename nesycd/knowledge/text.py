@@ -7,6 +7,8 @@ import unicodedata
 
 def normal(text: str) -> str:
     """`text` as it is compared: compatible Unicode forms united, case folded, runs of white space one blank."""
+    if text.isascii():  # the same, in a quarter of the time
+        return " ".join(text.lower().split())
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(folded.split())
 

@@ -6,19 +6,19 @@ Each call of `parts.run` is one stage of the run folder, fingerprinted by its in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from nesycd.config import RetrievalSection
 from nesycd.errors import DataError, KnowledgeError
-from nesycd.knowledge import KnowledgeBase, LeakCheck, knowledge_version, leak, unfit
+from nesycd.knowledge import Entities, KnowledgeBase, LeakCheck, entities_at, knowledge_version, leak, unfit
 from nesycd.knowledge.particulars import ALGORITHM as PARTICULARS
 from nesycd.knowledge.particulars import Particulars
 from nesycd.methods.parts import Parts
 from nesycd.prompts import question_text
-from nesycd.protocols import Router, Student
+from nesycd.protocols import Retriever, Router, Student
 from nesycd.records import (
     Attempt,
     Diagnosis,
@@ -33,7 +33,7 @@ from nesycd.records import (
     TrainingText,
     content_hash,
 )
-from nesycd.retrieval import ALGORITHM, KnowledgeRetriever
+from nesycd.retrieval.choice import identity, retriever_of
 from nesycd.retrieval.recall import count_recall
 from nesycd.routing import MarginRouter, calibrate, calibrate_routing, router_of
 from nesycd.run import Run
@@ -410,25 +410,42 @@ class Knowledge:
     settings: RetrievalSection
     student: Student
     entries: tuple[Entry, ...]
+    entities: Entities = field(default_factory=Entities)
+    tasks: Mapping[str, str] = field(default_factory=dict)
+    """Task of each example that evidence may name."""
+    cache: Path | None = None
+    """A folder for what is worth keeping of large indexes."""
 
     @classmethod
     def of(cls, parts: Parts, entries: Sequence[Entry]) -> Knowledge:
         """These entries, retrieved as the run's recipe says."""
-        return cls(parts.recipe.retrieval, parts.student, tuple(entries))
+        settings = parts.recipe.retrieval
+        tasks = {example.uid: example.task for example in parts.examples("train")} if settings.by_task else {}
+        entities = entities_at(parts.run.kb_path)
+        return cls(settings, parts.student, tuple(entries), entities, tasks, parts.run.folder / "index")
 
     @cached_property
-    def retriever(self) -> KnowledgeRetriever:
-        """See `KnowledgeRetriever`."""
-        given = self.settings
-        return KnowledgeRetriever(
-            self.entries, self.student.count_tokens, given.budget_tokens, given.max_items, given.hops
+    def retriever(self) -> Retriever:
+        """See `retriever_of`."""
+        return retriever_of(
+            self.settings,
+            self.entries,
+            self.student.count_tokens,
+            entities=self.entities,
+            tasks_of=self._tasks_of,
+            cache=self.cache,
         )
 
     @property
     def fingerprint(self) -> str:
         """Hash of the items and of how they are retrieved, known without building anything."""
         version = knowledge_version(entry.item_id for entry in self.entries)
-        return content_hash([version, self.settings.model_dump(), self.student.fingerprint, ALGORITHM])
+        settings, *others = identity(self.settings, self.entities)
+        of_task = [sorted(self._tasks_of(entry)) for entry in self.entries] if self.tasks else []
+        return content_hash([version, settings, self.student.fingerprint, *others, *of_task])
+
+    def _tasks_of(self, entry: Entry) -> frozenset[str]:
+        return frozenset(self.tasks[e.example] for e in entry.evidence if e.example in self.tasks)
 
     def retrieved(self, run: Run, name: str, examples: Sequence[Example]) -> Sequence[Retrieval]:
         """What is found for each question, as a stage."""

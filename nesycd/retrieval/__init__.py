@@ -1,5 +1,8 @@
-"""Finding knowledge for a question: linked entities, BM25, and what of the needed facts arrived."""
+"""Finding knowledge for a question: links, BM25, dense vectors and their fusion; and what of the needed facts arrived."""
 
+from nesycd.retrieval.choice import identity, retriever_of
+from nesycd.retrieval.dense import CachedEmbedder, Embedder, embedder_of
+from nesycd.retrieval.fused import FUSED_ALGORITHM, FusedRetriever, Fusion
 from nesycd.retrieval.lexical import LexicalIndex
 from nesycd.retrieval.linker import Candidate, Linker, Mention
 from nesycd.retrieval.recall import Recall, arrived, count_recall, recall
@@ -7,7 +10,12 @@ from nesycd.retrieval.retriever import ALGORITHM, KnowledgeRetriever
 
 __all__ = [
     "ALGORITHM",
+    "FUSED_ALGORITHM",
+    "CachedEmbedder",
     "Candidate",
+    "Embedder",
+    "FusedRetriever",
+    "Fusion",
     "KnowledgeRetriever",
     "LexicalIndex",
     "Linker",
@@ -15,5 +23,8 @@ __all__ = [
     "Recall",
     "arrived",
     "count_recall",
+    "embedder_of",
+    "identity",
     "recall",
+    "retriever_of",
 ]

@@ -31,7 +31,7 @@ class LexicalIndex:
 
             vocabulary = {word: n for n, word in enumerate(dict.fromkeys(word for text in stems for word in text))}
             numbers = [[vocabulary[word] for word in text] for text in stems]
-            self._model = bm25s.BM25(method="lucene")
+            self._model = bm25s.BM25(method="lucene", csc_backend="numpy")
             # Numbered by us: bm25s would number words in the order of a set, which differs from process to process.
             self._model.index((numbers, vocabulary), show_progress=False)
             data, rows = self._model.scores["data"], self._model.scores["indices"]

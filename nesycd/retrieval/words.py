@@ -232,6 +232,34 @@ def singulars(word: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=65536)
+def forms(word: str) -> frozenset[str]:
+    """`word` and what it may be the plural of. Two words may be one word's forms where their forms overlap."""
+    return frozenset((word, *singulars(word)))
+
+
+def _trunk(word: str) -> str:
+    """What all regular forms of a word have in common, and many other words too."""
+    bare = word.rstrip("se") or "s"
+    return bare[:-1] + _FINALS.get(bare[-1], bare[-1])
+
+
+_FINALS = {"i": "y", "v": "f"}
+"""Cherries and cherry, leaves and leaf."""
+_IRREGULAR_TRUNKS = {_trunk(plural): _trunk(single) for plural, single in _IRREGULAR.items()}
+
+
+@lru_cache(maxsize=65536)
+def root(word: str) -> str:
+    """A key that words whose `forms` overlap always share, though words that share it may be strangers (`base`, `ba`)."""
+    trunk = _trunk(word)
+    for _ in _IRREGULAR_TRUNKS:  # a bound: should two irregular words ever lead to each other
+        if (onward := _IRREGULAR_TRUNKS.get(trunk, trunk)) == trunk:
+            break
+        trunk = onward
+    return trunk
+
+
+@lru_cache(maxsize=65536)
 def stem(word: str) -> str:
     """`word` without plural, -ing, -ed, -ly and final e: enough for one word's forms to meet in the lexical index."""
     if not word.isalpha():
@@ -251,4 +279,12 @@ def stem(word: str) -> str:
 
 def content_stems(text: str) -> list[str]:
     """Stems of the words of `text` that are no stop words, in order, repetitions kept."""
-    return [stem(token.word) for token in tokens(text) if token.word not in STOPWORDS]
+    found = map(_content_stem, _TOKEN.findall(unicodedata.normalize("NFC", text)))
+    return [one for one in found if one is not None]
+
+
+@lru_cache(maxsize=65536)
+def _content_stem(written: str) -> str | None:
+    """The stem of a word as written; None for stop words."""
+    word = fold(_POSSESSIVE.sub("", written))
+    return None if word in STOPWORDS else stem(word)

@@ -48,3 +48,9 @@ def test_texts_are_compared_without_case_and_blanks_and_shown_without_harm() -> 
     assert printable("\x1b[31mred\x07 \u202egnp\n") == "\\x1b[31mred\\x07 \\u202egnp\\x0a"
     assert printable("a\nb", keep_lines=True) == "a\nb"
     assert printable("fadom é ♯ 日本") == "fadom é ♯ 日本"
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_normal_treats_ascii_as_all_else(text: str) -> None:
+    assert normal(text) == normal(text + "é").removesuffix("é").rstrip()
+    assert normal(normal(text)) == normal(text)

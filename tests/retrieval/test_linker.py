@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Mapping
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nesycd.knowledge import normal
 from nesycd.records import Fact
 from nesycd.retrieval import Linker
+from nesycd.retrieval.linker import _case_agrees, _Name
+from nesycd.retrieval.words import STOPWORDS, forms, root, tokens
+
+IRREGULAR = [
+    "feet",
+    "feets",
+    "dice",
+    "dices",
+    "die",
+    "axes",
+    "axis",
+    "axe",
+    "halves",
+    "half",
+    "lens",
+    "lenses",
+    "people",
+]
 
 
 def fact(subject: str, *aliases: str) -> Fact:
@@ -77,3 +100,75 @@ def test_names_from_hidden_facts_only_are_not_seen() -> None:
     assert [m.words for m in linker.link("pound of flesh, quid")] == ["pound of flesh", "quid"]
     assert [m.words for m in linker.link("pound of flesh, quid", frozenset({0, 2}))] == ["pound"]
     assert linker.link("pound of flesh", frozenset({0, 1, 2})) == []
+
+
+WORDS = ["pound", "pounds", "half", "halves", "crown", "crowns", "foot", "feet", "the", "he", "He", "gas", "gases", "C"]
+NAMES = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).flatmap(
+    lambda words: st.sampled_from([" ".join(words), "-".join(words), "".join(words)])
+)
+
+
+def naively(facts: Mapping[int, Fact], text: str) -> list[tuple[int, int, dict[str, bool]]]:
+    """What `link` finds, by comparing every name with every place: entities of each mention, and whether exact."""
+    words = tokens(text)
+    found: dict[tuple[int, int, bool], dict[str, bool]] = {}
+    places = [(s, e, False) for s in range(len(words)) for e in range(s + 1, len(words) + 1)]
+    places += [(s, e, True) for s, e, _ in places if e - s > 1 and all(w.joined for w in words[s + 1 : e])]
+    for fact in facts.values():
+        for name in (fact.subject, *fact.aliases):
+            parts = tokens(name)
+            closed: list[str] = []
+            for part in parts:
+                closed[len(closed) - part.joined :] = ["".join(closed[len(closed) - part.joined :]) + part.word]
+            small = all(len(t.word) <= 2 for t in parts) or (len(parts) == 1 and parts[0].word in STOPWORDS)
+            for s, e, joined in places:
+                said = ["".join(w.word for w in words[s:e])] if joined else [w.word for w in words[s:e]]
+                if small and not _case_agrees(_Name("", "", tuple(p.written for p in parts), True), words[s:e]):
+                    continue
+                for path in ([p.word for p in parts], closed):
+                    if len(path) == len(said) and all(forms(a) & forms(b) for a, b in zip(path, said, strict=True)):
+                        entities = found.setdefault((s, e, joined), {})
+                        entity = normal(fact.subject)
+                        entities[entity] = entities.get(entity, False) or path == said
+    chosen: list[tuple[int, int, dict[str, bool]]] = []
+    for (s, e, _), named in sorted(found.items(), key=lambda f: (f[0][0] - f[0][1], not any(f[1].values()), f[0][0])):
+        if all(e <= start or s >= end for start, end, _ in chosen):
+            exact = {entity: sure for entity, sure in named.items() if sure}
+            chosen.append((s, e, exact or named))
+    return sorted(chosen, key=lambda one: one[:2])
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(st.tuples(NAMES, st.lists(NAMES, max_size=2)), max_size=8),
+    st.lists(NAMES, min_size=1, max_size=6),
+    st.sets(st.integers(0, 7)),
+)
+def test_it_finds_what_comparing_every_name_with_every_place_finds(
+    named: list[tuple[str, list[str]]], said: list[str], removed: set[int]
+) -> None:
+    facts = {number: fact(subject, *aliases) for number, (subject, aliases) in enumerate(named)}
+    kept = {number: one for number, one in facts.items() if number not in removed}
+    linker = Linker()
+    for number in facts:
+        linker.add(number, facts[number])
+        if number % 3 == 1:
+            linker.link("")  # settles: what comes later is found by the second automaton
+    for number in facts.keys() - kept.keys():
+        linker.remove(number, facts[number])
+    text = " ".join(said)
+    expected = naively(kept, text)
+    for one in (linker, linker):
+        got = [(m.start, m.end, {c.entity: c.exact for c in m.candidates}) for m in one.link(text)]
+        assert got == expected
+        linker.settle()
+    hidden = [(m.start, m.end) for m in Linker([*facts.values()]).link(text, frozenset(facts.keys() - kept.keys()))]
+    assert hidden == [one[:2] for one in expected]
+
+
+@given(st.text("abcfivyes", min_size=1, max_size=6) | st.sampled_from(IRREGULAR), st.sampled_from(["", "s", "es"]))
+def test_words_whose_forms_overlap_share_a_root(word: str, ending: str) -> None:
+    other = word + ending
+    if forms(word) & forms(other):
+        assert root(word) == root(other)
+    assert {root(form) for form in forms(word)} == {root(word)}

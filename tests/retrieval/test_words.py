@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nesycd.retrieval.words import content_stems, singulars, stem, tokens
+from nesycd.retrieval.words import STOPWORDS, content_stems, singulars, stem, tokens
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,14 @@ def test_tokens_and_content() -> None:
         ("two", False, True),
     ]
     assert content_stems("How many of the 12 fathoms are there?") == ["12", "fathom"]
+
+
+@given(
+    st.lists(
+        st.sampled_from(["the", "Fathoms", "half-crown's", "Élodie’s", "x", "C#", "12", "He", "ﬁsh"])
+        | st.text(max_size=5)
+    )
+)
+def test_content_is_what_the_tokens_say(words: list[str]) -> None:
+    text = " ".join(words)
+    assert content_stems(text) == [stem(token.word) for token in tokens(text) if token.word not in STOPWORDS]

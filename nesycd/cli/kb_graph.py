@@ -1,0 +1,176 @@
+"""`nesycd kb graph`, `merge`, `unmerge`, `relations`: the knowledge graph, and what is said of its entities and relations."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nesycd.cli.kb_common import By, Kb, Why, open_base
+from nesycd.errors import KnowledgeError
+
+Entity = Annotated[str, typer.Argument(help="A name or alias, in quotes.", show_default=False)]
+
+
+def add_to(kb_app: typer.Typer) -> None:
+    """Register the commands below `nesycd kb`."""
+    for command in (graph, merge, unmerge, relations):
+        kb_app.command()(command)
+
+
+def graph(
+    entity: Annotated[str, typer.Argument(help="A name or alias, in quotes.")] = "",
+    to: Annotated[str, typer.Option("--to", help="Show the ways from the entity to this one instead.")] = "",
+    hops: Annotated[int, typer.Option("--hops", min=1, help="How many facts away.")] = 1,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Describe the whole graph, with facts that break declarations.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1)] = 100,
+    kb: Kb = None,
+) -> None:
+    """Show what lies around an entity in the graph of approved facts.
+
+    Objects are linked as retrieval links them: "6 feet" leads to the foot.
+
+    Examples:
+
+        nesycd kb graph fathom --hops 2
+
+        nesycd kb graph "Louis XIV" --to "Henry IV"
+
+        nesycd kb graph --stats
+    """
+    if bool(entity) == stats:
+        raise KnowledgeError("name an entity, or give --stats; see: nesycd kb graph --help")
+    made, merges = _graph(kb)
+    if stats:
+        _tell_stats(made, merges)
+        return
+    start = _one(made, entity)
+    if to:
+        paths = made.paths(start, _one(made, to))
+        for number, path in enumerate(paths, 1):
+            typer.echo(f"way {number}")
+            _tell_steps(path, limit)
+        if not paths:
+            typer.echo("no way leads from one to the other")
+        return
+    steps = made.neighbourhood(start, hops)
+    typer.echo(f"{_shown(start)}: in {made.degree(start)} facts; within {hops} hops {len(steps)} facts")
+    _tell_steps(steps, limit)
+
+
+def merge(entity: Entity, into: Entity, kb: Kb = None, by: By = "", why: Why = "") -> None:
+    """Take one entity as another from now on; its names and facts count as the other's. No item changes.
+
+    Example:
+
+        nesycd kb merge "Sun King" "Louis XIV" --why "the same man"
+    """
+    from nesycd.knowledge import merge_entities
+
+    with open_base(kb) as base:
+        done = merge_entities(base, entity, into, by or getpass.getuser(), why)
+    typer.echo(f"merge {done.number}: {_shown(done.entity)} is now {_shown(done.into)}")
+    typer.echo(f"take it back by: nesycd kb unmerge {done.number}")
+
+
+def unmerge(
+    number: Annotated[int, typer.Argument(help="Of the merge, as `nesycd kb graph --stats` shows it.")],
+    kb: Kb = None,
+    by: By = "",
+    why: Why = "",
+) -> None:
+    """Take a merge of two entities back; later merges stand."""
+    from nesycd.knowledge import unmerge_entities
+
+    with open_base(kb) as base:
+        done = unmerge_entities(base, number, by or getpass.getuser(), why)
+    typer.echo(f"{_shown(done.entity)} and {_shown(done.into)} are two again")
+
+
+def relations(
+    file: Annotated[Path | None, typer.Argument(help="YAML with declarations to take in.", show_default=False)] = None,
+    kb: Kb = None,
+    by: By = "",
+    why: Why = "",
+) -> None:
+    """Show what is declared of relations, as YAML, or take declarations in from a file.
+
+    A declaration names the relation, what it `is` (functional: at most one object; symmetric), its inverse, and the classes
+    of subjects (domain) and objects (range), all but the name optional:
+
+        relations:
+
+        - {name: father, is: [functional], inverse: child, domain: person, range: person}
+    """
+    from nesycd.knowledge import declare_relations, read_entities, read_relations, relations_text
+
+    with open_base(kb) as base:
+        if file is None:
+            typer.echo(relations_text(read_entities(base)), nl=False)
+            return
+        found = read_relations(file)
+        changed = declare_relations(base, found, by or getpass.getuser(), why)
+    typer.echo(f"{len(found)} declared, {changed} of them new or changed")
+
+
+def _shown(text: str) -> str:
+    from nesycd.knowledge import printable
+
+    return printable(text)
+
+
+def _graph(kb: str | None) -> tuple[Any, Any]:
+    from nesycd.knowledge import read_entities
+    from nesycd.knowledge.graph import KnowledgeGraph
+    from nesycd.records import Fact, Status
+    from nesycd.retrieval import Linker
+
+    with open_base(kb) as base:
+        entries, entities = base.entries(status=Status.APPROVED, kind="fact"), read_entities(base)
+    linker = Linker([entry.item for entry in entries], entity_of=entities.node)
+
+    def objects_of(fact: Fact) -> list[str]:
+        named = {one.entity for mention in linker.link(fact.object) for one in mention.candidates}
+        return sorted(named - {entities.node(fact.subject)})
+
+    return KnowledgeGraph(entries, entities, objects_of), entities
+
+
+def _one(graph: Any, name: str) -> str:
+    """The entity that a name means.
+
+    Raises:
+        KnowledgeError: none or several.
+    """
+    found = graph.find(name)
+    if len(found) == 1:
+        return str(found[0])
+    if not found:
+        raise KnowledgeError(f"no approved fact is about {_shown(name)!r}; `nesycd kb search` looks at all words")
+    raise KnowledgeError(f"{_shown(name)!r} may mean {', '.join(map(_shown, found))}; give one of these names")
+
+
+def _tell_steps(steps: list[Any], limit: int) -> None:
+    for step in steps[:limit]:
+        arrow = "<-" if step.backwards else "->"
+        typer.echo(
+            f"{'  ' * step.depth}{arrow} {_shown(step.fact.text)}  [{_shown(step.fact.relation)}] {step.fact.id[:8]}"
+        )
+    if len(steps) > limit:
+        typer.echo(f"{len(steps) - limit} more; show them by --limit {len(steps)}")
+
+
+def _tell_stats(graph: Any, entities: Any) -> None:
+    for key, value in graph.stats().items():
+        told = ", ".join(f"{name} {count}" for name, count in value.items()) if isinstance(value, dict) else value
+        typer.echo(f"{key}: {_shown(str(told))}")
+    for merge in entities.merges:
+        back = f"; taken back by {merge.reverted}" if merge.reverted else ""
+        told = f"merge {merge.number}: {merge.entity} into {merge.into} ({merge.actor}, {merge.at}: {merge.why}){back}"
+        typer.echo(_shown(told))
+    for misfit in graph.misfits():
+        typer.echo(f"misfit: {_shown(misfit.why)}: {', '.join(f'{_shown(f.text)} {f.id[:8]}' for f in misfit.facts)}")

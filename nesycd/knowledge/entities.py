@@ -1,0 +1,303 @@
+"""Entities of the graph and the relations between them: which were merged, and what is declared of relations.
+
+Both lie in the KB's own database as an append-only log of acts (who, when, why); how things stand is what the acts come to.
+A merge changes no item: it says that two names mean one entity, and is taken back by a further act. Functions, not methods
+of the store: the store knows nothing of entities.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from sqlalchemy import Column, Integer, MetaData, String, Table, Text, event, insert, inspect, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.schema import DDL
+
+from nesycd.errors import KnowledgeError
+from nesycd.knowledge.formats.mapping import first_problem
+from nesycd.knowledge.rows import ITEM
+from nesycd.knowledge.schema import entries as entry_rows
+from nesycd.knowledge.store import KnowledgeBase
+from nesycd.knowledge.text import normal, printable
+from nesycd.knowledge.yaml_text import Node, emit_mapping, parse
+from nesycd.records import Fact, content_hash
+
+FORMAT = "nesycd-graph/1"
+_MARKS = ("functional", "symmetric")
+_TEXTS = ("inverse", "domain", "range")
+
+_metadata = MetaData()
+_acts = Table(
+    "graph_acts",
+    _metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("at", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("note", Text, nullable=False),
+)
+for _action in ("UPDATE", "DELETE"):
+    event.listen(
+        _acts,
+        "after_create",
+        DDL(  # type: ignore[no-untyped-call]
+            f"CREATE TRIGGER graph_acts_no_{_action.lower()} BEFORE {_action} ON graph_acts "
+            "BEGIN SELECT RAISE(ABORT, 'the log of the graph is append-only'); END"
+        ).execute_if(dialect="sqlite"),
+    )
+
+
+class Relation(BaseModel):
+    """What is declared of a relation. Names are compared as entities' are (case and white space do not count)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    functional: bool = False
+    """At most one object for each subject."""
+    symmetric: bool = False
+    """It holds both ways, as `spouse`."""
+    inverse: str = ""
+    """The relation that says the same from the object's side, as `child` for `parent`."""
+    domain: str = ""
+    """The class its subjects are of: what their facts with the relation `is a` say."""
+    range: str = ""
+    """The class its objects are of; `number`: they begin with one."""
+
+
+@dataclass(frozen=True)
+class EntityMerge:
+    """One entity taken as another: who said so, when (UTC) and why. `number` names it for `unmerge`."""
+
+    number: int
+    at: str
+    actor: str
+    entity: str
+    into: str
+    why: str
+    reverted: str = ""
+    """Who took it back, when and why, or ""."""
+
+
+@dataclass(frozen=True)
+class Entities:
+    """Entities and relations as they stand; without arguments: nothing merged, nothing declared."""
+
+    merges: tuple[EntityMerge, ...] = ()
+    relations: Mapping[str, Relation] = field(default_factory=dict)
+    """By normalised name."""
+
+    @cached_property
+    def merged(self) -> dict[str, str]:
+        """Each entity that was merged, with what it was merged into (which may itself have been merged)."""
+        return {merge.entity: merge.into for merge in self.merges if not merge.reverted}
+
+    def node(self, name: str) -> str:
+        """The graph's node for an entity's name: normalised, and merges followed."""
+        node = normal(name)
+        while node in self.merged:
+            node = self.merged[node]
+        return node
+
+    def inverse(self, relation: str) -> str:
+        """The name of the relation as seen from the object's side; "" where nothing is declared."""
+        name = normal(relation)
+        if name in self.relations:
+            declared = self.relations[name]
+            if declared.symmetric or declared.inverse:
+                return name if declared.symmetric else normal(declared.inverse)
+        backs = (other for other, declared in self.relations.items() if normal(declared.inverse) == name)
+        return next(backs, "")
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that changes what is found: merges and declarations as they stand."""
+        told = [self.relations[name].model_dump() for name in sorted(self.relations)]
+        return content_hash([sorted(self.merged.items()), told])
+
+
+def read_entities(kb: KnowledgeBase) -> Entities:
+    """Entities and relations of a KB as they stand."""
+    with kb.reading() as connection:
+        return _stand(connection)
+
+
+def entities_at(path: Path) -> Entities:
+    """Those of the KB at a path; nothing merged or declared where there is none."""
+    if not path.exists():
+        return Entities()
+    with KnowledgeBase.open(path, create=False) as kb:
+        return read_entities(kb)
+
+
+def merge_entities(kb: KnowledgeBase, entity: str, into: str, actor: str, why: str) -> EntityMerge:
+    """Take one entity as another from now on: names and facts of both are those of `into`.
+
+    Raises:
+        KnowledgeError: no actor, a name that no fact gives to one entity alone, or both are one already.
+    """
+    _need_actor(actor)
+    with kb.writing() as connection:
+        _make_table(connection)
+        before = _stand(connection)
+        old, new = (before.node(_known(connection, name)) for name in (entity, into))
+        if old == new:
+            raise KnowledgeError(f"{printable(entity)!r} and {printable(into)!r} are one entity already")
+        number = _act(connection, actor, "merge", {"entity": old, "into": new}, why)
+        after = _stand(connection)
+    return next(merge for merge in after.merges if merge.number == number)
+
+
+def unmerge_entities(kb: KnowledgeBase, number: int, actor: str, why: str) -> EntityMerge:
+    """Take a merge back; later ones stand.
+
+    Raises:
+        KnowledgeError: no actor, or no such merge that still stands.
+    """
+    _need_actor(actor)
+    with kb.writing() as connection:
+        _make_table(connection)
+        standing = {merge.number for merge in _stand(connection).merges if not merge.reverted}
+        if number not in standing:
+            shown = ", ".join(map(str, sorted(standing))) or "none"
+            raise KnowledgeError(f"merge {number} is none that stands (these do: {shown})")
+        _act(connection, actor, "unmerge", {"merge": number}, why)
+        return next(merge for merge in _stand(connection).merges if merge.number == number)
+
+
+def declare_relations(kb: KnowledgeBase, relations: Sequence[Relation], actor: str, why: str = "") -> int:
+    """Declare relations as one change, each in the place of what was said of it before; gives how many changed.
+
+    Raises:
+        KnowledgeError: no actor, or two declarations of one relation.
+    """
+    _need_actor(actor)
+    names = [normal(relation.name) for relation in relations]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise KnowledgeError(f"the relation {printable(twice)!r} is declared twice")
+    with kb.writing() as connection:
+        _make_table(connection)
+        before = _stand(connection).relations
+        changed = [relation for relation in relations if before.get(normal(relation.name)) != relation]
+        for relation in changed:
+            _act(connection, actor, "declare", relation.model_dump(), why)
+    return len(changed)
+
+
+def relations_text(entities: Entities) -> str:
+    """The declarations as YAML, sorted: the same text for the same declarations."""
+    lines = [f"format: {FORMAT}", "relations:" if entities.relations else "relations: []"]
+    for name in sorted(entities.relations):
+        relation = entities.relations[name]
+        body: dict[str, Any] = {"name": relation.name}
+        if marks := [mark for mark in _MARKS if getattr(relation, mark)]:
+            body["is"] = marks
+        body |= {key: value for key in _TEXTS if (value := getattr(relation, key))}
+        lines += emit_mapping(body)
+    return "\n".join(lines) + "\n"
+
+
+def read_relations(path: Path) -> list[Relation]:
+    """Declarations from a YAML file as `relations_text` writes it.
+
+    Raises:
+        KnowledgeError: it cannot be read, or a declaration cannot be used: named with line and key.
+    """
+    try:
+        root = parse(path.read_text(encoding="utf-8-sig"), str(path)).value
+    except OSError as error:
+        raise KnowledgeError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise KnowledgeError(f"{path}: is not UTF-8 text (byte {error.start})") from None
+    given = root.get("relations") if isinstance(root, Mapping) else None
+    if given is None or set(root) - {"format", "relations"} or not isinstance(given.value, list):
+        raise KnowledgeError(f"{path}: needs a mapping with `relations:`, a list of declarations")
+    if "format" in root and root["format"].value != FORMAT:
+        raise KnowledgeError(f"{path}: format is {root['format'].value!r}, but {FORMAT!r} is read here")
+    return [_read_relation(node, f"{path}: line {node.line}") for node in given.value]
+
+
+def _read_relation(node: Node, where: str) -> Relation:
+    if not isinstance(node.value, Mapping):
+        raise KnowledgeError(f"{where}: is not a mapping of keys to values")
+    body: dict[str, Any] = {key: inner.value for key, inner in node.value.items() if inner.value is not None}
+    marks = body.pop("is", [])
+    said = [mark.value for mark in marks] if isinstance(marks, list) else [marks]
+    if unknown := [mark for mark in said if mark not in _MARKS]:
+        raise KnowledgeError(f"{where}: is: {unknown[0]!r} is none of {', '.join(_MARKS)}")
+    if other := sorted(set(body) - {"name", *_TEXTS}):
+        raise KnowledgeError(f"{where}: {other[0]}: is not a key ({', '.join(('name', 'is', *_TEXTS))})")
+    try:
+        relation = Relation.model_validate(body | dict.fromkeys(said, True))
+    except ValidationError as error:
+        raise KnowledgeError(f"{where}: {first_problem(error)}") from None
+    if not normal(relation.name):
+        raise KnowledgeError(f"{where}: name: is blank")
+    return relation
+
+
+def _need_actor(actor: str) -> None:
+    if not actor.strip():
+        raise KnowledgeError("a change of the graph needs the name of who makes it")
+
+
+def _make_table(connection: Connection) -> None:
+    _metadata.create_all(connection)  # made with the first act: a KB without any has no table
+
+
+def _act(connection: Connection, actor: str, action: str, body: Mapping[str, Any], note: str) -> int:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    told = json.dumps(body, ensure_ascii=False, sort_keys=True)
+    made = connection.execute(insert(_acts).values(at=now, actor=actor, action=action, body=told, note=note))
+    assert made.inserted_primary_key is not None
+    return int(made.inserted_primary_key[0])
+
+
+def _stand(connection: Connection) -> Entities:
+    if not inspect(connection).has_table(_acts.name):
+        return Entities()
+    merges: dict[int, EntityMerge] = {}
+    relations: dict[str, Relation] = {}
+    for act in connection.execute(select(_acts).order_by(_acts.c.seq)):
+        body = json.loads(act.body)
+        if act.action == "merge":
+            merges[act.seq] = EntityMerge(act.seq, act.at, act.actor, body["entity"], body["into"], act.note)
+        elif act.action == "unmerge":
+            old = merges[body["merge"]]
+            said = f"{act.actor}, {act.at}: {act.note}"
+            merges[old.number] = EntityMerge(old.number, old.at, old.actor, old.entity, old.into, old.why, said)
+        else:
+            relation = Relation.model_validate(body)
+            relations[normal(relation.name)] = relation
+    return Entities(tuple(merges.values()), relations)
+
+
+def _known(connection: Connection, name: str) -> str:
+    """The entity that a name, or an alias that only one entity has, stands for."""
+    wanted = normal(name)
+    query = select(entry_rows.c.item).where(entry_rows.c.kind == "fact")
+    near = query.where(entry_rows.c.words.contains(wanted, autoescape=True))
+    subjects: set[str] = set()
+    bearers: set[str] = set()
+    for text in connection.execute(near).scalars():
+        fact = ITEM.validate_json(text)
+        assert isinstance(fact, Fact)
+        names = {normal(fact.subject), normal(fact.object)}
+        subjects |= {wanted} & names
+        if wanted in map(normal, fact.aliases):
+            bearers.add(normal(fact.subject))
+    if subjects:
+        return wanted
+    if len(bearers) != 1:
+        some = (
+            f"several entities bear it: {', '.join(map(printable, sorted(bearers)))}" if bearers else "no fact has it"
+        )
+        raise KnowledgeError(f"the entity {printable(name)!r} is not known: {some}")
+    return bearers.pop()

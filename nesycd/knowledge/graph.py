@@ -1,0 +1,235 @@
+"""The knowledge graph: facts as edges between entities, with neighbourhoods, paths, degrees and components (networkx).
+
+A fact's object is an entity where it is one's name, else a value. Values end a walk: two things that are both 6 feet long
+have nothing to do with each other. Built from entries and kept in memory; it changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from nesycd.errors import KnowledgeError
+from nesycd.knowledge.entities import Entities
+from nesycd.knowledge.merge import entry_order
+from nesycd.knowledge.text import normal, printable
+from nesycd.records import Entry, Fact, Status
+
+IS_A = "is a"
+"""The relation whose objects are an entity's classes, for the domains and ranges of relations."""
+_NUMBER = re.compile(r"[-+]?\d")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A fact on the way from an entity; `depth` 1 is next to it. `entity` is the node it leads to, a value's text else."""
+
+    depth: int
+    fact: Fact
+    entity: str
+    backwards: bool
+    """Whether it is walked from object to subject."""
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Facts that do not agree with what is declared of their relation, and why."""
+
+    facts: tuple[Fact, ...]
+    why: str
+
+
+class KnowledgeGraph:
+    """Approved facts as a graph.
+
+    Example:
+        >>> from nesycd.records import Entry, Fact, Status
+        >>> def fact(a, b): return Fact(text=f"The father of {a} was {b}.", subject=a, relation="father", object=b)
+        >>> facts = [fact("Louis XIV", "Louis XIII"), fact("Louis XIII", "Henry IV")]
+        >>> graph = KnowledgeGraph([Entry(item=item, status=Status.APPROVED) for item in facts])
+        >>> [(step.depth, step.fact.object) for step in graph.neighbourhood("louis xiv", hops=2)]
+        [(1, 'Louis XIII'), (2, 'Henry IV')]
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        entities: Entities | None = None,
+        objects_of: Callable[[Fact], Iterable[str]] | None = None,
+    ) -> None:
+        """Build it.
+
+        Args:
+            entries: of a KB; only approved facts count.
+            entities: which entities were merged, and what is declared of relations.
+            objects_of: the nodes that a fact's object names, where more than an entity's whole name shall count
+                ("6 feet" names the foot).
+        """
+        import networkx as nx  # 0.2 s to import: not wanted by those who only look at `nesycd.knowledge`
+
+        self._entities = entities or Entities()
+        approved = sorted((e for e in entries if e.status is Status.APPROVED), key=entry_order)
+        self.facts = [entry.item for entry in approved if isinstance(entry.item, Fact)]
+        self._graph: Any = nx.MultiDiGraph()
+        self._names: dict[str, dict[str, None]] = {}
+        for fact in self.facts:
+            node = self._entities.node(fact.subject)
+            self._graph.add_node(node)
+            for name in (fact.subject, *fact.aliases):
+                self._names.setdefault(normal(name), {})[node] = None
+        for fact in self.facts:
+            self._add_edges(fact, objects_of)
+        self._entity_view: Any = self._graph.subgraph([n for n in self._graph if not isinstance(n, tuple)])
+
+    def find(self, name: str) -> list[str]:
+        """The entities (nodes) that a name or alias may mean; an entity's own name goes before others' aliases."""
+        wanted = normal(name)
+        node = self._entities.node(name)
+        if node in self._graph:
+            return [node]
+        return sorted(self._names.get(wanted, ()))
+
+    def neighbourhood(self, node: str, hops: int = 1) -> list[Step]:
+        """All facts within so many hops of an entity, nearest first, each once; edges are walked both ways.
+
+        Raises:
+            KnowledgeError: no such node.
+        """
+        self._need(node)
+        seen, front, steps = {node}, [node], []
+        told: set[str] = set()
+        for depth in range(1, hops + 1):
+            following: dict[str, None] = {}
+            for here in front:
+                for step, fact_id in self._around(here, depth):
+                    if fact_id not in told:
+                        steps.append(step)
+                        told.add(fact_id)
+                    if step.entity in self._entity_view and step.entity not in seen:
+                        following[step.entity] = None
+            seen.update(following)
+            front = list(following)
+        return steps
+
+    def paths(self, start: str, end: str, most: int = 5, longest: int = 6) -> list[list[Step]]:
+        """The shortest ways from one entity to another over facts, walked both ways; [] where there is none.
+
+        Raises:
+            KnowledgeError: no such node.
+        """
+        import networkx as nx
+
+        self._need(start)
+        self._need(end)
+        plain = nx.Graph(self._entity_view.to_undirected(as_view=True))
+        found: list[list[Step]] = []
+        try:
+            for nodes in nx.shortest_simple_paths(plain, start, end):
+                if len(found) == most or len(nodes) > longest + 1:
+                    break
+                found.append([self._between(a, b, depth) for depth, (a, b) in enumerate(pairwise(nodes), 1)])
+        except nx.NetworkXNoPath:
+            return []
+        return found
+
+    def degree(self, node: str) -> int:
+        """In how many facts an entity is subject or object.
+
+        Raises:
+            KnowledgeError: no such node.
+        """
+        self._need(node)
+        return int(self._graph.degree(node))
+
+    def components(self) -> list[frozenset[str]]:
+        """Entities that hang together, the largest group first."""
+        import networkx as nx
+
+        groups = (frozenset(group) for group in nx.weakly_connected_components(self._entity_view))
+        return sorted(groups, key=lambda group: (-len(group), min(group)))
+
+    def stats(self) -> dict[str, Any]:
+        """`facts`, `entities`, `values`, `links` (between entities), `components`, `largest`, `alone`, `by_relation`, `hubs`."""
+        parts = self.components()
+        degrees = sorted((-int(self._graph.degree(n)), n) for n in self._entity_view)
+        return {
+            "facts": len(self.facts),
+            "entities": len(self._entity_view),
+            "values": len(self._graph) - len(self._entity_view),
+            "links": self._entity_view.number_of_edges(),
+            "components": len(parts),
+            "largest": len(parts[0]) if parts else 0,
+            "alone": sum(len(part) == 1 for part in parts),
+            "by_relation": dict(sorted(Counter(normal(fact.relation) for fact in self.facts).items())),
+            "hubs": {name: -degree for degree, name in degrees[:10]},
+        }
+
+    def misfits(self) -> list[Misfit]:
+        """Facts that break what is declared: a second object of a functional relation, a wrong class at either end."""
+        return [*self._second_objects(), *self._wrong_classes()]
+
+    def _add_edges(self, fact: Fact, objects_of: Callable[[Fact], Iterable[str]] | None) -> None:
+        subject = self._entities.node(fact.subject)
+        ends = [node for node in (objects_of(fact) if objects_of else ()) if node in self._graph]
+        own = self._object(fact)
+        # Tuples are values: no name can be taken for one.
+        targets: list[Any] = [*ends] or [own if own is not None else ("value", normal(fact.object))]
+        for end in targets:
+            self._graph.add_edge(subject, end, key=fact.id, fact=fact)
+
+    def _object(self, fact: Fact) -> str | None:
+        """The entity that the object is, where its whole text names one and only one."""
+        node = self._entities.node(fact.object)
+        if node in self._graph:
+            return node
+        named = self._names.get(normal(fact.object), {})
+        return next(iter(named)) if len(named) == 1 else None
+
+    def _around(self, node: str, depth: int) -> Iterator[tuple[Step, str]]:
+        for _, end, key, fact in self._graph.out_edges(node, keys=True, data="fact"):
+            yield Step(depth, fact, end[1] if isinstance(end, tuple) else end, False), key
+        for start, _, key, fact in self._graph.in_edges(node, keys=True, data="fact"):
+            yield Step(depth, fact, start, True), key
+
+    def _between(self, start: str, end: str, depth: int) -> Step:
+        forwards = self._graph.get_edge_data(start, end)
+        edges = forwards or self._graph.get_edge_data(end, start)
+        return Step(depth, next(iter(edges.values()))["fact"], end, forwards is None)
+
+    def _need(self, node: str) -> None:
+        if node not in self._entity_view:
+            raise KnowledgeError(f"the graph has no entity {printable(node)!r}")
+
+    def _second_objects(self) -> Iterator[Misfit]:
+        objects: dict[tuple[str, str], dict[str, Fact]] = {}
+        for fact in self.facts:
+            declared = self._entities.relations.get(normal(fact.relation))
+            if declared and declared.functional:
+                same = objects.setdefault((self._entities.node(fact.subject), declared.name), {})
+                same.setdefault(self._object(fact) or normal(fact.object), fact)
+        for (_, relation), facts in objects.items():
+            if len(facts) > 1:
+                yield Misfit(tuple(facts.values()), f"{relation} has one object, but {len(facts)} are given")
+
+    def _wrong_classes(self) -> Iterator[Misfit]:
+        classes: dict[str, set[str]] = {}
+        for fact in self.facts:
+            if normal(fact.relation) == IS_A:
+                classes.setdefault(self._entities.node(fact.subject), set()).add(normal(fact.object))
+        for fact in self.facts:
+            declared = self._entities.relations.get(normal(fact.relation))
+            if declared is None:
+                continue
+            known = classes.get(self._entities.node(fact.subject), set())
+            if declared.domain and known and normal(declared.domain) not in known:
+                yield Misfit((fact,), f"{declared.name} is said of a {declared.domain}, and this is none")
+            known = classes.get(self._object(fact) or "", set())
+            if normal(declared.range) == "number":
+                if not _NUMBER.match(fact.object):
+                    yield Misfit((fact,), f"{declared.name} has a number as its object")
+            elif declared.range and known and normal(declared.range) not in known:
+                yield Misfit((fact,), f"{declared.name} leads to a {declared.range}, and this is none")
