@@ -185,6 +185,8 @@ def option_letter(answer: str, options: tuple[str, ...]) -> str:
     """
     answer = clean(answer)
     by_text = [index for index, option in enumerate(options) if same_answer(answer, option)]
+    if len(by_text) > 1:  # "Ww" and "WW" are equal but for their case: the very same text tells them apart
+        by_text = [index for index in by_text if clean(options[index]) == answer] or by_text
     match = _LETTER.match(answer)
     if match is None:
         return letter(by_text[0]) if len(by_text) == 1 else ""
@@ -266,7 +268,8 @@ def quantity(text: str) -> Quantity | None:
 
 
 _POWER_OF_TEN = re.compile(
-    r"^(?P<number>[-+]?\d+(?:\.\d+)?)(?:\s*(?:\\times|\\cdot|[x×*])\s*10\s*\^\s*\{?|e)\s*(?P<power>[-+]?\d{1,2})\}?$", re.IGNORECASE
+    r"^(?P<number>[-+]?\d+(?:\.\d+)?)(?:\s*(?:\\times|\\cdot|[x×*])\s*10\s*\^\s*\{?|e)\s*(?P<power>[-+]?\d{1,2})\}?$",
+    re.IGNORECASE,
 )
 
 

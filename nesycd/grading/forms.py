@@ -79,7 +79,7 @@ _MARKED = re.compile(r"^(?:\d{1,2}[.)]|\(\d{1,2}\)|[-*•])\s+(\S.*)$")
 
 def _listed_lines(text: str) -> list[str]:
     """The items of a list with a mark on each line ("1. x", "- x"), from the first line on; none where it is no such list."""
-    items = []
+    items: list[str] = []
     for line in text.splitlines():
         mark = _MARKED.match(line.strip())
         if mark is None and (items or line.strip(" :")):

@@ -25,7 +25,8 @@ _TOWER = re.compile(r"\^\s*(?:\{[^{}]*\^|\w+\s*\^|\([^()]*\^|\{?\s*\d{4,})|\d{4,
 _WORD = re.compile(r"\b(?:[A-Za-z]{3,}|or|no|is|at)\b")
 _COMMAND = re.compile(r"\\[A-Za-z]+|\{[a-z]*(?:matrix|array)\*?\}")
 _UNIT = re.compile(
-    r"(?<=\S)\s*(?:\\(?:text|mbox|mathrm)\s*\{\s*(?P<latex>[A-Za-z][A-Za-z. ]*)\}|(?<=[\d}) ])(?P<typed>[A-Za-z]{2,}(?: [A-Za-z]{2,}){0,2}))"
+    r"(?<=\S)\s*(?:\\(?:text|mbox|mathrm)\s*\{\s*(?P<latex>[A-Za-z][A-Za-z. ]*)\}"
+    r"|(?<=[\d}) ])(?P<typed>[A-Za-z]{2,}(?: [A-Za-z]{2,}){0,2}))"
     r"(?:\s*\^\s*\{?\d\}?)?$"
 )
 # What people write who do not write LaTeX, and what does not change the value.

@@ -19,6 +19,10 @@ IMPORTED = "_imported"
 """Suffix of a split scored again after its missing facts were imported by hand."""
 
 
+FEW_SHOT_STOP = ("\nQ:",)
+"""A student that was shown questions in a row writes the next one itself."""
+
+
 @dataclass(frozen=True)
 class Scored:
     """What an evaluation yields, by (arm, split) and by split."""
@@ -43,7 +47,11 @@ def splits_of(parts: Parts) -> list[str]:
 
 
 def evaluate(parts: Parts, trained: Trained) -> Scored:
-    """Answer every split with every arm of the recipe."""
+    """Answer every split with every arm of the recipe.
+
+    Raises:
+        ConfigError: few-shot answers are wanted of a benchmark without such prompts.
+    """
     scored = Scored({}, {}, {})
     if "valid" in parts.task.splits():
         examples = parts.examples("valid")
@@ -83,6 +91,9 @@ def _score(
     found = {retrieval.example: retrieval.items for retrieval in retrievals}
     made: dict[str, Sequence[Attempt]] = {}
 
+    if "few_shot" in arms and not hasattr(parts.task, "few_shot"):
+        raise ConfigError(f"evaluation.arms: task {parts.task.name!r} has no few-shot prompts, so leave few_shot out")
+
     def answered(arm: str, adapter: Artifact | None, items: Mapping[str, Sequence[Item]] | None, **style: Any) -> None:
         solver = parts.solver(
             arm,
@@ -92,6 +103,8 @@ def _score(
         )
         shown = None if items is None else content_hash([[item.id for item in items[e.uid]] for e in examples])
         depends = {"adapter": adapter.fingerprint if adapter is not None else "", "knowledge": shown}
+        if style.get("style") == "few_shot":
+            depends["prompts"] = solver.prompts_hash(examples)
         made[arm] = parts.attempts(f"eval-{split}-{arm}", solver, examples, depends)
 
     earlier = split.removesuffix(IMPORTED)
@@ -104,6 +117,8 @@ def _score(
                 answered(arm, trained.augmented, {e.uid: e.truth.facts if e.truth else () for e in examples})
         elif arm == "zero_shot":
             answered(arm, None, None, style="zero_shot")
+        elif arm == "few_shot":
+            answered(arm, None, None, style="few_shot", stop=FEW_SHOT_STOP)
         elif arm != "nesycd_routed":
             adapter = trained.std_cot if arm.startswith("std_cot") else trained.augmented
             adapter = trained.general if arm == "draft" else adapter

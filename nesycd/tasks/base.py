@@ -124,7 +124,9 @@ class Conflict:
         return f"equal questions with different answers: {pairs}"
 
 
-def find_conflicts(examples: Iterable[Example], grade: Callable[[str, Example], bool] = grading.grade) -> list[Conflict]:
+def find_conflicts(
+    examples: Iterable[Example], grade: Callable[[str, Example], bool] = grading.grade
+) -> list[Conflict]:
     """All groups of equal texts whose answers differ."""
     by_text: dict[str, list[Example]] = defaultdict(list)
     for example in examples:

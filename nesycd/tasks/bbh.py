@@ -72,9 +72,13 @@ def form_of(task: str) -> Form:
 
 
 def read_gold(example: Example) -> Example:
-    """The example with the options that stand in its question's text parsed, as in the files' own questions."""
+    """The example with the options that stand in its question's text parsed, as in the files' own questions.
+
+    Options that the gold is none of, broken at the source, are dropped: the question is an open one.
+    """
     if example.options:
-        return example
+        broken = not grading.option_letter(example.answer, example.options)
+        return example.model_copy(update={"options": ()}) if broken else example
     question, options = _parse_options(example.question.strip(), example.answer)
     return example.model_copy(update={"question": question, "options": options})
 
@@ -138,7 +142,9 @@ class Bbh(StoredTask):
             DataError: the prompts were not found.
         """
         if self._prompts is None or not self._prompts.is_dir():
-            raise DataError(f"{NAME}: few-shot prompts need the publisher's folder cot-prompts: give its path as prompts")
+            raise DataError(
+                f"{NAME}: few-shot prompts need the publisher's folder cot-prompts: give its path as prompts"
+            )
         path = self._prompts / f"{example.task.partition('/')[2]}.txt"
         # The first line is the canary, which is no part of the prompt.
         shots = read_text(path).partition("-----\n")[2].strip() or read_text(path).strip()
