@@ -34,6 +34,7 @@ for _ in range(4):
 _BOXED = re.compile(rf"\\boxed\s*\{{({_IN_BRACES})\}}")
 _SENTENCE_END = re.compile(r"[.!?](?=\s)")
 _ABBREVIATION = re.compile(r"mr|mrs|ms|dr|prof|st|jr|sr|inc|co|ltd|corp|vs|etc|approx|cf|ca")
+_MONTH = re.compile(r"jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec")
 _SAME_CHARACTER = str.maketrans({"−": "-", "–": "-", "“": '"', "”": '"', "‘": "'", "’": "'", "\u00a0": " "})
 _OPENING = " \t\n\"'`*_"
 _TRAILING = " \t\n\"'`*_.,;:!?"
@@ -152,8 +153,9 @@ def _first_sentence(line: str) -> str:
         before, after = line[: end.start()], line[end.end() :]
         word = before.rsplit(None, 1)[-1].lower() if before.strip() else ""
         initial = re.fullmatch(r"[a-z]", word) and re.match(r"\s+[A-Z]\.\s", after)
+        month = _MONTH.fullmatch(word) and re.match(r"\s+\d", after)
         last_initial = re.search(r"(?:^|\s)[A-Z]\.\s+[A-Z]$", before)
-        if line[end.start()] == "." and (_ABBREVIATION.fullmatch(word) or initial or last_initial):
+        if line[end.start()] == "." and (_ABBREVIATION.fullmatch(word) or initial or month or last_initial):
             continue
         return before
     return line
