@@ -169,6 +169,7 @@ _LETTER = re.compile(
     r"|^(?P<bare>[A-Za-z])(?:[.:)]\s*|$)(?P<rest3>.*)$",
     re.IGNORECASE | re.DOTALL,
 )
+_LONE_LETTER = re.compile(r"\(([A-Za-z])\)")
 _POLAR = (("yes", "no"), ("valid", "invalid"), ("true", "false"))
 
 
@@ -186,6 +187,9 @@ def option_letter(answer: str, options: tuple[str, ...]) -> str:
         "" where the answer names no option or might name two.
     """
     answer = clean(answer)
+    lone = _LONE_LETTER.fullmatch(answer)
+    if lone and ord(lone[1].upper()) - ord("A") < len(options):
+        return f"({lone[1].upper()})"
     by_text = [index for index, option in enumerate(options) if same_answer(answer, option)]
     if len(by_text) > 1:  # "Ww" and "WW" are equal but for their case: the very same text tells them apart
         by_text = [index for index in by_text if clean(options[index]) == answer] or by_text

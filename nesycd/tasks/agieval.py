@@ -37,7 +37,7 @@ PAPER = (
 )
 """The eight tasks of NesyCD and its rivals."""
 SETS = {"paper": PAPER, "english": (*PAPER, "gaokao-english", "math")}
-_MARK = re.compile(r"\s*[(（]?([A-Z])(?:[)）]|[.．、:](?!\d)|(?=\s))\s*")
+_MARK = re.compile(r"\s*[(（]?([A-Z])(?:[)）]|[.．、:]|(?=\s))\s*")
 _HUB_OPTIONS = re.compile(r"\s*Answer Choices:.*", re.DOTALL)
 
 
@@ -163,13 +163,14 @@ def _example(task: str, index: int, row: dict[str, Any], where: str) -> Example:
 
 
 def _options(options: list[str], where: str) -> tuple[str, ...]:
-    """The texts without their marks, "(A)" or "A."; the marks must be in order, or missing from all."""
-    marks = [_MARK.match(option) for option in options]
-    letters = [f"({mark[1]})" if mark else "" for mark in marks]
-    if letters == [grading.letter(index) for index in range(len(options))]:
-        texts = [option[mark.end() :].strip() for option, mark in zip(options, marks, strict=True) if mark]
-    else:
-        texts = [option.strip() for option in options]
+    """The texts without their marks, "(A)" or "A." or both; only marks that all of them bear, in order, are taken off."""
+    texts = [option.strip() for option in options]
+    in_order = [grading.letter(index) for index in range(len(texts))]
+    while texts:
+        marks = [_MARK.match(text) for text in texts]
+        if [f"({mark[1]})" if mark else "" for mark in marks] != in_order:
+            break
+        texts = [text[mark.end() :].strip() for text, mark in zip(texts, marks, strict=True) if mark]
     if not all(texts):
         raise DataError(f"{where}: an option has no text")
     return tuple(texts)
