@@ -133,15 +133,20 @@ def test_what_cannot_be_had_is_told_in_one_line() -> None:
 @pytest.mark.filterwarnings("ignore")  # the library's own, of pickling
 def test_the_real_library_reads_a_local_dataset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delitem(sys.modules, "datasets")
-    datasets = pytest.importorskip("datasets", reason="the extra hub is not installed")
+    pytest.importorskip("datasets", reason="the extra hub is not installed")
+    from pyarrow import parquet, table
+
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    (tmp_path / "gsm" / "main").mkdir(parents=True)
+    lines = ["---", "configs:", "- config_name: main", "  data_files:"]
     for split, count in (("train", 20), ("test", 3)):
-        rows = datasets.Dataset.from_list(
-            [{"question": f"{split} {n}?", "answer": f"x\n#### {n}"} for n in range(count)]
-        )
-        rows.to_parquet(str(tmp_path / "gsm" / "main" / f"{split}-00000.parquet"))
-    card = "---\nconfigs:\n- config_name: main\n  data_files:\n  - split: train\n    path: main/train-*\n  - split: test\n    path: main/test-*\n---\n"
-    (tmp_path / "gsm" / "README.md").write_text(card)
+        columns = {
+            "question": [f"{split} {n}?" for n in range(count)],
+            "answer": [f"x\n#### {n}" for n in range(count)],
+        }
+        parquet.write_table(table(columns), tmp_path / "gsm" / "main" / f"{split}-00000.parquet")
+        lines += [f"  - split: {split}", f"    path: main/{split}-*"]
+    (tmp_path / "gsm" / "README.md").write_text("\n".join([*lines, "---", ""]))
     monkeypatch.setattr(hub, "_newest", lambda name, revision: "")
     task = build_task("gsm8k", {"hub": str(tmp_path / "gsm")})
     assert {split: len(task.load(split)) for split in task.splits()} == {"train": 18, "valid": 2, "test": 3}
