@@ -47,11 +47,7 @@ def splits_of(parts: Parts) -> list[str]:
 
 
 def evaluate(parts: Parts, trained: Trained) -> Scored:
-    """Answer every split with every arm of the recipe.
-
-    Raises:
-        ConfigError: few-shot answers are wanted of a benchmark without such prompts.
-    """
+    """Answer every split with every arm of the recipe."""
     scored = Scored({}, {}, {})
     if "valid" in parts.task.splits():
         examples = parts.examples("valid")
@@ -90,9 +86,6 @@ def _score(
     retrievals = knowledge.retrieved(parts.run, f"retrieve-{split}", examples)
     found = {retrieval.example: retrieval.items for retrieval in retrievals}
     made: dict[str, Sequence[Attempt]] = {}
-
-    if "few_shot" in arms and not hasattr(parts.task, "few_shot"):
-        raise ConfigError(f"evaluation.arms: task {parts.task.name!r} has no few-shot prompts, so leave few_shot out")
 
     def answered(arm: str, adapter: Artifact | None, items: Mapping[str, Sequence[Item]] | None, **style: Any) -> None:
         solver = parts.solver(
