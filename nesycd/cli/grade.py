@@ -1,4 +1,4 @@
-"""`nesycd grade`: grades answers that somebody else's model gave, as a benchmark grades its own; can be run again."""
+"""`nesycd grade`: grades stored answers, somebody else's or a run's, as a benchmark grades; can be run again."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from rich.console import Console
 from rich.table import Table
 
 from nesycd import grading
+from nesycd.cli.regrade import regraded
+from nesycd.cli.runs import Root
 from nesycd.errors import ConfigError, DataError
 from nesycd.files import read_jsonl
 from nesycd.grading import Form, Source
 from nesycd.records import Example
+from nesycd.run_folders import find_run
 from nesycd.storage import write_atomic
 from nesycd.tasks.base import always_plain, as_it_is
 from nesycd.tasks.registry import card
@@ -29,7 +32,7 @@ SOURCES: tuple[Source, ...] = get_args(Source)
 
 @dataclass
 class Tally:
-    """What is counted of a task's rows: how many, how many right, and where the answers stood."""
+    """What is counted of some rows: how many, how many right, and where the answers stood."""
 
     total: int = 0
     right: int = 0
@@ -39,12 +42,16 @@ class Tally:
 @app.command()
 def grade(
     file: Annotated[
-        Path, typer.Argument(help="JSONL (.gz too) of `question`, `answer`, `response`.", show_default=False)
-    ],
-    benchmark: Annotated[str, typer.Option("--benchmark", help="Whose rules count; see nesycd tasks.")],
-    out: Annotated[Path, typer.Option("--out", help="The graded JSONL file.")],
+        Path | None, typer.Argument(help="JSONL (.gz too) of `question`, `answer`, `response`.", show_default=False)
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="The graded JSONL file.")] = Path("graded.jsonl"),
+    benchmark: Annotated[str, typer.Option("--benchmark", help="Whose rules count for FILE; see nesycd tasks.")] = "",
+    run: Annotated[
+        str, typer.Option("--run", help="Grade this finished run's responses again, in place of FILE.")
+    ] = "",
+    root: Root = Path("runs"),
 ) -> None:
-    """Grade answers that somebody else's model gave to a benchmark.
+    """Grade answers that somebody else's model gave to a benchmark, or a run's again.
 
     A row has `question`, `answer` (the gold one, as the benchmark's publisher writes it or as we do; a list where several
     are accepted) and `response`, and may have `task`, `options` and whatever else: all is kept. Added are `extracted` (the
@@ -52,28 +59,43 @@ def grade(
     is X."), or a fallback: `answer_is` (the last "answer is" elsewhere), `hashes` (####), `boxed`; else `none`. Nothing is
     guessed: an answer that is not there is wrong. The benchmark's own files are not needed.
 
-    Example:
+    With --run, each response of the run is graded as its benchmark grades now; the run itself is not changed.
+
+    Examples:
 
         nesycd grade --benchmark gsm8k outputs.jsonl --out graded.jsonl
+
+        nesycd grade --run quickstart --out graded.jsonl
     """
-    if out.resolve() == file.resolve():
-        raise ConfigError(f"--out {out}: this is the file with the answers; name another, so that they are kept")
+    if bool(run) == (file is not None) or (file is not None and not benchmark):
+        raise ConfigError("give a file and --benchmark NAME, or --run NAME")
+    if file is None:
+        rows = list(regraded(find_run(root, run)))
+    else:
+        if out.resolve() == file.resolve():
+            raise ConfigError(f"--out {out}: this is the file with the answers; name another, so that they are kept")
+        rows = _graded_rows(benchmark, file)
+    write_atomic(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    console = Console()
+    _print(rows, benchmark, console)
+    if run:
+        unlike = sum(row["correct"] != row["recorded"] for row in rows)
+        console.print(f"{unlike} of {len(rows)} graded unlike the run's record", highlight=False)
+
+
+def _graded_rows(benchmark: str, file: Path) -> list[dict[str, Any]]:
+    """Every row of the file, graded.
+
+    Raises:
+        DataError: a malformed row, or none at all.
+    """
     said = card(benchmark)
     form = said.form if said else always_plain
     read_gold = said.gold if said else as_it_is
-    tallies: dict[str, Tally] = defaultdict(Tally)
-    lines = []
-    for number, (where, row) in enumerate(read_jsonl(file)):
-        graded = _graded(benchmark, number, row, where, form, read_gold)
-        tally = tallies[str(row.get("task") or benchmark)]
-        tally.total += 1
-        tally.right += graded["correct"]
-        tally.how[graded["how"]] += 1
-        lines.append(json.dumps(graded, ensure_ascii=False) + "\n")
-    if not lines:
+    rows = [_graded(benchmark, number, row, at, form, read_gold) for number, (at, row) in enumerate(read_jsonl(file))]
+    if not rows:
         raise DataError(f"{file}: no rows in this file")
-    write_atomic(out, "".join(lines))
-    _print(tallies, Console())
+    return rows
 
 
 def _graded(
@@ -136,17 +158,22 @@ def _example(task: str, number: int, row: dict[str, Any], gold: str, where: str)
     return Example(uid=f"row-{number}", task=task, question=question, answer=gold, options=tuple(options))
 
 
-def _print(tallies: dict[str, Tally], console: Console) -> None:
+def _print(rows: list[dict[str, Any]], benchmark: str, console: Console) -> None:
+    """The table by task, or by arm and split where the rows are a run's."""
+    tallies: dict[str, Tally] = defaultdict(Tally)
+    for row in rows:
+        of_run = f"{row['arm']} {row['split']}" if not benchmark else ""
+        for name in (of_run or str(row.get("task") or benchmark), *(["all"] if benchmark else [])):
+            tally = tallies[name]
+            tally.total += 1
+            tally.right += row["correct"]
+            tally.how[row["how"]] += 1
+    if len(tallies) == 2:
+        tallies.pop("all", None)  # it says what the only task's line says
     table = Table(box=None, pad_edge=False)
-    for name in ("task", "n", "correct", "accuracy", *SOURCES):
-        table.add_column(name, justify="left" if name == "task" else "right")
-    rows = sorted(tallies.items())
-    if len(rows) > 1:
-        whole = Tally()
-        for _, one in rows:
-            whole = Tally(whole.total + one.total, whole.right + one.right, whole.how + one.how)
-        rows.append(("all", whole))
-    for task, tally in rows:
+    for column in ("", "n", "correct", "accuracy", *SOURCES):
+        table.add_column(column, justify="right" if column else "left")
+    for name, tally in sorted(tallies.items(), key=lambda named: (named[0] == "all", named[0])):
         counts = [str(tally.how[source]) for source in SOURCES]
-        table.add_row(task, str(tally.total), str(tally.right), f"{100 * tally.right / tally.total:.1f} %", *counts)
+        table.add_row(name, str(tally.total), str(tally.right), f"{100 * tally.right / tally.total:.1f} %", *counts)
     console.print(table)

@@ -100,11 +100,32 @@ def test_a_malformed_row_is_named_and_nothing_is_written(rows: Rows | str, probl
     assert problem in shown.stderr
 
 
+def test_a_runs_responses_are_graded_again(tmp_path: Path) -> None:
+    rows = [{"question": f"{a} + 3?", "answer": str(a + 3), "rationale": f"{a} + 3 = {a + 3}."} for a in range(30)]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    (tmp_path / "own.toml").write_text(
+        f'name = "own"\n[task]\nname = "jsonl"\nsettings = {{path = "{tmp_path / "q.jsonl"}"}}\n'
+        '[teacher]\nname = "scripted"\n[student]\nmodel = "table"\n[evaluation]\narms = ["zero_shot", "std_cot"]\n'
+    )
+    done = CliRunner().invoke(app, ["run", str(tmp_path / "own.toml"), "--root", str(tmp_path / "runs")])
+    assert done.exit_code == 0, done.output
+    out = tmp_path / "graded.jsonl"
+    shown = CliRunner().invoke(app, ["grade", "--run", "own", "--root", str(tmp_path / "runs"), "--out", str(out)])
+    assert shown.exit_code == 0, shown.output
+    made = [json.loads(line) for line in out.read_text().splitlines()]
+    assert Counter((one["arm"], one["split"]) for one in made) == {("zero_shot", "test"): 6, ("std_cot", "test"): 6}
+    assert all(one["correct"] == one["recorded"] for one in made)
+    assert "0 of 12 graded unlike the run's record" in shown.output and "std_cot test" in shown.output
+    assert "no run 'other'" in CliRunner().invoke(app, ["grade", "--run", "other", "--root", str(tmp_path)]).stderr
+
+
 def test_other_mistakes_are_told(tmp_path: Path) -> None:
     shown, _ = call("gsm9k", [row("1", "x")], tmp_path)
     assert shown.exit_code == 2 and "no benchmark 'gsm9k' (did you mean 'gsm8k'?)" in shown.stderr
     shown, _ = call("gsm8k", [row("1", "x")], tmp_path, "answers.jsonl")
     assert shown.exit_code == 2 and "name another, so that they are kept" in shown.stderr
+    shown = CliRunner().invoke(app, ["grade", str(tmp_path / "answers.jsonl")])
+    assert shown.exit_code == 2 and "give a file and --benchmark NAME, or --run NAME" in shown.stderr
 
 
 # --- recorded outputs (docs/grading.md gives these numbers) ----------------------------------------------------------
