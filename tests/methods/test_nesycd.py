@@ -213,7 +213,11 @@ def test_a_benchmarks_own_few_shot_prompts_are_an_arm(tmp_path: Path) -> None:
     ]
     (tmp_path / "told.jsonl").write_text("".join(json.dumps(row) + "\n" for row in told))
     own = ["task.name=bbh", f"task.settings.path={tmp_path / 'bbh'}", "student.model=table", "teacher.name=replay"]
-    arms = [f"teacher.paths=['{tmp_path / 'told.jsonl'}']", "evaluation.arms=['zero_shot', 'few_shot']"]
+    arms = [
+        f"teacher.paths=['{tmp_path / 'told.jsonl'}']",
+        "evaluation.bootstrap=50",
+        "evaluation.arms=['zero_shot', 'few_shot']",
+    ]
     execute(load_recipe(QUICKSTART, [*own, *arms]), tmp_path / "r", Console(file=io.StringIO()))
     results = load_results(tmp_path / "r" / "results.json").to_json()["arms"]
     assert results["few_shot"]["test"]["n"] == results["zero_shot"]["test"]["n"] == 6
