@@ -19,7 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nesycd.errors import ConfigError
 
-Arm = Literal["zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_routed", "nesycd_oracle"]
+Arm = Literal[
+    "zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_routed", "nesycd_oracle", "few_shot"
+]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
@@ -36,7 +38,7 @@ class TaskSection(Section):
     """Which questions."""
 
     name: str
-    """`longtail`, `jsonl`, `gsm8k` or `bbh`."""
+    """A benchmark: `longtail`, `jsonl` (your own questions), `gsm8k`, `bbh`, `mixture`, ...; see `nesycd tasks`."""
     limit: Count | None = None
     """At most so many questions of each split (`--limit`)."""
     sizes: dict[str, Count] = {}
@@ -277,7 +279,7 @@ class Recipe(Section):
 
 _OPEN = "task.settings"
 """Whose keys are a benchmark's own (as those of `task.sizes` are its splits)."""
-PATH_SETTINGS = frozenset({"path", "train", "valid", "test"})
+PATH_SETTINGS = frozenset({"path", "train", "valid", "test", "prompts"})
 """Settings of benchmarks that are paths where they are texts."""
 
 
@@ -331,11 +333,18 @@ def locate_data(recipe: Recipe, root: Path | None) -> Recipe:
 
 
 def locate_settings(settings: Mapping[str, Any], root: Path | None) -> dict[str, Any]:
-    """A benchmark's settings with their paths (`PATH_SETTINGS`) found as by `locate_data`."""
-    return {
-        key: str(_located(Path(value), root)) if root and key in PATH_SETTINGS and isinstance(value, str) else value
-        for key, value in settings.items()
-    }
+    """A benchmark's settings with their paths (`PATH_SETTINGS`) found as by `locate_data`; those of a mixture's parts too."""
+    if root is None:
+        return dict(settings)
+    return {key: _located_setting(key, value, root) for key, value in settings.items()}
+
+
+def _located_setting(key: str, value: Any, root: Path) -> Any:
+    if key in PATH_SETTINGS and isinstance(value, str):
+        return str(_located(Path(value), root))
+    if key == "parts" and isinstance(value, list) and all(isinstance(part, dict) for part in value):
+        return [{**part, "settings": locate_settings(part.get("settings", {}), root)} for part in value]
+    return value
 
 
 def _located(path: Path, root: Path) -> Path:

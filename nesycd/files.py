@@ -58,9 +58,19 @@ def read_json(path: Path) -> Any:
         DataError: no such file or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
+
+
+def read_text(path: Path) -> str:
+    """The content of a text file.
+
+    Raises:
+        DataError: no such file or not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise DataError(f"{path}: not valid UTF-8 text") from None
     except OSError as error:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 from typer.main import get_command
 
 from nesycd.config import AskSection, RetrievalSection
+from nesycd.grading import Source
 from nesycd.knowledge import read_relations
 from nesycd.prompts import PLACEHOLDERS, TEACHER_PLACEHOLDERS
+from nesycd.tasks.registry import card, task_names
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEACHERS = (DOCS / "teachers.md").read_text(encoding="utf-8")
@@ -69,3 +72,20 @@ def test_the_retrieval_documents_code_and_declarations_are_right(tmp_path: Path)
         path = tmp_path / f"{number}.yaml"
         path.write_text(text)
         assert [relation.name for relation in read_relations(path)] == ["father", "spouse", "height"]
+
+
+def test_the_benchmarks_document_has_every_benchmark_with_what_its_card_says() -> None:
+    text = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
+    assert set(rows) == set(task_names())
+    for name, row in rows.items():
+        said = card(name)
+        if said is not None:
+            assert f"| {said.source} | {said.licence} |" in row and f"`{said.hub}` |" in row
+            # BBH's equal sizes are given once.
+            assert all(f"{size:,}" in row for size in said.sizes.values())
+
+
+def test_the_grading_document_names_every_way_to_find_an_answer() -> None:
+    text = (DOCS / "grading.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)[1:] == [*get_args(Source)]

@@ -28,10 +28,17 @@ def data_root() -> Path | None:
 
 
 def task_of(recipe: Recipe) -> Task:
-    """The recipe's benchmark, cut to size. A recipe's seed is the benchmark's too, unless its settings give one."""
+    """The recipe's benchmark, cut to size. A recipe's seed is the benchmark's too, unless its settings give one.
+
+    Raises:
+        ConfigError: a wrong name or setting, or few-shot answers wanted of a benchmark without such prompts.
+        DataError: from the benchmark's files.
+    """
     settings = dict(recipe.task.settings)
     settings.setdefault("seed", recipe.seed)
     task = build_task(recipe.task.name, settings)
+    if "few_shot" in recipe.evaluation.arms and not hasattr(task, "few_shot"):
+        raise ConfigError(f"evaluation.arms: task {task.name!r} has no few-shot prompts; leave few_shot out")
     if recipe.task.limit is None and not recipe.task.sizes:
         return task
     return limited(task, recipe.task.limit, recipe.seed, recipe.task.sizes)

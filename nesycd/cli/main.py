@@ -38,6 +38,7 @@ COMMANDS = {
     "clean": ("nesycd.cli.clean", "Remove runs, or only their checkpoints."),
     "ledger": ("nesycd.cli.ledger:ledger_app", "Show, export and prune the ledger of paid calls."),
     "tasks": ("nesycd.cli.tasks", "List the benchmarks, and show their questions."),
+    "grade": ("nesycd.cli.grade", "Grade answers that somebody else's model gave to a benchmark, or a run's again."),
     "doctor": ("nesycd.cli.doctor", "Say what is installed, which devices there are, and what is missing."),
 }
 """Module (`:attribute` where it is not `app`) and summary of each command, in the order of `--help`.
@@ -51,6 +52,8 @@ EXTRAS = {
     "postgres": ("psycopg",),
     "rdf": ("rdflib",),
     "dense": ("sentence_transformers", "wordllama"),
+    "hub": ("datasets", "pyarrow", "huggingface_hub"),
+    "math": ("math_verify", "latex2sympy2_extended", "sympy"),
 }
 """What the extras bring."""
 

@@ -126,6 +126,8 @@ def opened(settings: Recipe, folder: Path, console: Console) -> Iterator[Parts]:
         Run.open(folder, config, seeds={"seed": recipe.seed}, notify=progress.notify, watch=progress.watch) as run,
     ):
         run.describe(student=student.fingerprint, teacher=teacher.fingerprint, prompts=prompts.fingerprint)
+        if data := str(getattr(task, "fingerprint", "")):
+            run.describe(data=data)
         yield Parts(run, recipe, task, teacher, student, prompts, progress.training)
 
 

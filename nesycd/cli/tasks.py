@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -13,9 +13,11 @@ from rich.table import Table
 
 from nesycd.cli.build import data_root
 from nesycd.config import apply_override, load_recipe, locate_settings
+from nesycd.errors import DataError
+from nesycd.prompts import Prompts
 from nesycd.protocols import Task
 from nesycd.records import Example, Fact, Rule
-from nesycd.tasks.registry import build_task, task_names
+from nesycd.tasks.registry import build_task, card, task_names
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -29,7 +31,12 @@ def tasks(context: typer.Context) -> None:
     for name in task_names():
         table.add_row(f"[bold]{name}[/bold]", escape(_summary(name)))
     Console().print(table)
-    typer.echo("\nSee questions: nesycd tasks show NAME --set path=FOLDER (no --set for longtail)")
+    typer.echo(
+        "\nSee questions: nesycd tasks show NAME --set path=FOLDER, or --set hub=OWNER/DATASET (no --set for longtail)"
+    )
+
+
+Style = Literal["closed_book", "zero_shot", "few_shot"]
 
 
 @app.command()
@@ -39,16 +46,27 @@ def show(
     count: Annotated[int, typer.Option("-n", min=1, help="How many questions.")] = 3,
     only: Annotated[str, typer.Option("--task", help="Only questions of this task.")] = "",
     settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the benchmark, KEY=VALUE.")] = None,
+    style: Annotated[Style, typer.Option("--as", help="The prompt to show.")] = "closed_book",
 ) -> None:
-    """Show questions of a benchmark with their answers and workings."""
-    task = _build(name, settings or [])
+    """Show questions of a benchmark as the student reads them, with their answers and workings.
+
+    Examples:
+
+        nesycd tasks show longtail -n 2
+
+        nesycd tasks show bbh --set path=BIG-Bench-Hard/bbh --task bbh/navigate --as few_shot
+
+        nesycd tasks show gsm8k --set hub=openai/gsm8k --split train
+    """
+    task, prompts = _build(name, settings or [])
     examples = [example for example in task.load(split) if not only or example.task == only]
     console = Console()
     if not examples:
         named = ", ".join(sorted({example.task for example in task.load(split)}))
         raise typer.BadParameter(f"split {split} has no task {only!r} (it has: {named})")
+    _print_card(console, task)
     for example in examples[:count]:
-        _print(console, task, example)
+        _print(console, task, example, _prompt(prompts, task, example, style))
     console.print(f"[dim]{min(count, len(examples))} of {len(examples)} in split {split}[/dim]")
 
 
@@ -57,24 +75,47 @@ def _summary(name: str) -> str:
     return (import_module(f"nesycd.tasks.{name}").__doc__ or "").strip().partition("\n")[0]
 
 
-def _build(name: str, settings: list[str]) -> Task:
+def _build(name: str, settings: list[str]) -> tuple[Task, Prompts]:
     root = data_root()
     if name.endswith(".toml"):
-        section = load_recipe(Path(name), [f"task.settings.{setting}" for setting in settings]).task
-        return build_task(section.name, locate_settings(section.settings, root))
+        recipe = load_recipe(Path(name), [f"task.settings.{setting}" for setting in settings])
+        return build_task(recipe.task.name, locate_settings(recipe.task.settings, root)), Prompts.load(recipe.prompts)
     given: dict[str, Any] = {}
     for setting in settings:
         apply_override(given, setting)
-    return build_task(name, locate_settings(given, root))
+    return build_task(name, locate_settings(given, root)), Prompts.load()
 
 
-def _print(console: Console, task: Task, example: Example) -> None:
+def _prompt(prompts: Prompts, task: Task, example: Example, style: Style) -> str:
+    if style == "few_shot":
+        make = getattr(task, "few_shot", None)
+        if make is None:
+            raise DataError(f"{task.name}: this benchmark has no few-shot prompts")
+        return str(make(example))
+    return prompts.zero_shot(example) if style == "zero_shot" else prompts.closed_book(example)
+
+
+def _print_card(console: Console, task: Task) -> None:
+    """Where the benchmark comes from, and what to mind about it."""
+    said = card(task.name) if task.name in task_names() else None
+    if said is not None:
+        sizes = ", ".join(f"{part} {count:,}" for part, count in said.sizes.items())
+        lines = [("source", said.source), ("licence", said.licence), ("published sizes", sizes or "by task")]
+        lines += [("splits", said.splits), ("graded", said.grading)]
+        for label, text in lines:
+            console.print(f"[dim]{label}:[/dim] {escape(text)}", highlight=False)
+    sizes = ", ".join(f"{split} {len(task.load(split)):,}" for split in task.splits())
+    console.print(f"[dim]here:[/dim] {escape(sizes)}", highlight=False)
+    for warning in getattr(task, "warnings", list)():
+        console.print(f"note: {warning}", markup=False, highlight=False)
+    console.print()
+
+
+def _print(console: Console, task: Task, example: Example, prompt: str) -> None:
     kind = task.kind(example.task)
     title = f"{example.task} ({kind})" if kind else example.task
     console.rule(f"[bold]{escape(example.uid)}[/bold]  {escape(title)}", align="left")
-    console.print(escape(example.question))
-    for letter, option in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", example.options, strict=False):
-        console.print(escape(f"({letter}) {option}"))
+    console.print(escape(prompt), highlight=False)
     truth = example.truth
     working = example.rationale or (" ".join(truth.steps) if truth else "")
     if working:

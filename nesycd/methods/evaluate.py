@@ -21,6 +21,10 @@ IMPORTED = "_imported"
 """Suffix of a split scored again after its missing facts were imported by hand."""
 
 
+FEW_SHOT_STOP = ("\nQ:",)
+"""A student that was shown questions in a row writes the next one itself."""
+
+
 @dataclass(frozen=True)
 class Scored:
     """What an evaluation yields, by (arm, split) and by split."""
@@ -107,6 +111,8 @@ def _score(
         )
         shown = None if items is None else content_hash([[item.id for item in items[e.uid]] for e in examples])
         depends = {"adapter": adapter.fingerprint if adapter is not None else "", "knowledge": shown}
+        if style.get("style") == "few_shot":
+            depends["prompts"] = solver.prompts_hash(examples)
         made[arm] = parts.attempts(f"eval-{split}-{arm}", solver, examples, depends)
 
     earlier = split.removesuffix(IMPORTED)
@@ -119,6 +125,8 @@ def _score(
                 answered(arm, trained.augmented, {e.uid: e.truth.facts if e.truth else () for e in examples})
         elif arm == "zero_shot":
             answered(arm, None, None, style="zero_shot")
+        elif arm == "few_shot":
+            answered(arm, None, None, style="few_shot", stop=FEW_SHOT_STOP)
         elif arm != "nesycd_routed":
             adapter = trained.std_cot if arm.startswith("std_cot") else trained.augmented
             adapter = trained.general if arm == "draft" else adapter

@@ -17,7 +17,7 @@ from nesycd.storage import write_json_atomic
 SCHEMA = "results/1"
 SPLITS = ("test", "ood_composed", "ood_unseen", "ood_unseen_imported")
 """Splits in the order in which reports show them; others follow by name."""
-ARMS = ("zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_routed", "nesycd_oracle")
+ARMS = ("zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_routed", "nesycd_oracle", "few_shot")
 """Arms in the order in which reports show them; others follow by name."""
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -1,4 +1,4 @@
-"""What benchmarks share: splitting by group, listing conflicts, a task held in memory.
+"""What benchmarks share: saying what they are, splitting by group, listing conflicts, a task held in memory.
 
 Nothing here knows a particular benchmark.
 """
@@ -7,13 +7,60 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nesycd import grading
 from nesycd.errors import DataError
 from nesycd.files import did_you_mean, question_key
+from nesycd.grading import Form
 from nesycd.records import Example
+
+
+def always_plain(task: str) -> Form:
+    """The form of answers that need no form of their own."""
+    return "plain"
+
+
+def as_it_is(example: Example) -> Example:
+    """The example unchanged: the gold of somebody else's rows needs no reading."""
+    return example
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a benchmark is, for its readers and for grading other people's answers without its files.
+
+    Attributes:
+        name: its name in recipes; its tasks are `name` or `name/...`.
+        source: who publishes it, as `owner/repository` or a title.
+        licence: of the publisher's files.
+        sizes: questions by part, as published; parts are the publisher's splits or tasks.
+        splits: which splits there are here, and how they come about.
+        grading: how an answer is compared, in one sentence.
+        hub: the Hugging Face dataset it is mapped from ("" = files only).
+        form: the form of a task's answers, by `Example.task`.
+        gold: reads the gold answer of a row as the publisher writes it.
+    """
+
+    name: str
+    source: str
+    licence: str
+    sizes: Mapping[str, int]
+    splits: str
+    grading: str
+    hub: str = ""
+    form: Callable[[str], Form] = always_plain
+    gold: Callable[[Example], Example] = as_it_is
+
+    def size_notes(self, found: Mapping[str, int], where: object) -> list[str]:
+        """A sentence for each part whose size is not the published one."""
+        return [
+            f"{where}: {part} has {count:,} questions, but {self.sizes[part]:,} were published: "
+            "a part of it, or another version"
+            for part, count in found.items()
+            if part in self.sizes and count != self.sizes[part]
+        ]
 
 
 def split_by_group(examples: Sequence[Example], shares: Mapping[str, float], seed: int) -> dict[str, list[Example]]:
@@ -77,14 +124,16 @@ class Conflict:
         return f"equal questions with different answers: {pairs}"
 
 
-def find_conflicts(examples: Iterable[Example]) -> list[Conflict]:
+def find_conflicts(
+    examples: Iterable[Example], grade: Callable[[str, Example], bool] = grading.grade
+) -> list[Conflict]:
     """All groups of equal texts whose answers differ."""
     by_text: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
         by_text[question_key(example.task, example.question, example.options)].append(example)
     conflicts = []
     for members in by_text.values():
-        if any(not grading.grade(member.answer, members[0]) for member in members[1:]):
+        if any(not grade(member.answer, members[0]) for member in members[1:]):
             conflicts.append(Conflict(tuple(m.uid for m in members), tuple(m.answer for m in members)))
     return conflicts
 
@@ -96,19 +145,34 @@ class StoredTask:
         name: the benchmark's name.
         examples: its examples by split, in order.
         notes: what the user should know about the data (conflicting golds are added).
+        form: the form of a task's answers, by `Example.task`.
+        accepted: gold answers besides `Example.answer`, by uid, where a benchmark has several.
+        revision: the data's version, where it was fetched (from the hub); it is the task's fingerprint.
 
     Raises:
         DataError: an empty split.
     """
 
-    def __init__(self, name: str, examples: Mapping[str, Sequence[Example]], notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        examples: Mapping[str, Sequence[Example]],
+        notes: Sequence[str] = (),
+        form: Callable[[str], Form] = always_plain,
+        accepted: Mapping[str, Sequence[str]] | None = None,
+        revision: str = "",
+    ) -> None:
         self.name = name
+        self.fingerprint = revision
         self._examples = {split: list(members) for split, members in examples.items()}
+        self._form = form
+        self._accepted = dict(accepted or {})
         for split, members in self._examples.items():
             if not members:
                 total = sum(map(len, self._examples.values()))
                 raise DataError(f"{name}: split {split!r} is empty ({total} questions in all); give more questions")
-        self.conflicts = find_conflicts(example for members in self._examples.values() for example in members)
+        everything = (example for members in self._examples.values() for example in members)
+        self.conflicts = find_conflicts(everything, self.grade)
         self._notes = list(notes)
 
     def splits(self) -> tuple[str, ...]:
@@ -131,11 +195,13 @@ class StoredTask:
 
     def extract(self, response: str, example: Example) -> str:
         """See `grading.extract`."""
-        return grading.extract(response, example)
+        return grading.extract(response, example, self._form(example.task))
 
     def grade(self, answer: str, example: Example) -> bool:
-        """See `grading.grade`."""
-        return grading.grade(answer, example)
+        """See `grading.grade`; where several golds are accepted, any of them."""
+        form = self._form(example.task)
+        others = (example.model_copy(update={"answer": gold}) for gold in self._accepted.get(example.uid, ()))
+        return any(grading.grade(answer, one, form) for one in (example, *others))
 
     def warnings(self) -> list[str]:
         """What the user should know about this data, one sentence each: cautions and conflicting golds."""

@@ -1,32 +1,47 @@
-"""GSM8K as its publisher lays it out (openai/grade-school-math, MIT): `train.jsonl` and `test.jsonl` in one folder.
+"""GSM8K, grade-school word problems, as its publisher lays it out (openai/grade-school-math, MIT), or from the hub.
 
-A line is `{"question", "answer"}`; the answer is a working that ends in `#### 72`. Calculator marks (`<<48/2=24>>`) are
-taken out of the working, and commas out of the gold number.
+A folder with `train.jsonl` and `test.jsonl`; a line is `{"question", "answer"}`; the answer is a working that ends in
+`#### 72`. Calculator marks (`<<48/2=24>>`) are taken out of the working, and commas out of the gold number.
 """
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any, ClassVar
 
 from nesycd.errors import DataError
 from nesycd.files import question_key, read_jsonl
 from nesycd.records import Example
-from nesycd.tasks.base import StoredTask, hold_out
+from nesycd.tasks.base import Card, StoredTask, hold_out
+from nesycd.tasks.hub import Hub, Rows, SourceSettings
 
 NAME = "gsm8k"
 _MARK = re.compile(r"<<[^<>]*>>")
 
 
-class Gsm8kSettings(BaseModel):
-    """`path` is the folder with `train.jsonl` and `test.jsonl`; `valid` the share of train set aside, by `seed`."""
+def read_gold(example: Example) -> Example:
+    """The example with the number after `####` as its answer, where its answer is a whole working."""
+    gold = example.answer.rpartition("####")[2].strip().replace(",", "")
+    return example.model_copy(update={"answer": gold}) if "####" in example.answer else example
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    path: Path
-    valid: float = Field(default=0.1, gt=0, lt=1)
-    seed: int = 0
+
+CARD = Card(
+    name=NAME,
+    source="openai/grade-school-math",
+    licence="MIT",
+    sizes={"train": 7473, "test": 1319},
+    splits="train and test of the publisher; valid is a seeded tenth of train",
+    grading="as a number",
+    hub="openai/gsm8k",
+    gold=read_gold,
+)
+
+
+class Gsm8kSettings(SourceSettings):
+    """`path` is the folder with `train.jsonl` and `test.jsonl`."""
+
+    HUB: ClassVar[str] = CARD.hub
+    FILES: ClassVar[str] = "the folder with train.jsonl and test.jsonl"
 
 
 class Gsm8k(StoredTask):
@@ -37,34 +52,43 @@ class Gsm8k(StoredTask):
     """
 
     def __init__(self, settings: Gsm8kSettings) -> None:
-        train = _read(settings.path / "train.jsonl", "train")
-        test = _read(settings.path / "test.jsonl", "test")
-        train, held = hold_out(train, max(1, round(len(train) * settings.valid)), settings.seed)
+        hub = Hub(settings.hub, settings.revision)
+        found: dict[str, list[Example]] = {}
+        for split in ("train", "test"):
+            path = settings.folder / f"{split}.jsonl" if not settings.hub else None
+            rows = hub.rows("main", split) if path is None else read_jsonl(path)
+            found[split] = _read(rows, split)
+            if not found[split]:
+                raise DataError(f"{path or settings.hub}: no questions in this file")
+        where = settings.hub or settings.folder
+        notes = CARD.size_notes({split: len(examples) for split, examples in found.items()}, where)
+        train, held = hold_out(found["train"], max(1, round(len(found["train"]) * settings.valid)), settings.seed)
         valid = [example.model_copy(update={"split": "valid"}) for example in held]
-        super().__init__(NAME, {"train": train, "valid": valid, "test": test})
+        splits = {"train": train, "valid": valid, "test": found["test"]}
+        super().__init__(NAME, splits, notes, revision=hub.revision if settings.hub else "")
 
 
-def _read(path: Path, split: str) -> list[Example]:
+def _read(rows: Rows, split: str) -> list[Example]:
     examples: list[Example] = []
-    for where, row in read_jsonl(path):
-        for key in ("question", "answer"):
-            if not isinstance(row.get(key), str):
-                raise DataError(f"{where}: key {key!r} is missing or not a text; is this GSM8K's own file?")
-        working, mark, gold = row["answer"].rpartition("####")
-        if not mark or not gold.strip():
-            raise DataError(f"{where}: the answer does not end in '#### number'")
-        question = row["question"].strip()
-        examples.append(
-            Example(
-                uid=f"{NAME}-{split}-{len(examples):05d}",
-                task=NAME,
-                question=question,
-                answer=gold.strip().replace(",", ""),
-                rationale=_MARK.sub("", working).strip() or None,
-                split=split,
-                group=question_key(NAME, question),
-            )
-        )
-    if not examples:
-        raise DataError(f"{path}: no questions in this file")
+    for where, row in rows:
+        examples.append(_example(row, where, split, len(examples)))
     return examples
+
+
+def _example(row: dict[str, Any], where: str, split: str, index: int) -> Example:
+    for key in ("question", "answer"):
+        if not isinstance(row.get(key), str):
+            raise DataError(f"{where}: key {key!r} is missing or not a text; is this GSM8K's own file?")
+    working, mark, gold = row["answer"].rpartition("####")
+    if not mark or not gold.strip():
+        raise DataError(f"{where}: the answer does not end in '#### number'")
+    question = row["question"].strip()
+    return Example(
+        uid=f"{NAME}-{split}-{index:05d}",
+        task=NAME,
+        question=question,
+        answer=gold.strip().replace(",", ""),
+        rationale=_MARK.sub("", working).strip() or None,
+        split=split,
+        group=question_key(NAME, question),
+    )

@@ -18,6 +18,7 @@ from nesycd.errors import ConfigError
 from nesycd.files import did_you_mean
 from nesycd.protocols import KnowsTruth, Task
 from nesycd.records import Derivation, Example, Fact
+from nesycd.tasks.base import Card
 
 # Module, settings class and task class of each benchmark; imported when asked for, so that listing names costs nothing.
 _TASKS = {
@@ -25,12 +26,43 @@ _TASKS = {
     "jsonl": ("nesycd.tasks.jsonl", "JsonlSettings", "Jsonl"),
     "gsm8k": ("nesycd.tasks.gsm8k", "Gsm8kSettings", "Gsm8k"),
     "bbh": ("nesycd.tasks.bbh", "BbhSettings", "Bbh"),
+    "gsm_plus": ("nesycd.tasks.gsm_plus", "GsmPlusSettings", "GsmPlus"),
+    "bigbench": ("nesycd.tasks.bigbench", "BigbenchSettings", "Bigbench"),
+    "agieval": ("nesycd.tasks.agieval", "AgievalSettings", "Agieval"),
+    "arc": ("nesycd.tasks.arc", "ArcSettings", "Arc"),
+    "mmlu": ("nesycd.tasks.mmlu", "MmluSettings", "Mmlu"),
+    "metamath": ("nesycd.tasks.metamath", "MetamathSettings", "Metamath"),
+    "mixture": ("nesycd.tasks.mixture", "MixtureSettings", "Mixture"),
 }
 
 
 def task_names() -> tuple[str, ...]:
     """Names that `build_task` knows."""
     return tuple(_TASKS)
+
+
+def card(name: str) -> Card | None:
+    """What a benchmark says of itself; None for those that are not published files (longtail, jsonl, mixture).
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    return getattr(_module(name), "CARD", None)
+
+
+def takes_seed(name: str) -> bool:
+    """Whether a benchmark has a setting `seed`.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    return "seed" in _keys(getattr(_module(name), _TASKS[name][1]))
+
+
+def _module(name: str) -> Any:
+    if name not in _TASKS:
+        raise ConfigError(f"no benchmark {name!r}{did_you_mean(name, _TASKS)}")
+    return import_module(_TASKS[name][0])
 
 
 def build_task(name: str, settings: Mapping[str, Any] | None = None) -> Task:
@@ -40,10 +72,8 @@ def build_task(name: str, settings: Mapping[str, Any] | None = None) -> Task:
         ConfigError: an unknown name, an unknown key (the nearest right one is named) or a wrong value.
         DataError: from the benchmark's files.
     """
-    if name not in _TASKS:
-        raise ConfigError(f"no benchmark {name!r}{did_you_mean(name, _TASKS)}")
-    module, settings_name, task_name = _TASKS[name]
-    loaded = import_module(module)
+    loaded = _module(name)
+    _, settings_name, task_name = _TASKS[name]
     checked = _checked(getattr(loaded, settings_name), settings or {}, f"task {name}")
     build: Callable[[Any], Task] = getattr(loaded, task_name)
     return build(checked)
@@ -51,8 +81,7 @@ def build_task(name: str, settings: Mapping[str, Any] | None = None) -> Task:
 
 def _checked(kind: Any, settings: Mapping[str, Any], where: str) -> Any:
     """Settings as an instance of `kind`, a pydantic model or a dataclass."""
-    is_model = issubclass(kind, BaseModel)
-    known = list(kind.model_fields) if is_model else [field.name for field in dataclasses.fields(kind)]
+    known = _keys(kind)
     for key in settings:
         if key not in known:
             raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(key, known)}")
@@ -64,6 +93,11 @@ def _checked(kind: Any, settings: Mapping[str, Any], where: str) -> Any:
         raise ConfigError(f"{where}: {key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}") from None
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from None
+
+
+def _keys(kind: Any) -> list[str]:
+    is_model = issubclass(kind, BaseModel)
+    return list(kind.model_fields) if is_model else [field.name for field in dataclasses.fields(kind)]
 
 
 class LimitedTask:

@@ -282,6 +282,32 @@ def test_gsm8k_runs_with_its_recorded_teacher(tmp_path: Path) -> None:
     assert "no approved knowledge: augmented distillation is left out" in out.getvalue()
 
 
+def test_a_benchmarks_own_few_shot_prompts_are_an_arm(tmp_path: Path) -> None:
+    for name in ("bbh", "cot-prompts"):
+        (tmp_path / name).mkdir()
+    rows = [{"input": f"Is {n} even?", "target": "yes" if n % 2 == 0 else "no"} for n in range(30)]
+    (tmp_path / "bbh" / "parity.json").write_text(json.dumps({"examples": rows}))
+    (tmp_path / "cot-prompts" / "parity.txt").write_text(
+        "CANARY\n-----\nTell.\n\nQ: Is 2 even?\nA: So the answer is yes.\n"
+    )
+    told = [
+        {"id": f"bbh-parity-{n:03d}", "rationale": "Halve it.", "answer": row["target"]} for n, row in enumerate(rows)
+    ]
+    (tmp_path / "told.jsonl").write_text("".join(json.dumps(row) + "\n" for row in told))
+    own = ["task.name=bbh", f"task.settings.path={tmp_path / 'bbh'}", "student.model=table", "teacher.name=replay"]
+    arms = [
+        f"teacher.paths=['{tmp_path / 'told.jsonl'}']",
+        "evaluation.bootstrap=50",
+        "evaluation.arms=['zero_shot', 'few_shot']",
+    ]
+    execute(load_recipe(QUICKSTART, [*own, *arms]), tmp_path / "r", Console(file=io.StringIO()))
+    results = load_results(tmp_path / "r" / "results.json").to_json()["arms"]
+    assert results["few_shot"]["test"]["n"] == results["zero_shot"]["test"]["n"] == 6
+    assert results["few_shot"]["test"]["prompt_tokens"] > results["zero_shot"]["test"]["prompt_tokens"]
+    with pytest.raises(NesycdError, match="task 'longtail' has no few-shot prompts"):
+        run(tmp_path / "c", "evaluation.arms=['few_shot']", "task.limit=30")
+
+
 def test_users_mistakes_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(NesycdError, match="no split 'tset'"):
         run(tmp_path / "a", "evaluation.splits=['tset']", "task.limit=30")

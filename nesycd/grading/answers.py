@@ -1,8 +1,8 @@
-"""Finding the answer in a response and comparing it with the gold one.
+"""Finding the answer in a response and comparing it with the gold one, where nothing more is known of its form.
 
 Finding and comparing are apart, so that stored responses can be graded again. Nothing here guesses: an answer that is
 not stated in a closing phrase (or after `####`, or in a `\\boxed{}`) is no answer, and one that could mean two things
-is wrong. No algebra: `2x` and `x + x` differ here.
+is wrong. No algebra: `2x` and `x + x` differ here (see `forms` for that).
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from nesycd.records import Example
 CLOSING = "Therefore, the answer is"
 """The phrase that ends every rationale (released code of NesyCD)."""
 
-Source = Literal["closing", "hashes", "boxed", "none"]
-"""Where an answer was found; anything but `closing` is a fallback that a report may count."""
+Source = Literal["closing", "answer_is", "hashes", "boxed", "none"]
+"""Where an answer was found: in a closing sentence ("So the answer is X."), which is what is asked for; or, as a fallback
+that a report counts, after the last "answer is" elsewhere, after `####`, in `\\boxed{}`. The list is closed."""
 
 _ANSWER_IS = re.compile(r"\banswer\s+is\b[ \t]*[:=]?", re.IGNORECASE)
 _CLOSING_SENTENCE = re.compile(
@@ -26,9 +27,14 @@ _CLOSING_SENTENCE = re.compile(
     r"the\s+(?:final\s+|correct\s+)?answer\s+is\b",
     re.IGNORECASE,
 )
-_BOXED = re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
+# Braces in braces, four deep; possessive, so that unbalanced ones cost no time.
+_IN_BRACES = r"[^{}]*+"
+for _ in range(4):
+    _IN_BRACES = rf"(?:[^{{}}]|\{{{_IN_BRACES}\}})*+"
+_BOXED = re.compile(rf"\\boxed\s*\{{({_IN_BRACES})\}}")
 _SENTENCE_END = re.compile(r"[.!?](?=\s)")
 _ABBREVIATION = re.compile(r"mr|mrs|ms|dr|prof|st|jr|sr|inc|co|ltd|corp|vs|etc|approx|cf|ca")
+_MONTH = re.compile(r"jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec")
 _SAME_CHARACTER = str.maketrans({"−": "-", "–": "-", "“": '"', "”": '"', "‘": "'", "’": "'", "\u00a0": " "})
 _OPENING = " \t\n\"'`*_"
 _TRAILING = " \t\n\"'`*_.,;:!?"
@@ -54,7 +60,16 @@ def find_answer(text: str) -> Found:
     The last "answer is" counts even where nothing follows it (a response cut off there has no answer).
     """
     line, source = _answer_line(text)
-    return Found(clean(_first_sentence(line)), source)
+    found = clean(_first_sentence(line))
+    return Found(found, source if found else "none")
+
+
+def stated_rest(text: str) -> str:
+    """All that follows the last "answer is" (else `####`), over as many lines as there are; "" where neither stands."""
+    closings = list(_ANSWER_IS.finditer(text))
+    if closings:
+        return text[closings[-1].end() :].strip()
+    return text.rsplit("####", 1)[1].strip() if "####" in text else ""
 
 
 def closing_answer(text: str) -> str:
@@ -106,7 +121,7 @@ def clean(text: str) -> str:
     """An answer without markup, surrounding quotes and final punctuation; brackets stay (they may be the answer)."""
     text = text.translate(_SAME_CHARACTER)
     text = _BOXED.sub(lambda match: match.group(1), text)
-    text = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", text)
+    text = re.sub(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox)\s*\{([^{}]*)\}", r"\1", text)
     text = re.sub(r"^\s*(?:\\[(\[]|\$(?=.*\$))\s*(.*?)\s*(?:\\[)\]]|\$)[\s.]*$", r"\1", text)
     return text.lstrip(_OPENING).rstrip(_TRAILING)
 
@@ -115,7 +130,7 @@ def _answer_line(text: str) -> tuple[str, Source]:
     closings = list(_ANSWER_IS.finditer(text))
     boxes = _BOXED.findall(text)
     if closings:
-        rest, source = text[closings[-1].end() :], "closing"
+        rest, source = text[closings[-1].end() :], _closing_kind(text, closings[-1].start())
     elif "####" in text:
         rest, source = text.rsplit("####", 1)[1], "hashes"
     elif boxes:
@@ -126,14 +141,21 @@ def _answer_line(text: str) -> tuple[str, Source]:
     return (lines[0], source) if lines else ("", "none")  # type: ignore[return-value]
 
 
+def _closing_kind(text: str, start: int) -> str:
+    """Whether the "answer is" at `start` belongs to a sentence that opens with it, as a closing one does."""
+    sentences = _CLOSING_SENTENCE.finditer(text)
+    return "closing" if any(sentence.start() <= start < sentence.end() for sentence in sentences) else "answer_is"
+
+
 def _first_sentence(line: str) -> str:
     """The line up to its first full stop before a blank; one after an abbreviation or between initials ends nothing."""
     for end in _SENTENCE_END.finditer(line):
         before, after = line[: end.start()], line[end.end() :]
         word = before.rsplit(None, 1)[-1].lower() if before.strip() else ""
         initial = re.fullmatch(r"[a-z]", word) and re.match(r"\s+[A-Z]\.\s", after)
+        month = _MONTH.fullmatch(word) and re.match(r"\s+\d", after)
         last_initial = re.search(r"(?:^|\s)[A-Z]\.\s+[A-Z]$", before)
-        if line[end.start()] == "." and (_ABBREVIATION.fullmatch(word) or initial or last_initial):
+        if line[end.start()] == "." and (_ABBREVIATION.fullmatch(word) or initial or month or last_initial):
             continue
         return before
     return line
@@ -147,6 +169,7 @@ _LETTER = re.compile(
     r"|^(?P<bare>[A-Za-z])(?:[.:)]\s*|$)(?P<rest3>.*)$",
     re.IGNORECASE | re.DOTALL,
 )
+_LONE_LETTER = re.compile(r"\(([A-Za-z])\)")
 _POLAR = (("yes", "no"), ("valid", "invalid"), ("true", "false"))
 
 
@@ -164,7 +187,12 @@ def option_letter(answer: str, options: tuple[str, ...]) -> str:
         "" where the answer names no option or might name two.
     """
     answer = clean(answer)
+    lone = _LONE_LETTER.fullmatch(answer)
+    if lone and ord(lone[1].upper()) - ord("A") < len(options):
+        return f"({lone[1].upper()})"
     by_text = [index for index, option in enumerate(options) if same_answer(answer, option)]
+    if len(by_text) > 1:  # "Ww" and "WW" are equal but for their case: the very same text tells them apart
+        by_text = [index for index in by_text if clean(options[index]) == answer] or by_text
     match = _LETTER.match(answer)
     if match is None:
         return letter(by_text[0]) if len(by_text) == 1 else ""
@@ -218,9 +246,15 @@ class Quantity:
 
 
 def quantity(text: str) -> Quantity | None:
-    """Read `18.0`, `1,000`, `-3`, `$5`, `5%`, `1/2`, `2 1/2` or `6 feet`; None where the text is not one number."""
-    text = clean(text).replace("\\$", "$").replace("\\%", "%")
-    text = re.sub(r"\\d?frac\{(\d+)\}\{(\d+)\}", r"\1/\2", text)
+    """Read `18.0`, `1,000`, `-3`, `$5`, `5%`, `1/2`, `2 1/2`, `6 feet`, `x = 5`, `1.5 \\times 10^3` or `\\frac{1}{2}`.
+
+    Returns:
+        None where the text is not one number.
+    """
+    text = _without_latex(clean(text))
+    power = _POWER_OF_TEN.match(text)
+    if power:
+        return Quantity(Fraction(power["number"]) * Fraction(10) ** int(power["power"]), "", "")
     match = _QUANTITY.match(text)
     if match is None:
         return None
@@ -239,6 +273,25 @@ def quantity(text: str) -> Quantity | None:
     return Quantity(-value if negative else value, match["before"] or match["after"], unit)
 
 
+_POWER_OF_TEN = re.compile(
+    r"^(?P<number>[-+]?\d+(?:\.\d+)?)(?:\s*(?:\\times|\\cdot|[x×*])\s*10\s*\^\s*\{?|e)\s*(?P<power>[-+]?\d{1,2})\}?$",
+    re.IGNORECASE,
+)
+
+
+def _without_latex(text: str) -> str:
+    """A number as people type it: LaTeX's fractions, blanks, degrees and powers of units, and a `x =` before it."""
+    text = text.replace("\\$", "$").replace("\\%", "%")
+    text = re.sub(r"^[A-Za-z]\s*=\s*(?=\S)", "", text)
+    text = re.sub(r"(?<=\d)\s*\{?,\}?\s*\\[!,]|(?<=\d)\{,\}", ",", text)
+    text = re.sub(r"(?<=\d)\\[,!;: ](?=\d)", "", text)
+    text = re.sub(r"(?<=\d)\s*\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}", r" \1/\2", text)
+    text = re.sub(r"\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}", r"\1/\2", text)
+    text = re.sub(r"\\[dt]?frac\s*(\d)\s*(\d)(?!\d)", r"\1/\2", text)
+    text = re.sub(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|°)", " degrees", text)
+    return re.sub(r"(?<=[a-z])\s*\^\s*\{?([23])\}?$", lambda power: "²³"[int(power[1]) - 2], text)
+
+
 def _is_unit(word: str) -> bool:
     return not _NOT_UNIT.fullmatch(word) and bool(re.fullmatch(r"[^\W\d_]+(?:/[^\W\d_]+)?", word))
 
@@ -250,12 +303,17 @@ def same_answer(answer: str, gold: str) -> bool:
     """
     wanted = quantity(gold)
     if wanted is None:
-        return _plain(answer) == _plain(gold)
+        return same_text(answer, gold)
     given = quantity(answer)
     if given is None or given.value != wanted.value:
         return False
     currency_fits = given.currency == wanted.currency or not (given.currency and wanted.currency)
     return currency_fits and wanted.unit in ("", given.unit)
+
+
+def same_text(answer: str, gold: str) -> bool:
+    """Whether two answers are the same text, without regard to case, white space and markup."""
+    return _plain(answer) == _plain(gold)
 
 
 def _plain(text: str) -> str:

@@ -1,0 +1,179 @@
+"""`nesycd grade`: grades stored answers, somebody else's or a run's, as a benchmark grades; can be run again."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from nesycd import grading
+from nesycd.cli.regrade import regraded
+from nesycd.cli.runs import Root
+from nesycd.errors import ConfigError, DataError
+from nesycd.files import read_jsonl
+from nesycd.grading import Form, Source
+from nesycd.records import Example
+from nesycd.run_folders import find_run
+from nesycd.storage import write_atomic
+from nesycd.tasks.base import always_plain, as_it_is
+from nesycd.tasks.registry import card
+
+app = typer.Typer()
+
+SOURCES: tuple[Source, ...] = get_args(Source)
+
+
+@dataclass
+class Tally:
+    """What is counted of some rows: how many, how many right, and where the answers stood."""
+
+    total: int = 0
+    right: int = 0
+    how: Counter[Source] = field(default_factory=Counter)
+
+
+@app.command()
+def grade(
+    file: Annotated[
+        Path | None, typer.Argument(help="JSONL (.gz too) of `question`, `answer`, `response`.", show_default=False)
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="The graded JSONL file.")] = Path("graded.jsonl"),
+    benchmark: Annotated[str, typer.Option("--benchmark", help="Whose rules count for FILE; see nesycd tasks.")] = "",
+    run: Annotated[
+        str, typer.Option("--run", help="Grade this finished run's responses again, in place of FILE.")
+    ] = "",
+    root: Root = Path("runs"),
+) -> None:
+    """Grade answers that somebody else's model gave to a benchmark, or a run's again.
+
+    A row has `question`, `answer` (the gold one, as the benchmark's publisher writes it or as we do; a list where several
+    are accepted) and `response`, and may have `task`, `options` and whatever else: all is kept. Added are `extracted` (the
+    answer found; "" where there is none), `correct`, and `how` it was found: `closing` (a closing sentence, "So the answer
+    is X."), or a fallback: `answer_is` (the last "answer is" elsewhere), `hashes` (####), `boxed`; else `none`. Nothing is
+    guessed: an answer that is not there is wrong. The benchmark's own files are not needed.
+
+    With --run, each response of the run is graded as its benchmark grades now; the run itself is not changed.
+
+    Examples:
+
+        nesycd grade --benchmark gsm8k outputs.jsonl --out graded.jsonl
+
+        nesycd grade --run quickstart --out graded.jsonl
+    """
+    if bool(run) == (file is not None) or (file is not None and not benchmark):
+        raise ConfigError("give a file and --benchmark NAME, or --run NAME")
+    if file is None:
+        rows = list(regraded(find_run(root, run)))
+    else:
+        if out.resolve() == file.resolve():
+            raise ConfigError(f"--out {out}: this is the file with the answers; name another, so that they are kept")
+        rows = _graded_rows(benchmark, file)
+    write_atomic(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    console = Console()
+    _print(rows, benchmark, console)
+    if run:
+        unlike = sum(row["correct"] != row["recorded"] for row in rows)
+        console.print(f"{unlike} of {len(rows)} graded unlike the run's record", highlight=False)
+
+
+def _graded_rows(benchmark: str, file: Path) -> list[dict[str, Any]]:
+    """Every row of the file, graded.
+
+    Raises:
+        DataError: a malformed row, or none at all.
+    """
+    said = card(benchmark)
+    form = said.form if said else always_plain
+    read_gold = said.gold if said else as_it_is
+    rows = [_graded(benchmark, number, row, at, form, read_gold) for number, (at, row) in enumerate(read_jsonl(file))]
+    if not rows:
+        raise DataError(f"{file}: no rows in this file")
+    return rows
+
+
+def _graded(
+    benchmark: str,
+    number: int,
+    row: dict[str, Any],
+    where: str,
+    form: Callable[[str], Form],
+    read_gold: Callable[[Example], Example],
+) -> dict[str, Any]:
+    """The row with `extracted`, `correct` and `how`.
+
+    Raises:
+        DataError: a key that is missing or of a wrong type, or a gold answer that is none of the options.
+    """
+    response = row.get("response")
+    if not isinstance(response, str):
+        raise DataError(f"{where}: response must be a text{' and is missing' if 'response' not in row else ''}")
+    task = _task(benchmark, row, where)
+    examples = [read_gold(_example(task, number, row, gold, where)) for gold in _golds(row, where)]
+    kind = form(task)
+    for example in examples:
+        if example.options and not grading.grade(example.answer, example, kind):
+            raise DataError(f"{where}: answer {example.answer!r} names none of the {len(example.options)} options")
+    extracted = grading.extract(response, examples[0], kind)
+    return {
+        **row,
+        "extracted": extracted,
+        "correct": any(grading.grade(extracted, example, kind) for example in examples),
+        "how": grading.find_answer(response).source if extracted else "none",
+    }
+
+
+def _task(benchmark: str, row: dict[str, Any], where: str) -> str:
+    task = row.get("task")
+    if not isinstance(task, str | None):
+        raise DataError(f"{where}: task must be a text")
+    return f"{benchmark}/{task.removeprefix(f'{benchmark}/')}" if task and task != benchmark else benchmark
+
+
+def _golds(row: dict[str, Any], where: str) -> list[str]:
+    answer = row.get("answer")
+    golds = answer if isinstance(answer, list) else [answer]
+    usable = [str(gold).strip() for gold in golds if isinstance(gold, str | int | float)]
+    if not golds or len(usable) != len(golds) or not all(usable):
+        raise DataError(f"{where}: answer must be a text or a number that is not empty (or a list), but is {answer!r}")
+    return usable
+
+
+def _example(task: str, number: int, row: dict[str, Any], gold: str, where: str) -> Example:
+    question, options = row.get("question"), row.get("options")
+    if not isinstance(question, str) or not question.strip():
+        raise DataError(f"{where}: question must be a text that is not empty")
+    options = [] if options is None else options
+    if not isinstance(options, list) or not all(isinstance(option, str) and option.strip() for option in options):
+        raise DataError(f"{where}: options must be a list of texts")
+    marks = [f"({chr(ord('A') + index)})" for index in range(len(options))]
+    if options and all(option.strip().startswith(mark) for option, mark in zip(options, marks, strict=True)):
+        options = [option.strip().removeprefix(mark).strip() for option, mark in zip(options, marks, strict=True)]
+    return Example(uid=f"row-{number}", task=task, question=question, answer=gold, options=tuple(options))
+
+
+def _print(rows: list[dict[str, Any]], benchmark: str, console: Console) -> None:
+    """The table by task, or by arm and split where the rows are a run's."""
+    tallies: dict[str, Tally] = defaultdict(Tally)
+    for row in rows:
+        of_run = f"{row['arm']} {row['split']}" if not benchmark else ""
+        for name in (of_run or str(row.get("task") or benchmark), *(["all"] if benchmark else [])):
+            tally = tallies[name]
+            tally.total += 1
+            tally.right += row["correct"]
+            tally.how[row["how"]] += 1
+    if len(tallies) == 2:
+        tallies.pop("all", None)  # it says what the only task's line says
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "n", "correct", "accuracy", *SOURCES):
+        table.add_column(column, justify="right" if column else "left")
+    for name, tally in sorted(tallies.items(), key=lambda named: (named[0] == "all", named[0])):
+        counts = [str(tally.how[source]) for source in SOURCES]
+        table.add_row(name, str(tally.total), str(tally.right), f"{100 * tally.right / tally.total:.1f} %", *counts)
+    console.print(table)

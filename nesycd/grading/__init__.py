@@ -1,0 +1,42 @@
+"""Grading: finding the answer that a response states, and comparing it with the gold one, by the form that the gold has.
+
+`answers` is what all benchmarks share; `forms` is what some golds need besides: lists, brackets, dates, several options,
+rounded numbers, mathematics. Neither knows benchmarks, files or models.
+"""
+
+from nesycd.grading.answers import (
+    CLOSING,
+    Found,
+    Quantity,
+    Source,
+    clean,
+    closing,
+    closing_answer,
+    find_answer,
+    letter,
+    option_letter,
+    quantity,
+    same_answer,
+    split_closing,
+)
+from nesycd.grading.forms import FORMS, Form, extract, grade
+
+__all__ = [
+    "CLOSING",
+    "FORMS",
+    "Form",
+    "Found",
+    "Quantity",
+    "Source",
+    "clean",
+    "closing",
+    "closing_answer",
+    "extract",
+    "find_answer",
+    "grade",
+    "letter",
+    "option_letter",
+    "quantity",
+    "same_answer",
+    "split_closing",
+]

@@ -1,0 +1,90 @@
+"""GSM-Plus, GSM8K's test questions changed in eight ways (qtli/GSM-Plus, CC-BY-SA-4.0), as published or from the hub.
+
+A folder with `testmini.jsonl` (300 questions of each way) or `test.jsonl`; a line has `question`, `solution`, `answer`
+and `perturbation_type`. Each way is a task, `gsm_plus/adding-operation`; `kinds` keeps some of them. "critical thinking"
+asks what cannot be answered: its gold is "None". Some golds are rounded; see `grading.forms`.
+
+Caution: it is built from GSM8K's *test* questions, so nothing that was trained on those may be scored here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar, Literal
+
+from nesycd.errors import DataError
+from nesycd.files import did_you_mean, question_key, read_jsonl
+from nesycd.grading import Form
+from nesycd.records import Example
+from nesycd.tasks.base import Card, StoredTask
+from nesycd.tasks.hub import Hub, SourceSettings
+
+NAME = "gsm_plus"
+
+
+def _form(task: str) -> Form:
+    return "number"
+
+
+CARD = Card(
+    name=NAME,
+    source="qtli/GSM-Plus",
+    licence="CC-BY-SA-4.0",
+    sizes={"testmini": 2400, "test": 10552},
+    splits="test only: testmini, or test by choice",
+    grading='as a number, rounded golds with leeway; "None" by what says that there is no answer',
+    hub="qintongli/GSM-Plus",
+    form=_form,
+)
+
+
+class GsmPlusSettings(SourceSettings):
+    """`part` is the publisher's split, `kinds` the ways of change wanted, as the publisher names them (empty = all)."""
+
+    HUB: ClassVar[str] = CARD.hub
+    FILES: ClassVar[str] = "the folder with testmini.jsonl or test.jsonl"
+    part: Literal["testmini", "test"] = "testmini"
+    kinds: tuple[str, ...] = ()
+
+
+class GsmPlus(StoredTask):
+    """GSM-Plus; `uid` is `gsm_plus-testmini-00012` with the line number from 0.
+
+    Raises:
+        DataError: a missing file, a bad line, or an unknown kind.
+    """
+
+    def __init__(self, settings: GsmPlusSettings) -> None:
+        hub = Hub(settings.hub, settings.revision)
+        path = settings.folder / f"{settings.part}.jsonl" if not settings.hub else None
+        rows = hub.rows("", settings.part) if path is None else read_jsonl(path)
+        examples = [_example(row, where, settings.part, index) for index, (where, row) in enumerate(rows)]
+        notes = CARD.size_notes({settings.part: len(examples)}, path or settings.hub)
+        known = {example.task for example in examples}
+        wanted = {_task(kind): kind for kind in settings.kinds}
+        for task, kind in wanted.items():
+            if task not in known:
+                names = [name.partition("/")[2].replace("-", " ") for name in known]
+                raise DataError(f"{path or settings.hub}: no kind {kind!r}{did_you_mean(kind, names)}")
+        kept = [example for example in examples if not wanted or example.task in wanted]
+        super().__init__(NAME, {"test": kept}, notes, _form, revision=hub.revision if settings.hub else "")
+
+
+def _task(kind: str) -> str:
+    return f"{NAME}/{re.sub(r'[^a-z0-9]+', '-', kind.lower()).strip('-')}"
+
+
+def _example(row: dict[str, Any], where: str, part: str, index: int) -> Example:
+    for key in ("question", "answer", "perturbation_type"):
+        if not isinstance(row.get(key), str) or not row[key].strip():
+            raise DataError(f"{where}: key {key!r} is missing or not a text; is this GSM-Plus's own file?")
+    question, task = row["question"].strip(), _task(row["perturbation_type"])
+    return Example(
+        uid=f"{NAME}-{part}-{index:05d}",
+        task=task,
+        question=question,
+        answer=row["answer"].strip(),
+        split="test",
+        group=question_key(task, question),
+        template=question_key(NAME, str(row.get("seed_question") or question)),
+    )

@@ -1,0 +1,130 @@
+"""Several benchmarks as one: which split of each becomes which split here (the paper's training mixture is such a one).
+
+A part is a benchmark with its settings, `use = {its split = "split here"}`, and where wanted `count = {"split here" = N}`,
+a seeded sample stratified by task. Splits named `ood_...` are scored as out of domain. Each question is graded by the
+benchmark it comes from, and keeps that one's task name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from nesycd.errors import DataError
+from nesycd.protocols import Task
+from nesycd.records import Example, content_hash
+
+NAME = "mixture"
+
+
+class Part(BaseModel):
+    """One benchmark of the mixture, by its name in recipes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    use: dict[str, str] = Field(min_length=1)
+    count: dict[str, int] = {}
+    settings: dict[str, Any] = {}
+
+
+class MixtureSettings(BaseModel):
+    """The parts, in the order in which their questions stand; `seed` is every part's that has none of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    parts: tuple[Part, ...] = Field(min_length=1)
+    seed: int = 0
+
+
+class Mixture:
+    """The mixture: `protocols.Task`, each question in the hands of its own benchmark.
+
+    Raises:
+        DataError: a split that a part does not have, an empty one, or two questions with one uid.
+        ConfigError: an unknown benchmark or setting.
+    """
+
+    def __init__(self, settings: MixtureSettings) -> None:
+        # Here, since the registry knows all benchmarks, this one among them.
+        from nesycd.tasks.registry import build_task, limited
+
+        self.name = NAME
+        self._examples: dict[str, list[Example]] = {}
+        self._owner: dict[str, Task] = {}
+        self._notes: list[str] = []
+        prints = []
+        for place, part in enumerate(settings.parts):
+            given = {"seed": settings.seed, **part.settings} if _has_seed(part.name) else part.settings
+            task = build_task(part.name, given)
+            self._notes += getattr(task, "warnings", list)()
+            prints.append(str(getattr(task, "fingerprint", "")))
+            for split, here in part.use.items():
+                if split not in task.splits():
+                    known = ", ".join(task.splits())
+                    raise DataError(f"mixture: part {place} ({part.name}) has no split {split!r} (known: {known})")
+                count = part.count.get(here)
+                examples = limited(task, count, settings.seed).load(split) if count else task.load(split)
+                self._add(task, here, examples)
+        self.fingerprint = content_hash(prints) if any(prints) else ""
+
+    def _add(self, task: Task, split: str, examples: list[Example]) -> None:
+        for example in examples:
+            if example.uid in self._owner:
+                raise DataError(
+                    f"mixture: two questions are called {example.uid}; give a part's jsonl a name of its own"
+                )
+            self._owner[example.uid] = task
+        members = self._examples.setdefault(split, [])
+        members += [example.model_copy(update={"split": split}) for example in examples]
+
+    def splits(self) -> tuple[str, ...]:
+        """The splits that the parts fill, in the order in which they do."""
+        return tuple(self._examples)
+
+    def load(self, split: str) -> list[Example]:
+        """All examples of a split, part by part.
+
+        Raises:
+            DataError: no such split.
+        """
+        if split not in self._examples:
+            raise DataError(f"{self.name}: no split {split!r} (known: {', '.join(self._examples)})")
+        return list(self._examples[split])
+
+    def kind(self, task: str) -> str:
+        """ "": a mixture does not say."""
+        return ""
+
+    def extract(self, response: str, example: Example) -> str:
+        """As the question's own benchmark does."""
+        return self._of(example).extract(response, example)
+
+    def grade(self, answer: str, example: Example) -> bool:
+        """As the question's own benchmark does."""
+        return self._of(example).grade(answer, example)
+
+    def few_shot(self, example: Example) -> str:
+        """As the question's own benchmark does.
+
+        Raises:
+            DataError: it has no few-shot prompts.
+        """
+        make = getattr(self._of(example), "few_shot", None)
+        if make is None:
+            raise DataError(f"{example.task}: this benchmark has no few-shot prompts")
+        return str(make(example))
+
+    def warnings(self) -> list[str]:
+        """What the parts' readers should know."""
+        return list(self._notes)
+
+    def _of(self, example: Example) -> Task:
+        if example.uid not in self._owner:
+            raise DataError(f"{example.uid}: not a question of this mixture")
+        return self._owner[example.uid]
+
+
+def _has_seed(name: str) -> bool:
+    from nesycd.tasks.registry import takes_seed
+
+    return takes_seed(name)

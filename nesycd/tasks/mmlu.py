@@ -1,0 +1,125 @@
+"""MMLU, 57 subjects (hendrycks/test, MIT), as its publisher lays it out, or from the hub.
+
+A folder with `dev`, `val` and `test`, each with `<subject>_<part>.csv`: question, four choices, the gold's letter, no
+header. The training mix is the paper's: dev and val together (1,816), of which a seeded share becomes `valid`; a `test`
+that is missing is left out.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any, ClassVar
+
+from nesycd import grading
+from nesycd.errors import DataError
+from nesycd.files import did_you_mean, question_key
+from nesycd.records import Example
+from nesycd.tasks.base import Card, StoredTask, hold_out
+from nesycd.tasks.hub import Hub, Rows, SourceSettings
+
+NAME = "mmlu"
+_PARTS = {"dev": "dev", "val": "validation", "test": "test"}
+"""The publisher's parts -> the hub's splits."""
+
+CARD = Card(
+    name=NAME,
+    source="hendrycks/test",
+    licence="MIT",
+    sizes={"dev": 285, "val": 1531, "test": 14042},
+    splits="train is the publisher's dev and val together, less a seeded tenth that is valid; test is the publisher's",
+    grading="as an option, by letter or text",
+    hub="cais/mmlu",
+)
+
+
+class MmluSettings(SourceSettings):
+    """`subjects` are those wanted (empty = all)."""
+
+    HUB: ClassVar[str] = CARD.hub
+    FILES: ClassVar[str] = "the folder with dev, val and test"
+    subjects: tuple[str, ...] = ()
+
+
+class Mmlu(StoredTask):
+    """MMLU; `uid` is `mmlu-val-anatomy-007` with the line number from 0, `task` is `mmlu/anatomy`.
+
+    Raises:
+        DataError: a missing folder, an unknown subject, or a line of another shape.
+    """
+
+    def __init__(self, settings: MmluSettings) -> None:
+        hub = Hub(settings.hub, settings.revision)
+        found: dict[str, list[Example]] = {}
+        for part, split in _PARTS.items():
+            if not settings.hub and part == "test" and not (settings.folder / part).is_dir():
+                continue
+            rows = hub.rows("all", split) if settings.hub else _csv_rows(settings.folder / part)
+            found[part] = _examples(rows, part)
+        notes = CARD.size_notes({part: len(rows) for part, rows in found.items()}, settings.hub or settings.folder)
+        found = {part: _chosen(examples, settings) for part, examples in found.items()}
+        pool = found["dev"] + found["val"]
+        train, held = hold_out(pool, max(1, round(len(pool) * settings.valid)), settings.seed)
+        splits = {"train": train, "valid": [one.model_copy(update={"split": "valid"}) for one in held]}
+        if "test" in found:
+            splits["test"] = found["test"]
+        super().__init__(NAME, splits, notes, revision=hub.revision if settings.hub else "")
+
+
+def _chosen(examples: list[Example], settings: MmluSettings) -> list[Example]:
+    known = {example.task.partition("/")[2] for example in examples}
+    for subject in settings.subjects:
+        if subject not in known:
+            raise DataError(f"{settings.hub or settings.path}: no subject {subject!r}{did_you_mean(subject, known)}")
+    return [one for one in examples if not settings.subjects or one.task.partition("/")[2] in settings.subjects]
+
+
+def _csv_rows(folder: Path) -> Rows:
+    """The lines of a part's files, in the order of their names, in the hub's shape."""
+    files = sorted(folder.glob(f"*_{folder.name}.csv"))
+    if not files:
+        raise DataError(f"{folder}: no MMLU files (<subject>_{folder.name}.csv) in this folder")
+    for path in files:
+        subject = path.stem.removesuffix(f"_{folder.name}")
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                for line in (reader := csv.reader(file)):
+                    where = f"{path}:{reader.line_num}"
+                    if len(line) != 6:
+                        raise DataError(f"{where}: {len(line)} columns, but question, 4 choices and answer are needed")
+                    yield where, {"subject": subject, "question": line[0], "choices": line[1:5], "answer": line[5]}
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"{path}: not a CSV file in UTF-8: {error}") from None
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _examples(rows: Rows, part: str) -> list[Example]:
+    examples: list[Example] = []
+    counts: dict[str, int] = {}
+    for where, row in rows:
+        subject = str(row.get("subject") or "")
+        index = counts[subject] = counts.get(subject, -1) + 1
+        examples.append(_example(row, where, subject, part, index))
+    return examples
+
+
+def _example(row: dict[str, Any], where: str, subject: str, part: str, index: int) -> Example:
+    question, choices = str(row.get("question") or "").strip(), row.get("choices")
+    if not subject or not question or not isinstance(choices, list) or len(choices) != 4:
+        raise DataError(f"{where}: subject, question and four choices are needed")
+    gold = row.get("answer")
+    answer = grading.letter(gold) if isinstance(gold, int) else f"({str(gold).strip()})"
+    if answer not in {grading.letter(place) for place in range(4)}:
+        raise DataError(f"{where}: the answer must be A, B, C or D, but is {gold!r}")
+    task = f"{NAME}/{subject}"
+    options = tuple(str(choice).strip() or "(empty)" for choice in choices)
+    return Example(
+        uid=f"{NAME}-{part}-{subject}-{index:03d}",
+        task=task,
+        question=question,
+        answer=answer,
+        options=options,
+        split="test" if part == "test" else "train",
+        group=question_key(task, question, options),
+    )

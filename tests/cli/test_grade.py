@@ -1,0 +1,180 @@
+"""`nesycd grade`: other people's answers."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from nesycd import grading
+from nesycd.cli.main import app
+from nesycd.files import read_jsonl
+from nesycd.records import Example
+
+real = pytest.mark.skipif("NESYCD_DATA" not in os.environ, reason="NESYCD_DATA names no folder of real data")
+
+Rows = list[dict[str, Any]]
+
+
+def call(benchmark: str, rows: Rows | str, tmp_path: Path, out: str = "graded.jsonl") -> tuple[Result, Rows]:
+    path = tmp_path / "answers.jsonl"
+    path.write_text(rows if isinstance(rows, str) else "".join(json.dumps(row) + "\n" for row in rows))
+    shown = CliRunner().invoke(app, ["grade", "--benchmark", benchmark, str(path), "--out", str(tmp_path / out)])
+    made = tmp_path / out
+    return shown, [json.loads(line) for line in made.read_text().splitlines()] if made.exists() else []
+
+
+def row(answer: Any, response: str, **more: Any) -> dict[str, Any]:
+    return {"question": "Why?", "answer": answer, "response": response, **more}
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "given", "extracted", "correct", "how"),
+    [
+        ("gsm8k", row("x\n#### 1,200", "So the answer is $1200."), "$1200", True, "closing"),
+        ("gsm8k", row(18, "#### 18"), "18", True, "hashes"),
+        ("gsm8k", row("18", "18"), "", False, "none"),
+        ("gsm_plus", row("4.33", r"\boxed{13/3}"), "13/3", True, "boxed"),
+        ("bbh", row("a b", "my answer is a, b", task="word_sorting"), "a, b", True, "answer_is"),
+        ("bbh", row("a b", "my answer is a, b"), "a, b", False, "answer_is"),
+        ("bbh", row("] )", "The answer is ]).", task="bbh/dyck_languages"), "])", True, "closing"),
+        ("agieval", row("AC", "The answer is A and C.", options=["(A)x", "(B)y", "(C)z"]), "(A), (C)", True, "closing"),
+        ("agieval", row(r"\frac{1}{2}", "The answer is 0.5.", task="math"), "0.5", True, "closing"),
+        ("arc", row("B", "The answer is fire.", options=["ice", "fire"]), "(B)", True, "closing"),
+        ("bigbench", row(["Rome", "Roma"], "The answer is Roma."), "Roma", True, "closing"),
+        ("jsonl", row(True, "The answer is true."), "true", True, "closing"),
+        ("longtail", row("6 feet", "The answer is 6 feet."), "6 feet", True, "closing"),
+    ],
+)
+def test_a_row_comes_back_graded(
+    benchmark: str, given: dict[str, Any], extracted: str, correct: bool, how: str, tmp_path: Path
+) -> None:
+    shown, made = call(benchmark, [given], tmp_path)
+    assert shown.exit_code == 0, shown.output
+    assert made == [{**given, "extracted": extracted, "correct": correct, "how": how}]
+
+
+def test_options_in_a_bbh_question_are_read(tmp_path: Path) -> None:
+    given = row("(B)", "The answer is blue.") | {"question": "Which?\nOptions:\n(A) red\n(B) blue"}
+    assert call("bbh", [given], tmp_path)[1][0]["correct"] is True
+
+
+def test_a_summary_by_task_is_printed_and_grading_can_be_repeated(tmp_path: Path) -> None:
+    rows = [row("1", "The answer is 1.", task=task, id=n) for n, task in enumerate(["a", "b", "b"])]
+    rows.append(row("1", "#### 2", task="b"))
+    shown, made = call("jsonl", rows, tmp_path)
+    lines = {line.split()[0]: line.split() for line in shown.output.splitlines() if line.strip()}
+    assert lines["b"][1:5] == ["3", "2", "66.7", "%"] and lines["all"][1:5] == ["4", "3", "75.0", "%"]
+    assert lines["all"][5:] == ["3", "0", "1", "0", "0"]
+    assert call("jsonl", made, tmp_path, "again.jsonl")[1] == made
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        (
+            [row("1", "x"), {"question": "Why?", "answer": "1"}],
+            "answers.jsonl:2: response must be a text and is missing",
+        ),
+        ([row("1", "x") | {"response": None}], "answers.jsonl:1: response must be a text"),
+        ([{"answer": "1", "response": "x"}], "answers.jsonl:1: question must be a text that is not empty"),
+        ([row(None, "x")], "answers.jsonl:1: answer must be a text or a number"),
+        ([row([], "x")], "answers.jsonl:1: answer must be a text or a number"),
+        ([row("1", "x", task=3)], "answers.jsonl:1: task must be a text"),
+        ([row("A", "x", options=["a", ""])], "answers.jsonl:1: options must be a list of texts"),
+        ([row("C", "x", options=["ice", "fire"])], "answers.jsonl:1: answer 'C' names none of the 2 options"),
+        ("[1]\n", "answers.jsonl:1: a JSON object is needed"),
+        ("{\n", "answers.jsonl:1: not valid JSON"),
+        ("\n", "answers.jsonl: no rows in this file"),
+    ],
+)
+def test_a_malformed_row_is_named_and_nothing_is_written(rows: Rows | str, problem: str, tmp_path: Path) -> None:
+    shown, made = call("arc", rows, tmp_path)
+    assert (shown.exit_code, made) == (2, [])
+    assert problem in shown.stderr
+
+
+def test_a_runs_responses_are_graded_again(tmp_path: Path) -> None:
+    rows = [{"question": f"{a} + 3?", "answer": str(a + 3), "rationale": f"{a} + 3 = {a + 3}."} for a in range(30)]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    (tmp_path / "own.toml").write_text(
+        f'name = "own"\n[task]\nname = "jsonl"\nsettings = {{path = "{tmp_path / "q.jsonl"}"}}\n'
+        '[teacher]\nname = "scripted"\n[student]\nmodel = "table"\n'
+        '[evaluation]\nbootstrap = 50\narms = ["zero_shot", "std_cot"]\n'
+    )
+    done = CliRunner().invoke(app, ["run", str(tmp_path / "own.toml"), "--root", str(tmp_path / "runs")])
+    assert done.exit_code == 0, done.output
+    out = tmp_path / "graded.jsonl"
+    shown = CliRunner().invoke(app, ["grade", "--run", "own", "--root", str(tmp_path / "runs"), "--out", str(out)])
+    assert shown.exit_code == 0, shown.output
+    made = [json.loads(line) for line in out.read_text().splitlines()]
+    assert Counter((one["arm"], one["split"]) for one in made) == {("zero_shot", "test"): 6, ("std_cot", "test"): 6}
+    assert all(one["correct"] == one["recorded"] for one in made)
+    assert "0 of 12 graded unlike the run's record" in shown.output and "std_cot test" in shown.output
+    assert "no run 'other'" in CliRunner().invoke(app, ["grade", "--run", "other", "--root", str(tmp_path)]).stderr
+
+
+def test_other_mistakes_are_told(tmp_path: Path) -> None:
+    shown, _ = call("gsm9k", [row("1", "x")], tmp_path)
+    assert shown.exit_code == 2 and "no benchmark 'gsm9k' (did you mean 'gsm8k'?)" in shown.stderr
+    shown, _ = call("gsm8k", [row("1", "x")], tmp_path, "answers.jsonl")
+    assert shown.exit_code == 2 and "name another, so that they are kept" in shown.stderr
+    shown = CliRunner().invoke(app, ["grade", str(tmp_path / "answers.jsonl")])
+    assert shown.exit_code == 2 and "give a file and --benchmark NAME, or --run NAME" in shown.stderr
+
+
+# --- recorded outputs (docs/grading.md gives these numbers) ----------------------------------------------------------
+
+
+def recorded(name: str) -> Rows:
+    return [found for _, found in read_jsonl(Path(os.environ["NESYCD_DATA"]) / "teachers" / name)]
+
+
+@real
+def test_the_recorded_correctness_of_bbh_is_reproduced(tmp_path: Path) -> None:
+    path, out = tmp_path / "bbh.jsonl.gz", tmp_path / "graded.jsonl"
+    with gzip.open(path, "wt") as file:
+        for one in recorded("bbh__code-davinci-002.jsonl.gz"):
+            file.write(json.dumps({**one, "response": one["rationale"]}) + "\n")
+    shown = CliRunner().invoke(app, ["grade", "--benchmark", "bbh", str(path), "--out", str(out)])
+    assert shown.exit_code == 0, shown.output
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(rows) == 6511
+    assert [one["id"] for one in rows if one["correct"] != one["teacher_correct"]] == []
+    assert Counter(one["how"] for one in rows) == {"closing": 6275, "none": 236}
+    assert Counter(map(cause, rows)) == {
+        "right": 4816, "none stated": 236, "two or more": 94, "no such letter": 14, "none of them": 13, "another": 1338
+    }  # fmt: skip
+
+
+def cause(row: dict[str, Any]) -> str:
+    """Why a recorded answer is wrong."""
+    answer, options = row["extracted"], tuple(row["options"] or ())
+    if row["correct"] or not answer:
+        return "right" if row["correct"] else "none stated"
+    if not options or grading.option_letter(answer, options):
+        return "another"
+    if "none" in answer.lower():
+        return "none of them"
+    return "two or more" if answer.count("(") > 1 else "no such letter"
+
+
+@real
+@pytest.mark.parametrize(("name", "rows", "right", "apart"), [("llama", 7441, 7419, 52), ("gemini", 7432, 7072, 4)])
+def test_the_recorded_correctness_of_gsm8k_is_reproduced(name: str, rows: int, right: int, apart: int) -> None:
+    found = recorded(f"gsm8k-train__{name}_level2.jsonl.gz")
+    made = Counter[str](rows=len(found))
+    for one in found:
+        answer = one["teacher_answer"] or ""
+        asked = Example(uid="q", task="gsm8k", question=one["question"], answer=one["answer"])
+        made["right"] += grading.grade(answer, asked)
+        made["unlike the record"] += grading.grade(answer, asked) != one["teacher_correct"]
+        stated = grading.closing_answer(one["rationale"])
+        made["states another"] += bool(stated) and not grading.same_answer(stated, answer)
+    assert made == {"rows": rows, "right": right, "unlike the record": 0, "states another": apart}
