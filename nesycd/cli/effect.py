@@ -40,10 +40,10 @@ def effect(
 ) -> None:
     """Measure what each item does for the answers, and propose the harmful ones for retirement.
 
-    On the validation questions items are masked at random and the student's right answers are scored again (no generation). On
-    one half of the questions harmful items are selected, on the other the answers are given without them. A run that is not
-    finished is completed first. The results are written into the run's folder, as effect.json; nothing is changed unless
-    --retire is given.
+    On training questions (with the fold's student that has not seen them) and validation questions items are masked at random and
+    right answers are scored again (no generation). On one half of the questions harmful items are selected, on the other the
+    answers are given without them. A run that is not finished is completed first. The results are written into the run's
+    folder, as effect.json; nothing is changed unless --retire is given.
 
     Example:
 
@@ -130,7 +130,7 @@ def summary(content: dict[str, Any]) -> list[str]:
     confirmed = content["confirmation"]
     lines = [
         f"{content['measured']} of {content['approved']} approved items measured on {content['scored']} of "
-        f"{content['questions']} validation questions; noise of an unchanged rerun {content['noise']:.3f} nats",
+        f"{content['questions']} questions; noise of an unchanged rerun {content['noise']:.3f} nats",
         f"{len(content['selected'])} selected as harmful on one half (false discovery rate "
         f"{content['false_discovery_rate']:g}), {len(content['proposed'])} proposed for retirement after the other half",
     ]

@@ -134,8 +134,10 @@ def opened(settings: Recipe, folder: Path, console: Console) -> Iterator[Parts]:
 def finish(parts: Parts) -> None:
     """Mark the run as finished; what was measured beside it stays."""
     from nesycd.methods import edits, effect
+    from nesycd.run_stage import read_states
 
-    parts.run.finish(keep=(*edits.STAGES, *effect.STAGES))
+    measured = [name for name in read_states(parts.run.folder) if name.startswith(effect.PREFIX)]
+    parts.run.finish(keep=(*edits.STAGES, *measured))
 
 
 def complete(parts: Parts) -> tuple[Trained, Scored]:

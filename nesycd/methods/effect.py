@@ -1,8 +1,10 @@
-"""What the approved knowledge does: its items are masked at random on questions that no training has seen.
+"""What the approved knowledge does: its items are masked at random on questions that the answering student has not seen.
 
-Every figure comes from questions of `SPLIT`, never from test, and an item is never judged on a question that it came from. On
-one half of the questions items are selected for retirement; on the other half the answers are then given with and without
-them, so that what is proposed was confirmed by answers, not by likelihoods alone. Nothing in the KB is changed here.
+Two sorts of questions: training questions, answered by the student of the fold that was not trained on them, with the accepted
+rationale as reference; and validation questions, answered by S_E, with its own right answers as reference. Never test, and never
+a question that alone gave rise to the item. On one half of all questions items are selected for retirement; on the other half
+the answers are then given with and without them, so that what is proposed was confirmed by answers, not by likelihoods alone.
+Nothing in the KB is changed here.
 """
 
 from __future__ import annotations
@@ -11,18 +13,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import stdev
 
-from nesycd.errors import ConfigError, DataError
+from nesycd.errors import DataError
 from nesycd.methods.nesycd import Knowledge, Trained
 from nesycd.methods.parts import Parts
+from nesycd.prompts import completion_text
 from nesycd.protocols import Prompt
-from nesycd.records import Attempt, Entry, Example, Item, Masked, content_hash
+from nesycd.records import Attempt, Example, Item, Masked, Retrieval, content_hash
 from nesycd.run_stage import Artifact
-from nesycd.stages import effect
+from nesycd.stages import augment, effect
 from nesycd.stages.effect import Effect
 
 SPLIT = "valid"
-STAGES = ("effect-retrieve", "effect-informed", "effect-alone", "effect-masked", "effect-confirm")
-"""What a measurement adds to a run folder."""
+PREFIX = "effect-"
+"""How the names of the stages begin that a measurement adds to a run folder."""
+_AUGMENTED = "augmented"
 
 
 @dataclass(frozen=True)
@@ -56,14 +60,21 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """The questions with what is retrieved for them, S_E's answers with it and without, and what may be judged where."""
+class _Question:
+    """A question with its block, who answers it, and what its masks are scored on.
 
-    examples: Sequence[Example]
-    found: Mapping[str, tuple[Item, ...]]
-    informed: Mapping[str, Attempt]
-    alone: Mapping[str, Attempt]
-    judged: Mapping[str, tuple[str, ...]]
+    Attributes:
+        student: `augmented` or the name of a fold's student; `adapter` is its.
+        judged: ids of the items of the block that may be judged here.
+        references: right answers; empty where there is none, and then nothing is scored.
+    """
+
+    example: Example
+    student: str
+    adapter: Artifact
+    items: tuple[Item, ...]
+    judged: tuple[str, ...]
+    references: tuple[str, ...]
 
 
 def measure(parts: Parts, trained: Trained, count: int, rate: float) -> Measurement:
@@ -76,25 +87,23 @@ def measure(parts: Parts, trained: Trained, count: int, rate: float) -> Measurem
         rate: false discovery rate of what is selected, in (0, 1).
 
     Raises:
-        ConfigError: the benchmark has no split `valid`.
-        DataError: no approved item is retrieved for any of its questions, or none is answered rightly.
+        DataError: no approved item is retrieved for any of the questions, or there is no right answer to any of them.
     """
-    if SPLIT not in parts.task.splits():
-        raise ConfigError(f"task {parts.task.name!r} has no split {SPLIT!r}, on which items are judged")
-    asked = _ask(parts, trained)
-    masked = _score_masks(parts, trained.augmented, asked, count)
+    knowledge = Knowledge.of(parts, trained.entries)
+    questions = [*_training(parts, trained, knowledge), *_validation(parts, trained, knowledge)]
+    masked = _score_masks(parts, questions, count)
     if not masked:
-        raise DataError(f"no question of {SPLIT!r} that retrieves an item is answered rightly: nothing to score")
-    half = effect.halves(asked.examples, parts.recipe.seed)
-    made = list(_contrasts(masked, asked))
+        raise DataError("no question that retrieves an item has a right answer: nothing to score")
+    half = effect.halves([question.example for question in questions], parts.recipe.seed)
+    made = list(_contrasts(masked, questions))
     sides = [effect.judge(effect.pooled(pair for pair in made if half[pair[0]] == side)) for side in (0, 1)]
     noise = _noise(masked)
     selected = tuple(effect.harmful(sides[0], rate, noise))
-    before, after = _confirm(parts, trained.augmented, asked, [u for u in asked.judged if half[u]], selected)
+    before, after = _confirm(parts, [question for question in questions if half[question.example.uid]], selected)
     worse = sum(a.correct for a in after) < sum(b.correct for b in before)
     proposed = tuple(item for item in selected if not worse and not _spoken_for(sides[1].get(item), noise))
     return Measurement(
-        questions=len(asked.examples),
+        questions=len(questions),
         scored=len({one.example for one in masked}),
         selection=sides[0],
         confirmation=sides[1],
@@ -113,34 +122,56 @@ def _spoken_for(seen: Effect | None, noise: float) -> bool:
     return seen is not None and seen.mean > noise
 
 
-def _ask(parts: Parts, trained: Trained) -> _Asked:
-    examples = parts.examples(SPLIT)
-    knowledge = Knowledge.of(parts, trained.entries)
-    found = {one.example: one.items for one in knowledge.retrieved(parts.run, STAGES[0], examples)}
-    adapter = trained.augmented
-
-    def answers(stage: str, name: str, items: Mapping[str, tuple[Item, ...]] | None) -> dict[str, Attempt]:
-        solver = parts.solver(name, adapter.path, knowledge=None if items is None else lambda e: items[e.uid])
-        shown = None if items is None else content_hash([[item.id for item in items[e.uid]] for e in examples])
-        depends = {"adapter": adapter.fingerprint, "knowledge": shown}
-        return {attempt.example: attempt for attempt in parts.attempts(stage, solver, examples, depends)}
-
-    ids = {uid: tuple(item.id for item in items) for uid, items in found.items()}
-    return _Asked(
-        examples,
-        found,
-        answers(STAGES[1], "nesycd", found),
-        answers(STAGES[2], "nesycd_no_kb", None),
-        effect.pairs(ids, _own(trained.entries)),
+def _training(parts: Parts, trained: Trained, knowledge: Knowledge) -> Iterator[_Question]:
+    """Training questions, each with the student that was not trained on it; none where there are no such students."""
+    if parts.recipe.collection.mode != "out_of_fold":
+        return
+    train = parts.examples("train")
+    own = augment.own_entries(trained.entries)
+    evidence = {uid: [entry.item_id for entry in mine] for uid, mine in own.items()}
+    retrievals = parts.run.computed(
+        f"{PREFIX}retrieve-train",
+        Retrieval,
+        {"knowledge": knowledge.fingerprint, "examples": train, "evidence": evidence},
+        lambda: augment.retrieve_hidden(train, own, knowledge.retriever),
     )
+    student_of = {attempt.example: attempt.solver for attempt in trained.collected.attempts}
+    for example, retrieval in zip(train, retrievals, strict=True):
+        accepted = trained.kept.get(example.uid)
+        references = (completion_text(accepted.text, accepted.answer),) if accepted is not None else ()
+        name = student_of[example.uid]
+        items = retrieval.items
+        judged = tuple(item.id for item in items)
+        yield _Question(example, name, trained.collected.students[name], items, judged, references)
 
 
-def _own(entries: Sequence[Entry]) -> dict[str, frozenset[str]]:
-    own: dict[str, set[str]] = {}
-    for entry in entries:
-        for evidence in entry.evidence:
-            own.setdefault(evidence.example, set()).add(entry.item_id)
-    return {uid: frozenset(items) for uid, items in own.items()}
+def _validation(parts: Parts, trained: Trained, knowledge: Knowledge) -> Iterator[_Question]:
+    """Validation questions with S_E's own right answers."""
+    if SPLIT not in parts.task.splits():
+        return
+    examples = parts.examples(SPLIT)
+    found = {one.example: one.items for one in knowledge.retrieved(parts.run, f"{PREFIX}retrieve-{SPLIT}", examples)}
+    informed = _answers(parts, "informed", "nesycd", trained.augmented, examples, found)
+    alone = _answers(parts, "alone", "nesycd_no_kb", trained.augmented, examples, None)
+    for example in examples:
+        references = tuple(effect.references(informed[example.uid], alone[example.uid]))
+        items = found[example.uid]
+        judged = tuple(item.id for item in items)
+        yield _Question(example, _AUGMENTED, trained.augmented, items, judged, references)
+
+
+def _answers(
+    parts: Parts,
+    stage: str,
+    arm: str,
+    adapter: Artifact,
+    examples: Sequence[Example],
+    found: Mapping[str, tuple[Item, ...]] | None,
+) -> dict[str, Attempt]:
+    solver = parts.solver(arm, adapter.path, knowledge=None if found is None else lambda e: found[e.uid])
+    shown = None if found is None else content_hash([[item.id for item in found[e.uid]] for e in examples])
+    depends = {"adapter": adapter.fingerprint, "knowledge": shown}
+    return {one.example: one for one in parts.attempts(f"{PREFIX}{stage}", solver, examples, depends)}
 
 
 @dataclass(frozen=True)
@@ -148,7 +179,7 @@ class _Block:
     """One thing to score: a question with a part of its items, and a reference answer."""
 
     key: str
-    example: Example
+    question: _Question
     reference: str
     items: tuple[Item, ...]
 
@@ -157,37 +188,36 @@ _AGAIN = "again"
 """Ends the key of a whole block that is scored a second time, for the noise."""
 
 
-def _blocks(parts: Parts, asked: _Asked, count: int) -> Iterator[_Block]:
-    for example in asked.examples:
-        judged = asked.judged.get(example.uid, ())
-        if not judged:
-            continue
-        for number, text in enumerate(effect.references(asked.informed[example.uid], asked.alone[example.uid])):
-            # Items that may not be judged here stay in every block.
-            parts_of = effect.masks(judged, count, parts.recipe.seed, example.uid)
-            for place, mask in enumerate(parts_of):
-                items = tuple(i for i in asked.found[example.uid] if i.id in mask or i.id not in judged)
-                yield _Block(f"{example.uid}/{number}/{place}", example, text, items)
-            yield _Block(f"{example.uid}/{number}/{_AGAIN}", example, text, asked.found[example.uid])
+def _blocks(parts: Parts, questions: Sequence[_Question], count: int) -> Iterator[_Block]:
+    for question in questions:
+        uid = question.example.uid
+        for number, text in enumerate(question.references if question.judged else ()):
+            for place, mask in enumerate(effect.masks(question.judged, count, parts.recipe.seed, uid)):
+                items = tuple(item for item in question.items if item.id in mask)
+                yield _Block(f"{uid}/{number}/{place}", question, text, items)
+            yield _Block(f"{uid}/{number}/{_AGAIN}", question, text, question.items)
 
 
-def _score_masks(parts: Parts, adapter: Artifact, asked: _Asked, count: int) -> Sequence[Masked]:
-    blocks = {block.key: block for block in _blocks(parts, asked, count)}
+def _score_masks(parts: Parts, questions: Sequence[_Question], count: int) -> Sequence[Masked]:
+    blocks = {block.key: block for block in _blocks(parts, questions, count)}
     inputs = {
         "student": parts.student.fingerprint,
-        "adapter": adapter.fingerprint,
         "prompts": parts.prompts.fingerprint,
-        "blocks": [[b.key, b.example.id, b.reference, [item.id for item in b.items]] for b in blocks.values()],
+        "blocks": [
+            [b.key, b.question.example.id, b.question.adapter.fingerprint, b.reference, [item.id for item in b.items]]
+            for b in blocks.values()
+        ],
     }
 
     def score(keys: Sequence[str]) -> list[Masked]:
         chosen = [blocks[key] for key in keys]
-        prompts = [Prompt(b.key, parts.prompts.with_knowledge(b.example, b.items)) for b in chosen]
-        found = parts.student.log_likelihoods(prompts, [b.reference for b in chosen], adapter=adapter.path)
+        prompts = [Prompt(b.key, parts.prompts.with_knowledge(b.question.example, b.items)) for b in chosen]
+        adapter = chosen[0].question.adapter.path
+        found = parts.student.log_likelihoods(prompts, [b.reference for b in chosen], adapter=adapter)
         return [
             Masked(
                 key=block.key,
-                example=block.example.uid,
+                example=block.question.example.uid,
                 reference=block.reference,
                 items=tuple(item.id for item in block.items),
                 log_likelihood=round(value, 6),
@@ -196,14 +226,17 @@ def _score_masks(parts: Parts, adapter: Artifact, asked: _Asked, count: int) -> 
         ]
 
     def plan() -> list[list[str]]:
-        # What is scored again must not meet the same company, or it would meet the same rounding.
-        keys = [*(k for k in blocks if not k.endswith(_AGAIN)), *(k for k in blocks if k.endswith(_AGAIN))]
-        return [keys[start : start + _BATCH] for start in range(0, len(keys), _BATCH)]
+        # A batch has one student; and what is scored again must not meet the same company, or it would meet the same rounding.
+        groups: dict[tuple[str, bool], list[str]] = {}
+        for key, block in blocks.items():
+            groups.setdefault((block.question.student, key.endswith(_AGAIN)), []).append(key)
+        return [keys[at : at + _BATCH] for keys in groups.values() for at in range(0, len(keys), _BATCH)]
 
     if not blocks:
         return []
+    name = f"{PREFIX}masked"
     return parts.run.batches(
-        STAGES[3], Masked, inputs, plan=plan, produce=score, key_of=lambda one: one.key, keys=list(blocks)
+        name, Masked, inputs, plan=plan, produce=score, key_of=lambda one: one.key, keys=list(blocks)
     )
 
 
@@ -211,14 +244,15 @@ _BATCH = 256
 """Blocks scored between two writes."""
 
 
-def _contrasts(masked: Sequence[Masked], asked: _Asked) -> Iterator[tuple[str, dict[str, float]]]:
+def _contrasts(masked: Sequence[Masked], questions: Sequence[_Question]) -> Iterator[tuple[str, dict[str, float]]]:
     """For each question and reference, every judged item's contrast."""
+    judged = {question.example.uid: question.judged for question in questions}
     groups: dict[tuple[str, str], list[Masked]] = {}
     for one in masked:
         if not one.key.endswith(_AGAIN):
             groups.setdefault((one.example, one.reference), []).append(one)
     for (uid, _), group in groups.items():
-        yield uid, effect.contrasts([(one.items, one.log_likelihood) for one in group], asked.judged[uid])
+        yield uid, effect.contrasts([(one.items, one.log_likelihood) for one in group], judged[uid])
 
 
 def _noise(masked: Sequence[Masked]) -> float:
@@ -229,20 +263,22 @@ def _noise(masked: Sequence[Masked]) -> float:
 
 
 def _confirm(
-    parts: Parts, adapter: Artifact, asked: _Asked, uids: Sequence[str], selected: Sequence[str]
+    parts: Parts, questions: Sequence[_Question], selected: Sequence[str]
 ) -> tuple[list[Attempt], list[Attempt]]:
     """Answers of one half's questions that show a selected item: with all their items, and without the selected ones."""
-    shown = [uid for uid in uids if set(asked.judged[uid]) & set(selected)]
-    if not shown:
-        return [], []
-    by_uid = {example.uid: example for example in asked.examples}
-    blocks: dict[str, tuple[Item, ...]] = {}
-    for uid in shown:
-        drop = set(asked.judged[uid]) & set(selected)
-        blocks[f"with/{uid}"] = asked.found[uid]
-        blocks[f"without/{uid}"] = tuple(item for item in asked.found[uid] if item.id not in drop)
-    examples = [by_uid[key.partition("/")[2]].model_copy(update={"uid": key}) for key in blocks]
-    solver = parts.solver("nesycd", adapter.path, knowledge=lambda example: blocks[example.uid])
-    depends = {"adapter": adapter.fingerprint, "knowledge": [[i.id for i in items] for items in blocks.values()]}
-    made = {attempt.example: attempt for attempt in parts.attempts(STAGES[4], solver, examples, depends)}
-    return [made[f"with/{uid}"] for uid in shown], [made[f"without/{uid}"] for uid in shown]
+    before: list[Attempt] = []
+    after: list[Attempt] = []
+    shown = [question for question in questions if set(question.judged) & set(selected)]
+    for name in dict.fromkeys(question.student for question in shown):
+        mine = [question for question in shown if question.student == name]
+        blocks: dict[str, tuple[Item, ...]] = {}
+        for question in mine:
+            blocks[f"with/{question.example.uid}"] = question.items
+            kept = tuple(item for item in question.items if item.id not in set(selected))
+            blocks[f"without/{question.example.uid}"] = kept
+        by_uid = {question.example.uid: question.example for question in mine}
+        examples = [by_uid[key.partition("/")[2]].model_copy(update={"uid": key}) for key in blocks]
+        made = _answers(parts, f"confirm-{name}", "nesycd", mine[0].adapter, examples, blocks)
+        before += [made[f"with/{uid}"] for uid in by_uid]
+        after += [made[f"without/{uid}"] for uid in by_uid]
+    return before, after

@@ -58,6 +58,9 @@ class Trained:
     closed_book: str
     """Which of `general` and `augmented` answers unrouted questions."""
     router: Router
+    collected: Collected
+    kept: Mapping[str, Rationale]
+    """The accepted rationales, by `Example.uid`."""
     summary: dict[str, Any]
     """Counts and rates of the steps: `method` in the results (`docs/results.md`)."""
 
@@ -131,7 +134,7 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
             "nesycd": _lineage(augmented, general if _continues(parts, general, augmented) else None),
         },
     }
-    return Trained(general, std_cot, augmented, tuple(entries), closed_book, router, summary)
+    return Trained(general, std_cot, augmented, tuple(entries), closed_book, router, collected, kept, summary)
 
 
 def _rationales(parts: Parts, train: Sequence[Example]) -> Sequence[Rationale]:
@@ -197,20 +200,20 @@ def _lineage(adapter: Artifact, init: Artifact | None) -> int:
 
 
 @dataclass(frozen=True)
-class _Collected:
+class Collected:
     """Attempts at all training questions (`solver` names the student that made each), and those students' adapters."""
 
     attempts: list[Attempt]
     students: dict[str, Artifact]
 
 
-def _collect(parts: Parts, train: Sequence[Example], texts: Sequence[TrainingText], general: Artifact) -> _Collected:
+def _collect(parts: Parts, train: Sequence[Example], texts: Sequence[TrainingText], general: Artifact) -> Collected:
     """Attempts at all training questions: by S_P itself, or by students that were not trained on them."""
     settings = parts.recipe.collection
     if settings.mode == "in_sample":
         solver = parts.solver("general", general.path)
         made = list(parts.attempts("collect", solver, train, general.fingerprint))
-        return _Collected(made, {"general": general})
+        return Collected(made, {"general": general})
     fold_of = collect.assign_folds(train, settings.folds, parts.recipe.seed)
     answered: dict[str, Attempt] = {}
     students: dict[str, Artifact] = {}
@@ -227,7 +230,7 @@ def _collect(parts: Parts, train: Sequence[Example], texts: Sequence[TrainingTex
         attempts = parts.attempts(f"collect-fold-{fold}", solver, held, student.fingerprint)
         answered |= {attempt.example: attempt for attempt in attempts}
         students[solver.name] = student
-    return _Collected([answered[example.uid] for example in train], students)
+    return Collected([answered[example.uid] for example in train], students)
 
 
 # --- step 3 ----------------------------------------------------------------------------------------------------------
@@ -250,7 +253,7 @@ def _knowledge(
     train: Sequence[Example],
     rationales: Sequence[Rationale],
     kept: Mapping[str, Rationale],
-    collected: _Collected,
+    collected: Collected,
 ) -> _Known:
     settings = parts.recipe.knowledge
     attempts = collected.attempts
@@ -308,7 +311,7 @@ class _SelfChecked:
 
 
 def _self_checked(
-    parts: Parts, train: Sequence[Example], proposals: Sequence[tuple[Item, Evidence]], collected: _Collected
+    parts: Parts, train: Sequence[Example], proposals: Sequence[tuple[Item, Evidence]], collected: Collected
 ) -> _SelfChecked:
     """Each student answers again what it got wrong, now with the items that its error gave rise to."""
     asked = self_check.to_ask(proposals, collected.attempts)

@@ -150,12 +150,6 @@ def halves(examples: Iterable[Example], seed: int) -> dict[str, int]:
     }
 
 
-def pairs(found: Mapping[str, Sequence[str]], own: Mapping[str, frozenset[str]]) -> dict[str, tuple[str, ...]]:
-    """What of each question's block may be judged on it: never an item that the question itself gave rise to."""
-    kept = {uid: tuple(item for item in items if item not in own.get(uid, frozenset())) for uid, items in found.items()}
-    return {uid: items for uid, items in kept.items() if items}
-
-
 def pooled(made: Iterable[tuple[str, Mapping[str, float]]]) -> dict[str, list[float]]:
     """Contrasts by item: for each question one value an item, the mean over its references."""
     by_question: dict[tuple[str, str], list[float]] = {}

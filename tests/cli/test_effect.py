@@ -38,22 +38,27 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder, out.getvalue()
 
 
-def test_items_are_measured_on_valid_and_nothing_is_changed(measured: tuple[Path, str]) -> None:
+def test_items_are_measured_where_they_did_not_come_from_and_nothing_is_changed(measured: tuple[Path, str]) -> None:
     folder, said = measured
     content = json.loads((folder / "effect.json").read_text())
-    assert content["schema"] == "effect/1" and content["questions"] == len(
-        read_records(folder, "examples-valid", Example)
-    )
+    asked = [e for split in ("train", "valid") for e in read_records(folder, f"examples-{split}", Example)]
+    assert content["schema"] == "effect/1" and content["questions"] == len(asked)
     assert 0 < content["measured"] <= content["approved"] == len(content["items"])
     assert f"{content['measured']} of {content['approved']} approved items measured" in " ".join(said.split())
-    valid = {example.uid for example in read_records(folder, "examples-valid", Example)}
     masked = read_records(folder, "effect-masked", Masked)
-    assert {one.example for one in masked} <= valid
-    shown = {one.example: {item.id for item in one.items} for one in read_records(folder, "effect-retrieve", Retrieval)}
+    assert {one.example for one in masked} <= {example.uid for example in asked}
+    stages = ("effect-retrieve-train", "effect-retrieve-valid")
+    shown = {
+        one.example: {i.id for i in one.items} for stage in stages for one in read_records(folder, stage, Retrieval)
+    }
     assert all(set(one.items) <= shown[one.example] for one in masked)
+    # An item that a training question alone gave rise to is not judged on it.
+    with KnowledgeBase.open(folder / "kb.sqlite") as kb:
+        lone = {e.item_id: e.evidence[0].example for e in kb.entries() if len({p.example for p in e.evidence}) == 1}
+    assert lone and not [one for one in masked for item in one.items if lone.get(item) == one.example]
     # What the table student copies into its answers helps it.
     known = [row["all"]["shrunk"] for row in content["items"] if "all" in row]
-    assert sum(value > 0 for value in known) > 0.7 * len(known)
+    assert sum(value > 0 for value in known) > 0.5 * len(known)
     with KnowledgeBase.open(folder / "kb.sqlite") as kb:
         assert {entry.status for entry in kb.entries()} == {Status.APPROVED}
 
