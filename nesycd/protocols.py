@@ -188,10 +188,11 @@ class Student(Protocol):
         """Answer one planned batch greedily."""
         ...
 
-    def log_likelihoods(
+    def least_likely(
         self, prompts: Sequence[Prompt], completions: Sequence[str], *, adapter: Path | None
     ) -> list[float]:
-        """How likely each completion is after its prompt: log-probability of all its tokens and the end, in nats.
+        """How likely each completion is after its prompt where it is least so: mean log-probability (nats) of the `LEAST` least
+        likely of its tokens, the end included.
 
         No generation: one pass over the texts. Minus infinity for what does not fit into the model's context.
         """

@@ -317,7 +317,10 @@ class Retrieval(Record):
 
 
 class Masked(Record):
-    """How likely the student finds a right answer to a question with a part of the retrieved items in its prompt."""
+    """How likely the student finds a right answer with a part of the retrieved items in its prompt, where it is least so.
+
+    A fact's value is a few tokens, which would be lost in the likelihood of a whole answer's wording.
+    """
 
     schema_name = "masked/1"
     key: str
@@ -327,7 +330,7 @@ class Masked(Record):
     items: tuple[str, ...]
     """Ids of the items that stood in the prompt."""
     log_likelihood: float
-    """Of the reference, in nats."""
+    """Mean of the reference's least likely tokens, in nats (see `Student.least_likely`)."""
 
 
 class TrainingText(Record):

@@ -201,6 +201,7 @@ def _blocks(parts: Parts, questions: Sequence[_Question], count: int) -> Iterato
 def _score_masks(parts: Parts, questions: Sequence[_Question], count: int) -> Sequence[Masked]:
     blocks = {block.key: block for block in _blocks(parts, questions, count)}
     inputs = {
+        "scored": "least_likely",
         "student": parts.student.fingerprint,
         "prompts": parts.prompts.fingerprint,
         "blocks": [
@@ -213,7 +214,7 @@ def _score_masks(parts: Parts, questions: Sequence[_Question], count: int) -> Se
         chosen = [blocks[key] for key in keys]
         prompts = [Prompt(b.key, parts.prompts.with_knowledge(b.question.example, b.items)) for b in chosen]
         adapter = chosen[0].question.adapter.path
-        found = parts.student.log_likelihoods(prompts, [b.reference for b in chosen], adapter=adapter)
+        found = parts.student.least_likely(prompts, [b.reference for b in chosen], adapter=adapter)
         return [
             Masked(
                 key=block.key,

@@ -17,7 +17,7 @@ import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from nesycd.errors import ModelError
-from nesycd.protocols import Generation, Prompt, TrainReport, TrainSettings
+from nesycd.protocols import LEAST, Generation, Prompt, TrainReport, TrainSettings
 from nesycd.records import TrainingText
 from nesycd.storage import disk_errors, sync_tree
 from nesycd.students import embedded
@@ -188,10 +188,10 @@ class LocalStudent:
         half = len(ids) // 2
         return [row for part in (ids[:half], ids[half:]) for row in self._rows(model, part, max_new_tokens, stops)]
 
-    def log_likelihoods(
+    def least_likely(
         self, prompts: Sequence[Prompt], completions: Sequence[str], *, adapter: Path | None
     ) -> list[float]:
-        """See `Student.log_likelihoods`. Texts of like length share a batch."""
+        """See `Student.least_likely`. Texts of like length share a batch."""
         model = self._with_adapter(adapter)
         context = getattr(model.config, "max_position_embeddings", None) or 1 << 30
         encoded = [
@@ -214,9 +214,9 @@ class LocalStudent:
     @torch.inference_mode()
     def _score(self, model: Any, encoded: list[Encoded], batch: list[int], found: list[float]) -> None:
         losses, rows = token_losses(model, [encoded[index] for index in batch], self._pad_id)
-        sums = torch.zeros(len(batch), device=losses.device).index_add(0, rows, losses)
-        for index, loss in zip(batch, sums.tolist(), strict=True):
-            found[index] = -loss
+        for row, index in enumerate(batch):
+            mine = losses[rows == row]
+            found[index] = -mine.topk(min(LEAST, len(mine))).values.mean().item()
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See `Student.count_tokens`."""

@@ -55,11 +55,11 @@ class LazyStudent:
         """See `Student.generate`."""
         return self._student.generate(prompts, adapter=adapter, max_new_tokens=max_new_tokens, stop=stop)
 
-    def log_likelihoods(
+    def least_likely(
         self, prompts: Sequence[Prompt], completions: Sequence[str], *, adapter: Path | None
     ) -> list[float]:
-        """See `Student.log_likelihoods`."""
-        return self._student.log_likelihoods(prompts, completions, adapter=adapter)
+        """See `Student.least_likely`."""
+        return self._student.least_likely(prompts, completions, adapter=adapter)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See `Student.count_tokens`."""

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from nesycd.errors import ModelError
-from nesycd.protocols import Generation, Prompt, TrainReport, TrainSettings
+from nesycd.protocols import LEAST, Generation, Prompt, TrainReport, TrainSettings
 from nesycd.records import TrainingText, content_hash
 from nesycd.storage import write_json_atomic
 from nesycd.students.table_memory import Memory, Parts
@@ -133,12 +133,14 @@ class TableStudent:
             for prompt, (text, margin) in zip(prompts, answers, strict=True)
         ]
 
-    def log_likelihoods(
+    def least_likely(
         self, prompts: Sequence[Prompt], completions: Sequence[str], *, adapter: Path | None
     ) -> list[float]:
-        """Minus one for each word in which a completion differs from the student's own answer, lengths included."""
+        """Minus one for each word in which a completion differs from the student's own answer, up to `LEAST`, over `LEAST`."""
         own = self.generate(prompts, adapter=adapter, max_new_tokens=self.context)
-        return [-float(_differences(made.text, wanted)) for made, wanted in zip(own, completions, strict=True)]
+        return [
+            -min(_differences(made.text, wanted), LEAST) / LEAST for made, wanted in zip(own, completions, strict=True)
+        ]
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Words of each text."""

@@ -107,21 +107,21 @@ def test_rows_dealt_out_to_cores_come_back_in_order(student):
     assert len({tuple(ids) for ids in made}) > 5
 
 
-def test_likelihoods_are_those_of_the_librarys_loss(student):
+def test_the_least_likely_tokens_are_those_of_the_librarys_logits(student):
     import torch
 
     asked = [Prompt("a", "What is 2 plus 2?"), Prompt("b", "Name a colour."), Prompt("c", "Hi")]
     texts = ["4.", "Blue, like the sky on a clear day.", "Hello there"]
-    found = student.log_likelihoods(asked, texts, adapter=None)
+    found = student.least_likely(asked, texts, adapter=None)
     model = student._with_adapter(None)
     for prompt, text, value in zip(asked, texts, found, strict=True):
         before, after = student.renderer.prompt_ids(prompt.text), student.renderer.completion_ids(text)
-        labels = torch.tensor([[-100] * len(before) + after])
         with torch.inference_mode():
-            loss = model(torch.tensor([before + after]), labels=labels).loss
-        assert value == pytest.approx(-loss.item() * len(after), rel=0.03)
+            logits = model(torch.tensor([before + after])).logits[0, len(before) - 1 : -1].float()
+        each = torch.log_softmax(logits, -1)[range(len(after)), after]
+        assert value == pytest.approx(each.sort().values[:3].mean().item(), rel=0.05)
     too_long = Prompt("d", "word " * 9000)
-    assert student.log_likelihoods([too_long], ["x"], adapter=None) == [float("-inf")]
+    assert student.least_likely([too_long], ["x"], adapter=None) == [float("-inf")]
 
 
 def test_stop_strings_end_an_answer(student):
