@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from nesycd.cli import kb_exchange, kb_graph, kb_test, kb_versions
+from nesycd.cli import kb_exchange, kb_graph, kb_lint, kb_test, kb_versions
 from nesycd.cli.effect import effect
 from nesycd.cli.kb_common import (
     MOST_SHOWN,
@@ -29,6 +29,7 @@ from nesycd.errors import KnowledgeError
 
 kb_app = typer.Typer(no_args_is_help=True)
 kb_app.command("effect")(effect)
+kb_app.command("lint")(kb_lint.lint)
 kb_app.command("test")(kb_test.test)
 
 

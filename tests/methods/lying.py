@@ -19,8 +19,8 @@ class LyingTeacher:
         self.name = teacher.name
         self.fingerprint = content_hash(["lying", teacher.fingerprint, share, seed, always])
         self._teacher, self._task, self._share, self._seed, self._always = teacher, task, share, seed, always
-        self.lies: dict[str, Fact] = {}
-        """The lies told, by id, with the truth behind each."""
+        self.lies: dict[tuple[str, str, str], Fact] = {}
+        """The lies told, by triple, with the truth behind each."""
 
     def rationales(self, examples: Sequence[Example]) -> Iterable[Rationale]:
         return self._teacher.rationales(examples)
@@ -39,5 +39,5 @@ class LyingTeacher:
             lie = self._task.counterfactual(item, self._seed).model_copy(update={"aliases": item.aliases})
         except DataError:
             return item
-        self.lies[lie.id] = item
+        self.lies[lie.triple] = item
         return lie

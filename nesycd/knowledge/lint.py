@@ -1,0 +1,118 @@
+"""What is wrong with a knowledge base by its own lights: facts that contradict each other, doubles, lessons that say less.
+
+Nothing is changed: findings name items, people decide. A contradiction is a second object where a relation is declared
+functional, or where it looks so: most of its subjects have one object. The latter is a suspicion, and says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal, get_args
+
+from nesycd.knowledge.entities import Entities
+from nesycd.knowledge.graph import KnowledgeGraph
+from nesycd.knowledge.leak import Text
+from nesycd.knowledge.merge import entry_order
+from nesycd.knowledge.text import normal
+from nesycd.knowledge.unfit import unfit
+from nesycd.records import Entry, Fact, Status
+
+Sort = Literal["contradiction", "suspected contradiction", "near-duplicate", "subsumed", "unfit"]
+_SUBJECTS = 8
+"""A relation of fewer subjects does not look functional, whatever it holds."""
+_LOOKS = 0.6
+"""Share of a relation's subjects with one object from which on it looks functional."""
+_ALIKE = 0.85
+"""Share of the content words of two lessons or rules from which on they are near-duplicates."""
+_NUMBER = re.compile(r"\d+")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Entries that do not go together, and why."""
+
+    sort: Sort
+    entries: tuple[Entry, ...]
+    why: str
+
+
+def lint(entries: Iterable[Entry], entities: Entities | None = None) -> list[Finding]:
+    """All findings about approved and proposed entries, contradictions first.
+
+    Example:
+        >>> from nesycd.records import Lesson
+        >>> said = ["Always convert units first.", "Convert the units first, always."]
+        >>> [found.sort for found in lint([Entry(item=Lesson(text=text)) for text in said])]
+        ['near-duplicate']
+    """
+    living = sorted((e for e in entries if e.status in {Status.APPROVED, Status.PROPOSED}), key=entry_order)
+    found = [*_contradictions(living, entities or Entities()), *_alike(living), *_unfit(living)]
+    return sorted(found, key=lambda finding: get_args(Sort).index(finding.sort))
+
+
+def _contradictions(entries: Sequence[Entry], entities: Entities) -> Iterator[Finding]:
+    by_id = {entry.item_id: entry for entry in entries}
+    # The graph looks at approved facts only; what is proposed must be held against them before it joins them.
+    as_one = [entry.model_copy(update={"status": Status.APPROVED}) for entry in entries]
+    named: set[frozenset[str]] = set()
+    for misfit in KnowledgeGraph(as_one, entities).misfits():
+        ids = [fact.id for fact in misfit.facts]
+        named.add(frozenset(ids))
+        yield Finding("contradiction", tuple(by_id[fact_id] for fact_id in ids), misfit.why)
+    for found in _suspected(entries, entities):
+        if frozenset(entry.item_id for entry in found.entries) not in named:
+            yield found
+
+
+def _suspected(entries: Sequence[Entry], entities: Entities) -> Iterator[Finding]:
+    objects: dict[str, dict[str, dict[str, list[Entry]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for entry in entries:
+        if isinstance(entry.item, Fact):
+            subject, value = entities.node(entry.item.subject), entities.node(entry.item.object)
+            objects[normal(entry.item.relation)][subject][value].append(entry)
+    for relation, subjects in objects.items():
+        single = sum(len(values) == 1 for values in subjects.values())
+        if len(subjects) < _SUBJECTS or single < _LOOKS * len(subjects):
+            continue
+        for subject, values in subjects.items():
+            if len(values) > 1:
+                clashing = tuple(entry for group in values.values() for entry in group)
+                usual = f"{single} of {len(subjects)} subjects have one"
+                why = f"{subject} has {len(values)} objects of {relation!r}, of which {usual}"
+                yield Finding("suspected contradiction", clashing, why)
+
+
+def _alike(entries: Sequence[Entry]) -> Iterator[Finding]:
+    """Lessons and rules that share nearly all words, or of which one says all that the other says."""
+    texts = [(entry, Text.of(entry.item.text)) for entry in entries if not isinstance(entry.item, Fact)]
+    shared: dict[str, list[int]] = defaultdict(list)
+    for place, (_, text) in enumerate(texts):
+        for stem in text.stems:
+            shared[stem].append(place)
+    # Only pairs that share their rarest words are compared: all pairs would be too many in a large base.
+    pairs = {
+        pair
+        for _, text in texts
+        for stem in sorted(text.stems, key=lambda stem: (len(shared[stem]), stem))[:2]
+        for pair in combinations(shared[stem][:200], 2)
+    }
+    for first, second in sorted(pairs):
+        (one, a), (other, b) = texts[first], texts[second]
+        if _NUMBER.findall(one.item.text) != _NUMBER.findall(other.item.text) or not a.stems or not b.stems:
+            continue
+        common = len(a.stems & b.stems)
+        if common >= _ALIKE * len(a.stems | b.stems):
+            yield Finding("near-duplicate", (one, other), "nearly the same words")
+        elif common == min(len(a.stems), len(b.stems)) and common > 2:
+            less, more = (one, other) if len(a.stems) < len(b.stems) else (other, one)
+            yield Finding("subsumed", (less, more), "the second has all words of the first")
+
+
+def _unfit(entries: Sequence[Entry]) -> Iterator[Finding]:
+    for entry in entries:
+        if why := unfit(entry.item):
+            yield Finding("unfit", (entry,), why)
