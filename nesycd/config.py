@@ -19,7 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nesycd.errors import ConfigError
 
-Arm = Literal["zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_routed", "nesycd_oracle"]
+Arm = Literal[
+    "zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_routed", "nesycd_oracle", "rules_alone"
+]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
@@ -161,6 +163,8 @@ class KnowledgeSection(Section):
     (below the router's threshold); all; or as many as errors at random."""
     max_items: Count | None = None
     """Size of the base at most."""
+    derive: bool = False
+    """Whether rules with clauses run (extra `rules`): what follows from the facts of a question joins its block."""
 
 
 class RetrievalSection(Section):

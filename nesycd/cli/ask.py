@@ -64,7 +64,7 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
     from nesycd.cli.build import student_of
     from nesycd.config import Recipe
     from nesycd.grading import closing_answer
-    from nesycd.knowledge import KnowledgeBase
+    from nesycd.knowledge import Engine, KnowledgeBase
     from nesycd.manifest import read_manifest
     from nesycd.methods.nesycd import Knowledge
     from nesycd.prompts import Prompts
@@ -104,6 +104,8 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
         return reply | {"routed": False, "response": draft.text, "answer": closing_answer(draft.text)}
     with KnowledgeBase.open(folder / "kb.sqlite", create=False) as kb:
         entries = kb.entries(status=Status.APPROVED)
-    hits = Knowledge(recipe.retrieval, student, tuple(entries)).retriever.retrieve(question)
+    with Engine() as engine:
+        rules = engine if recipe.knowledge.derive else None
+        hits = Knowledge(recipe.retrieval, student, tuple(entries), rules).retriever.retrieve(question)
     made = write("augmented", [hit.item for hit in hits])
     return reply | {"routed": True, "hits": hits, "response": made.text, "answer": closing_answer(made.text)}

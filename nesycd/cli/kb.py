@@ -19,6 +19,10 @@ Kb = Annotated[Path | None, typer.Option("--kb", help="A kb.sqlite; that of the 
 ItemId = Annotated[str, typer.Argument(help="An item's id, or its first characters (4 at least).", show_default=False)]
 By = Annotated[str, typer.Option("--by", help="Who decides; your user name if not given.")]
 Kind = Annotated[str | None, typer.Option("--kind", help="lesson, fact or rule.")]
+RuleTests = Annotated[
+    list[str] | None,
+    typer.Option("--test", help="Of a rule: 'GIVEN => EXPECTED', or 'GIVEN =/> UNEXPECTED', facts on both sides."),
+]
 State = Annotated[str | None, typer.Option("--status", help="proposed, approved, rejected or retired.")]
 
 
@@ -42,11 +46,28 @@ def kb() -> None:
 
 
 def _open(path: Path | None) -> Any:
-    from nesycd.knowledge import KnowledgeBase
+    from nesycd.knowledge import Engine, KnowledgeBase, RuleGate
     from nesycd.run_folders import newest_run
 
     found = path if path is not None else newest_run(Path("runs"), "kb.sqlite") / "kb.sqlite"
-    return KnowledgeBase.open(found, create=False)
+    return KnowledgeBase.open(found, create=False, gate=RuleGate(Engine()))
+
+
+def _tests(given: list[str] | None) -> tuple[Any, ...] | None:
+    from nesycd.records import RuleTest
+
+    if not given:
+        return None
+    made = []
+    for text in given:
+        for sign, field in (("=>", "expect"), ("=/>", "expect_not")):
+            before, found, after = text.partition(sign)
+            if found:
+                made.append(RuleTest.model_validate({"given": before.strip(), field: after.strip()}))
+                break
+        else:
+            raise KnowledgeError(f"--test {text}: write it as 'father(a, b). => parent(a, b).'")
+    return tuple(made)
 
 
 def _status(name: str | None) -> Any:
@@ -104,10 +125,9 @@ def show(item: ItemId, kb: Kb = None) -> None:
         history = base.history(entry.item_id)
     console = Console()
     for key, value in entry.item.model_dump(mode="json").items():
-        if value:
-            console.print(
-                f"[bold]{key:10}[/bold] {_shown(', '.join(value) if isinstance(value, list) else str(value))}"
-            )
+        for one in value if key in ("exceptions", "tests") else [value] if value else []:
+            told = "; ".join(f"{k}: {v}" for k, v in one.items() if v) if isinstance(one, dict) else one
+            console.print(f"[bold]{key:10}[/bold] {_shown(', '.join(told) if isinstance(told, list) else str(told))}")
     console.print(f"[bold]status    [/bold] {entry.status} {_shown(entry.reviewer)}")
     for evidence in entry.evidence:
         console.print(f"[bold]evidence  [/bold] {_shown(f'{evidence.example} {evidence.attempt} ({evidence.source})')}")
@@ -135,7 +155,11 @@ def add(
     relation: Annotated[str, typer.Option(help="Of a fact: which property.")] = "",
     object_: Annotated[str, typer.Option("--object", help="Of a fact: its value.")] = "",
     alias: Annotated[list[str] | None, typer.Option(help="Of a fact: another name of the subject.")] = None,
-    clause: Annotated[str | None, typer.Option(help="Of a rule: its Horn clause.")] = None,
+    clause: Annotated[str | None, typer.Option(help="Of a rule: its Horn clauses.")] = None,
+    says: Annotated[str, typer.Option(help="Of a rule: its conclusion as 'subject | relation | object'.")] = "",
+    scope: Annotated[list[str] | None, typer.Option(help="Of a rule: a task it runs for.")] = None,
+    exception: Annotated[list[str] | None, typer.Option(help="Of a rule: when it does not hold.")] = None,
+    test: RuleTests = None,
     kb: Kb = None,
     by: By = "",
 ) -> None:
@@ -146,6 +170,10 @@ def add(
         nesycd kb add "Count each kind before you add." --kind lesson
 
         nesycd kb add "A fathom is 6 feet." --kind fact --subject fathom --relation length --object "6 feet"
+
+        nesycd kb add "A father's father is a grandfather." --kind rule
+        --clause "grandfather(X, Z) :- father(X, Y), father(Y, Z)."
+        --test "father(a, b). father(b, c). => grandfather(a, c)."
     """
     from pydantic import ValidationError
 
@@ -156,7 +184,14 @@ def add(
         if kind == "fact":
             made: Any = Fact(text=text, subject=subject, relation=relation, object=object_, aliases=tuple(alias or ()))
         elif kind == "rule":
-            made = Rule(text=text, clause=clause)
+            made = Rule(
+                text=text,
+                clause=clause,
+                says=says,
+                scope=tuple(scope or ()),
+                exceptions=tuple(exception or ()),
+                tests=_tests(test) or (),
+            )
         elif kind == "lesson":
             made = Lesson(text=text)
         else:
@@ -182,7 +217,11 @@ def edit(
     relation: Annotated[str | None, typer.Option(help="New relation of a fact.")] = None,
     object_: Annotated[str | None, typer.Option("--object", help="New value of a fact.")] = None,
     alias: Annotated[list[str] | None, typer.Option(help="New names of a fact's subject, instead of the old.")] = None,
-    clause: Annotated[str | None, typer.Option(help="New clause of a rule.")] = None,
+    clause: Annotated[str | None, typer.Option(help="New clauses of a rule.")] = None,
+    says: Annotated[str | None, typer.Option(help="New reading of a rule's conclusion.")] = None,
+    scope: Annotated[list[str] | None, typer.Option(help="New tasks of a rule, instead of the old.")] = None,
+    exception: Annotated[list[str] | None, typer.Option(help="New exceptions of a rule, instead of the old.")] = None,
+    test: RuleTests = None,
     kb: Kb = None,
     by: By = "",
 ) -> None:
@@ -199,7 +238,8 @@ def edit(
         "object": object_,
         "clause": clause,
     }
-    given |= {"aliases": tuple(alias) if alias else None}
+    given |= {"aliases": tuple(alias) if alias else None, "says": says, "tests": _tests(test)}
+    given |= {"scope": tuple(scope) if scope else None, "exceptions": tuple(exception) if exception else None}
     changes = {key: value for key, value in given.items() if value is not None}
     if not changes:
         raise KnowledgeError("nothing to change was given; see: nesycd kb edit --help")
@@ -212,13 +252,16 @@ def edit(
 
 @kb_app.command()
 def approve(items: list[str], kb: Kb = None, by: By = "") -> None:
-    """Approve items: from the next run on they are retrieved. `all` stands for everything that is proposed."""
+    """Approve items: from the next run on they are retrieved. `all` stands for everything that is proposed.
+
+    A rule whose clause cannot run, or with a test that fails, is not approved: nothing of the call then is.
+    """
     with _open(kb) as base:
         if items == ["all"]:
             typer.echo(f"approved {base.approve_all(by or getpass.getuser())}")
             return
-        for item in items:
-            typer.echo(f"approved {base.approve(item, by or getpass.getuser()).item_id[:8]}")
+        for entry in base.approve_these(items, by or getpass.getuser()):
+            typer.echo(f"approved {entry.item_id[:8]}")
 
 
 @kb_app.command()
@@ -279,3 +322,61 @@ def import_file(
     with _open(kb) as base:
         counts = import_yaml(base, file, status=status, reviewer=who)
     typer.echo(f"imported from {file}: {counts.added} new, {counts.merged} changed, {counts.unchanged} as they were")
+
+
+@kb_app.command("test-rules")
+def test_rules(kb: Kb = None, state: State = "approved") -> None:
+    """Check all rules with clauses and run their tests; ends with 1 where one fails.
+
+    In a test nothing is known but what it gives; all rules of the same status run in it. See docs/rules.md.
+    """
+    from nesycd.knowledge import Engine, failures, printable
+    from nesycd.knowledge.clauses import predicate_of
+    from nesycd.records import Fact, Rule
+
+    with _open(kb) as base:
+        entries = base.entries(status=_status(state))
+    rules = [
+        entry.item for entry in entries if isinstance(entry.item, Rule) and (entry.item.clause or entry.item.tests)
+    ]
+    relations = {predicate_of(entry.item.relation) for entry in entries if isinstance(entry.item, Fact)}
+    with Engine() as engine:
+        found = failures(rules, engine, relations)
+    for failure in found:
+        typer.echo(printable(f"failed: {failure}", keep_lines=True))
+    typer.echo(f"{len(rules)} rules, {sum(len(rule.tests) for rule in rules)} tests, {len(found)} failed")
+    if found:
+        raise typer.Exit(1)
+
+
+@kb_app.command()
+def derive(
+    question: Annotated[str, typer.Argument(help="The question, in quotes.", show_default=False)],
+    kb: Kb = None,
+    task: Annotated[str, typer.Option(help="The question's task, for rules with a scope.")] = "",
+    limit: Annotated[int, typer.Option(min=1)] = 10,
+) -> None:
+    """Show what the rules derive from the facts that a question is linked to, with proofs; what it asks for comes first.
+
+    Example:
+
+        nesycd kb derive "Who was the father of Edward III's mother?"
+    """
+    from nesycd.knowledge import Engine, printable
+    from nesycd.records import Status
+    from nesycd.retrieval import Reasoner
+
+    with _open(kb) as base, Engine() as engine:
+        reasoner = Reasoner(base.entries(status=Status.APPROVED), engine)
+        found = reasoner.derive(question, task=task)
+    for item_id, why in reasoner.faults.items():
+        typer.echo(printable(f"note: rule {item_id[:8]} cannot run: {why}", keep_lines=True), err=True)
+    for one in found[:limit]:
+        console = Console()
+        console.print(f"[bold]{_shown(one.derived.fact.text)}[/bold]{'  (asked for)' if one.asked else ''}")
+        for line in one.derived.told:
+            console.print(f"    {_shown(line)}", highlight=False)
+    if not found:
+        typer.echo("nothing follows")
+    elif len(found) > limit:
+        typer.echo(f"{len(found) - limit} more; show them by --limit {len(found)}")

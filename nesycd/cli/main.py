@@ -47,6 +47,7 @@ A test compares the summaries with what the modules say."""
 EXTRAS = {
     "student": ("torch", "transformers", "tokenizers", "peft", "safetensors", "gguf", "accelerate"),
     "api": ("openai",),
+    "rules": ("clingo",),
 }
 """What the extras bring."""
 

@@ -26,7 +26,19 @@ from nesycd.knowledge.yaml_text import Node, emit_mapping, parse
 from nesycd.records import Entry, Evidence, Item, Status
 
 FORMAT = "nesycd-kb/1"
-_ITEM_KEYS = ("kind", "text", "subject", "relation", "object", "aliases", "clause")
+_ITEM_KEYS = (
+    "kind",
+    "text",
+    "subject",
+    "relation",
+    "object",
+    "aliases",
+    "clause",
+    "says",
+    "scope",
+    "exceptions",
+    "tests",
+)
 _ENTRY_KEYS = ("id", "status", "reviewer", "evidence")
 _EVIDENCE_KEYS = {"source", "example", "attempt"}
 _MOST_NAMED = 20
@@ -146,6 +158,8 @@ def _as_mapping(entry: Entry) -> dict[str, Any]:
     item = entry.item.model_dump(mode="json")
     body: dict[str, Any] = {"kind": item["kind"], "id": entry.item_id}
     body.update((key, item[key]) for key in _ITEM_KEYS[1:] if item.get(key) not in (None, []))
+    if "tests" in body:
+        body["tests"] = [{key: text for key, text in test.items() if text} for test in body["tests"]]
     body["status"] = str(entry.status)
     if entry.reviewer:
         body["reviewer"] = entry.reviewer

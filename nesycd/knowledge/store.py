@@ -14,7 +14,7 @@ Example:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,11 @@ from nesycd.knowledge import rows, schema
 from nesycd.knowledge.merge import AUTO, entry_order
 from nesycd.knowledge.rows import AddCounts
 from nesycd.knowledge.text import normal
-from nesycd.records import Entry, Evidence, Item, Status, content_hash
+from nesycd.records import Entry, Evidence, Item, Rule, Status, content_hash
+
+Gate = Callable[[Sequence[Rule], Sequence[Rule], Callable[[], Collection[str]]], None]
+"""Told the approved rules before and after a change, and how to find the relations of the approved facts; refuses the
+change by a `KnowledgeError` (`rule_tests.RuleGate`)."""
 
 
 @dataclass(frozen=True)
@@ -48,20 +52,23 @@ class Revision:
 class KnowledgeBase:
     """A store of knowledge entries. Make one with `open`; use it as a context manager."""
 
-    def __init__(self, engine: Engine, place: str) -> None:
+    def __init__(self, engine: Engine, place: str, gate: Gate | None = None) -> None:
         """Wrap an engine that `schema.connect` made; `place` names the KB in messages."""
         self._engine = engine
+        self._gate = gate
         self.place = place
 
     @classmethod
-    def open(cls, place: str | Path, *, create: bool = True) -> Self:
+    def open(cls, place: str | Path, *, create: bool = True, gate: Gate | None = None) -> Self:
         """Open the KB at a file path, `":memory:"` or a database URL; with `create`, make it where there is none.
+
+        A change of the approved rules that `gate` refuses does not happen.
 
         Raises:
             KnowledgeError: the file is not a KB, is of another schema, or cannot be opened.
         """
         where = "sqlite://" if str(place) == ":memory:" else place
-        return cls(schema.connect(where, create=create), str(place))
+        return cls(schema.connect(where, create=create), str(place), gate)
 
     def close(self) -> None:
         """Release the database."""
@@ -77,7 +84,13 @@ class KnowledgeBase:
     def writing(self) -> Iterator[Connection]:
         """A transaction for several of `rows`' operations that belong together: all of them happen or none."""
         with schema.writing(self._engine, self.place) as connection:
+            before = rows.approved_rules(connection) if self._gate is not None else []
             yield connection
+            if self._gate is None:
+                return
+            after = rows.approved_rules(connection)
+            if after != before:
+                self._gate(before, after, lambda: rows.approved_relations(connection))
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -170,6 +183,16 @@ class KnowledgeBase:
         """Let an entry be retrieved."""
         return self._decide(item_id, Status.APPROVED, reviewer)
 
+    def approve_these(self, item_ids: Iterable[str], reviewer: str) -> list[Entry]:
+        """Approve several entries as one change: all or none."""
+        if not reviewer.strip():
+            raise KnowledgeError("a review needs the reviewer's name")
+        with self.writing() as connection:
+            uids = [rows.find(connection, item_id) for item_id in item_ids]
+            rows.set_status(connection, list(dict.fromkeys(uids)), Status.APPROVED, reviewer)
+            after = rows.load(connection, uids)
+        return [after[uid] for uid in uids]
+
     def reject(self, item_id: str, reviewer: str) -> Entry:
         """Refuse an entry: it stays on record, and the same item proposed again stays rejected."""
         return self._decide(item_id, Status.REJECTED, reviewer)
@@ -178,11 +201,14 @@ class KnowledgeBase:
         """Take an entry that was good out of use."""
         return self._decide(item_id, Status.RETIRED, reviewer)
 
-    def approve_all(self, reviewer: str = AUTO) -> int:
-        """Approve whatever is proposed (`review = "auto"`), recorded under `reviewer`; gives the number."""
+    def approve_all(self, reviewer: str = AUTO, *, but: Collection[str] = ()) -> int:
+        """Approve whatever is proposed (`review = "auto"`), recorded under `reviewer`; gives the number.
+
+        `but`: ids of items that stay as they are.
+        """
         table = schema.entries
         with self.writing() as connection:
-            waiting = select(table.c.uid).where(table.c.status == str(Status.PROPOSED))
+            waiting = select(table.c.uid).where(table.c.status == str(Status.PROPOSED), table.c.item_id.not_in(but))
             return rows.set_status(connection, list(connection.execute(waiting).scalars()), Status.APPROVED, reviewer)
 
     def edit(self, item_id: str, changes: Mapping[str, Any], reviewer: str) -> Entry:

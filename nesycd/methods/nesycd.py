@@ -13,10 +13,10 @@ from typing import Any
 
 from nesycd.config import RetrievalSection
 from nesycd.errors import DataError, KnowledgeError
-from nesycd.knowledge import KnowledgeBase, LeakCheck, knowledge_version, leak
+from nesycd.knowledge import Engine, KnowledgeBase, LeakCheck, failures, knowledge_version, leak
 from nesycd.methods.parts import Parts
 from nesycd.prompts import question_text
-from nesycd.protocols import Router, Student
+from nesycd.protocols import Retriever, Router, Student
 from nesycd.records import (
     Attempt,
     Diagnosis,
@@ -25,11 +25,12 @@ from nesycd.records import (
     Rationale,
     Refusal,
     Retrieval,
+    Rule,
     Status,
     TrainingText,
     content_hash,
 )
-from nesycd.retrieval import ALGORITHM, KnowledgeRetriever
+from nesycd.retrieval import ALGORITHM, DerivingRetriever, KnowledgeRetriever, Reasoner, reasoning
 from nesycd.retrieval.recall import count_recall
 from nesycd.routing import MarginRouter, calibrate, calibrate_routing, router_of
 from nesycd.run import Run
@@ -280,8 +281,19 @@ def _build(parts: Parts, diagnoses: Sequence[Diagnosis], refused: Sequence[Refus
     with KnowledgeBase.open(path) as kb:
         kb.add(proposals)
         if parts.recipe.knowledge.review == "auto":
-            kb.approve_all()
+            kb.approve_all(but=_failing(parts, kb))
         return {"proposals": len(proposals), **kb.stats()}
+
+
+def _failing(parts: Parts, kb: KnowledgeBase) -> set[str]:
+    """Ids of the proposed rules that do not pass their own tests: these wait for a person."""
+    rules = [entry.item for entry in kb.entries(kind="rule") if isinstance(entry.item, Rule)]
+    if not any(rule.tests for rule in rules):
+        return set()
+    found = [one for one in failures(rules, parts.engine) if one.rule.tests]
+    for one in found:
+        parts.run.notify(f"not approved: {one}")
+    return {one.rule.id for one in found}
 
 
 def _set_aside(parts: Parts, path: Path) -> None:
@@ -305,33 +317,42 @@ class Knowledge:
     settings: RetrievalSection
     student: Student
     entries: tuple[Entry, ...]
+    engine: Engine | None = None
+    """Where it is given, derived facts join the blocks."""
 
     @classmethod
     def of(cls, parts: Parts, entries: Sequence[Entry]) -> Knowledge:
         """These entries, retrieved as the run's recipe says."""
-        return cls(parts.recipe.retrieval, parts.student, tuple(entries))
+        engine = parts.engine if parts.recipe.knowledge.derive else None
+        return cls(parts.recipe.retrieval, parts.student, tuple(entries), engine)
 
     @cached_property
-    def retriever(self) -> KnowledgeRetriever:
-        """See `KnowledgeRetriever`."""
-        given = self.settings
-        return KnowledgeRetriever(
-            self.entries, self.student.count_tokens, given.budget_tokens, given.max_items, given.hops
-        )
+    def retriever(self) -> Retriever:
+        """`KnowledgeRetriever`, within a `DerivingRetriever` where there is an engine."""
+        given, count = self.settings, self.student.count_tokens
+        direct = KnowledgeRetriever(self.entries, count, given.budget_tokens, given.max_items, given.hops)
+        if self.engine is None:
+            return direct
+        reasoner = Reasoner(self.entries, self.engine)
+        return DerivingRetriever(direct, reasoner, count, given.budget_tokens, given.max_items)
 
     @property
     def fingerprint(self) -> str:
         """Hash of the items and of how they are retrieved, known without building anything."""
         version = knowledge_version(entry.item_id for entry in self.entries)
-        return content_hash([version, self.settings.model_dump(), self.student.fingerprint, ALGORITHM])
+        direct = [version, self.settings.model_dump(), self.student.fingerprint, ALGORITHM]
+        return content_hash(direct if self.engine is None else [*direct, "deriving", reasoning.ALGORITHM])
 
     def retrieved(self, run: Run, name: str, examples: Sequence[Example]) -> Sequence[Retrieval]:
         """What is found for each question, as a stage."""
 
         def find() -> list[Retrieval]:
-            return [
+            found = [
                 Retrieval(example=e.uid, hits=tuple(self.retriever.retrieve(e.question, task=e.task))) for e in examples
             ]
+            if stopped := getattr(self.retriever, "stopped", []):
+                run.notify(f"{name}: {len(stopped)} of {len(found)} questions without derived facts: {stopped[0]}")
+            return found
 
         return run.computed(name, Retrieval, {"knowledge": self.fingerprint, "examples": examples}, find)
 
@@ -397,7 +418,9 @@ def _train_recall(
     items = {entry.item_id: entry.item for entry in entries}
     blocks = [text for text in texts if text.task == "augmented"]
     prompts = count_recall(
-        [by_uid[block.example] for block in blocks], [[items[item] for item in block.knowledge] for block in blocks]
+        [by_uid[block.example] for block in blocks],
+        # What is not in the base was derived, and is no fact that a question needs.
+        [[items[item] for item in block.knowledge if item in items] for block in blocks],
     )
     questions = count_recall(train, [retrieval.items for retrieval in retrievals])
     found = {"prompts": prompts, "questions": questions}

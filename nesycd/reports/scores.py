@@ -22,6 +22,7 @@ ABOUT = {
     "nesycd": "the NesyCD student with the knowledge base",
     "nesycd_routed": "knowledge only where the router asks for it; selected from the other arms' answers",
     "nesycd_oracle": "the NesyCD student, given exactly the needed facts: a ceiling, no rival",
+    "rules_alone": "what the rules derive, without a student; most questions are none that rules can answer",
 }
 
 

@@ -2,18 +2,22 @@
 
 from nesycd.retrieval.lexical import LexicalIndex
 from nesycd.retrieval.linker import Candidate, Linker, Mention
-from nesycd.retrieval.recall import Recall, arrived, count_recall, recall
+from nesycd.retrieval.reasoning import DerivingRetriever, Reasoner
+from nesycd.retrieval.recall import Recall, arrived, count_recall, holds_answer, recall
 from nesycd.retrieval.retriever import ALGORITHM, KnowledgeRetriever
 
 __all__ = [
     "ALGORITHM",
     "Candidate",
+    "DerivingRetriever",
     "KnowledgeRetriever",
     "LexicalIndex",
     "Linker",
     "Mention",
+    "Reasoner",
     "Recall",
     "arrived",
     "count_recall",
+    "holds_answer",
     "recall",
 ]
