@@ -83,6 +83,20 @@ def test_a_clause_that_cannot_be_read_is_shown_with_a_caret(path: Path) -> None:
     assert "--test" in add(path, CLAUSE, "--test", "father(a, b)", code=2)
 
 
+@pytest.mark.parametrize("clause", ["n(X + 1) :- n(X).", "p(X) :- not p(X), n(X).", "p(X) :- n("])
+def test_an_import_of_approved_rules_is_refused_as_a_whole(path: Path, tmp_path: Path, clause: str) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(
+        f"- {{kind: lesson, text: Count., status: approved}}\n"
+        f"- kind: rule\n  text: Hostile.\n  status: approved\n  clause: {clause!r}\n"
+        "  tests: [{given: n(1)., expect: n(2).}]\n",
+        encoding="utf-8",
+    )
+    assert "error: not approved: rule " in nesycd("import", file, "--kb", path, code=2)
+    with KnowledgeBase.open(path) as kb:
+        assert len(kb.entries()) == len(FATHERS)
+
+
 def test_rules_that_came_in_without_the_gate_are_reported(path: Path) -> None:
     bad = Rule(text="Bad \x1b[31m.", clause="p(X) :- \x1b q(Y).")
     with KnowledgeBase.open(path) as kb:
