@@ -43,7 +43,7 @@ WORKER = Path(__file__).with_name("engine_worker.py")
 _FUNCTIONS = {"+": "plus", "-": "minus", "*": "times", "/": "quotient", "//": "whole", "mod": "rest"}
 _SMALL = 2**31
 _START_SECONDS = 30.0
-PATIENCE = 5
+PATIENCE = 5.0
 
 
 class EngineError(KnowledgeError):
@@ -55,8 +55,8 @@ class Limits:
     """What one call may take.
 
     Attributes:
-        seconds: of computing; beyond them the process ends itself, and beyond `PATIENCE` times as long on the clock, on
-            a machine that is busy or has no such timer, it is killed.
+        seconds: of computing; beyond them the process ends itself. It is killed after `PATIENCE` seconds and five times as
+            long on the clock, on a machine that is busy or has no such timer.
         most: facts and instances of clauses, together.
         memory_mb: of the process (address space, where the system can limit it).
     """
@@ -133,7 +133,7 @@ class Engine:
             assert process.stdin is not None
             process.stdin.write(json.dumps(request) + "\n")
             process.stdin.flush()
-            line = self._lines.get(timeout=PATIENCE * self.limits.seconds)
+            line = self._lines.get(timeout=PATIENCE + 5 * self.limits.seconds)
         except (OSError, queue.Empty):
             line = ""
         except BaseException:

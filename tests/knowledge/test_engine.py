@@ -261,15 +261,19 @@ def test_time_is_limited_where_nothing_new_is_made() -> None:
         started = time.monotonic()
         with pytest.raises(EngineError, match=r"did not come to an end within 0\.2 s"):
             engine.run(parse_clauses("p :- n(A), n(B), n(C), n(D), n(E), n(F), A + B + C + D + E + F < 0."), facts)
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 60
         assert heads(engine, "p(X) :- q(X).", "q(1).") == ["p(1)"]
 
 
+@pytest.mark.slow
 def test_memory_is_limited() -> None:
     pytest.importorskip("resource", reason="the system has no limits")
     with Engine(Limits(seconds=60, most=10**9, memory_mb=96)) as engine:
         with pytest.raises(EngineError, match=r"(?s)need 96 MB and were stopped.*may never end"):
-            engine.run(parse_clauses("n(X + 1) :- n(X). m(X, Y) :- n(X), n(Y)."), parse_facts("n(1)."))
+            engine.run(
+                parse_clauses("n(X + 1) :- n(X). m(X, Y, X, Y, X, Y, X, Y, X, Y, X, Y) :- n(X), n(Y)."),
+                parse_facts("n(1)."),
+            )
         assert heads(engine, "p(X) :- q(X).", "q(1).") == ["p(1)"]
 
 
