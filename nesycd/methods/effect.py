@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from statistics import stdev
 
 from nesycd.errors import ConfigError, DataError
-from nesycd.methods.nesycd import Knowledge, Trained
+from nesycd.methods.knowledge import Knowledge
+from nesycd.methods.nesycd import Trained
 from nesycd.methods.parts import Parts
 from nesycd.protocols import Prompt
 from nesycd.records import Attempt, Entry, Example, Item, Masked, content_hash
@@ -125,7 +126,9 @@ def _ask(parts: Parts, trained: Trained) -> _Asked:
         depends = {"adapter": adapter.fingerprint, "knowledge": shown}
         return {attempt.example: attempt for attempt in parts.attempts(stage, solver, examples, depends)}
 
-    ids = {uid: tuple(item.id for item in items) for uid, items in found.items()}
+    # What was derived is no item of the base, and stays in every block.
+    known = {entry.item_id for entry in trained.entries}
+    ids = {uid: tuple(item.id for item in items if item.id in known) for uid, items in found.items()}
     return _Asked(
         examples,
         found,
