@@ -20,7 +20,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from nesycd.errors import ConfigError
 
 Arm = Literal[
-    "zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_routed", "nesycd_oracle", "few_shot"
+    "zero_shot",
+    "std_cot",
+    "std_cot_kb",
+    "nesycd_no_kb",
+    "nesycd",
+    "nesycd_routed",
+    "nesycd_oracle",
+    "few_shot",
+    "rules_alone",
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -174,6 +182,8 @@ class KnowledgeSection(Section):
     self_check: bool = False
     """Ask the student that erred again with the proposed items; with `review = "auto"` only those that repaired an error
     are approved."""
+    derive: bool = False
+    """Whether rules with clauses run (extra `rules`): what follows from the facts of a question joins its block."""
 
 
 class RetrievalSection(Section):

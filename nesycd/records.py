@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from nesycd.errors import DataError
 
@@ -32,6 +32,8 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     schema_name: ClassVar[str]
+    earlier: ClassVar[frozenset[str]] = frozenset()
+    """Older schemas whose JSON is still read, as it stands."""
     volatile: ClassVar[frozenset[str]] = frozenset()
     """Fields that do not enter the id: times, token counts and the like."""
 
@@ -60,7 +62,7 @@ class Record(BaseModel):
         """
         body = dict(row)
         schema, stored_id = body.pop("schema", None), body.pop("id", None)
-        if schema != cls.schema_name:
+        if schema != cls.schema_name and schema not in cls.earlier:
             raise DataError(f"{where}: schema is {schema!r}, but {cls.schema_name!r} is needed here")
         try:
             record = cls.model_validate(body)
@@ -104,13 +106,48 @@ class Fact(Record):
         return (self.subject, self.relation, self.object)
 
 
-class Rule(Record):
-    """If-then knowledge: `text` for the student; `clause`, where given, a Horn clause (`head :- body.`)."""
+class RuleTest(BaseModel):
+    """What a rule must conclude: facts in the syntax of clauses, each closed by a full stop (`docs/rules.md`)."""
 
-    schema_name = "rule/1"
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    given: str = ""
+    expect: str = ""
+    """What then must follow."""
+    expect_not: str = ""
+    """What then must not follow."""
+
+
+class Rule(Record):
+    """If-then knowledge: `text` for the student; `clause`, where given, Horn clauses for the engine (`docs/rules.md`).
+
+    A rule with nothing but text and clause has the JSON and the id of `rule/1`, so that what was stored holds.
+    """
+
+    schema_name = "rule/2"
+    earlier = frozenset({"rule/1"})
     kind: Literal["rule"] = "rule"
     text: str = Field(min_length=1)
     clause: str | None = None
+    """One or more clauses; what the first concludes is the rule's conclusion, others are steps to it."""
+    says: str = ""
+    """How a conclusion reads as a fact: `subject | relation | object` with the conclusion's variables in braces."""
+    scope: tuple[str, ...] = ()
+    """Tasks (`Example.task`) for whose questions it runs; empty: all."""
+    exceptions: tuple[str, ...] = ()
+    """Conditions on the first clause's variables under which it does not hold."""
+    tests: tuple[RuleTest, ...] = ()
+    """What must pass before the rule is approved."""
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        body: dict[str, Any] = handler(self)
+        return {key: value for key, value in body.items() if value or key in ("kind", "text", "clause")}
+
+    @cached_property
+    def id(self) -> str:
+        """See `Record.id`."""
+        body = self.model_dump(mode="json")
+        return content_hash(["rule/1" if len(body) == 3 else self.schema_name, body])
 
 
 Item = Annotated[Lesson | Fact | Rule, Field(discriminator="kind")]

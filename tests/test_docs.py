@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
 from typing import get_args
 
+import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
+from nesycd.cli.main import app
 from nesycd.config import AskSection, RetrievalSection
+from nesycd.errors import KnowledgeError
 from nesycd.grading import Source
-from nesycd.knowledge import read_relations
+from nesycd.knowledge import Deriver, Engine, KnowledgeBase, Limits, read_relations
+from nesycd.knowledge.clause_checks import check_safe, check_stratified
+from nesycd.knowledge.clause_parser import ClauseError, parse_clauses
+from nesycd.knowledge.deriving import MAX_PROOF
 from nesycd.prompts import PLACEHOLDERS, TEACHER_PLACEHOLDERS
+from nesycd.records import Fact
+from nesycd.retrieval.reasoning import MAX_DERIVED, MAX_FACTS
 from nesycd.tasks.registry import card, task_names
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -89,3 +99,56 @@ def test_the_benchmarks_document_has_every_benchmark_with_what_its_card_says() -
 def test_the_grading_document_names_every_way_to_find_an_answer() -> None:
     text = (DOCS / "grading.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)[1:] == [*get_args(Source)]
+
+
+# --- docs/rules.md ----------------------------------------------------------------------------------------------------
+
+RULES = (Path(__file__).parents[1] / "docs" / "rules.md").read_text(encoding="utf-8")
+
+
+def test_the_rules_documents_clauses_are_read_and_safe() -> None:
+    code = re.findall(r"```prolog\n(.*?)```", RULES, re.DOTALL)
+    assert len(code) == 2
+    for clause in parse_clauses("\n".join(code)):
+        check_safe(clause)
+
+
+def test_the_rules_document_refuses_what_it_says_is_refused() -> None:
+    [unsafe, circle] = re.findall(r"`([^`]+)` is refused", RULES)
+    with pytest.raises(KnowledgeError, match="the variable X"):
+        check_safe(*parse_clauses(unsafe))
+    with pytest.raises(KnowledgeError, match="p/1 needs not r/1, r/1 needs p/1"):
+        check_stratified(parse_clauses(circle))
+    [shown] = re.findall(r"```text\n(.*?)```", RULES, re.DOTALL)
+    with pytest.raises(ClauseError) as caught:
+        parse_clauses(shown.split("\n")[1].strip())
+    assert str(caught.value) == shown.rstrip("\n")
+
+
+def test_the_rules_documents_facts_read_as_it_says() -> None:
+    rows = re.findall(r"^\| subject `(.+?)`, relation `(.+?)`, object `(.+?)` \| (.+) \|$", RULES, re.MULTILINE)
+    assert len(rows) == 3
+    with Engine() as engine:
+        deriver = Deriver([], engine)
+        for subject, relation, value, reads in rows:
+            fact = Fact(text="A fact.", subject=subject, relation=relation, object=value)
+            assert [str(atom) for atom in deriver.atoms_of(fact)] == re.findall(r"`(.+?)`", reads)
+
+
+def test_the_rules_documents_example_runs_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "250")
+    [example] = re.findall(r"```yaml\n(.*?)```", RULES, re.DOTALL)
+    [session] = re.findall(r"```console\n(.*?)```", RULES, re.DOTALL)
+    Path("rules.yaml").write_text(example, encoding="utf-8")
+    KnowledgeBase.open("kb.sqlite").close()
+    for command, shown in re.findall(r"\$ nesycd (.+)\n((?:[^$].*\n)*)", session):
+        done = CliRunner().invoke(app, [*shlex.split(command), "--kb", "kb.sqlite"])
+        assert re.sub(r"\[(rule|fact) [0-9a-f]{8}", r"[\1 1234abcd", done.output) == shown
+
+
+def test_the_rules_document_names_the_limits() -> None:
+    limits = Limits()
+    assert f"compute for {limits.seconds:g} s, make {limits.most:,} facts and firings" in RULES
+    assert limits.memory_mb == 1024 and f"at most {MAX_PROOF} steps" in RULES
+    assert (MAX_FACTS, MAX_DERIVED) == (400, 3)

@@ -20,10 +20,10 @@ def open_answerer(folder: Path) -> tuple[Answerer, str]:
     """
     from nesycd.cli.build import data_root, student_of, task_of
     from nesycd.config import Recipe, locate_data
-    from nesycd.knowledge import KnowledgeBase
+    from nesycd.knowledge import Engine, KnowledgeBase, read_entities
     from nesycd.manifest import read_manifest
     from nesycd.methods.answering import Answerer
-    from nesycd.methods.nesycd import Knowledge
+    from nesycd.methods.knowledge import Knowledge
     from nesycd.prompts import Prompts
     from nesycd.records import Status, content_hash
     from nesycd.reports import load_results
@@ -46,13 +46,14 @@ def open_answerer(folder: Path) -> tuple[Answerer, str]:
         # A run that had no approved knowledge trained no S_E.
         adapters["augmented"] = adapters["general"]
     with KnowledgeBase.open(folder / "kb.sqlite", create=False) as kb:
-        entries = kb.entries(status=Status.APPROVED)
+        entries, entities = kb.entries(status=Status.APPROVED), read_entities(kb)
+    engine = Engine() if recipe.knowledge.derive else None  # its process ends with the answerer
     signal: Any = settings["signal"]
     answerer = Answerer(
         student=student,
         prompts=prompts,
         task=task_of(recipe),
-        knowledge=Knowledge(recipe.retrieval, student, tuple(entries)),
+        knowledge=Knowledge(recipe.retrieval, student, tuple(entries), entities, engine=engine),
         adapters=adapters,
         closed_book=str(settings["closed_book"]),
         router=router_of(str(settings["mode"]), float(settings["threshold"]), signal),

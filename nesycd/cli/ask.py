@@ -69,9 +69,9 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
     from nesycd.cli.build import student_of
     from nesycd.config import Recipe
     from nesycd.grading import closing_answer
-    from nesycd.knowledge import KnowledgeBase, read_entities
+    from nesycd.knowledge import Engine, KnowledgeBase, read_entities
     from nesycd.manifest import read_manifest
-    from nesycd.methods.nesycd import Knowledge
+    from nesycd.methods.knowledge import Knowledge
     from nesycd.prompts import Prompts
     from nesycd.protocols import Prompt
     from nesycd.records import Example, Status
@@ -102,8 +102,11 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
 
     with KnowledgeBase.open(folder / "kb.sqlite", create=False) as kb:
         entries, entities = kb.entries(status=Status.APPROVED), read_entities(kb)
-    knowledge = Knowledge(recipe.retrieval, student, tuple(entries), entities, cache=folder / "index")
-    hits = knowledge.retriever.retrieve(question)
+    with Engine() as engine:
+        rules = engine if recipe.knowledge.derive else None
+        index = folder / "index"
+        knowledge = Knowledge(recipe.retrieval, student, tuple(entries), entities, cache=index, engine=rules)
+        hits = knowledge.retriever.retrieve(question)
     draft = write(str(router["closed_book"]), [])
     signal: Any = router["signal"]
     chosen = router_of(str(router["mode"]), float(router["threshold"]), signal)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from nesycd.cli import kb_exchange, kb_graph, kb_lint, kb_test, kb_versions
+from nesycd.cli import kb_exchange, kb_graph, kb_lint, kb_rules, kb_test, kb_versions
 from nesycd.cli.effect import effect
 from nesycd.cli.kb_common import (
     MOST_SHOWN,
@@ -25,6 +25,7 @@ from nesycd.cli.kb_common import (
     status_of,
     user,
 )
+from nesycd.cli.kb_rules import RuleTests, tests_of
 from nesycd.errors import KnowledgeError
 
 kb_app = typer.Typer(no_args_is_help=True)
@@ -84,9 +85,9 @@ def show(item: ItemId, kb: Kb = None) -> None:
         history = base.history(entry.item_id)
     console = Console()
     for key, value in entry.item.model_dump(mode="json").items():
-        if value:
-            told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            console.print(f"[bold]{key:10}[/bold] {shown(told)}")
+        for one in value if key in ("exceptions", "tests") else [value] if value else []:
+            told = "; ".join(f"{k}: {v}" for k, v in one.items() if v) if isinstance(one, dict) else one
+            console.print(f"[bold]{key:10}[/bold] {shown(', '.join(told) if isinstance(told, list) else str(told))}")
     console.print(f"[bold]status    [/bold] {entry.status} {shown(entry.reviewer)}")
     for evidence in entry.evidence:
         console.print(f"[bold]evidence  [/bold] {shown(f'{evidence.example} {evidence.attempt} ({evidence.source})')}")
@@ -113,7 +114,11 @@ def add(
     relation: Annotated[str, typer.Option(help="Of a fact: which property.")] = "",
     object_: Annotated[str, typer.Option("--object", help="Of a fact: its value.")] = "",
     alias: Annotated[list[str] | None, typer.Option(help="Of a fact: another name of the subject.")] = None,
-    clause: Annotated[str | None, typer.Option(help="Of a rule: its Horn clause.")] = None,
+    clause: Annotated[str | None, typer.Option(help="Of a rule: its Horn clauses.")] = None,
+    says: Annotated[str, typer.Option(help="Of a rule: its conclusion as 'subject | relation | object'.")] = "",
+    scope: Annotated[list[str] | None, typer.Option(help="Of a rule: a task it runs for.")] = None,
+    exception: Annotated[list[str] | None, typer.Option(help="Of a rule: when it does not hold.")] = None,
+    test: RuleTests = None,
     kb: Kb = None,
     by: By = "",
     why: Why = "",
@@ -125,6 +130,10 @@ def add(
         nesycd kb add "Count each kind before you add." --kind lesson
 
         nesycd kb add "A fathom is 6 feet." --kind fact --subject fathom --relation length --object "6 feet"
+
+        nesycd kb add "A father's father is a grandfather." --kind rule
+        --clause "grandfather(X, Z) :- father(X, Y), father(Y, Z)."
+        --test "father(a, b). father(b, c). => grandfather(a, c)."
     """
     from pydantic import ValidationError
 
@@ -135,7 +144,14 @@ def add(
         if kind == "fact":
             made: Any = Fact(text=text, subject=subject, relation=relation, object=object_, aliases=tuple(alias or ()))
         elif kind == "rule":
-            made = Rule(text=text, clause=clause)
+            made = Rule(
+                text=text,
+                clause=clause,
+                says=says,
+                scope=tuple(scope or ()),
+                exceptions=tuple(exception or ()),
+                tests=tests_of(test) or (),
+            )
         elif kind == "lesson":
             made = Lesson(text=text)
         else:
@@ -161,7 +177,11 @@ def edit(
     relation: Annotated[str | None, typer.Option(help="New relation of a fact.")] = None,
     object_: Annotated[str | None, typer.Option("--object", help="New value of a fact.")] = None,
     alias: Annotated[list[str] | None, typer.Option(help="New names of a fact's subject, instead of the old.")] = None,
-    clause: Annotated[str | None, typer.Option(help="New clause of a rule.")] = None,
+    clause: Annotated[str | None, typer.Option(help="New clauses of a rule.")] = None,
+    says: Annotated[str | None, typer.Option(help="New reading of a rule's conclusion.")] = None,
+    scope: Annotated[list[str] | None, typer.Option(help="New tasks of a rule, instead of the old.")] = None,
+    exception: Annotated[list[str] | None, typer.Option(help="New exceptions of a rule, instead of the old.")] = None,
+    test: RuleTests = None,
     kb: Kb = None,
     by: By = "",
     why: Why = "",
@@ -177,7 +197,8 @@ def edit(
         "object": object_,
         "clause": clause,
     }
-    given |= {"aliases": tuple(alias) if alias else None}
+    given |= {"aliases": tuple(alias) if alias else None, "says": says, "tests": tests_of(test)}
+    given |= {"scope": tuple(scope) if scope else None, "exceptions": tuple(exception) if exception else None}
     changes = {key: value for key, value in given.items() if value is not None}
     if not changes:
         raise KnowledgeError("nothing to change was given; see: nesycd kb edit --help")
@@ -190,13 +211,16 @@ def edit(
 
 @kb_app.command()
 def approve(items: list[str], kb: Kb = None, by: By = "", why: Why = "") -> None:
-    """Approve items: from the next run on they are retrieved. `all` stands for everything that is proposed."""
+    """Approve items: from the next run on they are retrieved. `all` stands for everything that is proposed.
+
+    A rule whose clause cannot run, or with a test that fails, is not approved: nothing of the call then is.
+    """
     with open_base(kb) as base:
         if items == ["all"]:
             typer.echo(f"approved {base.approve_all(user(by), why)}")
             return
-        for item in items:
-            typer.echo(f"approved {base.approve(item, user(by), why).item_id[:8]}")
+        for entry in base.approve_these(items, user(by), why):
+            typer.echo(f"approved {entry.item_id[:8]}")
 
 
 @kb_app.command()
@@ -218,6 +242,7 @@ def retire(items: list[str], kb: Kb = None, by: By = "", why: Why = "") -> None:
 # After the commands above, so that the help lists reading and review first.
 kb_app.add_typer(kb_versions.app)
 kb_app.add_typer(kb_exchange.app)
+kb_app.add_typer(kb_rules.app)
 
 
 kb_graph.add_to(kb_app)

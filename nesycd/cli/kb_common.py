@@ -31,13 +31,17 @@ MOST_SHOWN = 300
 
 
 def open_base(place: str | None, *, is_backed_up: bool = False) -> Any:
-    """The knowledge base given, or that of the newest run; it must exist."""
-    from nesycd.knowledge import KnowledgeBase
+    """The knowledge base given, or that of the newest run; it must exist. Approved rules must pass their tests."""
+    from nesycd.knowledge import Engine, KnowledgeBase, RuleGate
     from nesycd.run_folders import newest_run
 
     found = place if place is not None else newest_run(Path("runs"), "kb.sqlite") / "kb.sqlite"
     return KnowledgeBase.open(
-        found, create=False, is_backed_up=is_backed_up, notify=lambda told: typer.echo(told, err=True)
+        found,
+        create=False,
+        is_backed_up=is_backed_up,
+        notify=lambda told: typer.echo(told, err=True),
+        gate=RuleGate(Engine()),
     )
 
 

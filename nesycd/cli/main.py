@@ -54,6 +54,7 @@ EXTRAS = {
     "dense": ("sentence_transformers", "wordllama"),
     "hub": ("datasets", "pyarrow", "huggingface_hub"),
     "math": ("math_verify", "latex2sympy2_extended", "sympy"),
+    "rules": ("clingo",),
 }
 """What the extras bring."""
 

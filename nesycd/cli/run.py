@@ -113,6 +113,7 @@ def execute(settings: Recipe, folder: Path, console: Console, until: str = "") -
 @contextmanager
 def opened(settings: Recipe, folder: Path, console: Console) -> Iterator[Parts]:
     """A recipe's parts in its run folder, which is this process's for as long; progress is shown on the console."""
+    from nesycd.knowledge import Engine
     from nesycd.methods.parts import Parts
     from nesycd.run import Run
 
@@ -124,11 +125,12 @@ def opened(settings: Recipe, folder: Path, console: Console) -> Iterator[Parts]:
     with (
         progress,
         Run.open(folder, config, seeds={"seed": recipe.seed}, notify=progress.notify, watch=progress.watch) as run,
+        Engine() as engine,
     ):
         run.describe(student=student.fingerprint, teacher=teacher.fingerprint, prompts=prompts.fingerprint)
         if data := str(getattr(task, "fingerprint", "")):
             run.describe(data=data)
-        yield Parts(run, recipe, task, teacher, student, prompts, progress.training)
+        yield Parts(run, recipe, task, teacher, student, prompts, engine, progress.training)
 
 
 def finish(parts: Parts) -> None:

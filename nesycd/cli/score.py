@@ -28,6 +28,7 @@ def results_of(parts: Parts, trained: Trained, scored: Scored) -> dict[str, Any]
         knowledge={**stats, "trained_with": trained.trained_with, "used": scored.knowledge},
         method=trained.summary,
         recall=scored.recall,
+        answered=scored.answered,
         seconds=seconds,
         router={
             "mode": parts.recipe.router.mode,

@@ -1,6 +1,8 @@
 """The symbolic knowledge base: typed items with evidence, review, history and versions, and their exchange."""
 
+from nesycd.knowledge.deriving import Derived, Deriver
 from nesycd.knowledge.differences import Difference
+from nesycd.knowledge.engine import Engine, EngineError, Limits
 from nesycd.knowledge.entities import (
     Entities,
     EntityMerge,
@@ -18,6 +20,7 @@ from nesycd.knowledge.graph import KnowledgeGraph, Misfit, Step
 from nesycd.knowledge.leak import LeakCheck
 from nesycd.knowledge.merge import AUTO, item_key, normal_triple, unite
 from nesycd.knowledge.rows import AddCounts
+from nesycd.knowledge.rule_tests import RuleGate, failures
 from nesycd.knowledge.store import KnowledgeBase, knowledge_version
 from nesycd.knowledge.text import normal, printable
 from nesycd.knowledge.versions import HistoryLine, Revision
@@ -26,21 +29,28 @@ __all__ = [
     "AUTO",
     "FORMATS",
     "AddCounts",
+    "Derived",
+    "Deriver",
     "Difference",
+    "Engine",
+    "EngineError",
     "Entities",
     "EntityMerge",
     "HistoryLine",
     "KnowledgeBase",
     "KnowledgeGraph",
     "LeakCheck",
+    "Limits",
     "Misfit",
     "Relation",
     "Revision",
+    "RuleGate",
     "Step",
     "declare_relations",
     "entities_at",
     "export_file",
     "export_text",
+    "failures",
     "import_file",
     "item_key",
     "knowledge_version",

@@ -24,7 +24,7 @@ from nesycd.knowledge.formats import csv_file, jsonld, lp, markdown, turtle, yam
 from nesycd.knowledge.formats.mapping import FileEntry, Row, read_rows, valid_item
 from nesycd.knowledge.merge import item_key
 from nesycd.knowledge.rows import AddCounts
-from nesycd.knowledge.store import KnowledgeBase
+from nesycd.knowledge.store import KnowledgeBase, OnlyTried
 from nesycd.records import Entry, Item, Status
 
 
@@ -130,8 +130,8 @@ def import_file(
             same = sum(before.get(uid) == entry for uid, entry in after.items())
             done = Imported(AddCounts(added, len(after) - added - same, same), changed)
             if dry_run:
-                raise _OnlyTried
-    except _OnlyTried:
+                raise OnlyTried
+    except OnlyTried:
         pass
     return done
 
@@ -156,10 +156,6 @@ def read_file(path: Path, form: str = "", *, status: Status = Status.PROPOSED, r
     except UnicodeDecodeError as error:
         raise KnowledgeError(f"{path}: is not UTF-8 text (byte {error.start})") from None
     return read_rows(read(text, str(path)), str(path), path.name, (status, reviewer))
-
-
-class _OnlyTried(Exception):
-    """Ends a transaction that nothing shall stay of."""
 
 
 def _bring_in(

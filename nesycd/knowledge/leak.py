@@ -207,6 +207,7 @@ def _whole(item: Item) -> str:
     parts = [item.text]
     if isinstance(item, Fact):
         parts += [item.subject, item.relation, item.object, *item.aliases]
-    elif isinstance(item, Rule) and item.clause:
-        parts.append(item.clause)
-    return "\n".join(parts)
+    elif isinstance(item, Rule):
+        parts += [item.clause or "", item.says, *item.exceptions]
+        parts += [text for test in item.tests for text in (test.given, test.expect, test.expect_not)]
+    return "\n".join(filter(None, parts))

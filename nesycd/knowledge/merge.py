@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nesycd.knowledge.text import normal
-from nesycd.records import Entry, Evidence, Fact, Item, Rule, Status, content_hash
+from nesycd.records import Entry, Evidence, Fact, Item, Rule, RuleTest, Status, content_hash
 
 STATUS_RANK = {Status.PROPOSED: 0, Status.APPROVED: 1, Status.RETIRED: 2, Status.REJECTED: 3}
 """Which status stands when equal items meet (after a person's has been preferred): the more wary one."""
@@ -25,22 +25,26 @@ def normal_triple(fact: Fact) -> tuple[str, str, str]:
 def item_key(item: Item) -> str:
     """Equal items, and only they, have the same key (32 hex digits).
 
-    A fact is its triple; a lesson or rule is its text, case and white space aside (and its clause, where case counts).
+    A fact is its triple; a lesson or rule is its text, case and white space aside (and its clause and what goes with that,
+    where case counts). A rule's tests do not count: equal rules unite theirs.
     """
     if isinstance(item, Fact):
         return content_hash(["fact", *normal_triple(item)], 32)
     clause = " ".join(item.clause.split()) if isinstance(item, Rule) and item.clause else None
-    return content_hash([item.kind, normal(item.text), clause], 32)
+    with_it = [item.says, item.scope, item.exceptions] if isinstance(item, Rule) else []
+    return content_hash([item.kind, normal(item.text), clause, *(with_it if any(with_it) else ())], 32)
 
 
 def surface(item: Item) -> tuple[int, str, str]:
     """Sort key that chooses one wording among equal items: the shortest, then the first."""
-    rest = item.model_dump_json(exclude={"aliases"})
+    rest = item.model_dump_json(exclude={"aliases", "tests"})
     return (len(item.text), item.text, rest)
 
 
 def tidy(item: Item, more_aliases: Iterable[str] = ()) -> Item:
     """`item` with its aliases and `more_aliases` sorted, each once, without blanks and without the subject itself."""
+    if isinstance(item, Rule):
+        return with_tests(item)
     if not isinstance(item, Fact):
         return item
     best: dict[str, str] = {}
@@ -52,9 +56,17 @@ def tidy(item: Item, more_aliases: Iterable[str] = ()) -> Item:
     return item if aliases == item.aliases else item.model_copy(update={"aliases": aliases})
 
 
+def with_tests(item: Rule, more: Iterable[RuleTest] = ()) -> Rule:
+    """`item` with its tests and `more` sorted, each once."""
+    tests = tuple(sorted({*item.tests, *more}, key=lambda test: (test.given, test.expect, test.expect_not)))
+    return item if tests == item.tests else item.model_copy(update={"tests": tests})
+
+
 def unite_items(first: Item, second: Item, *, keep_first: bool = False) -> Item:
-    """The union of two equal items: one wording (`keep_first`: that of `first`) with the aliases of both."""
+    """The union of two equal items: one wording (`keep_first`: that of `first`) with the aliases or tests of both."""
     chosen, other = (first, second) if keep_first or surface(first) <= surface(second) else (second, first)
+    if isinstance(chosen, Rule) and isinstance(other, Rule):
+        return with_tests(chosen, other.tests)
     return tidy(chosen, other.aliases if isinstance(other, Fact) else ())
 
 

@@ -82,5 +82,5 @@ def _said(item: Item) -> str:
     if isinstance(item, Fact):
         parts += [item.subject, item.object]
     elif isinstance(item, Rule):
-        parts.append(item.clause or "")
+        parts += [item.clause or "", item.says, *item.exceptions]
     return "\n".join(parts)

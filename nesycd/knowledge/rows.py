@@ -5,6 +5,7 @@ The caller holds the transaction, so several of these make one all-or-nothing ch
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from nesycd.knowledge.journal import Journal, parts
 from nesycd.knowledge.merge import item_key, tidy, unite, unite_evidence
 from nesycd.knowledge.schema import entries, evidence, meta, names
 from nesycd.knowledge.text import printable
-from nesycd.records import Entry, Evidence, Item, Status
+from nesycd.records import Entry, Evidence, Item, Rule, Status
 
 ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 MIN_PREFIX = 4
@@ -76,6 +77,19 @@ def load(connection: Connection, uids: Sequence[str] | None = None) -> dict[str,
                 evidence=unite_evidence(proof.get(row.uid, ())),
             )
     return found
+
+
+def approved_rules(connection: Connection) -> list[Rule]:
+    """The approved rules, in a fixed order."""
+    where = (entries.c.kind == "rule") & (entries.c.status == str(Status.APPROVED))
+    found = connection.execute(select(entries.c.item).where(where).order_by(entries.c.item_id)).scalars()
+    return [Rule.model_validate_json(item) for item in found]
+
+
+def approved_relations(connection: Connection) -> set[str]:
+    """The relations of the approved facts."""
+    where = (entries.c.kind == "fact") & (entries.c.status == str(Status.APPROVED))
+    return {json.loads(item)["relation"] for item in connection.execute(select(entries.c.item).where(where)).scalars()}
 
 
 def uids_by_key(connection: Connection, keys: Sequence[str]) -> dict[str, str]:

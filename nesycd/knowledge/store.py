@@ -14,7 +14,7 @@ Example:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -33,32 +33,48 @@ from nesycd.knowledge.merge import AUTO, entry_order
 from nesycd.knowledge.rows import AddCounts
 from nesycd.knowledge.text import normal
 from nesycd.knowledge.versions import HistoryLine, Revision
-from nesycd.records import Entry, Evidence, Item, Status, content_hash
+from nesycd.records import Entry, Evidence, Item, Rule, Status, content_hash
+
+Gate = Callable[[Sequence[Rule], Sequence[Rule], Callable[[], Collection[str]]], None]
+"""Told the approved rules before and after a change, and how to find the relations of the approved facts; refuses the
+change by a `KnowledgeError` (`rule_tests.RuleGate`)."""
+
+
+class OnlyTried(Exception):
+    """Raised in `KnowledgeBase.writing`, it ends a change that the gate is asked about and that nothing shall stay of."""
 
 
 class KnowledgeBase:
     """A store of knowledge entries. Make one with `open`; use it as a context manager."""
 
-    def __init__(self, engine: Engine, place: str) -> None:
+    def __init__(self, engine: Engine, place: str, gate: Gate | None = None) -> None:
         """Wrap an engine that `database.connect` made; `place` names the KB in messages, without a password."""
         self._engine = engine
+        self._gate = gate
         self.place = place
 
     @classmethod
     def open(
-        cls, place: str | Path, *, create: bool = True, is_backed_up: bool = False, notify: Notify | None = None
+        cls,
+        place: str | Path,
+        *,
+        create: bool = True,
+        is_backed_up: bool = False,
+        notify: Notify | None = None,
+        gate: Gate | None = None,
     ) -> Self:
         """Open the KB at a file path, `":memory:"` or a database URL; with `create`, make it where there is none.
 
         A file of an older schema is brought up to date, after a backup of which `notify` is told; a server's database
-        only where the caller says that it `is_backed_up`.
+        only where the caller says that it `is_backed_up`. A change of the approved rules that `gate` refuses does not
+        happen.
 
         Raises:
             KnowledgeError: the file is not a KB, is of a newer schema, or cannot be opened.
         """
         where = "sqlite://" if str(place) == ":memory:" else place
         engine = database.connect(where, create=create, is_backed_up=is_backed_up, notify=notify)
-        base = cls(engine, places.shown(place))
+        base = cls(engine, places.shown(place), gate)
         try:
             base._renew_ids()
         except BaseException:
@@ -83,7 +99,13 @@ class KnowledgeBase:
         They are one revision. `actor` and `action` follow from the operations where not given.
         """
         with database.writing(self._engine, self.place, Change(actor, action, why)) as connection:
-            yield connection
+            before = rows.approved_rules(connection) if self._gate is not None else []
+            try:
+                yield connection
+            except OnlyTried:
+                self._ask_gate(connection, before)
+                raise
+            self._ask_gate(connection, before)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -175,6 +197,14 @@ class KnowledgeBase:
         """Let an entry be retrieved."""
         return self._decide(item_id, Status.APPROVED, reviewer, why)
 
+    def approve_these(self, item_ids: Iterable[str], reviewer: str, why: str = "") -> list[Entry]:
+        """Approve several entries as one change: all or none."""
+        with self._by(reviewer, "", why) as connection:
+            uids = [rows.find(connection, item_id) for item_id in item_ids]
+            rows.set_status(connection, list(dict.fromkeys(uids)), Status.APPROVED, reviewer)
+            after = rows.load(connection, uids)
+        return [after[uid] for uid in uids]
+
     def reject(self, item_id: str, reviewer: str, why: str = "") -> Entry:
         """Refuse an entry: it stays on record, and the same item proposed again stays rejected."""
         return self._decide(item_id, Status.REJECTED, reviewer, why)
@@ -183,11 +213,14 @@ class KnowledgeBase:
         """Take an entry that was good out of use."""
         return self._decide(item_id, Status.RETIRED, reviewer, why)
 
-    def approve_all(self, reviewer: str = AUTO, why: str = "") -> int:
-        """Approve whatever is proposed (`review = "auto"`), recorded under `reviewer`; gives the number."""
+    def approve_all(self, reviewer: str = AUTO, why: str = "", *, but: Collection[str] = ()) -> int:
+        """Approve whatever is proposed (`review = "auto"`), recorded under `reviewer`; gives the number.
+
+        `but`: ids of items that stay as they are.
+        """
         table = schema.entries
         with self.writing(reviewer, why=why) as connection:
-            waiting = select(table.c.uid).where(table.c.status == str(Status.PROPOSED))
+            waiting = select(table.c.uid).where(table.c.status == str(Status.PROPOSED), table.c.item_id.not_in(but))
             return rows.set_status(connection, list(connection.execute(waiting).scalars()), Status.APPROVED, reviewer)
 
     def edit(self, item_id: str, changes: Mapping[str, Any], reviewer: str, why: str = "") -> Entry:
@@ -291,6 +324,13 @@ class KnowledgeBase:
             raise KnowledgeError("a review needs the reviewer's name")
         with self.writing(reviewer, action, why) as connection:
             yield connection
+
+    def _ask_gate(self, connection: Connection, before: Sequence[Rule]) -> None:
+        if self._gate is None:
+            return
+        after = rows.approved_rules(connection)
+        if after != before:
+            self._gate(before, after, lambda: rows.approved_relations(connection))
 
     def _renew_ids(self) -> None:
         with self.reading() as connection:

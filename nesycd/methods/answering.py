@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nesycd.methods.nesycd import Knowledge
+from nesycd.methods.knowledge import Knowledge
 from nesycd.prompts import Prompts
 from nesycd.protocols import Generation, Prompt, Router, Student, Task
 from nesycd.records import Example, Hit, content_hash

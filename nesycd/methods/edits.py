@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 from nesycd.errors import ConfigError, DataError
 from nesycd.knowledge import normal_triple
-from nesycd.methods.nesycd import Knowledge, Trained
+from nesycd.methods.knowledge import Knowledge
+from nesycd.methods.nesycd import Trained
 from nesycd.methods.parts import Parts
 from nesycd.protocols import KnowsTruth
 from nesycd.records import Attempt, Entry, Example, Fact, Item, Retrieval, content_hash

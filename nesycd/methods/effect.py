@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from statistics import stdev
 
 from nesycd.errors import DataError
-from nesycd.methods.nesycd import Knowledge, Trained
+from nesycd.methods.knowledge import Knowledge
+from nesycd.methods.nesycd import Trained
 from nesycd.methods.parts import Parts
 from nesycd.prompts import completion_text
 from nesycd.protocols import Prompt
@@ -141,7 +142,7 @@ def _training(parts: Parts, trained: Trained, knowledge: Knowledge) -> Iterator[
         references = (completion_text(accepted.text, accepted.answer),) if accepted is not None else ()
         name = student_of[example.uid]
         items = retrieval.items
-        judged = tuple(item.id for item in items)
+        judged = _judged(items, knowledge)
         yield _Question(example, name, trained.collected.students[name], items, judged, references)
 
 
@@ -156,8 +157,14 @@ def _validation(parts: Parts, trained: Trained, knowledge: Knowledge) -> Iterato
     for example in examples:
         references = tuple(effect.references(informed[example.uid], alone[example.uid]))
         items = found[example.uid]
-        judged = tuple(item.id for item in items)
+        judged = _judged(items, knowledge)
         yield _Question(example, _AUGMENTED, trained.augmented, items, judged, references)
+
+
+def _judged(items: Sequence[Item], knowledge: Knowledge) -> tuple[str, ...]:
+    """The items of the base; what was derived is none, and stays in every block."""
+    known = {entry.item_id for entry in knowledge.entries}
+    return tuple(item.id for item in items if item.id in known)
 
 
 def _answers(
@@ -193,7 +200,7 @@ def _blocks(parts: Parts, questions: Sequence[_Question], count: int) -> Iterato
         uid = question.example.uid
         for number, text in enumerate(question.references if question.judged else ()):
             for place, mask in enumerate(effect.masks(question.judged, count, parts.recipe.seed, uid)):
-                items = tuple(item for item in question.items if item.id in mask)
+                items = tuple(i for i in question.items if i.id in mask or i.id not in question.judged)
                 yield _Block(f"{uid}/{number}/{place}", question, text, items)
             yield _Block(f"{uid}/{number}/{_AGAIN}", question, text, question.items)
 

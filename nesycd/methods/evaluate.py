@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from nesycd.errors import ConfigError
-from nesycd.knowledge import knowledge_version
-from nesycd.methods.nesycd import Knowledge, Trained
+from nesycd.knowledge import entities_at, knowledge_version
+from nesycd.methods.knowledge import Knowledge
+from nesycd.methods.nesycd import Trained
 from nesycd.methods.parts import Parts
 from nesycd.protocols import KnowsTruth
 from nesycd.records import Attempt, Entry, Evidence, Example, Item, Status, content_hash
-from nesycd.retrieval.recall import count_recall
+from nesycd.retrieval import Reasoner, reasoning
+from nesycd.retrieval.recall import count_recall, holds_answer
 from nesycd.routing import ALGORITHM as ROUTING
 from nesycd.run_stage import Artifact
+from nesycd.stages.derive import ARM, rules_alone
 from nesycd.stages.route import routed
 
 IMPORTED = "_imported"
@@ -35,6 +38,8 @@ class Scored:
     """Of needed facts, on `valid` and on every scored split."""
     knowledge: dict[str, str]
     """Version of the knowledge that each split was scored with."""
+    answered: dict[str, dict[str, bool]]
+    """Split to whether the block of each question (`Example.uid`) holds its gold answer."""
 
 
 def splits_of(parts: Parts) -> list[str]:
@@ -52,13 +57,14 @@ def splits_of(parts: Parts) -> list[str]:
 
 def evaluate(parts: Parts, trained: Trained) -> Scored:
     """Answer every split with every arm of the recipe."""
-    scored = Scored({}, {}, {}, {})
+    scored = Scored({}, {}, {}, {}, {})
     _tell_other_knowledge(parts, trained)
     if "valid" in parts.task.splits():
         examples = parts.examples("valid")
         if _need_facts(examples):
             retrievals = Knowledge.of(parts, trained.entries).retrieved(parts.run, "retrieve-valid", examples)
             scored.recall["valid"] = count_recall(examples, [one.items for one in retrievals]).share
+            scored.answered["valid"] = _answered(examples, {one.example: one.items for one in retrievals})
     for split in splits_of(parts):
         examples = parts.examples(split)
         if not examples:
@@ -117,12 +123,14 @@ def _score(
 
     earlier = split.removesuffix(IMPORTED)
     for arm in _with_drafts(arms, trained):
-        if split != earlier and arm not in KB_ARMS and arm != "nesycd_routed":
+        if split != earlier and arm not in KB_ARMS | {"nesycd_routed", ARM}:
             # Imported facts change nothing for an arm that does not retrieve.
             made[arm] = scored.attempts[arm, earlier]
         elif arm == "nesycd_oracle":
             if all(example.truth is not None for example in examples):
                 answered(arm, trained.augmented, {e.uid: e.truth.facts if e.truth else () for e in examples})
+        elif arm == ARM:
+            made[arm] = _by_rules(parts, entries, split, examples)
         elif arm == "zero_shot":
             answered(arm, None, None, style="zero_shot")
         elif arm == "few_shot":
@@ -135,10 +143,30 @@ def _score(
         made["nesycd_routed"] = _routed(parts, trained, split, made)
     scored.examples[split] = examples
     scored.knowledge[split] = knowledge_version(entry.item_id for entry in entries)
+    scored.answered[split] = _answered(examples, found)
     # Arms made only for the router's sake are kept for the imported split, and left out of the results.
     scored.attempts.update({(arm, split): attempts for arm, attempts in made.items()})
     if _need_facts(examples):
         scored.recall[split] = count_recall(examples, [found[e.uid] for e in examples]).share
+
+
+def _answered(examples: Sequence[Example], found: Mapping[str, Sequence[Item]]) -> dict[str, bool]:
+    return {example.uid: holds_answer(example, found[example.uid]) for example in examples}
+
+
+def _by_rules(parts: Parts, entries: tuple[Entry, ...], split: str, examples: Sequence[Example]) -> Sequence[Attempt]:
+    """The arm without a student; a stage like the others."""
+    entities = entities_at(parts.run.kb_path)
+
+    def answer() -> Iterable[Attempt]:
+        reasoner = Reasoner(entries, parts.engine, entities)
+        return rules_alone(examples, parts.task, lambda e: reasoner.answer(e.question, task=e.task))
+
+    version = knowledge_version(entry.item_id for entry in entries)
+    inputs: dict[str, Any] = {"knowledge": version, "examples": examples, "algorithm": reasoning.ALGORITHM}
+    if entities.merged:
+        inputs["entities"] = entities.fingerprint
+    return parts.run.computed(f"eval-{split}-{ARM}", Attempt, inputs, answer)
 
 
 def _need_facts(examples: Sequence[Example]) -> bool:

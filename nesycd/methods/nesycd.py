@@ -6,19 +6,25 @@ Each call of `parts.run` is one stage of the run folder, fingerprinted by its in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nesycd.config import RetrievalSection
 from nesycd.errors import DataError, KnowledgeError
-from nesycd.knowledge import Entities, KnowledgeBase, LeakCheck, entities_at, knowledge_version, leak, unfit
+from nesycd.knowledge import (
+    KnowledgeBase,
+    LeakCheck,
+    failures,
+    knowledge_version,
+    leak,
+    unfit,
+)
 from nesycd.knowledge.particulars import ALGORITHM as PARTICULARS
 from nesycd.knowledge.particulars import Particulars
+from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.parts import Parts
 from nesycd.prompts import question_text
-from nesycd.protocols import Retriever, Router, Student
+from nesycd.protocols import Router
 from nesycd.records import (
     Attempt,
     Diagnosis,
@@ -29,14 +35,12 @@ from nesycd.records import (
     Rationale,
     Refusal,
     Retrieval,
+    Rule,
     Status,
     TrainingText,
-    content_hash,
 )
-from nesycd.retrieval.choice import identity, retriever_of
 from nesycd.retrieval.recall import count_recall
 from nesycd.routing import MarginRouter, calibrate, calibrate_routing, router_of
-from nesycd.run import Run
 from nesycd.run_stage import Artifact
 from nesycd.stages import augment, collect, diagnose, rationalise, self_check, spend
 from nesycd.stages.distil import general_texts
@@ -387,9 +391,20 @@ def _build(
             # What the self-check holds back is not approved, whatever else was.
             held = [pair for pair in proposals if checked is not None and pair[1].example not in checked.repaired]
             kb.add([pair for pair in proposals if pair not in held])
-            kb.approve_all()
+            kb.approve_all(but=_failing(parts, kb))
             kb.add(held)
         return {"proposals": len(proposals), **kb.stats()}
+
+
+def _failing(parts: Parts, kb: KnowledgeBase) -> set[str]:
+    """Ids of the proposed rules that do not pass their own tests: these wait for a person."""
+    rules = [entry.item for entry in kb.entries(kind="rule") if isinstance(entry.item, Rule)]
+    if not any(rule.tests for rule in rules):
+        return set()
+    found = [one for one in failures(rules, parts.engine) if one.rule.tests]
+    for one in found:
+        parts.run.notify(f"not approved: {one}")
+    return {one.rule.id for one in found}
 
 
 def _set_aside(parts: Parts, path: Path) -> None:
@@ -404,61 +419,6 @@ def _set_aside(parts: Parts, path: Path) -> None:
         path.rename(path.with_name(f"kb.{number}.sqlite"))
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-@dataclass(frozen=True)
-class Knowledge:
-    """Entries with a recipe's retriever, built when first asked: indexing needs the student's tokeniser."""
-
-    settings: RetrievalSection
-    student: Student
-    entries: tuple[Entry, ...]
-    entities: Entities = field(default_factory=Entities)
-    tasks: Mapping[str, str] = field(default_factory=dict)
-    """Task of each example that evidence may name."""
-    cache: Path | None = None
-    """A folder for what is worth keeping of large indexes."""
-
-    @classmethod
-    def of(cls, parts: Parts, entries: Sequence[Entry]) -> Knowledge:
-        """These entries, retrieved as the run's recipe says."""
-        settings = parts.recipe.retrieval
-        tasks = {example.uid: example.task for example in parts.examples("train")} if settings.by_task else {}
-        entities = entities_at(parts.run.kb_path)
-        return cls(settings, parts.student, tuple(entries), entities, tasks, parts.run.folder / "index")
-
-    @cached_property
-    def retriever(self) -> Retriever:
-        """See `retriever_of`."""
-        return retriever_of(
-            self.settings,
-            self.entries,
-            self.student.count_tokens,
-            entities=self.entities,
-            tasks_of=self._tasks_of,
-            cache=self.cache,
-        )
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of the items and of how they are retrieved, known without building anything."""
-        version = knowledge_version(entry.item_id for entry in self.entries)
-        settings, *others = identity(self.settings, self.entities)
-        of_task = [sorted(self._tasks_of(entry)) for entry in self.entries] if self.tasks else []
-        return content_hash([version, settings, self.student.fingerprint, *others, *of_task])
-
-    def _tasks_of(self, entry: Entry) -> frozenset[str]:
-        return frozenset(self.tasks[e.example] for e in entry.evidence if e.example in self.tasks)
-
-    def retrieved(self, run: Run, name: str, examples: Sequence[Example]) -> Sequence[Retrieval]:
-        """What is found for each question, as a stage."""
-
-        def find() -> list[Retrieval]:
-            return [
-                Retrieval(example=e.uid, hits=tuple(self.retriever.retrieve(e.question, task=e.task))) for e in examples
-            ]
-
-        return run.computed(name, Retrieval, {"knowledge": self.fingerprint, "examples": examples}, find)
 
 
 # --- step 4 ----------------------------------------------------------------------------------------------------------
@@ -528,7 +488,9 @@ def _train_recall(
     items = {entry.item_id: entry.item for entry in entries}
     blocks = [text for text in texts if text.task == "augmented"]
     prompts = count_recall(
-        [by_uid[block.example] for block in blocks], [[items[item] for item in block.knowledge] for block in blocks]
+        [by_uid[block.example] for block in blocks],
+        # What is not in the base was derived, and is no fact that a question needs.
+        [[items[item] for item in block.knowledge if item in items] for block in blocks],
     )
     questions = count_recall(train, [retrieval.items for retrieval in retrievals])
     found = {"prompts": prompts, "questions": questions}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nesycd.config import Recipe
+from nesycd.knowledge import Engine
 from nesycd.prompts import Prompts
 from nesycd.protocols import Student, Task, Teacher, TrainSettings
 from nesycd.records import Attempt, Example
@@ -24,6 +25,7 @@ class Parts:
     """Everything a method works with.
 
     Attributes:
+        engine: runs the rules' clauses, where the recipe asks for that; starts when first asked.
         training: told (stage, `{"step", "steps", "loss", "tokens_per_second"}`) while the student is fine-tuned.
     """
 
@@ -33,6 +35,7 @@ class Parts:
     teacher: Teacher
     student: Student
     prompts: Prompts
+    engine: Engine
     training: Callable[[str, dict[str, Any]], None] = no_progress
 
     def examples(self, split: str) -> StageRecords[Example]:

@@ -21,6 +21,8 @@ COMPARISONS = (
 )
 """Pairs of arms whose difference is reported: what the method brings, and what each part of it does."""
 _BUCKETS = ((16, "16+"), (8, "8-15"), (4, "4-7"))
+Answers = dict[str, Attempt]
+"""`Example.uid` -> attempt."""
 BUCKETS = ("0", "1", "2", "3", "4-7", "8-15", "16+")
 """Training frequencies in the order in which reports show them."""
 
@@ -43,6 +45,8 @@ class Evaluation:
     """Split -> share of all needed facts that arrived in the prompt."""
     seconds: Mapping[str, float]
     """Stage -> seconds."""
+    answered: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
+    """Split -> `Example.uid` -> whether the question's knowledge block holds the gold answer."""
     router: Mapping[str, str | float] = field(default_factory=dict)
     method: Mapping[str, Any] | None = None
     """Counts and rates of the method's steps; None where only arms were scored."""
@@ -76,7 +80,7 @@ def build_results(evaluation: Evaluation) -> dict[str, Any]:
             "tasks": {task: {"kind": evaluation.kinds.get(task, "")} for task in tasks},
             "arms": arms,
             **_comparisons(evaluation, answered, splits),
-            "retrieval": {split: {"needed_fact_recall": value} for split, value in evaluation.recall.items()},
+            "retrieval": _retrieval(evaluation, answered),
             "knowledge": {
                 key: evaluation.knowledge[key] for key in Knowledge.model_fields if key in evaluation.knowledge
             },
@@ -90,13 +94,27 @@ def build_results(evaluation: Evaluation) -> dict[str, Any]:
     ).to_json()
 
 
+KB_ARMS = ("std_cot_kb", "nesycd", "nesycd_routed")
+"""Arms that may see the block of a question."""
+
+
+def _retrieval(evaluation: Evaluation, answered: Mapping[tuple[str, str], Answers]) -> dict[str, Any]:
+    """Recall, and the gold answers in the blocks with the accuracies on the questions without, of each split."""
+    found: dict[str, Any] = {split: {"needed_fact_recall": value} for split, value in evaluation.recall.items()}
+    for split, holds in evaluation.answered.items():
+        part = found.setdefault(split, {"needed_fact_recall": None})
+        part["answer_in_block"] = sum(holds.values()) / len(holds) if holds else None
+        part["answer_not_in_block"] = {
+            arm: _score(evaluation, {uid: one for uid, one in answers.items() if not holds.get(uid, False)})
+            for (arm, name), answers in answered.items()
+            if name == split and arm in KB_ARMS
+        }
+    return found
+
+
 def frequency_bucket(count: int) -> str:
     """The key of `by_frequency` for a number of training questions (0 or more)."""
     return next((name for least, name in _BUCKETS if count >= least), str(count))
-
-
-Answers = dict[str, Attempt]
-"""`Example.uid` -> attempt."""
 
 
 def _by_uid(evaluation: Evaluation, arm: str, split: str) -> Answers:

@@ -26,7 +26,8 @@ def method_figures(results: Results) -> Iterator[tuple[str, str]]:
         if method.teacher is not None:
             yield "teacher's answers", _cost(method.teacher)
     recall = {f"training {name}": share for name, share in method.train_recall if share is not None} if method else {}
-    recall |= {split: part.needed_fact_recall for split, part in results.retrieval.items()}
+    known = {split: part.needed_fact_recall for split, part in results.retrieval.items()}
+    recall |= {split: share for split, share in known.items() if share is not None}
     if recall:
         yield "recall of needed facts", ", ".join(f"{name} {percent(share)}" for name, share in recall.items())
     if method is not None:

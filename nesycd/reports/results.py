@@ -17,7 +17,17 @@ from nesycd.storage import write_json_atomic
 SCHEMA = "results/1"
 SPLITS = ("test", "ood_composed", "ood_unseen", "ood_unseen_imported")
 """Splits in the order in which reports show them; others follow by name."""
-ARMS = ("zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_routed", "nesycd_oracle", "few_shot")
+ARMS = (
+    "zero_shot",
+    "std_cot",
+    "std_cot_kb",
+    "nesycd_no_kb",
+    "nesycd",
+    "nesycd_routed",
+    "nesycd_oracle",
+    "few_shot",
+    "rules_alone",
+)
 """Arms in the order in which reports show them; others follow by name."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -87,9 +97,14 @@ class Estimate(_Part):
 
 
 class Retrieval(_Part):
-    """How well retrieval did on a split; None where no question needs a fact."""
+    """How well retrieval did on a split."""
 
     needed_fact_recall: Share | None
+    """None where no question needs a fact."""
+    answer_in_block: Share | None = None
+    """Share of the blocks that hold the gold answer, by chance or derived; None in older results."""
+    answer_not_in_block: dict[str, Score] = Field(default_factory=dict)
+    """Arm to its score on the questions whose block does not."""
 
 
 class TrainedWith(_Part):

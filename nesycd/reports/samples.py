@@ -66,8 +66,9 @@ def answers(run: RunFiles, split: str, uid: str) -> dict[str, Attempt]:
 
 
 def _disagree(attempts: dict[str, Attempt]) -> bool:
-    # The untrained student is nearly always wrong: counting it, the arms would disagree on everything.
-    return len({attempt.correct for arm, attempt in attempts.items() if arm != "zero_shot"}) > 1
+    # The untrained student is nearly always wrong, and rules answer few questions: counting them, the arms would
+    # disagree on everything.
+    return len({attempt.correct for arm, attempt in attempts.items() if arm not in ("zero_shot", "rules_alone")}) > 1
 
 
 def _sample(run: RunFiles, split: str, example: Example) -> Markup:

@@ -23,6 +23,7 @@ ABOUT = {
     "nesycd_routed": "knowledge only where the router asks for it; selected from the other arms' answers",
     "nesycd_oracle": "the NesyCD student, given exactly the needed facts: a ceiling, no rival",
     "few_shot": "the untrained student after worked examples of the benchmark's publisher",
+    "rules_alone": "what the rules derive, without a student; most questions are none that rules can answer",
 }
 
 

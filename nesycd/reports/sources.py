@@ -31,8 +31,8 @@ def retrieval(run: RunFiles) -> Markup:
     results = run.results
     recall: list[list[Child]] = []
     for split, found in results.retrieval.items():
-        share = found.needed_fact_recall
-        recall.append([split, "–" if share is None else (share_bar(share), f" {100 * share:.1f} %")])
+        shares = (found.needed_fact_recall, found.answer_in_block)
+        recall.append([split, *("–" if s is None else (share_bar(s), f" {100 * s:.1f} %") for s in shares)])
     asked = [
         [arm_name(arm), split, kind, f"{100 * part.routed:.0f} %", f"{100 * part.delivered:.0f} %"]
         for arm, by_split in results.arms.items()
@@ -43,7 +43,9 @@ def retrieval(run: RunFiles) -> Markup:
     return section(
         "retrieval",
         "Retrieval and router",
-        table(["split", "needed facts that arrived in the prompt"], recall) if recall else note("No recall is known."),
+        table(["split", "needed facts that arrived in the prompt", "blocks that hold the answer"], recall)
+        if recall
+        else note("No recall is known."),
         (
             tag("h3", "Where the router asked for knowledge"),
             table(["arm", "split", "kind", "asked", "got an item"], asked),

@@ -5,7 +5,8 @@ from nesycd.retrieval.dense import CachedEmbedder, Embedder, embedder_of
 from nesycd.retrieval.fused import FUSED_ALGORITHM, FusedRetriever, Fusion
 from nesycd.retrieval.lexical import LexicalIndex
 from nesycd.retrieval.linker import Candidate, Linker, Mention
-from nesycd.retrieval.recall import Recall, arrived, count_recall, recall
+from nesycd.retrieval.reasoning import DerivingRetriever, Reasoner
+from nesycd.retrieval.recall import Recall, arrived, count_recall, holds_answer, recall
 from nesycd.retrieval.retriever import ALGORITHM, KnowledgeRetriever
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "FUSED_ALGORITHM",
     "CachedEmbedder",
     "Candidate",
+    "DerivingRetriever",
     "Embedder",
     "FusedRetriever",
     "Fusion",
@@ -20,10 +22,12 @@ __all__ = [
     "LexicalIndex",
     "Linker",
     "Mention",
+    "Reasoner",
     "Recall",
     "arrived",
     "count_recall",
     "embedder_of",
+    "holds_answer",
     "identity",
     "recall",
     "retriever_of",

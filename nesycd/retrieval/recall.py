@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from nesycd.knowledge.merge import normal_triple
+from nesycd.knowledge.text import normal
 from nesycd.records import Example, Fact, Hit, Item
 
 
@@ -45,6 +47,18 @@ def count_recall(examples: Sequence[Example], delivered: Sequence[Iterable[Item]
             needed += all_of_it
             got += here
     return Recall(needed, got, counted, complete)
+
+
+def holds_answer(example: Example, items: Iterable[Item]) -> bool:
+    """Whether the gold answer stands in the text of an item as a word, number or phrase of its own, by chance or not."""
+    answer = example.answer
+    if example.options and (letter := re.fullmatch(r"\(?([A-Z])\)?", answer.strip())):
+        answer = example.options[ord(letter[1]) - ord("A")]
+    wanted = normal(answer)
+    if not wanted:
+        return False
+    phrase = re.compile(rf"(?<!\w)(?<!\d[.,]){re.escape(wanted)}(?!\w)(?![.,]\d)")
+    return any(phrase.search(normal(item.text)) for item in items)
 
 
 def recall(examples: Sequence[Example], hits: Sequence[Sequence[Hit]]) -> float:

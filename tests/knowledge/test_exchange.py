@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nesycd.errors import KnowledgeError
 from nesycd.knowledge import KnowledgeBase, export_file, export_text, import_file, read_file
 from nesycd.knowledge.yaml_text import quote
-from nesycd.records import Entry, Evidence, Fact, Lesson, Rule, Status
+from nesycd.records import Entry, Evidence, Fact, Lesson, Rule, RuleTest, Status
 
 texts = st.one_of(
     st.text(min_size=1, max_size=40),
@@ -39,6 +39,17 @@ seen = texts.filter(str.strip)
 items = st.one_of(
     st.builds(Lesson, text=seen),
     st.builds(Rule, text=seen, clause=st.none() | texts),
+    st.builds(
+        Rule,
+        text=seen,
+        clause=texts,
+        says=texts | st.just(""),
+        scope=st.lists(texts, max_size=2).map(tuple),
+        exceptions=st.lists(texts, max_size=2).map(tuple),
+        tests=st.lists(
+            st.builds(RuleTest, given=texts, expect=texts | st.just(""), expect_not=texts | st.just("")), max_size=2
+        ).map(tuple),
+    ),
     st.builds(
         Fact, text=seen, subject=texts, relation=texts, object=texts, aliases=st.lists(texts, max_size=3).map(tuple)
     ),

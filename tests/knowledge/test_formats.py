@@ -17,7 +17,7 @@ from nesycd.knowledge import KnowledgeBase, export_file, export_text, import_fil
 from nesycd.knowledge.formats import csv_file, jsonld, lp, markdown, turtle
 from nesycd.knowledge.formats.mapping import short
 from nesycd.knowledge.journal import MAX_ITEM
-from nesycd.records import Entry, Evidence, Fact, Lesson, Rule, Status
+from nesycd.records import Entry, Evidence, Fact, Lesson, Rule, RuleTest, Status
 
 HOSTILE = [
     "=HYPERLINK(\"http://x\",\"y\")", "+1", "-1", "@SUM(A1)", "\t=1", "'=1", "'tis", "'", "＝1", "a|b\\|c\\", "x\ny\r\nz",
@@ -29,6 +29,15 @@ seen = texts.filter(str.strip)
 items = st.one_of(
     st.builds(Lesson, text=seen),
     st.builds(Rule, text=seen, clause=st.none() | texts),
+    st.builds(
+        Rule,
+        text=seen,
+        clause=texts,
+        says=texts,
+        scope=st.lists(texts, max_size=2).map(tuple),
+        exceptions=st.lists(texts, max_size=2).map(tuple),
+        tests=st.lists(st.builds(RuleTest, given=texts, expect=texts | st.just("")), max_size=2).map(tuple),
+    ),
     st.builds(
         Fact, text=seen, subject=texts, relation=texts, object=texts, aliases=st.lists(texts, max_size=3).map(tuple)
     ),
@@ -162,12 +171,19 @@ def test_lp_gives_its_fields_back_and_runs_nothing(some: list[Entry]) -> None:
     "clause",
     [
         "p(X) :- q(X). #script (python) import os #end.", "#show.", "p.\nq.", "p :- @os().", "{p}.", "% p.", 'p("a\\"").', "p",
-        "p :- q, &sum{x} > 1.",
+        "p :- q, &sum{x} > 1.", "p(X) :- q(Y), X is Y + 1.", "p(X) :- q(Y), X = Y / 2.", "p(2.5).",
+        "p(X) :- not q(X).", "p(a b).",
     ],
 )  # fmt: skip
 def test_clauses_that_could_do_more_stay_strings_in_lp(clause: str) -> None:
     made = lp.write([Entry(item=Rule(text="x", clause=clause), status=Status.APPROVED)]).splitlines()
     assert made[-1].startswith('clause("') and len(made) == 5
+
+
+def test_rules_with_exceptions_stay_strings_in_lp() -> None:
+    held = Rule(text="x", clause="p(X) :- q(X).", exceptions=("X = a",))
+    assert "\np(X)" not in lp.write([Entry(item=held, status=Status.APPROVED)])
+    assert "\np(X)" in lp.write([Entry(item=held.model_copy(update={"exceptions": ()}), status=Status.APPROVED)])
 
 
 def test_lp_is_understood_by_clingo() -> None:
@@ -235,6 +251,16 @@ def test_a_graph_that_people_made_comes_in_beside(tmp_path: Path) -> None:
         assert kb.stats()["sources"] == {"expert": 4, "human": 6}
 
 
+def test_a_rule_of_a_spreadsheet_says_all_that_rules_say(tmp_path: Path) -> None:
+    rows = (
+        "kind,text,clause,scope,tests\nrule,Good.,p(X) :- q(X).,"
+        '"[""units""]","[{""given"": ""q(a)."", ""expect"": ""p(a).""}]"\n'
+    )
+    [read] = read_file(write(tmp_path, "kb.csv", rows))
+    tests = (RuleTest(given="q(a).", expect="p(a)."),)
+    assert read.entry.item == Rule(text="Good.", clause="p(X) :- q(X).", scope=("units",), tests=tests)
+
+
 BAD = {
     "kb.csv": (
         "kind,text,status\nlesson,Good.,\nlesson,,\npoem,Roses.,\nlesson,Two,cells,too many\n"
@@ -242,6 +268,7 @@ BAD = {
         ["4 of 6", "line 3: text", "line 4: kind", "line 5: has 4 cells under 3 columns", "line 6: status"],
     ),
     "mine.csv": ("subject,relation,object\nx,is,\n,is,y\n", ["2 of 2", "line 2: object", "line 3: subject"]),
+    "rule.csv": ("kind,text,scope\nrule,A rule.,units\n", ["line 2: scope: "]),
     "head.csv": ("kind,text,colour\n", ["line 1: the columns must be",  "not 'colour'"]),
     "twice.csv": ("kind,text,text\n", ["line 1",  "not 'text'"]),
     "none.csv": ("", ["line 1: the columns must be"]),

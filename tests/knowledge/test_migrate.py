@@ -161,16 +161,18 @@ def test_ids_follow_when_a_record_gets_a_new_form(
 ) -> None:
     from nesycd.records import Evidence, Lesson, Rule
 
-    rule, lesson = Rule(text="If so, then so."), Lesson(text="Count.")
+    # A rule with nothing new is what it was, whatever the newest form.
+    rule, plain, lesson = Rule(text="If so, then so.", scope=("t",)), Rule(text="If so."), Lesson(text="Count.")
     place = new_place()
     with KnowledgeBase.open(place) as kb:
-        kb.add([(rule, Evidence(example="q", source="x")), (lesson, Evidence(example="q", source="x"))])
+        kb.add([(item, Evidence(example="q", source="x")) for item in (rule, plain, lesson)])
     assert re.fullmatch(r"\w+/\d+ \w+/\d+ \w+/\d+", database.RECORDS)
     monkeypatch.setattr(Rule, "schema_name", "rule/99")
     for module in (database, rows):
         monkeypatch.setattr(module, "RECORDS", "fact/1 lesson/1 rule/99")
     with KnowledgeBase.open(place) as kb:
-        (entry,) = kb.entries(kind="rule")
+        entry, same = sorted(kb.entries(kind="rule"), key=lambda one: -len(one.item.text))
+        assert same.item_id == plain.id
         assert entry.item_id != rule.id and kb.get(rule.id) == kb.get(entry.item_id) == entry
         assert kb.get(lesson.id).item_id == lesson.id
         assert kb.problems() == [] and kb.revisions(1)[0].entries == 1

@@ -35,7 +35,9 @@ def test_the_numbers(evaluation: Evaluation) -> None:
     assert score["seconds"] == 20.0
     assert {bucket: part["n"] for bucket, part in score["by_frequency"].items()} == {"0": 7, "2": 7, "4-7": 6}
     assert results["tasks"] == {"navigate": {"kind": "general"}, "units": {"kind": "special"}}
-    assert results["retrieval"]["test"] == {"needed_fact_recall": 0.9}
+    assert results["retrieval"]["test"] == {
+        "needed_fact_recall": 0.9, "answer_in_block": None, "answer_not_in_block": {},
+    }  # fmt: skip
     counts = {"items": 2, "by_kind": {"fact": 1, "lesson": 1}, "by_status": {"approved": 2}}
     assert results["knowledge"] == {**counts, "trained_with": None, "used": {}}
     assert results["total_seconds"] == 15.5
@@ -165,3 +167,14 @@ def _parts(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [part for argument in get_args(annotation) for part in _parts(argument)]
+
+
+def test_accuracy_is_told_where_the_block_does_not_hold_the_answer(evaluation: Evaluation) -> None:
+    attempts = evaluation.attempts["nesycd", "test"]
+    holds = {attempt.example: number % 4 == 0 for number, attempt in enumerate(attempts)}
+    found = build_results(dataclasses.replace(evaluation, answered={"test": holds}))["retrieval"]["test"]
+    others = [attempt.correct for attempt in attempts if not holds[attempt.example]]
+    assert found["answer_in_block"] == sum(holds.values()) / len(holds)
+    assert set(found["answer_not_in_block"]) == {"std_cot_kb", "nesycd"}
+    assert found["answer_not_in_block"]["nesycd"]["n"] == len(others)
+    assert found["answer_not_in_block"]["nesycd"]["correct"] == sum(others)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from nesycd.errors import KnowledgeError
-from nesycd.knowledge.formats.mapping import SHORT_KEYS, Row, short
+from nesycd.knowledge.formats.mapping import SHORT_KEYS, Row, from_short, short
 from nesycd.knowledge.journal import MAX_ITEM
 from nesycd.knowledge.text import printable
 from nesycd.records import Entry
@@ -89,7 +89,7 @@ def _entry(cells: dict[str, str]) -> dict[str, object]:
         found = re.findall(r"((?:[^|\\]|\\.|\\$)*)(?:\||$)", aliases, re.DOTALL)[:-1]
         body["aliases"] = [re.sub(r"\\(.)", r"\1", alias, flags=re.DOTALL) for alias in found]
     if "kind" in cells:
-        return body
+        return from_short(body)
     triple = human_fact(*(cells[key].strip() for key in TRIPLE))
     return {**triple, **body, **{key: triple[key] for key in TRIPLE}}
 

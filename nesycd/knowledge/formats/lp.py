@@ -1,6 +1,7 @@
 """Knowledge as an answer set program, to be asked by clingo: what items are as facts, clauses of approved rules as rules.
 
-Texts and names are strings, and clauses that could do more than conclude (scripts, directives) stay strings only.
+Texts and names are strings. Clauses that could do more than conclude (scripts, directives), that clingo reads otherwise, or
+that have exceptions stay strings only.
 """
 
 from __future__ import annotations
@@ -8,11 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from nesycd.errors import KnowledgeError
+from nesycd.knowledge.clause_checks import check_safe
+from nesycd.knowledge.clause_parser import parse_clauses
 from nesycd.knowledge.text import is_visible, printable
 from nesycd.records import Entry, Fact, Rule, Status
 
 _PLAIN = re.compile(r'(?:[A-Za-z0-9_ ,.:;()<>=!+*/|-]|"[^"\\\n@#%]*")+\.')
 """No directive, script, choice, comment or second line."""
+_OTHERWISE = re.compile(r"\b(?:is|mod)\b|=<|/|\d\.\d|\d{10}")
+"""What clingo does not read, or calculates otherwise than `knowledge.engine` does."""
 
 
 def write(entries: Iterable[Entry]) -> str:
@@ -27,9 +33,20 @@ def write(entries: Iterable[Entry]) -> str:
             lines += [f"alias({name},{_string(alias)})." for alias in item.aliases]
         if isinstance(item, Rule) and item.clause:
             lines.append(f"clause({name},{_string(item.clause)}).")
-            if entry.status is Status.APPROVED and _PLAIN.fullmatch(item.clause.strip()):
+            if entry.status is Status.APPROVED and not item.exceptions and _is_plain(item.clause.strip()):
                 lines.append(item.clause.strip())
     return "\n".join(lines) + "\n"
+
+
+def _is_plain(clause: str) -> bool:
+    if not _PLAIN.fullmatch(clause) or _OTHERWISE.search(re.sub(r'"[^"]*"', '""', clause)):
+        return False
+    try:
+        for one in parse_clauses(clause):
+            check_safe(one)
+    except KnowledgeError:
+        return False
+    return True
 
 
 def _string(text: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +23,10 @@ ITEM_KEYS = tuple(dict.fromkeys(name for kind in (Lesson, Fact, Rule) for name i
 """Fields of items, `kind` and `text` first."""
 ENTRY_KEYS = ("id", "status", "reviewer", "evidence")
 EVIDENCE_KEYS = ("source", "example", "attempt")
-SHORT_KEYS = ("kind", "text", "subject", "relation", "object", "aliases", "clause", "id", "status", "reviewer")
+SHORT_KEYS = (*ITEM_KEYS, "id", "status", "reviewer")
 """What the formats that are not lossless hold (`docs/knowledge-base.md`)."""
+_AS_JSON = ("scope", "exceptions", "tests")
+"""Lists that these formats hold as one text: their order counts, or they are more than texts."""
 
 _MOST_TOLD = 50
 """Bad rows whose faults are told; of more only the places are."""
@@ -69,8 +72,18 @@ def as_mapping(entry: Entry) -> dict[str, Any]:
 
 
 def short(entry: Entry) -> dict[str, Any]:
-    """An entry's `SHORT_KEYS`, those that it has."""
-    return {key: value for key, value in as_mapping(entry).items() if key in SHORT_KEYS}
+    """An entry's `SHORT_KEYS`, those that it has: texts, and of `aliases` a list."""
+    body = {key: value for key, value in as_mapping(entry).items() if key in SHORT_KEYS}
+    return body | {key: json.dumps(body[key], ensure_ascii=False) for key in _AS_JSON if key in body}
+
+
+def from_short(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What `short` made of an entry, as `as_mapping` would have it; what is no JSON stays, to be refused by its key."""
+    made = dict(body)
+    for key in _AS_JSON:
+        with suppress(ValueError, RecursionError):
+            made.update({key: json.loads(body[key])} if key in body else {})
+    return made
 
 
 def read_entry(value: Any, where: str, source: str, default: tuple[Status, str]) -> FileEntry:

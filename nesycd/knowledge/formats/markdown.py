@@ -12,7 +12,7 @@ from nesycd.records import Entry
 COLUMNS = {
     "fact": ("id", "status", "text", "subject", "relation", "object", "aliases"),
     "lesson": ("id", "status", "text"),
-    "rule": ("id", "status", "text", "clause"),
+    "rule": ("id", "status", "text", "clause", "says", "scope", "exceptions", "tests"),
 }
 _ACTIVE = re.compile(r"[\\`*_\[\]|~]")
 _CODES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\n": "<br>"}

@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 from nesycd.errors import KnowledgeError
 from nesycd.knowledge.formats.csv_file import human_fact
 from nesycd.knowledge.formats.jsonld import ITEM, VOCABULARY
-from nesycd.knowledge.formats.mapping import SHORT_KEYS, Row, short
+from nesycd.knowledge.formats.mapping import SHORT_KEYS, Row, from_short, short
 from nesycd.knowledge.text import is_visible, normal, printable
 from nesycd.records import Entry, Fact, Status
 
@@ -131,7 +131,7 @@ def _item(graph: Any, node: Any, kind: str, name: str, where: str) -> Row:
             return Row(where, problem=f"{key}: has {len(values)} values")
         else:
             body[key] = str(values[0])
-    return Row(where, body)
+    return Row(where, from_short(body))
 
 
 def _human(graph: Any) -> Iterator[Row]:

@@ -1,8 +1,8 @@
 """Two families in one question (`ood_composed` only): no training question joins them.
 
 Rules (amount: a number that a fact of one family gives; `days after` a feast):
-    add:   both(A, N, B, R)  :- makes(A, V, _), P is N * V, amount(B, W), R is P + W.
-    date:  after(A, N, F, D) :- makes(A, V, _), P is N * V, date(F, E), D is P + E.
+    add:   both(A, N, B, R)     :- given(N), measure(A, V), P is N * V, amount(B, W), R is P + W.
+    date:  later(A, N, F, D, T) :- given(N), measure(A, V), P is N * V, date(F, E, T), D is P + E.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from nesycd.tasks.longtail.measures import LIMIT, Measures
 from nesycd.tasks.longtail.places import Numbered
 from nesycd.tasks.longtail.tables import Entity
 
+_MEASURE = "measure(A, V) :- makes(A, V, _). measure(A, V) :- worth(A, V, _)."
 _AMOUNTS = {"intervals": "semitones", "letters": "place", "elements": "group"}
 
 
@@ -40,7 +41,8 @@ class Composed(Family):
             "add",
             Rule(
                 text="If amounts of two kinds are added, work out each alone, then add.",
-                clause="both(A, N, B, R) :- makes(A, V, _), P is N * V, amount(B, W), R is P + W.",
+                clause=f"both(A, N, B, R) :- given(N), measure(A, V), P is N * V, amount(B, W), R is P + W. {_MEASURE} "
+                + " ".join(f"amount(B, W) :- {relation}(B, W)." for relation in _AMOUNTS.values()),
             ),
             seen=(),
             unseen=(
@@ -53,7 +55,7 @@ class Composed(Family):
             "date",
             Rule(
                 text="If as many days as an amount are counted from a feast, work out the amount, then add it.",
-                clause="after(A, N, F, D) :- makes(A, V, _), P is N * V, date(F, E), D is P + E.",
+                clause=f"later(A, N, F, D, T) :- given(N), measure(A, V), P is N * V, date(F, E, T), D is P + E. {_MEASURE}",
             ),
             seen=(),
             unseen=(

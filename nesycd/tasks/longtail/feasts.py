@@ -2,7 +2,7 @@
 
 Facts: `date(F, D)`: feast F falls on date D, for instance 2 February.
 Rules:
-    later:    after(F, N, M, D2)   :- date(F, D), D1 is D + N, D2 is D1 + M.
+    later:    after(F, N, M, D2, T) :- given(N), given(M), date(F, D, T), D1 is D + N, D2 is D1 + M.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Feasts(Family):
             "later",
             Rule(
                 text="If days are counted from a feast, find its date, then add the days one after the other.",
-                clause="after(F, N, M, D2) :- date(F, D), D1 is D + N, D2 is D1 + M.",
+                clause="after(F, N, M, D2, T) :- given(N), given(M), date(F, D, T), D1 is D + N, D2 is D1 + M.",
             ),
             seen=(
                 "From {a}, count {n} days on, then {m} days more. Which date is it?",

@@ -1,10 +1,11 @@
 """Families that need no sparse knowledge: walking, boolean expressions, everyday sums, plain sums.
 
 Rules:
-    navigate:  way(D, M, R)         :- R is the sum of all N with move(N, D) in M.
-    boolean:   value(and(X, Y), V)  :- ...; the usual tables of and, or.
-    stories:   rest(A, B, C, R)     :- P is A * B, R is P + C.
-    sums:      sum(L, R)            :- sum_list(L, R).  and  both(A, B, C, D, R) :- P is A * B, Q is C * D, R is P + Q.
+    navigate:  way(D, P, R): the moves up to the P-th lead R in direction D, by move(P, D, N), one after the other.
+    boolean:   value(E, V): expression(E, O, X, Y) has value V by the tables of `and` and `or`.
+    stories:   rest(A, B, C, R) :- given(A), given(B), given(C), P is A * B, R is P + C.
+    sums:      sum(P, R): the numbers up to the P-th add up to R, by term(P, N); and
+               products(A, B, C, D, R) :- given(A), given(B), given(C), given(D), P is A * B, Q is C * D, R is P + Q.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class Navigate(General):
             "way",
             Rule(
                 text="If the way in one direction is asked, pick the moves in that direction, then add them.",
-                clause="way(D, M, R) :- findall(N, member(move(N, D), M), L), sum_list(L, R).",
+                clause="way(D, P, R) :- way(D, Q, S), P is Q + 1, move(P, D, N), R is S + N. "
+                "way(D, P, S) :- way(D, Q, S), P is Q + 1, move(P, E, N), E != D. way(D, 0, 0) :- asked(D).",
             ),
             seen=(
                 "A robot goes {moves}. How far {forth} is it from the start?",
@@ -112,7 +114,10 @@ class Boolean(General):
             "expression",
             Rule(
                 text="If an expression has brackets, work out each bracket, then join what they come to.",
-                clause="value(or(X, Y), V) :- value(X, A), value(Y, B), or(A, B, V).",
+                clause="value(E, V) :- expression(E, O, X, Y), value(X, A), value(Y, B), joined(O, A, B, V). "
+                "joined(and, true, true, true). joined(and, true, false, false). joined(and, false, true, false). "
+                "joined(and, false, false, false). joined(or, true, true, true). joined(or, true, false, true). "
+                "joined(or, false, true, true). joined(or, false, false, false). value(true, true). value(false, false).",
             ),
             seen=(
                 "Is it True or False: {expression}?",
@@ -165,7 +170,7 @@ class Stories(General):
             "more",
             Rule(
                 text="If equal heaps gain some, multiply heaps by what is in each, then add.",
-                clause="rest(A, B, C, R) :- P is A * B, R is P + C.",
+                clause="rest(A, B, C, R) :- given(A), given(B), given(C), P is A * B, R is P + C.",
             ),
             seen=(
                 "{who} has {x} {heaps} with {y} {things} each and finds {z} more. How many {things} are there?",
@@ -211,7 +216,7 @@ class Sums(General):
             "row",
             Rule(
                 text="If several numbers are added, add the first two, then each next one to what came out.",
-                clause="sum(L, R) :- sum_list(L, R).",
+                clause="sum(P, R) :- sum(Q, S), P is Q + 1, term(P, N), R is S + N. sum(0, 0).",
             ),
             seen=("What is {a} + {b} + {c} + {d}?", "Add: {a} + {b} + {c} + {d}", "{a} + {b} + {c} + {d} makes what?"),
             unseen=("Work out {a} + {b} + {c} + {d}.", "Find the value of {a} + {b} + {c} + {d}."),
@@ -220,7 +225,8 @@ class Sums(General):
             "products",
             Rule(
                 text="If products are added, multiply first, then add.",
-                clause="both(A, B, C, D, R) :- P is A * B, Q is C * D, R is P + Q.",
+                clause="products(A, B, C, D, R) :- given(A), given(B), given(C), given(D), "
+                "P is A * B, Q is C * D, R is P + Q.",
             ),
             seen=("What is {a} x {b} + {c} x {d}?", "Add: {a} x {b} + {c} x {d}", "{a} x {b} + {c} x {d} makes what?"),
             unseen=("Work out {a} x {b} + {c} x {d}.", "Find the value of {a} x {b} + {c} x {d}."),

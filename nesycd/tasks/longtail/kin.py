@@ -4,7 +4,7 @@ Facts: `father(X, Y)`, `mother(X, Y)` and `spouse(X, Y)`: Y is the father, mothe
 Rules:
     parents(X, A, Z, W) :- related(A, X, Y), father(Y, Z), mother(Y, W).
     kin(X, A, B, C, W) :- related(A, X, Y), related(B, Y, Z), related(C, Z, W).
-    related(father, X, Y) :- father(X, Y).      (and so for mother and spouse)
+    related(father, X, Y) :- father(X, Y).      (and so for mother and spouse; part of both rules)
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from nesycd.tasks.longtail.families import Family, Form, Lookup, Members, Naming
 from nesycd.tasks.longtail.tables import Entity, Table, real_tables
 
 _RELATIONS = ("father", "mother", "spouse")
+_RELATED = " ".join(f"related({relation}, X, Y) :- {relation}(X, Y)." for relation in _RELATIONS)
 
 
 def _paths(line: Sequence[str]) -> tuple[tuple[str, ...], ...]:
@@ -44,7 +45,8 @@ class Kin(Family):
             "pair",
             Rule(
                 text="If the parents of kin are asked, go to that person first, then find the father and the mother.",
-                clause="parents(X, A, Z, W) :- related(A, X, Y), father(Y, Z), mother(Y, W).",
+                clause=f"parents(X, A, Z, W) :- related(A, X, Y), father(Y, Z), mother(Y, W). {_RELATED}",
+                says="{X} | {A}'s father and mother | {Z} and {W}",
             ),
             seen=(
                 "Who were {a}'s {first}'s father and mother?",
@@ -62,7 +64,8 @@ class Kin(Family):
             "line",
             Rule(
                 text="If kin of kin are asked, go from person to person in the order that the question says.",
-                clause="kin(X, A, B, C, W) :- related(A, X, Y), related(B, Y, Z), related(C, Z, W).",
+                clause=f"kin(X, A, B, C, W) :- related(A, X, Y), related(B, Y, Z), related(C, Z, W). {_RELATED}",
+                says="{X} | {A}'s {B}'s {C} | {W}",
             ),
             seen=(
                 "Who was {a}'s {first}'s {second}'s {third}?",

@@ -1,10 +1,10 @@
 """Categories: counting those of a list that are of one class.
 
 Facts: `class(X, C)`: X is of class C.
-Rule:
-    total([], C, 0).
-    total([N-X | L], C, R) :- class(X, C), total(L, C, S), R is N + S.
-    total([N-X | L], C, R) :- class(X, D), D \\= C, total(L, C, R).
+Rule (`listed(P, X, N)`: the P-th thing of the list is X, N of them; `wanted(C)`: the class asked for):
+    counted(C, P, R) :- counted(C, Q, S), P is Q + 1, listed(P, X, N), class(X, C), R is S + N.
+    counted(C, P, S) :- counted(C, Q, S), P is Q + 1, listed(P, X, N), not class(X, C).
+    counted(C, 0, 0) :- wanted(C).
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from nesycd.tasks.longtail.tables import Entity, Table
 _PLACES = ("first", "second", "third")
 
 _CLAUSE = (
-    "total([N-X|L], C, R) :- class(X, C), total(L, C, S), R is N + S. "
-    "total([N-X|L], C, R) :- class(X, D), D \\= C, total(L, C, R). total([], C, 0)."
+    "counted(C, P, R) :- counted(C, Q, S), P is Q + 1, listed(P, X, N), class(X, C), R is S + N. "
+    "counted(C, P, S) :- counted(C, Q, S), P is Q + 1, listed(P, X, N), not class(X, C). "
+    "counted(C, 0, 0) :- wanted(C)."
 )
 
 

@@ -2,8 +2,9 @@
 
 Facts: `units.makes(U, V, B)`: one U makes V of B; `coinage.worth(C, V, B)`: one C is worth V of B.
 Rules:
-    mixed:  mixed(U, N, M, R)     :- makes(U, V, B), P is N * V, R is P + M.
-    sum:    total(U, N, W, M, R)  :- makes(U, V, B), makes(W, X, B), P is N * V, Q is M * X, R is P + Q.
+    mixed:  mixed(U, N, M, R)     :- given(N), given(M), makes(U, V, B), P is N * V, R is P + M.
+    sum:    total(U, N, W, M, R)  :- given(N), given(M), makes(U, V, B), makes(W, X, B),
+                                     P is N * V, Q is M * X, R is P + Q.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ class Units(Measures):
             "mixed",
             Rule(
                 text="If units and smaller ones are put together, multiply by what one makes, then add.",
-                clause="mixed(U, N, M, R) :- makes(U, V, B), P is N * V, R is P + M.",
+                clause="mixed(U, N, M, R) :- given(N), given(M), makes(U, V, B), P is N * V, R is P + M.",
             ),
             seen=(
                 "How many {base} are {n} {a_s} and {m} {base} more?",
@@ -148,7 +149,8 @@ class Units(Measures):
             "sum",
             Rule(
                 text="If different units are put together, turn each into the same smaller unit, then add.",
-                clause="total(U, N, W, M, R) :- makes(U, V, B), makes(W, X, B), P is N * V, Q is M * X, R is P + Q.",
+                clause="total(U, N, W, M, R) :- given(N), given(M), makes(U, V, B), makes(W, X, B), "
+                "P is N * V, Q is M * X, R is P + Q.",
             ),
             seen=(
                 "How many {base} are {n} {a_s} and {m} {b_s}?",
@@ -177,7 +179,7 @@ class Coinage(Measures):
             "mixed",
             Rule(
                 text="If coins and smaller ones lie together, multiply by what one is worth, then add.",
-                clause="purse(C, N, M, R) :- worth(C, V, B), P is N * V, R is P + M.",
+                clause="purse(C, N, M, R) :- given(N), given(M), worth(C, V, B), P is N * V, R is P + M.",
             ),
             seen=(
                 "A purse holds {n} {a_s} and {m} {base}. How many {base} is it worth?",
@@ -196,7 +198,8 @@ class Coinage(Measures):
             "sum",
             Rule(
                 text="If different coins lie together, turn each into the same smaller coin, then add.",
-                clause="purses(C, N, D, M, R) :- worth(C, V, B), worth(D, X, B), P is N * V, Q is M * X, R is P + Q.",
+                clause="purses(C, N, D, M, R) :- given(N), given(M), worth(C, V, B), worth(D, X, B), "
+                "P is N * V, Q is M * X, R is P + Q.",
             ),
             seen=(
                 "A purse holds {n} {a_s} and {m} {b_s}. How many {base} is it worth?",

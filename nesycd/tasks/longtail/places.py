@@ -3,8 +3,8 @@
 Facts: `group(E, G)`, `period(E, P)` of an element; `semitones(I, S)`; `place(L, P)` of a letter in its script.
 Rules (V, W: the numbers of A and B; N, M: numbers in the question):
     elements.groups, elements.periods, intervals.stack, letters.sum (over group, period, semitones, place):
-                       result(A, B, M, R) :- group(A, V), group(B, W), S is V + W, R is S + M.
-    intervals.climb:   result(A, N, M, R) :- semitones(A, V), P is N * V, R is P + M.
+                       result(A, B, M, R) :- given(M), group(A, V), group(B, W), S is V + W, R is S + M.
+    intervals.climb:   result(A, N, M, R) :- given(N), given(M), semitones(A, V), P is N * V, R is P + M.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Elements(Numbered):
             "groups",
             Rule(
                 text="If groups of elements are added, find each group, add them, then add the rest.",
-                clause="result(A, B, M, R) :- group(A, V), group(B, W), S is V + W, R is S + M.",
+                clause="result(A, B, M, R) :- given(M), group(A, V), group(B, W), S is V + W, R is S + M.",
             ),
             seen=(
                 "Add the group of the element {a}, the group of {b} and {m}. What is the result?",
@@ -160,7 +160,7 @@ class Elements(Numbered):
             "periods",
             Rule(
                 text="If periods of elements are added, find each period, add them, then add the rest.",
-                clause="result(A, B, M, R) :- period(A, V), period(B, W), S is V + W, R is S + M.",
+                clause="result(A, B, M, R) :- given(M), period(A, V), period(B, W), S is V + W, R is S + M.",
             ),
             seen=(
                 "Add the period of the element {a}, the period of {b} and {m}. What is the result?",
@@ -197,7 +197,7 @@ class Intervals(Numbered):
             "stack",
             Rule(
                 text="If intervals are sung one after the other, find the semitones of each, then add them all.",
-                clause="result(A, B, M, R) :- semitones(A, V), semitones(B, W), S is V + W, R is S + M.",
+                clause="result(A, B, M, R) :- given(M), semitones(A, V), semitones(B, W), S is V + W, R is S + M.",
             ),
             seen=(
                 "A tune rises {an_a}, then {an_b}, then {m} semitones. How many semitones up is it?",
@@ -216,7 +216,7 @@ class Intervals(Numbered):
             "climb",
             Rule(
                 text="If an interval is climbed several times, multiply its semitones, then add the rest.",
-                clause="result(A, N, M, R) :- semitones(A, V), P is N * V, R is P + M.",
+                clause="result(A, N, M, R) :- given(N), given(M), semitones(A, V), P is N * V, R is P + M.",
             ),
             seen=(
                 "How many semitones are {n} {a_s} and {m} semitones more?",
@@ -257,7 +257,7 @@ class Letters(Numbered):
             "sum",
             Rule(
                 text="If places of letters are added, find each place, add them, then add the rest.",
-                clause="result(A, B, M, R) :- place(A, V), place(B, W), S is V + W, R is S + M.",
+                clause="result(A, B, M, R) :- given(M), place(A, V), place(B, W), S is V + W, R is S + M.",
             ),
             seen=(
                 "In the {script}, add the place of {a}, the place of {b} and {m}. What is the result?",

@@ -1,0 +1,190 @@
+"""From facts to derived facts, each with its proof: which rule, which facts, and what was not there.
+
+Only items speak here: nothing of a question is ever asserted, so what is derived is about the entities of the base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from nesycd.knowledge.clauses import Atom, Clause, Constant, number, predicate_of
+from nesycd.knowledge.engine import Engine
+from nesycd.knowledge.entities import Entities
+from nesycd.knowledge.merge import entry_order, normal_triple
+from nesycd.knowledge.proofs import Proof, shortest_proofs
+from nesycd.knowledge.rules import RuleSet, RunnableRule, exception_number
+from nesycd.knowledge.text import normal
+from nesycd.records import Entry, Fact, Rule, Status
+
+MAX_PROOF = 64
+"""Firings in a proof that is still told."""
+MAX_DERIVED = 200
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A fact that no item states, and why it holds."""
+
+    fact: Fact
+    rule: Rule
+    """Whose conclusion it is."""
+    rests_on: tuple[Fact, ...]
+    """The items at the leaves of the proof, left to right, each once."""
+    told: tuple[str, ...]
+    """The proof as lines, indented by depth."""
+    size: int
+    """Firings of clauses in the proof."""
+
+
+class Deriver:
+    """Forward chaining over some facts with the approved rules of a knowledge base.
+
+    Example:
+        >>> fact = "{0}'s father: {1}."
+        >>> facts = [Fact(text=fact.format(*p), subject=p[0], relation="father", object=p[1])
+        ...          for p in (("Edward III", "Edward II"), ("Edward II", "Edward I"))]
+        >>> rule = Rule(text="A father's father is a grandfather.",
+        ...             clause="grandfather(X, Z) :- father(X, Y), father(Y, Z).")
+        >>> entries = [Entry(item=item, status=Status.APPROVED) for item in (*facts, rule)]
+        >>> with Engine() as engine:
+        ...     [one] = Deriver(entries, engine).derive(facts)
+        >>> one.fact.text
+        "Edward III's grandfather: Edward I."
+    """
+
+    def __init__(self, entries: Sequence[Entry], engine: Engine, entities: Entities | None = None) -> None:
+        """Take the approved rules of `entries`; those that cannot run are left out (`faults` says why).
+
+        Entities that were merged (`entities`) are one here.
+        """
+        approved = [entry.item for entry in sorted(entries, key=entry_order) if entry.status is Status.APPROVED]
+        self._facts = [item for item in approved if isinstance(item, Fact)]
+        relations = {predicate_of(fact.relation) for fact in self._facts}
+        ready = RuleSet.of((item for item in approved if isinstance(item, Rule)), relations)
+        self.faults = ready.faults
+        self._ready, self._engine = ready, engine
+        self._node = (entities or Entities()).node
+        self._names = _canonical(self._facts, self._node)
+        self._stated = {self._triple(fact) for fact in self._facts}
+
+    def derive(self, facts: Iterable[Fact], task: str = "", hide: frozenset[str] = frozenset()) -> list[Derived]:
+        """What the rules of this task's scope derive from `facts`, shortest proofs first.
+
+        Args:
+            facts: the items to start from.
+            task: of the question, for rules with a scope.
+            hide: ids of items that are not to be used.
+
+        Raises:
+            EngineError: a limit of the engine was reached.
+        """
+        source: dict[object, Fact] = {}
+        start: list[Atom] = []
+        for fact in sorted((f for f in facts if f.id not in hide), key=lambda f: (normal_triple(f), f.id)):
+            for atom in self.atoms_of(fact):
+                if atom.key not in source:
+                    source[atom.key] = fact
+                    start.append(atom)
+        rules = [rule for rule in self._ready.for_task(task) if rule.item.id not in hide]
+        rules = _that_can_fire(rules, start)
+        if not rules:
+            return []
+        owner = [rule for rule in rules for _ in rule.clauses]
+        firings = self._engine.run([clause for rule in rules for clause in rule.clauses], start)
+        proofs = shortest_proofs(start, firings)
+        found: dict[tuple[str, str, str], Derived] = {}
+        for proof in sorted(proofs.values(), key=lambda proof: (proof.size, str(proof.atom))):
+            if len(found) == MAX_DERIVED:
+                break
+            made = self._derived(proof, owner, source)
+            if made is not None and self._triple(made.fact) not in self._stated:
+                found.setdefault(self._triple(made.fact), made)
+        return list(found.values())
+
+    def atoms_of(self, fact: Fact) -> list[Atom]:
+        """A fact as the engine reads it: `makes(fathom, "6 feet")`, and with a quantity `makes(fathom, 6, feet)` too."""
+        predicate = predicate_of(fact.relation)
+        if not predicate:
+            return []
+        subject, value = Constant(self._name(fact.subject)), " ".join(fact.object.split())
+        whole = number(value)
+        if whole is not None:
+            return [Atom(predicate, (subject, Constant(whole)))]
+        atoms = [Atom(predicate, (subject, Constant(self._name(value))))]
+        amount, _, unit = value.partition(" ")
+        count = number(amount)
+        if count is not None and unit:
+            atoms.append(Atom(predicate, (subject, Constant(count), Constant(self._name(unit)))))
+        return atoms
+
+    def _name(self, text: str) -> str:
+        return self._names.get(self._node(text), text)
+
+    def _triple(self, fact: Fact) -> tuple[str, str, str]:
+        return (self._node(fact.subject), normal(fact.relation), self._node(fact.object))
+
+    def _derived(self, proof: Proof, owner: Sequence[RunnableRule], source: dict[object, Fact]) -> Derived | None:
+        """The proof's conclusion as a fact, where a rule concludes it for the reader and the proof is not too long."""
+        if proof.clause is None or proof.size > MAX_PROOF:
+            return None
+        rule = owner[proof.clause]
+        if proof.atom.signature != rule.head.signature:
+            return None
+        triple = rule.triple(proof.atom)
+        if triple is None or normal(triple[0]) == normal(triple[2]):
+            return None
+        subject, relation, value = triple
+        fact = Fact(text=f"{subject}'s {relation}: {value}.", subject=subject, relation=relation, object=value)
+        leaves = dict.fromkeys(source[step.atom.key] for step in proof.steps() if step.clause is None)
+        return Derived(fact, rule.item, tuple(leaves), tuple(_told(proof, owner, source)), proof.size)
+
+
+def _canonical(facts: Sequence[Fact], node: Callable[[str], str]) -> dict[str, str]:
+    """Normalised names to the subject they mean: aliases that only one subject has and that name no subject itself."""
+    # The last one counts: the first fact whose subject was not merged into another, where there is one.
+    ordered = sorted(reversed(facts), key=lambda fact: normal(fact.subject) == node(fact.subject))
+    subjects = {node(fact.subject): fact.subject for fact in ordered}
+    meant: dict[str, set[str]] = {}
+    for fact in facts:
+        for alias in fact.aliases:
+            meant.setdefault(node(alias), set()).add(node(fact.subject))
+    single = {alias: subjects[min(names)] for alias, names in meant.items() if len(names) == 1}
+    return single | subjects
+
+
+def _that_can_fire(rules: Sequence[RunnableRule], facts: Iterable[Atom]) -> list[RunnableRule]:
+    """The rules some clause of which has all its predicates: the rest need not be run at all."""
+    there = {fact.signature for fact in facts}
+    waiting: list[tuple[RunnableRule, Clause]] = [(rule, clause) for rule in rules for clause in rule.clauses]
+    firing: set[str] = set()
+    growing = True
+    while growing:
+        growing = False
+        later = []
+        for rule, clause in waiting:
+            if all(part.signature in there for part in clause.body if isinstance(part, Atom)):
+                there.add(clause.head.signature)
+                firing.add(rule.item.id)
+                growing = True
+            else:
+                later.append((rule, clause))
+        waiting = later
+    return [rule for rule in rules if rule.item.id in firing]
+
+
+def _told(proof: Proof, owner: Sequence[RunnableRule], source: dict[object, Fact], depth: int = 0) -> Iterator[str]:
+    indent = "  " * depth
+    if proof.clause is None:
+        fact = source[proof.atom.key]
+        yield f"{indent}{fact.text} [fact {fact.id[:8]}]"
+        return
+    rule = owner[proof.clause].item
+    yield f"{indent}{proof.atom} [rule {rule.id[:8]}: {rule.text}]"
+    for need in proof.needs:
+        yield from _told(need, owner, source, depth + 1)
+    for atom in proof.absent:
+        if number := exception_number(atom):
+            yield f"{indent}  it is no exception: {rule.exceptions[number - 1]}"
+        else:
+            yield f"{indent}  nothing says {atom}"

@@ -1,0 +1,79 @@
+"""A run's knowledge as it is retrieved: entries, the retriever that the recipe chooses, and what follows by rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from nesycd.config import RetrievalSection
+from nesycd.knowledge import Engine, Entities, entities_at, knowledge_version
+from nesycd.methods.parts import Parts
+from nesycd.protocols import Retriever, Student
+from nesycd.records import Entry, Example, Retrieval, content_hash
+from nesycd.retrieval import DerivingRetriever, Reasoner, reasoning
+from nesycd.retrieval.choice import identity, retriever_of
+from nesycd.run import Run
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """Entries with a recipe's retriever, built when first asked: indexing needs the student's tokeniser."""
+
+    settings: RetrievalSection
+    student: Student
+    entries: tuple[Entry, ...]
+    entities: Entities = field(default_factory=Entities)
+    tasks: Mapping[str, str] = field(default_factory=dict)
+    """Task of each example that evidence may name."""
+    cache: Path | None = None
+    """A folder for what is worth keeping of large indexes."""
+    engine: Engine | None = None
+    """Where it is given, derived facts join the blocks."""
+
+    @classmethod
+    def of(cls, parts: Parts, entries: Sequence[Entry]) -> Knowledge:
+        """These entries, retrieved as the run's recipe says."""
+        settings = parts.recipe.retrieval
+        tasks = {example.uid: example.task for example in parts.examples("train")} if settings.by_task else {}
+        entities = entities_at(parts.run.kb_path)
+        engine = parts.engine if parts.recipe.knowledge.derive else None
+        return cls(settings, parts.student, tuple(entries), entities, tasks, parts.run.folder / "index", engine)
+
+    @cached_property
+    def retriever(self) -> Retriever:
+        """See `retriever_of`; within a `DerivingRetriever` where there is an engine."""
+        given, count = self.settings, self.student.count_tokens
+        direct = retriever_of(
+            given, self.entries, count, entities=self.entities, tasks_of=self._tasks_of, cache=self.cache
+        )
+        if self.engine is None:
+            return direct
+        reasoner = Reasoner(self.entries, self.engine, self.entities)
+        return DerivingRetriever(direct, reasoner, count, given.budget_tokens, given.max_items)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the items and of how they are retrieved, known without building anything."""
+        version = knowledge_version(entry.item_id for entry in self.entries)
+        settings, *others = identity(self.settings, self.entities)
+        of_task = [sorted(self._tasks_of(entry)) for entry in self.entries] if self.tasks else []
+        deriving = [] if self.engine is None else ["deriving", reasoning.ALGORITHM]
+        return content_hash([version, settings, self.student.fingerprint, *others, *of_task, *deriving])
+
+    def _tasks_of(self, entry: Entry) -> frozenset[str]:
+        return frozenset(self.tasks[e.example] for e in entry.evidence if e.example in self.tasks)
+
+    def retrieved(self, run: Run, name: str, examples: Sequence[Example]) -> Sequence[Retrieval]:
+        """What is found for each question, as a stage."""
+
+        def find() -> list[Retrieval]:
+            found = [
+                Retrieval(example=e.uid, hits=tuple(self.retriever.retrieve(e.question, task=e.task))) for e in examples
+            ]
+            if stopped := getattr(self.retriever, "stopped", []):
+                run.notify(f"{name}: {len(stopped)} of {len(found)} questions without derived facts: {stopped[0]}")
+            return found
+
+        return run.computed(name, Retrieval, {"knowledge": self.fingerprint, "examples": examples}, find)

@@ -1,0 +1,116 @@
+"""Rules in a run: derived facts reach the blocks, `rules_alone` answers without a student, results say how often."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import pytest
+from rich.console import Console
+
+from nesycd.cli.answering import open_answerer
+from nesycd.cli.effect import execute as measure
+from nesycd.cli.run import execute
+from nesycd.config import RetrievalSection, load_recipe
+from nesycd.knowledge import Engine, KnowledgeBase, failures
+from nesycd.methods.knowledge import Knowledge
+from nesycd.records import Attempt, Entry, Evidence, Example, Fact, Masked, Retrieval, Rule, RuleTest, Status
+from nesycd.reports import load_results
+from nesycd.run import read_records
+from nesycd.tasks.longtail import LongTail, LongTailSettings
+
+QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+SMALL = ("student.model=table", "evaluation.bootstrap=50", 'evaluation.arms=["std_cot", "nesycd", "rules_alone"]',
+         'evaluation.splits=["test"]', "task.settings.train_special=6", "task.settings.train_general=4",
+         "task.settings.valid=2", "task.settings.test_special=3", "task.settings.test_general=2")  # fmt: skip
+
+
+def run(folder: Path, *overrides: str) -> str:
+    out = io.StringIO()
+    execute(load_recipe(QUICKSTART, [*SMALL, *overrides]), folder, Console(file=out, width=120))
+    return out.getvalue()
+
+
+def test_derived_facts_join_the_blocks_and_rules_answer_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    run(folder)
+    direct = load_results(folder / "results.json").retrieval["test"]
+    assert direct.answer_in_block is not None and set(direct.answer_not_in_block) == {"nesycd"}
+    world = LongTail(LongTailSettings())
+    kin = world.families["genealogy"]
+    broken = Rule(text="Never tested well.", clause="p(X) :- father(X, Y).", tests=(RuleTest(expect="p(a)."),))
+    with KnowledgeBase.open(folder / "kb.sqlite") as kb:
+        by_hand = [*kin.facts(), *(form.rule for form in kin.forms), broken]
+        kb.add([(item, Evidence(example="", source="Ann")) for item in by_hand], status=Status.APPROVED, reviewer="Ann")
+    told = run(folder, "knowledge.derive=true")
+    results = load_results(folder / "results.json")
+    assert "rules_alone" in told
+    alone = results.arms["rules_alone"]["test"].by_task
+    assert alone["genealogy"].accuracy == 1.0 and alone["units"].accuracy == 0.0
+    found = results.retrieval["test"]
+    assert found.answer_in_block is not None and found.answer_in_block > direct.answer_in_block
+    without = found.answer_not_in_block["nesycd"]
+    assert without.n == round(results.arms["nesycd"]["test"].n * (1 - found.answer_in_block))
+    retrievals = read_records(folder, "retrieve-test", Retrieval)
+    derived = [hit for one in retrievals for hit in one.hits if hit.why.startswith("derived by rule")]
+    assert derived and all(hit.item.kind == "fact" for hit in derived)
+    attempts = read_records(folder, "eval-test-rules_alone", Attempt)
+    assert {one.answer for one in attempts if not one.correct} == {""}
+    assert "derived by rule" in (folder / "report.html").read_text(encoding="utf-8")
+    # Whoever asks the finished run gets what its arms got.
+    answerer, _ = open_answerer(folder)
+    examples = {one.uid: one for one in read_records(folder, "examples-test", Example)}
+    uid = next(one.example for one in retrievals for hit in one.hits if hit.why.startswith("derived by rule"))
+    [asked] = answerer.ask([examples[uid]], answerer.draft([examples[uid]]))
+    assert any(hit.why.startswith("derived by rule") for hit in asked.hits)
+
+
+@pytest.mark.parametrize("kind", ["linked", "fused"])
+def test_facts_are_derived_whatever_finds_the_direct_ones(kind: Literal["linked", "fused"]) -> None:
+    student: Any = SimpleNamespace(fingerprint="s", count_tokens=lambda texts: [len(text.split()) for text in texts])
+    line = Rule(text="A father's father.", clause="grandfather(X, Z) :- father(X, Y), father(Y, Z).")
+    facts = [
+        Fact(text=f"The father of {child} was {father}.", subject=child, relation="father", object=father)
+        for child, father in (("Edward III", "Edward II"), ("Edward II", "Edward I"))
+    ]
+    entries = tuple(Entry(item=item, status=Status.APPROVED) for item in (line, *facts))
+    with Engine() as engine:
+        plain = Knowledge(RetrievalSection(kind=kind), student, entries)
+        deriving = Knowledge(RetrievalSection(kind=kind), student, entries, engine=engine)
+        assert plain.fingerprint != deriving.fingerprint
+        found = [
+            {hit.item.text for hit in one.retriever.retrieve("Who was Edward III's grandfather?")}
+            for one in (plain, deriving)
+        ]
+    assert found[1] - found[0] == {"Edward III's grandfather: Edward I."}
+
+
+def test_effects_are_measured_of_items_and_not_of_what_follows_from_them(tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    rule = Rule(text="A unit.", clause="count(X, B, N) :- makes(X, N, B).", says="{X} | {B} | {N}")
+    run(folder)
+    with KnowledgeBase.open(folder / "kb.sqlite") as kb:
+        kb.add([(rule, Evidence(example="", source="Ann"))], status=Status.APPROVED, reviewer="Ann")
+        known = {entry.item_id for entry in kb.entries()}
+    measure(load_recipe(QUICKSTART, [*SMALL, "knowledge.derive=true"]), folder, Console(file=io.StringIO()))
+    stages = ("effect-retrieve-train", "effect-retrieve-valid")
+    retrievals = [one for stage in stages for one in read_records(folder, stage, Retrieval)]
+    derived = {one.example: {item.id for item in one.items} - known for one in retrievals}
+    masked = read_records(folder, "effect-masked", Masked)
+    assert any(derived[one.example] for one in masked) and all(derived[one.example] <= {*one.items} for one in masked)
+    content = json.loads((folder / "effect.json").read_text())
+    assert content["measured"] == sum("all" in row for row in content["items"]), (
+        "every measured item is one of the base"
+    )
+
+
+def test_a_rule_that_fails_its_tests_is_not_approved_by_itself(tmp_path: Path) -> None:
+    good = Rule(text="Good.", clause="p(X) :- q(X).", tests=(RuleTest(given="q(a).", expect="p(a)."),))
+    bad = Rule(text="Bad.", clause="r(X) :- q(X).", tests=(RuleTest(given="q(a).", expect="r(b)."),))
+    with KnowledgeBase.open(tmp_path / "kb.sqlite") as kb, Engine() as engine:
+        kb.add([(rule, Evidence(example="e", source="teacher")) for rule in (good, bad)])
+        kb.approve_all(but={one.rule.id for one in failures([good, bad], engine)})
+        assert [kb.get(rule.id).status for rule in (good, bad)] == [Status.APPROVED, Status.PROPOSED]
