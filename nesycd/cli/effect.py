@@ -109,7 +109,9 @@ def effect_json(kb: KnowledgeBase, measured: Measurement) -> dict[str, Any]:
 
 def table(content: dict[str, Any]) -> Table:
     """The worst and the best items, in nats."""
-    made = Table(box=box.SIMPLE_HEAD, title="Effect on the log-likelihood of right answers, nats", title_justify="left")
+    made = Table(
+        box=box.SIMPLE_HEAD, title="Effect on the least likely tokens of right answers, nats", title_justify="left"
+    )
     for heading in ("effect", "±", "n", "harms", "item"):
         made.add_column(heading, justify="left" if heading == "item" else "right", no_wrap=heading != "item")
     known = [row for row in content["items"] if "all" in row]

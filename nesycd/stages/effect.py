@@ -1,8 +1,8 @@
 """What each knowledge item does for the answers: randomised masking, paired within a question (ASSAY, arXiv 2606.15390).
 
 For one question the same reference answer is scored under blocks with random parts of the retrieved items. Least squares
-over these blocks gives each item's contrast: the change in the log-likelihood (nats) that its presence brings, the other items
-being there or not by chance. Items are then judged over all their questions. Rarely used ones are shrunk towards what items
+over these blocks gives each item's contrast: the change in the score (nats) that its presence brings, the other items being
+there or not by chance. Items are then judged over all their questions. Rarely used ones are shrunk towards what items
 do on the whole, so that one odd question retires nothing.
 """
 
