@@ -168,7 +168,7 @@ def test_the_recipe_for_a_local_server_runs_on_real_questions(tmp_path: Path, mo
         "rules": [{"if": "something is counted each week", "then": "multiply by the weeks"}],
     }
     small = ["student.model=table", "task.sizes={train = 24, valid = 6, test = 8}", "evaluation.bootstrap=50"]
-    recipe = build.locate_data(load_recipe(QUICKSTART.with_name("local-llm.toml"), small), build.data_root())
+    recipe = build.locate_data(load_recipe(QUICKSTART.with_name("own-server.toml"), small), build.data_root())
     known = {example.question: example for example in build.task_of(recipe).load("train")}
 
     def answer(request: Request) -> str:
