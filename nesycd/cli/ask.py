@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-
-from nesycd.errors import RunError
 
 app = typer.Typer()
 
@@ -66,56 +63,36 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
     Raises:
         RunError: the run is not finished, or its adapters are gone.
     """
-    from nesycd.cli.build import student_of
-    from nesycd.config import Recipe
+    from nesycd.cli.answering import open_finished
     from nesycd.grading import closing_answer
-    from nesycd.knowledge import Engine, KnowledgeBase, read_entities
-    from nesycd.manifest import read_manifest
+    from nesycd.knowledge import Engine
     from nesycd.methods.knowledge import Knowledge
-    from nesycd.prompts import Prompts
     from nesycd.protocols import Prompt
-    from nesycd.records import Example, Status
-    from nesycd.reports import load_results
-    from nesycd.routing import margin_of, router_of
+    from nesycd.records import Example
+    from nesycd.routing import margin_of
 
-    if not (folder / "results.json").is_file():
-        raise RunError(f"{folder}: not a finished run (no results.json); finish it by: nesycd run RECIPE")
-    manifest = read_manifest(folder)
-    assert manifest is not None
-    recipe = Recipe.model_validate_json(json.dumps(manifest["config"]))
-    router = load_results(folder / "results.json").to_json()["router"]
-    student, prompts = student_of(recipe), Prompts.load(recipe.prompts)
-    adapters = {name: folder / "checkpoints" / name for name in ("general", "augmented")}
-    if not adapters["general"].is_dir():
-        raise RunError(
-            f"{adapters['general']}: the adapter is gone (nesycd clean --checkpoints?); run the recipe again"
-        )
-    if not adapters["augmented"].is_dir():
-        # A run that had no approved knowledge trained no S_E.
-        adapters["augmented"] = adapters["general"]
+    run = open_finished(folder)
+    recipe, router, student = run.recipe, run.settings, run.student
     example = Example(uid="question", task=recipe.task.name, question=question, answer="")
     limit = recipe.student.max_new_tokens
 
     def write(adapter: str, items: Any) -> Any:
-        prompt = Prompt("question", prompts.with_knowledge(example, items))
-        return student.generate([prompt], adapter=adapters[adapter], max_new_tokens=limit)[0]
+        prompt = Prompt("question", run.prompts.with_knowledge(example, items))
+        return student.generate([prompt], adapter=run.adapters[adapter], max_new_tokens=limit)[0]
 
-    with KnowledgeBase.open(folder / "kb.sqlite", create=False) as kb:
-        entries, entities = kb.entries(status=Status.APPROVED), read_entities(kb)
     with Engine() as engine:
         rules = engine if recipe.knowledge.derive else None
         index = folder / "index"
-        knowledge = Knowledge(recipe.retrieval, student, tuple(entries), entities, cache=index, engine=rules)
+        knowledge = Knowledge(recipe.retrieval, student, run.entries, run.entities, cache=index, engine=rules)
         hits = knowledge.retriever.retrieve(question)
     draft = write(str(router["closed_book"]), [])
     signal: Any = router["signal"]
-    chosen = router_of(str(router["mode"]), float(router["threshold"]), signal)
     reply = {"draft": draft.text, "margin": margin_of(draft, signal), "hits": hits, "mismatch": ""}
     reply |= {key: router[key] for key in ("mode", "threshold")}
-    if not always and not chosen.route(draft, found=bool(hits)):
+    if not always and not run.router.route(draft, found=bool(hits)):
         return reply | {"routed": False, "response": draft.text, "answer": closing_answer(draft.text)}
     made = write("augmented", [hit.item for hit in hits])
-    reply["mismatch"] = _mismatch(folder, entries)
+    reply["mismatch"] = _mismatch(folder, run.entries)
     return reply | {"routed": True, "response": made.text, "answer": closing_answer(made.text)}
 
 
