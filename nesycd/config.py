@@ -177,6 +177,8 @@ class KnowledgeSection(Section):
     source: Literal["errors", "unsure", "all", "random"] = "unsure"
     """Which questions the teacher is asked about: the student's errors; these and what it got right but unsure of
     (below the router's threshold); all; or as many as errors at random."""
+    kinds: Annotated[tuple[Literal["lesson", "fact", "rule"], ...], Field(min_length=1)] = ("lesson", "fact", "rule")
+    """Kinds of items that enter the base."""
     max_items: Count | None = None
     """Size of the base at most."""
     self_check: bool = False
@@ -232,6 +234,9 @@ class AugmentedSection(Section):
     """Share of the questions whose own items were not all retrieved that keep their incomplete block."""
     passes: Count = 3
     """How often each question enters the mix, each time with other distractors."""
+    knowledge: Literal["retrieved", "own"] = "retrieved"
+    """What a training prompt shows: what is retrieved for the question, or (as the released code) the items that its own
+    error gave rise to."""
     init: Literal["base", "general"] = "base"
     """Start from the base model (for as many completion tokens as general distillation), or from S_P."""
     learning_rate: Rate = 1e-3
@@ -267,6 +272,34 @@ class EvaluationSection(Section):
     """Samples for the 95 % intervals."""
 
 
+class PrimarySection(Section):
+    """The one comparison that is named beforehand; all others are corrected for their number."""
+
+    left: str = "nesycd"
+    right: str = "std_cot"
+    split: str = "test"
+    kind: Literal["all", "special", "general"] = "all"
+
+
+class CompareSection(Section):
+    """What `nesycd compare` puts side by side."""
+
+    methods: tuple[str, ...] = ()
+    """Arms, rivals and ablations; empty: the arms of `evaluation.arms`. See `nesycd compare --list`."""
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """Empty: the recipe's own."""
+    primary: PrimarySection = PrimarySection()
+    max_passes: Annotated[float, Field(gt=0)] | None = None
+    """Passes over its texts after which a rival stops, though it has tokens left: answers alone are short, and would be
+    gone over dozens of times."""
+    corpus: Path | None = None
+    """Passages for the methods that read a corpus: JSONL with a `text` in each row; not given: the benchmark's own."""
+    learning_rates: tuple[Rate, ...] = ()
+    """Tuning: every method is tried with each of these, and the one best on valid is scored; empty: the recipe's rates."""
+    variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], tuple[str, ...]] = {}
+    """Ablations of your own: a name and the settings that it changes, as `{few_items = ["knowledge.max_items=50"]}`."""
+
+
 class Recipe(Section):
     """A whole recipe; each field is a section of the TOML file."""
 
@@ -285,6 +318,7 @@ class Recipe(Section):
     augmented: AugmentedSection = AugmentedSection()
     router: RouterSection = RouterSection()
     evaluation: EvaluationSection = EvaluationSection()
+    compare: CompareSection = CompareSection()
 
 
 _OPEN = "task.settings"
@@ -339,7 +373,10 @@ def locate_data(recipe: Recipe, root: Path | None) -> Recipe:
         teacher = teacher.model_copy(update={"api": api})
     task = recipe.task.model_copy(update={"settings": settings})
     prompts = None if recipe.prompts is None else _located(recipe.prompts, root)
-    return recipe.model_copy(update={"task": task, "teacher": teacher, "prompts": prompts})
+    compare = recipe.compare
+    if compare.corpus is not None:
+        compare = compare.model_copy(update={"corpus": _located(compare.corpus, root)})
+    return recipe.model_copy(update={"task": task, "teacher": teacher, "prompts": prompts, "compare": compare})
 
 
 def locate_settings(settings: Mapping[str, Any], root: Path | None) -> dict[str, Any]:

@@ -150,6 +150,13 @@ class Rule(Record):
         return content_hash(["rule/1" if len(body) == 3 else self.schema_name, body])
 
 
+class Passage(Record):
+    """A piece of text from a corpus, at most some hundred words: what methods that retrieve passages read."""
+
+    schema_name = "passage/1"
+    text: str = Field(min_length=1)
+
+
 Item = Annotated[Lesson | Fact | Rule, Field(discriminator="kind")]
 """A knowledge item as proposed by a teacher or a person. What a KB stores of it besides is `Entry`."""
 
@@ -378,8 +385,8 @@ class TrainingText(Record):
 
     schema_name = "training_text/1"
     example: str
-    task: Literal["direct", "augmented", "answer"]
-    """L_DC, L_AD or L_AP of the paper (eq. of step 4)."""
+    task: Literal["direct", "augmented", "answer", "rationale", "recital"]
+    """L_DC, L_AD or L_AP of the paper (eq. of step 4); of rivals also a rationale alone, and an item by heart."""
     prompt: str
     completion: str
     weight: float = Field(default=1.0, ge=0)

@@ -30,6 +30,7 @@ STEPS_PANEL = "The method step by step"
 COMMANDS = {
     "run": ("nesycd.cli.run", "Run a recipe, or go on with its run."),
     **{step: (f"nesycd.cli.steps:{step}", summary) for step, summary in STEPS.items()},
+    "compare": ("nesycd.cli.compare", "Put methods side by side in one comparison, over seeds."),
     "edits": ("nesycd.cli.edits", "Measure how well answers follow edits of the knowledge base."),
     "ask": ("nesycd.cli.ask", "Answer a question with a run's student and its knowledge base."),
     "kb": ("nesycd.cli.kb:kb_app", "Read, edit, review and exchange a knowledge base."),

@@ -135,10 +135,12 @@ def opened(settings: Recipe, folder: Path, console: Console) -> Iterator[Parts]:
 
 def finish(parts: Parts) -> None:
     """Mark the run as finished; what was measured beside it stays."""
-    from nesycd.methods import edits, effect
+    from nesycd.methods import edits, effect, rivals
     from nesycd.run_stage import read_states
 
-    measured = [name for name in read_states(parts.run.folder) if name.startswith(effect.PREFIX)]
+    measured = [
+        name for name in read_states(parts.run.folder) if name.startswith(effect.PREFIX) or rivals.is_stage(name)
+    ]
     parts.run.finish(keep=(*edits.STAGES, *measured))
 
 

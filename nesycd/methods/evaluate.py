@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nesycd.config import Recipe
 from nesycd.errors import ConfigError
 from nesycd.knowledge import entities_at, knowledge_version
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.nesycd import Trained
 from nesycd.methods.parts import Parts
-from nesycd.protocols import KnowsTruth
+from nesycd.protocols import KnowsTruth, Task
 from nesycd.records import Attempt, Entry, Evidence, Example, Item, Status, content_hash
 from nesycd.retrieval import Reasoner, reasoning
 from nesycd.retrieval.recall import count_recall, holds_answer
@@ -42,16 +43,16 @@ class Scored:
     """Split to whether the block of each question (`Example.uid`) holds its gold answer."""
 
 
-def splits_of(parts: Parts) -> list[str]:
+def splits_of(task: Task, recipe: Recipe) -> list[str]:
     """The splits to score: those the recipe names, else `test` and all that are out of domain.
 
     Raises:
         ConfigError: the task lacks a named split.
     """
-    known = parts.task.splits()
-    wanted = parts.recipe.evaluation.splits or tuple(s for s in known if s == "test" or s.startswith("ood_"))
+    known = task.splits()
+    wanted = recipe.evaluation.splits or tuple(s for s in known if s == "test" or s.startswith("ood_"))
     if unknown := [split for split in wanted if split not in known]:
-        raise ConfigError(f"evaluation.splits: task {parts.task.name!r} has no split {unknown[0]!r}, only {known}")
+        raise ConfigError(f"evaluation.splits: task {task.name!r} has no split {unknown[0]!r}, only {known}")
     return list(wanted)
 
 
@@ -65,7 +66,7 @@ def evaluate(parts: Parts, trained: Trained) -> Scored:
             retrievals = Knowledge.of(parts, trained.entries).retrieved(parts.run, "retrieve-valid", examples)
             scored.recall["valid"] = count_recall(examples, [one.items for one in retrievals]).share
             scored.answered["valid"] = _answered(examples, {one.example: one.items for one in retrievals})
-    for split in splits_of(parts):
+    for split in splits_of(parts.task, parts.recipe):
         examples = parts.examples(split)
         if not examples:
             continue

@@ -103,7 +103,7 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
     if until == "rationalise":
         return None
     texts = general_texts(train, kept, parts.prompts)
-    general = _fine_tune(parts, "general", texts)
+    general = parts.fine_tune("general", texts)
     if until == "distil":
         return None
     collected = _collect(parts, train, texts, general)
@@ -134,8 +134,8 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
         **mix,
         **route,
         "completion_tokens": {
-            "std_cot": _lineage(std_cot, None),
-            "nesycd": _lineage(augmented, general if _continues(parts, general, augmented) else None),
+            "std_cot": lineage(std_cot, None),
+            "nesycd": lineage(augmented, general if _continues(parts, general, augmented) else None),
         },
     }
     return Trained(general, std_cot, augmented, tuple(entries), closed_book, router, collected, kept, summary)
@@ -152,50 +152,13 @@ def _rationales(parts: Parts, train: Sequence[Example]) -> Sequence[Rationale]:
     )
 
 
-def _fine_tune(
-    parts: Parts,
-    name: str,
-    texts: Sequence[TrainingText],
-    init: Artifact | None = None,
-    remember: Mapping[str, Any] | None = None,
-    **changes: Any,
-) -> Artifact:
-    settings = parts.settings(**changes)
-
-    def make(folder: Path) -> Mapping[str, Any]:
-        report = parts.student.train(
-            texts,
-            settings,
-            folder,
-            seed=parts.recipe.seed,
-            init=init.path if init is not None else None,
-            progress=lambda state: parts.training(name, state),
-        )
-        return {
-            "steps": report.steps,
-            "tokens": report.tokens,
-            "completion_tokens": report.completion_tokens,
-            "loss": report.loss,
-            "dropped": report.dropped,
-            **(remember or {}),
-        }
-
-    depends = {
-        "texts": list(texts),
-        "student": parts.student.fingerprint,
-        "settings": settings,
-        "seed": parts.recipe.seed,
-        "init": init.fingerprint if init is not None else "",
-    }
-    return parts.run.artifact(name, depends, make)
-
-
 def _continues(parts: Parts, general: Artifact, augmented: Artifact) -> bool:
     """Whether S_E was trained on from S_P, whose tokens then count as its own."""
     return parts.recipe.augmented.init == "general" and augmented.fingerprint != general.fingerprint
 
 
-def _lineage(adapter: Artifact, init: Artifact | None) -> int:
+def lineage(adapter: Artifact, init: Artifact | None) -> int:
+    """Completion tokens that a student was trained on, those of the one it started from among them."""
     tokens = int(adapter.metadata["completion_tokens"])
     return tokens + (int(init.metadata["completion_tokens"]) if init is not None else 0)
 
@@ -229,7 +192,7 @@ def _collect(parts: Parts, train: Sequence[Example], texts: Sequence[TrainingTex
                 f"{len(train)} training questions are too few for {settings.folds} folds; set collection.mode=in_sample"
             )
         epochs = settings.epochs or parts.recipe.training.epochs
-        student = _fine_tune(parts, f"fold-{fold}", others, epochs=epochs)
+        student = parts.fine_tune(f"fold-{fold}", others, epochs=epochs)
         solver = parts.solver(f"fold-{fold}", student.path)
         attempts = parts.attempts(f"collect-fold-{fold}", solver, held, student.fingerprint)
         answered |= {attempt.example: attempt for attempt in attempts}
@@ -275,12 +238,15 @@ def _knowledge(
     )
     refused = _refused(parts, train, kept, diagnoses)
     limit, seed = settings.max_items, parts.recipe.seed
-    proposals = diagnose.limited(diagnose.without(diagnose.proposals(diagnoses), refused), limit, seed)
+    fit = diagnose.without(diagnose.proposals(diagnoses), refused)
+    proposals = diagnose.limited([pair for pair in fit if pair[0].kind in settings.kinds], limit, seed)
     checked = _self_checked(parts, train, proposals, collected) if settings.self_check else None
     # The seed chooses which items stay where there is a limit.
     inputs: dict[str, Any] = {"diagnoses": diagnoses, "review": settings.review, "max_items": limit, "refused": refused}
     if checked is not None:
         inputs["repaired"] = sorted(checked.repaired)
+    if len(settings.kinds) < 3:
+        inputs["kinds"] = sorted(settings.kinds)
     parts.run.value("knowledge", {**inputs, "seed": seed}, lambda: _build(parts, proposals, checked))
     with KnowledgeBase.open(parts.run.kb_path, notify=parts.run.notify) as kb:
         revision = kb.revision
@@ -445,7 +411,9 @@ def _augmented(
         parts.run.notify("no approved knowledge: augmented distillation is left out, S_E is S_P")
         return general, {"mix": _counts(()), "train_recall": {"prompts": None, "questions": None}}
     settings = parts.recipe.augmented
-    visible = augment.visible_knowledge(retrievals, own)
+    visible = (
+        augment.own_knowledge(train, own) if settings.knowledge == "own" else augment.visible_knowledge(retrievals, own)
+    )
     mix = augment.Mix(
         augmented=settings.weights.augmented,
         direct=settings.weights.direct,
@@ -460,8 +428,7 @@ def _augmented(
     from_general = settings.init == "general"
     # Started from the base model, S_E sees as many completion tokens as S_P, which then is the Std-CoT baseline too.
     budget = None if from_general else int(general.metadata["completion_tokens"])
-    augmented = _fine_tune(
-        parts,
+    augmented = parts.fine_tune(
         "augmented",
         texts,
         general if from_general else None,
@@ -501,8 +468,8 @@ def _std_cot(parts: Parts, texts: Sequence[TrainingText], general: Artifact, aug
     """The baseline with the same number of completion tokens as S_E's lineage, on rationales alone."""
     if not _continues(parts, general, augmented):
         return general
-    budget = _lineage(augmented, general)
-    return _fine_tune(parts, "std-cot", texts, completion_token_budget=budget)
+    budget = lineage(augmented, general)
+    return parts.fine_tune("std-cot", texts, completion_token_budget=budget)
 
 
 # --- routing ---------------------------------------------------------------------------------------------------------

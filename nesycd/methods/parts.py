@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from nesycd.config import Recipe
 from nesycd.knowledge import Engine
 from nesycd.prompts import Prompts
 from nesycd.protocols import Student, Task, Teacher, TrainSettings
-from nesycd.records import Attempt, Example
+from nesycd.records import Attempt, Example, TrainingText
 from nesycd.run import Run
-from nesycd.run_stage import StageRecords
+from nesycd.run_stage import Artifact, StageRecords
 from nesycd.stages.solve import Solver
 
 
@@ -75,6 +76,52 @@ class Parts:
             produce=lambda uids: solver.answer([by_uid[uid] for uid in uids]),
             keys=[example.uid for example in examples],
         )
+
+    def fine_tune(
+        self,
+        name: str,
+        texts: Sequence[TrainingText],
+        init: Artifact | None = None,
+        remember: Mapping[str, Any] | None = None,
+        **changes: Any,
+    ) -> Artifact:
+        """Train an adapter as a stage of the run: what it is told of it are counts, and what is to be remembered.
+
+        Args:
+            name: the stage's.
+            texts: what to train on.
+            init: an adapter to start from; None: the base model.
+            remember: kept beside the counts.
+            changes: to the recipe's hyperparameters.
+        """
+        settings = self.settings(**changes)
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            report = self.student.train(
+                texts,
+                settings,
+                folder,
+                seed=self.recipe.seed,
+                init=init.path if init is not None else None,
+                progress=lambda state: self.training(name, state),
+            )
+            return {
+                "steps": report.steps,
+                "tokens": report.tokens,
+                "completion_tokens": report.completion_tokens,
+                "loss": report.loss,
+                "dropped": report.dropped,
+                **(remember or {}),
+            }
+
+        depends = {
+            "texts": list(texts),
+            "student": self.student.fingerprint,
+            "settings": settings,
+            "seed": self.recipe.seed,
+            "init": init.fingerprint if init is not None else "",
+        }
+        return self.run.artifact(name, depends, make)
 
     def solver(self, name: str, adapter: Any, **options: Any) -> Solver:
         """A solver with the recipe's limits."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from nesycd.errors import ConfigError
 from nesycd.files import did_you_mean
 from nesycd.grading import closing
-from nesycd.records import Example, Fact, Lesson, Rule, content_hash
+from nesycd.records import Example, Fact, Lesson, Passage, Rule, content_hash
 
 PLACEHOLDERS = {
     "question": {"question"},
@@ -23,6 +23,16 @@ PLACEHOLDERS = {
     "zero_shot": {"question"},
 }
 """The student's prompts."""
+RIVAL_PLACEHOLDERS = {
+    "answer_only_with_knowledge": {"question", "knowledge"},
+    "answer_after_rationale": {"question", "rationale"},
+    "explain": {"question"},
+    "recite": {"subject"},
+    "zero_shot_with_knowledge": {"question", "knowledge"},
+    "worked_example": {"question", "completion"},
+    "worked_question": {"question"},
+}
+"""What rival methods ask the student besides. Apart from the student's prompts, so that changing one redoes no run of NesyCD."""
 TEACHER_PLACEHOLDERS = {
     "rationale": {"question"},
     "rationale_hinted": {"question", "answer"},
@@ -41,7 +51,7 @@ def read_prompts(folder: Path | None, placeholders: Mapping[str, set[str]]) -> d
         ConfigError: no such folder, a prompt file in it that no one asks for, or a prompt that has a placeholder which it
             should not have, or lacks one.
     """
-    known = {**PLACEHOLDERS, **TEACHER_PLACEHOLDERS}
+    known = {**PLACEHOLDERS, **RIVAL_PLACEHOLDERS, **TEACHER_PLACEHOLDERS}
     if folder is not None:
         if not folder.is_dir():
             raise ConfigError(f"prompts: there is no folder {folder}")
@@ -118,16 +128,44 @@ class Prompts:
         """The question with instructions, for a student that was not trained."""
         return self.texts["zero_shot"].format(question=question_text(example))
 
-    def with_knowledge(self, example: Example, items: Sequence[Fact | Lesson | Rule]) -> str:
+    def with_knowledge(self, example: Example, items: Sequence[Shown]) -> str:
         """The question after its knowledge block; without items it is the closed-book prompt."""
         if not items:
             return self.closed_book(example)
-        return self.texts["question_with_knowledge"].format(
-            knowledge="\n".join(map(item_line, items)), question=question_text(example)
-        )
+        return self.texts["question_with_knowledge"].format(knowledge=block(items), question=question_text(example))
 
 
-def item_line(item: Fact | Lesson | Rule) -> str:
+@dataclass(frozen=True)
+class RivalPrompts:
+    """The texts of what rival methods ask the student besides what `Prompts` holds."""
+
+    texts: dict[str, str]
+
+    @classmethod
+    def load(cls, folder: Path | None = None) -> RivalPrompts:
+        """See `read_prompts`."""
+        return cls(read_prompts(folder, RIVAL_PLACEHOLDERS))
+
+    def fill(self, name: str, example: Example | None = None, items: Sequence[Shown] = (), **values: str) -> str:
+        """A prompt with its placeholders filled: the example's question, the items as a block, and other values."""
+        known = RIVAL_PLACEHOLDERS[name]
+        if "question" in known and example is not None:
+            values["question"] = question_text(example)
+        if "knowledge" in known:
+            values["knowledge"] = block(items)
+        return self.texts[name].format(**values)
+
+
+Shown = Fact | Lesson | Rule | Passage
+"""What may stand in a knowledge block."""
+
+
+def block(items: Sequence[Shown]) -> str:
+    """Items one a line, as they stand in a prompt."""
+    return "\n".join(map(item_line, items))
+
+
+def item_line(item: Shown) -> str:
     """One item as a line of the knowledge block."""
     return "- " + " ".join(item.text.split())
 

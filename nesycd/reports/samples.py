@@ -61,7 +61,7 @@ def choose(run: RunFiles) -> Iterable[tuple[str, Example]]:
 
 def answers(run: RunFiles, split: str, uid: str) -> dict[str, Attempt]:
     """The attempts at a question, by arm."""
-    arms = run.results.arms
+    arms = dict.fromkeys(arm for arm, _ in run.attempts)
     return {arm: run.attempts[arm, split][uid] for arm in arms if uid in run.attempts.get((arm, split), {})}
 
 

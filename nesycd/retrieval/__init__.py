@@ -5,8 +5,9 @@ from nesycd.retrieval.dense import CachedEmbedder, Embedder, embedder_of
 from nesycd.retrieval.fused import FUSED_ALGORITHM, FusedRetriever, Fusion
 from nesycd.retrieval.lexical import LexicalIndex
 from nesycd.retrieval.linker import Candidate, Linker, Mention
+from nesycd.retrieval.passages import PassageIndex, passages_of
 from nesycd.retrieval.reasoning import DerivingRetriever, Reasoner
-from nesycd.retrieval.recall import Recall, arrived, count_recall, holds_answer, recall
+from nesycd.retrieval.recall import Recall, arrived, count_recall, holds_answer, mentions, recall
 from nesycd.retrieval.retriever import ALGORITHM, KnowledgeRetriever
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "LexicalIndex",
     "Linker",
     "Mention",
+    "PassageIndex",
     "Reasoner",
     "Recall",
     "arrived",
@@ -29,6 +31,8 @@ __all__ = [
     "embedder_of",
     "holds_answer",
     "identity",
+    "mentions",
+    "passages_of",
     "recall",
     "retriever_of",
 ]

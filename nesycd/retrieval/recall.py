@@ -54,11 +54,14 @@ def holds_answer(example: Example, items: Iterable[Item]) -> bool:
     answer = example.answer
     if example.options and (letter := re.fullmatch(r"\(?([A-Z])\)?", answer.strip())):
         answer = example.options[ord(letter[1]) - ord("A")]
-    wanted = normal(answer)
-    if not wanted:
-        return False
-    phrase = re.compile(rf"(?<!\w)(?<!\d[.,]){re.escape(wanted)}(?!\w)(?![.,]\d)")
-    return any(phrase.search(normal(item.text)) for item in items)
+    return any(mentions(item.text, answer) for item in items)
+
+
+def mentions(text: str, phrase: str) -> bool:
+    """Whether a phrase stands in a text as a word, number or phrase of its own; never for an empty one."""
+    wanted = normal(phrase)
+    found = re.search(rf"(?<!\w)(?<!\d[.,]){re.escape(wanted)}(?!\w)(?![.,]\d)", normal(text))
+    return bool(wanted) and found is not None
 
 
 def recall(examples: Sequence[Example], hits: Sequence[Sequence[Hit]]) -> float:

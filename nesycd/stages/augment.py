@@ -85,6 +85,14 @@ def visible_knowledge(retrievals: Sequence[Retrieval], own: Mapping[str, list[En
     return seen
 
 
+def own_knowledge(examples: Sequence[Example], own: Mapping[str, list[Entry]]) -> dict[str, Visible]:
+    """As the paper's released code: each example sees the very items that its own error gave rise to."""
+    return {
+        example.uid: Visible(tuple(entry.item for entry in own.get(example.uid, ())), (), bool(own.get(example.uid)))
+        for example in examples
+    }
+
+
 def augmented_texts(
     examples: Sequence[Example],
     rationales: Mapping[str, Rationale],

@@ -10,9 +10,9 @@ from typing import Literal
 
 from nesycd.prompts import Prompts, item_line
 from nesycd.protocols import Prompt, Student, Task
-from nesycd.records import Attempt, Example, Item, content_hash
+from nesycd.records import Attempt, Example, Item, Passage, content_hash
 
-Knowledge = Callable[[Example], Sequence[Item]]
+Knowledge = Callable[[Example], Sequence[Item | Passage]]
 """Gives the items that go into a question's prompt, in order."""
 
 
@@ -26,6 +26,8 @@ class Solver:
         knowledge: None means that retrieval is not asked.
         max_new_tokens: limit of an answer, in tokens.
         stop: strings that end an answer.
+        asks: the whole prompt of a question, where it is another than `style` and `knowledge` make.
+        before: what stands in the response before what is generated, such as the working that the prompt ends with.
     """
 
     name: str
@@ -37,13 +39,17 @@ class Solver:
     style: Literal["closed_book", "zero_shot", "few_shot"] = "closed_book"
     max_new_tokens: int = 96
     stop: tuple[str, ...] = ()
+    asks: Callable[[Example], str] | None = None
+    before: Callable[[Example], str] | None = None
 
-    def items(self, example: Example) -> Sequence[Item]:
+    def items(self, example: Example) -> Sequence[Item | Passage]:
         """The knowledge for one question."""
         return self.knowledge(example) if self.knowledge is not None else ()
 
     def prompt(self, example: Example) -> Prompt:
         """What the student reads."""
+        if self.asks is not None:
+            return Prompt(example.uid, self.asks(example))
         if self.style == "zero_shot":
             return Prompt(example.uid, self.prompts.zero_shot(example))
         if self.style == "few_shot":
@@ -70,12 +76,13 @@ class Solver:
         for example, made in zip(examples, generations, strict=True):
             items = self.items(example)
             lines = sum(self.student.count_tokens([item_line(item) for item in items])) if items else 0
-            answer = self.task.extract(made.text, example)
+            response = made.text if self.before is None else self.before(example) + made.text
+            answer = self.task.extract(response, example)
             attempts.append(
                 Attempt(
                     example=example.uid,
                     solver=self.name,
-                    response=made.text,
+                    response=response,
                     answer=answer,
                     correct=bool(answer) and self.task.grade(answer, example),
                     margin=round(made.margin, 6),

@@ -142,6 +142,18 @@ class LongTail:
         """Every true fact whose subject is `entity` (a canonical name)."""
         return self._world.facts_about(entity)
 
+    def passages(self) -> list[str]:
+        """A corpus: all true facts about each entity as one text, then as many texts about entities that do not exist.
+
+        The latter are the twin world's (`renamed`), which differ in their names alone: distractors that read alike.
+        """
+        twin = LongTail(self.settings.model_copy(update={"renamed": not self.settings.renamed}))
+        texts: dict[tuple[int, str], list[str]] = {}
+        for number, world in enumerate((self.world(), twin.world())):
+            for fact in world.facts:
+                texts.setdefault((number, fact.subject), []).append(fact.text)
+        return [" ".join(told) for told in texts.values()]
+
     def missing_facts(self, split: str = "ood_unseen") -> list[Fact]:
         """The facts that a split's questions need and no training question does, in order of need."""
         trained = self._trained

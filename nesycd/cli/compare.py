@@ -1,0 +1,349 @@
+"""`nesycd compare`: methods and rivals side by side, over seeds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, complete, finish, opened
+from nesycd.config import Recipe, load_recipe
+from nesycd.errors import ConfigError, DataError, RunError
+
+if TYPE_CHECKING:
+    from nesycd.methods.comparison import Method
+    from nesycd.methods.parts import Parts
+    from nesycd.records import Passage
+    from nesycd.reports.comparison import Comparison, Row
+
+app = typer.Typer()
+
+Names = Annotated[
+    str, typer.Option("--methods", help="Names with commas between; not given: compare.methods of the recipe.")
+]
+Numbers = Annotated[
+    str, typer.Option("--seeds", help="Numbers with commas between; not given: compare.seeds of the recipe.")
+]
+
+
+def _list_methods(wanted: bool) -> None:
+    if not wanted:
+        return
+    from nesycd.methods.ablations import ABLATIONS, NUMBERED
+    from nesycd.methods.comparison import ARMS
+    from nesycd.methods.rivals import RIVALS
+    from nesycd.reports.scores import ABOUT
+
+    arms = {name: ABOUT.get(name, "") for name in ARMS if name not in RIVALS}
+    numbered = {f"{name}_N": text.format("N") for name, (text, _) in NUMBERED.items()}
+    listed = {
+        "Arms of a run": arms,
+        "Rivals": {name: rival.about for name, rival in RIVALS.items()},
+        "Ablations": {name: text for name, (text, _) in ABLATIONS.items()} | numbered,
+    }
+    for title, names in listed.items():
+        typer.echo(f"{title}:")
+        for name, text in names.items():
+            typer.echo(f"  {name:<18} {text}")
+    raise typer.Exit
+
+
+@app.command()
+def compare(
+    recipe: RecipeFile,
+    methods: Names = "",
+    seeds: Numbers = "",
+    overrides: Overrides = None,
+    limit: Limit = None,
+    name: Name = "",
+    root: Root = Path("runs"),
+    listing: Annotated[
+        bool, typer.Option("--list", is_eager=True, callback=_list_methods, help="List the methods and exit.")
+    ] = False,
+) -> None:
+    """Put methods side by side in one comparison, over seeds, with every rival trained for as many completion tokens.
+
+    Each seed is an ordinary run in the comparison's folder; rivals are further stages of it, ablations runs beside it that
+    begin from its finished stages. What is finished is never done again: call it with more methods or seeds and these are
+    added to what the folder holds; interrupt it (Ctrl-C) and the same command goes on. Several processes may work on
+    different seeds of one comparison. Writes comparison.json and report.html.
+
+    Examples:
+
+        nesycd compare recipes/compare-longtail.toml
+
+        nesycd compare recipes/quickstart.toml --methods std_cot,kard_kb,nesycd --seeds 0,1,2 --name trio
+
+        nesycd compare --list
+    """
+    settings = load_recipe(recipe, overrides or [], limit)
+    given = [one.strip() for one in methods.split(",") if one.strip()]
+    execute(
+        recipe, overrides or [], limit, root / (name or f"compare-{settings.name}"), Console(), given, _numbers(seeds)
+    )
+
+
+def _numbers(text: str) -> list[int]:
+    words = [one.strip() for one in text.split(",") if one.strip()]
+    if wrong := [word for word in words if not word.isdecimal()]:
+        raise ConfigError(f"--seeds {text}: {wrong[0]!r} is not a seed (0, 1, 2, ...)")
+    return [int(word) for word in words]
+
+
+def execute(
+    recipe: Path,
+    overrides: Sequence[str],
+    limit: int | None,
+    folder: Path,
+    console: Console,
+    names: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+) -> None:
+    """Run what was asked for now, then put together all that the folder has been asked for."""
+    from nesycd.cli.build import parts_of
+    from nesycd.methods.comparison import methods_of
+    from nesycd.methods.evaluate import splits_of
+
+    settings = load_recipe(recipe, overrides, limit)
+    # Mistakes are told before anything is run: names here, data and corpus by building the parts.
+    found, task, *_ = parts_of(settings)
+    own_shots = hasattr(task, "few_shot")
+    now = methods_of(names or settings.compare.methods, settings, own_shots)
+    numbers = list(dict.fromkeys(seeds or settings.compare.seeds or [settings.seed]))
+    asked = _remember(folder, [one.name for one in now], numbers)
+    wanted = methods_of(asked["methods"], settings, own_shots)
+    job = _Job(recipe, list(overrides), limit, folder, console, now, wanted, splits_of(task, found))
+    for number, seed in enumerate(numbers, 1):
+        console.print(f"seed {seed} ({number} of {len(numbers)})", style="bold")
+        job.run_seed(seed)
+    job.put_together(asked["seeds"], settings)
+
+
+def _remember(folder: Path, names: Sequence[str], seeds: Sequence[int]) -> dict[str, list[Any]]:
+    """Add methods and seeds to those that the comparison was asked for before; returns all of them.
+
+    Raises:
+        RunError: the folder is something else, or another process is writing in it.
+    """
+    from nesycd.storage import FolderLock, disk_errors, write_json_atomic
+
+    path = folder / "asked.json"
+    if (folder / "manifest.json").is_file() or (folder.is_file()):
+        raise RunError(f"{folder}: not a comparison's folder; name another with --name")
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(folder / "lock")
+    try:
+        stored: dict[str, list[Any]] = {"methods": [], "seeds": []}
+        if path.is_file():
+            try:
+                stored = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError:
+                raise RunError(f"{path}: not readable; delete it, and name all methods and seeds again") from None
+        united = {
+            "methods": list(dict.fromkeys([*stored["methods"], *names])),
+            "seeds": sorted({*stored["seeds"], *seeds}),
+        }
+        write_json_atomic(path, united)
+        return united
+    finally:
+        lock.release()
+
+
+class _Job:
+    """One call's work: runs and their folders."""
+
+    def __init__(
+        self,
+        recipe: Path,
+        overrides: list[str],
+        limit: int | None,
+        folder: Path,
+        console: Console,
+        now: Sequence[Method],
+        wanted: Sequence[Method],
+        scored: Sequence[str],
+    ) -> None:
+        self.recipe, self.overrides, self.limit = recipe, overrides, limit
+        self.folder, self.console = folder, console
+        self.now, self.wanted = now, wanted
+        self.scored = scored
+
+    def settings(self, seed: int, rate: float | None, changes: Sequence[str] = (), arms: Sequence[str] = ()) -> Recipe:
+        """The recipe of one run of the comparison."""
+        tuned = [] if rate is None else [f"training.learning_rate={rate!r}", f"augmented.learning_rate={rate!r}"]
+        if rate is not None:
+            # What is chosen on valid must be answered there.
+            tuned.append(f"evaluation.splits={json.dumps([*self.scored, 'valid'])}")
+        arms_set = [f"evaluation.arms={json.dumps(list(arms))}"] if arms else []
+        return load_recipe(self.recipe, [*self.overrides, f"seed={seed}", *tuned, *changes, *arms_set], self.limit)
+
+    def run_seed(self, seed: int) -> None:
+        """All methods of this call under one seed, with each learning rate that is tried."""
+        from nesycd.methods.comparison import arms_of, begin_from, folder_of
+
+        rates: Sequence[float | None] = self.settings(seed, None).compare.learning_rates or [None]
+        for rate in rates:
+            base = folder_of(self.folder, seed, rate)
+            self.run_base(self.settings(seed, rate, arms=arms_of(self.wanted)), base)
+            for method in self.now:
+                if method.sort == "ablation":
+                    changed = self.settings(seed, rate, method.changes, ("nesycd",))
+                    beside = folder_of(self.folder, seed, rate, method.name)
+                    begin_from(base, beside)
+                    with opened(changed, beside, self.console) as parts:
+                        complete(parts)
+
+    def run_base(self, settings: Recipe, folder: Path) -> None:
+        """A seed's own run, and its rivals as further stages."""
+        from nesycd.methods.evaluate import splits_of
+        from nesycd.methods.rivals import Shared, check, corpus_of, run_rival
+        from nesycd.prompts import RivalPrompts
+
+        names = [method.name for method in self.now if method.sort == "rival"]
+        with opened(settings, folder, self.console) as parts:
+            corpus = corpus_of(parts, _passages(parts))
+            check(names, corpus)
+            trained, _ = complete(parts)
+            shared = Shared(parts, trained, RivalPrompts.load(settings.prompts), corpus)
+            for name in names:
+                run_rival(shared, name, splits_of(parts.task, parts.recipe))
+            finish(parts)
+
+    def put_together(self, seeds: Sequence[int], settings: Recipe) -> None:
+        """Write and print the comparison of all seeds that have all methods."""
+        from nesycd.reports.comparison import compare, read_material
+        from nesycd.reports.comparison_page import print_comparison, render_comparison
+        from nesycd.storage import FolderLock, write_atomic, write_json_atomic
+
+        chosen = {seed: self.chosen(seed, settings) for seed in seeds}
+        lacking = {seed: names for seed in seeds if (names := self.lacking(seed, settings))}
+        ready = [seed for seed in seeds if seed not in lacking]
+        for seed, names in lacking.items():
+            self.console.print(
+                f"seed {seed} is not complete yet ({', '.join(names)}): compare with --seeds {seed} to add it"
+            )
+        if not ready:
+            return
+        rows = [self.row(method, {seed: chosen[seed][method.name] for seed in ready}) for method in self.wanted]
+        material = read_material(rows, ready, self.scored)
+        lock = FolderLock(self.folder / "lock")
+        try:
+            first, compared = settings.compare.primary, settings.evaluation.bootstrap
+            rates = {m.name: {s: r for s in ready if (r := chosen[s][m.name]) is not None} for m in self.wanted}
+            made: Comparison = compare(
+                self.folder.name,
+                material,
+                (first.left, first.right, first.split, first.kind),
+                self.count_scored(rows),
+                {name: by_seed for name, by_seed in rates.items() if by_seed},
+                compared,
+            )
+            write_json_atomic(self.folder / "comparison.json", made.to_json())
+            write_atomic(self.folder / "report.html", render_comparison(made, material))
+        finally:
+            lock.release()
+        print_comparison(made, self.console)
+        self.console.print(f"Report: {self.folder / 'report.html'}", markup=False, highlight=False)
+
+    # --- what lies in the folders --------------------------------------------------------------------------------------
+
+    def place(self, method: Method, seed: int, rate: float | None) -> Path:
+        """The run folder with a method's answers."""
+        from nesycd.methods.comparison import folder_of
+
+        return folder_of(self.folder, seed, rate, method.name if method.sort == "ablation" else "")
+
+    def chosen(self, seed: int, settings: Recipe) -> dict[str, float | None]:
+        """Method -> the learning rate that was best on valid under a seed (the first of several); None without tuning."""
+        rates = settings.compare.learning_rates
+        if not rates:
+            return dict.fromkeys((method.name for method in self.wanted), None)
+        return {method.name: max(rates, key=lambda rate: self.on_valid(method, seed, rate)) for method in self.wanted}
+
+    def on_valid(self, method: Method, seed: int, rate: float) -> float:
+        """A trial's accuracy on valid; -1 where it has not been run."""
+        from nesycd.records import Attempt
+        from nesycd.run import read_records
+        from nesycd.stages.route import accuracy
+
+        found = read_records(self.place(method, seed, rate), f"eval-valid-{method.arm}", Attempt)
+        return accuracy(found) if found else -1.0
+
+    def lacking(self, seed: int, settings: Recipe) -> list[str]:
+        """The methods that have not answered all splits under a seed."""
+        from nesycd.run_stage import read_states
+
+        rates: Sequence[float | None] = settings.compare.learning_rates or [None]
+        names = []
+        for method in self.wanted:
+            for rate in rates:
+                folder = self.place(method, seed, rate)
+                states = read_states(folder) if folder.is_dir() else {}
+                if not all(states.get(f"eval-{split}-{method.arm}", {}).get("done") for split in self.scored):
+                    names.append(method.name)
+                    break
+        return names
+
+    def row(self, method: Method, rates: dict[int, float | None]) -> Row:
+        """A method with the folders of its answers."""
+        from nesycd.reports.comparison import Row
+
+        folders = {seed: self.place(method, seed, rate) for seed, rate in rates.items()}
+        return Row(method.name, method.sort, method.about, folders, method.arm)
+
+    def count_scored(self, rows: Sequence[Row]) -> dict[str, dict[str, int]]:
+        """How often each method's answers to a split were scored: other answers under one seed, at most.
+
+        Each new set of answers is a line of `scored.jsonl`, which nothing shortens.
+        """
+        from nesycd.files import read_jsonl
+        from nesycd.run_stage import read_states
+
+        path = self.folder / "scored.jsonl"
+        seen: dict[tuple[str, str, int], list[str]] = {}
+        for _, line in read_jsonl(path) if path.is_file() else ():
+            seen.setdefault((line["method"], line["split"], line["seed"]), []).append(line["answers"])
+        with path.open("a", encoding="utf-8") as file:
+            for row in rows:
+                for seed, folder in row.folders.items():
+                    states = read_states(folder)
+                    for split in self.scored:
+                        answers = states[f"eval-{split}-{row.arm}"]["output"]
+                        known = seen.setdefault((row.name, split, seed), [])
+                        if answers not in known:
+                            known.append(answers)
+                            line = {"method": row.name, "split": split, "seed": seed, "answers": answers}
+                            file.write(json.dumps(line) + "\n")
+        return {
+            row.name: {split: max(len(seen[row.name, split, seed]) for seed in row.folders) for split in self.scored}
+            for row in rows
+        }
+
+
+def _passages(parts: Parts) -> list[Passage]:
+    """The passages of `compare.corpus`.
+
+    Raises:
+        DataError: a row without a text, or none at all.
+    """
+    from nesycd.files import read_jsonl
+    from nesycd.retrieval import passages_of
+
+    path = parts.recipe.compare.corpus
+    if path is None:
+        return []
+    texts = []
+    for where, line in read_jsonl(path):
+        text = line.get("text")
+        if not isinstance(text, str) or not text.strip():
+            raise DataError(f"{where}: a passage needs a text that is not empty")
+        title = line.get("title")
+        texts.append(f"{title}. {text}" if isinstance(title, str) and title.strip() else text)
+    if not texts:
+        raise DataError(f"{path}: no passages")
+    return passages_of(texts)

@@ -1,0 +1,348 @@
+"""The rivals of NesyCD, each a short composition of the same stages in the same run folder.
+
+A rival is what it is trained on (`stages.rivals`) and how it is asked. All share the student, the LoRA settings, the data and
+the seed of the run, and are trained from the base model for as many completion tokens as NesyCD's student over its whole
+lineage. Those that read passages come in two forms: over a corpus (`..._corpus`), and over NesyCD's knowledge base (`..._kb`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from nesycd.errors import ConfigError
+from nesycd.grading import CLOSING
+from nesycd.methods.evaluate import FEW_SHOT_STOP
+from nesycd.methods.knowledge import Knowledge
+from nesycd.methods.nesycd import Trained
+from nesycd.methods.parts import Parts
+from nesycd.prompts import RivalPrompts, Shown
+from nesycd.records import Attempt, Entry, Example, Passage, TrainingText
+from nesycd.retrieval import PassageIndex
+from nesycd.run_stage import Artifact, StageRecords
+from nesycd.stages import augment, rivals
+from nesycd.stages.distil import general_texts
+from nesycd.stages.rivals import Found
+from nesycd.stages.solve import Solver
+
+PREFIX = "rival-"
+"""How the stages of rivals' training begin."""
+PASSAGES = 3
+"""Passages in a prompt, at most (Kang et al. 2023); RAFT reads `RAFT_SIZE`."""
+RAFT_SIZE = 4
+SHOTS = 3
+ALGORITHM = 1
+"""Grows when the same inputs would give other training texts or prompts."""
+
+Source = Literal["", "corpus", "kb"]
+
+
+@dataclass(frozen=True)
+class Rival:
+    """One method: what it is, what it is trained on, and how it is asked.
+
+    Attributes:
+        about: one phrase for people.
+        texts: its training texts; None for methods that train nothing of their own.
+        ask: `closed` (the question alone), `bare` (for the answer alone), `block` (after what was retrieved), `stages`
+            (CasCoD's two), `shots` (after worked examples), `told` (untrained, after what was retrieved), `whole` (after
+            all knowledge).
+        source: where passages come from, if it reads any.
+        student: who answers where nothing is trained: `base` or `general` (the Std-CoT student's rationales, S_P).
+        passages: in a prompt, at most.
+    """
+
+    about: str
+    texts: Callable[[Shared, Rival], list[TrainingText]] | None
+    ask: Literal["closed", "bare", "block", "stages", "shots", "told", "whole"]
+    source: Source = ""
+    student: Literal["base", "general"] = "base"
+    passages: int = PASSAGES
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all rivals of a run start from."""
+
+    parts: Parts
+    trained: Trained
+    extra: RivalPrompts
+    corpus: PassageIndex | None
+
+    @cached_property
+    def train(self) -> StageRecords[Example]:
+        """The training questions."""
+        return self.parts.examples("train")
+
+    @cached_property
+    def knowledge(self) -> Knowledge:
+        """The run's knowledge base, retrieved as NesyCD does."""
+        return Knowledge.of(self.parts, self.trained.entries)
+
+    @cached_property
+    def lone(self) -> dict[str, frozenset[str]]:
+        """`Example.uid` -> items that it alone gave rise to: hidden from it in training, as NesyCD does."""
+        own = augment.own_entries(self.trained.entries)
+        return {
+            uid: frozenset(e.item_id for e in mine if {one.example for one in e.evidence} == {uid})
+            for uid, mine in own.items()
+        }
+
+    def find(self, source: Source, example: Example, query: str, count: int, training: bool = False) -> Sequence[Shown]:
+        """What a query retrieves for an example from the corpus, or from the knowledge base within its own budget."""
+        if source == "corpus":
+            assert self.corpus is not None
+            return self.corpus.find(query, count)
+        hide = self.lone.get(example.uid, frozenset()) if training else frozenset()
+        return [hit.item for hit in self.knowledge.retriever.retrieve(query, hide=hide, task=example.task)]
+
+    def by_question(self, rival: Rival, examples: Sequence[Example], training: bool = False) -> Found:
+        """What the questions themselves retrieve."""
+        return {e.uid: self.find(rival.source, e, e.question, rival.passages, training) for e in examples}
+
+    def by_rationale(self, rival: Rival) -> Found:
+        """What the teacher's rationales retrieve: near to an oracle, and not there at inference."""
+        kept = self.trained.kept
+        return {
+            e.uid: self.find(rival.source, e, f"{e.question} {kept[e.uid].text}", rival.passages, training=True)
+            for e in self.train
+            if e.uid in kept
+        }
+
+    @property
+    def pool(self) -> Sequence[Shown]:
+        """The corpus, from which RAFT draws distractors."""
+        assert self.corpus is not None
+        return self.corpus.passages
+
+
+def _answers(shared: Shared, rival: Rival) -> list[TrainingText]:
+    found = shared.by_question(rival, shared.train, training=True) if rival.source else {}
+    return rivals.answer_texts(shared.train, shared.trained.kept, shared.parts.prompts, shared.extra, found)
+
+
+def _two_losses(
+    make: Callable[..., list[TrainingText]],
+) -> Callable[[Shared, Rival], list[TrainingText]]:
+    def texts(shared: Shared, rival: Rival) -> list[TrainingText]:
+        made = make(shared.train, shared.trained.kept, shared.parts.prompts, shared.extra)
+        return rivals.balanced(made, shared.parts.student.count_tokens)
+
+    return texts
+
+
+def _kard(shared: Shared, rival: Rival) -> list[TrainingText]:
+    found = shared.by_rationale(rival)
+    return rivals.kard_texts(shared.train, shared.trained.kept, shared.parts.prompts, found)
+
+
+def _raft(shared: Shared, rival: Rival) -> list[TrainingText]:
+    oracle = {uid: shown[: rival.passages - 1] for uid, shown in shared.by_rationale(rival).items()}
+    if rival.source == "kb":
+        pool: Sequence[Shown] = [entry.item for entry in shared.trained.entries]
+    else:
+        pool = shared.pool
+    kept, prompts, seed = shared.trained.kept, shared.parts.prompts, shared.parts.recipe.seed
+    return rivals.raft_texts(shared.train, kept, prompts, oracle, pool, seed, rival.passages)
+
+
+def _by_heart(shared: Shared, rival: Rival) -> list[TrainingText]:
+    rationales = general_texts(shared.train, shared.trained.kept, shared.parts.prompts)
+    return rationales + rivals.recital_texts(shared.trained.entries, shared.extra)
+
+
+RIVALS: dict[str, Rival] = {
+    "few_shot": Rival("untrained, after three worked training questions of its task", None, "shots"),
+    "zero_shot_kb": Rival("untrained, given retrieved knowledge", None, "told", "kb"),
+    "whole_kb": Rival("Std-CoT's student with the whole knowledge base in its prompt", None, "whole", "kb", "general"),
+    "answer_ft": Rival("fine-tuned on answers alone", _answers, "bare"),
+    "ka_ft_corpus": Rival("answers alone, with passages retrieved from a corpus", _answers, "bare", "corpus"),
+    "ka_ft_kb": Rival("answers alone, with items retrieved from the knowledge base", _answers, "bare", "kb"),
+    "step_by_step": Rival(
+        "Step-by-step: answers and rationales as two tasks", _two_losses(rivals.step_by_step_texts), "bare"
+    ),
+    "mt_cot": Rival("MT-CoT: answers and explanations as two tasks", _two_losses(rivals.mt_cot_texts), "bare"),
+    "cascod": Rival("CasCoD: first the rationale, then the answer", _two_losses(rivals.cascod_texts), "stages"),
+    "kard_corpus": Rival("KARD over a corpus", _kard, "block", "corpus"),
+    "kard_kb": Rival("KARD over the knowledge base", _kard, "block", "kb"),
+    "raft_corpus": Rival("RAFT over a corpus", _raft, "block", "corpus", passages=RAFT_SIZE),
+    "raft_kb": Rival("RAFT over the knowledge base", _raft, "block", "kb", passages=RAFT_SIZE),
+    "facts_in_weights": Rival("Std-CoT, with the same items by heart", _by_heart, "closed"),
+}
+"""All rivals but those that a run's own arms are (zero_shot, std_cot, std_cot_kb, ...), by the name they have in results."""
+
+
+_ANSWERS = re.compile(rf"eval-.+-({'|'.join(RIVALS)})(-first|-second)?")
+
+
+def is_stage(name: str) -> bool:
+    """Whether a stage of a run is a rival's: a run alone neither makes nor removes it."""
+    return name.startswith(PREFIX) or _ANSWERS.fullmatch(name) is not None
+
+
+def check(names: Sequence[str], corpus: PassageIndex | None) -> None:
+    """Whether these rivals can be run.
+
+    Raises:
+        ConfigError: one reads a corpus, and there is none.
+    """
+    wanting = [name for name in names if name in RIVALS and RIVALS[name].source == "corpus"]
+    if wanting and corpus is None:
+        raise ConfigError(
+            f"{wanting[0]} retrieves passages from a corpus, and this benchmark has none of its own: name a JSONL file with "
+            "a text in each row in compare.corpus, or leave the method out"
+        )
+
+
+def run_rival(shared: Shared, name: str, splits: Sequence[str]) -> dict[str, Sequence[Attempt]]:
+    """Train a rival where it is trained, and answer some splits; finished stages are read back.
+
+    Returns:
+        Split -> one attempt for each question, in the stage `eval-SPLIT-NAME` of the run.
+    """
+    rival = RIVALS[name]
+    adapter = trained_as(shared, name)
+    return {split: _answered(shared, name, rival, adapter, split) for split in splits if shared.parts.examples(split)}
+
+
+def trained_as(shared: Shared, name: str) -> Artifact | None:
+    """The adapter that a rival answers with; None for the base model."""
+    rival, parts = RIVALS[name], shared.parts
+    if rival.texts is None:
+        return shared.trained.general if rival.student == "general" else None
+    make = rival.texts
+    inputs = {
+        "examples": shared.train,
+        "rationales": [shared.trained.kept[e.uid] for e in shared.train if e.uid in shared.trained.kept],
+        "prompts": [parts.prompts.fingerprint, shared.extra.texts],
+        "source": _source(shared, rival),
+        # Only what these texts read: an edited item changes no text of a method that reads none.
+        "entries": list(shared.trained.entries) if rival.source == "kb" or name == "facts_in_weights" else [],
+        "seed": parts.recipe.seed,
+        "student": parts.student.fingerprint,
+        "algorithm": ALGORITHM,
+    }
+    texts = parts.run.computed(f"{PREFIX}{name}-texts", TrainingText, inputs, lambda: make(shared, rival))
+    budget, passes = shared.trained.summary["completion_tokens"]["nesycd"], parts.recipe.compare.max_passes
+    if passes is not None:
+        counted = parts.run.value(
+            f"{PREFIX}{name}-size", {"texts": texts, "student": parts.student.fingerprint}, lambda: _size(shared, texts)
+        )
+        budget = min(budget, int(passes * counted))
+    return parts.fine_tune(f"{PREFIX}{name}", texts, completion_token_budget=budget)
+
+
+def _size(shared: Shared, texts: Sequence[TrainingText]) -> int:
+    """Completion tokens of one pass, the end of each text among them."""
+    return sum(shared.parts.student.count_tokens([text.completion for text in texts])) + len(texts)
+
+
+def _source(shared: Shared, rival: Rival) -> str:
+    if rival.source == "corpus":
+        assert shared.corpus is not None
+        return shared.corpus.fingerprint
+    return shared.knowledge.fingerprint if rival.source == "kb" else ""
+
+
+def _answered(shared: Shared, name: str, rival: Rival, adapter: Artifact | None, split: str) -> Sequence[Attempt]:
+    parts, examples = shared.parts, shared.parts.examples(split)
+    path = adapter.path if adapter is not None else None
+    # What is retrieved counts by what finds it: prompts are made only where something is left to be answered.
+    depends: dict[str, Any] = {
+        "adapter": adapter.fingerprint if adapter is not None else "",
+        "prompts": shared.extra.texts,
+        "source": _source(shared, rival),
+        "method": [name, ALGORITHM],
+    }
+    if rival.ask == "stages":
+        return _in_stages(shared, name, path, split, depends)
+    if rival.ask == "shots":
+        kept = shared.trained.kept
+        shown = [kept[example.uid] for example in shared.train if example.uid in kept]
+        depends |= {"train": shared.train, "rationales": shown, "seed": parts.recipe.seed}
+    return parts.attempts(f"eval-{split}-{name}", _solver(shared, name, rival, path, examples), examples, depends)
+
+
+def _solver(shared: Shared, name: str, rival: Rival, path: Path | None, examples: Sequence[Example]) -> Solver:
+    """Who answers, and what a question's prompt is."""
+    parts, prompts, extra = shared.parts, shared.parts.prompts, shared.extra
+    found = _Lazy(lambda: _shown(shared, rival, examples))
+
+    def bare(example: Example) -> str:
+        return rivals.bare_prompt(example, found[example.uid] if rival.source else (), prompts, extra)
+
+    def shots(example: Example) -> str:
+        seed = parts.recipe.seed
+        return rivals.worked_examples(example, shared.train, shared.trained.kept, extra, SHOTS, seed)
+
+    def told(example: Example) -> str:
+        items = found[example.uid]
+        return extra.fill("zero_shot_with_knowledge", example, items) if items else prompts.zero_shot(example)
+
+    return parts.solver(
+        name,
+        path,
+        knowledge=(lambda example: found[example.uid]) if rival.source else None,
+        asks={"bare": bare, "shots": shots, "told": told}.get(rival.ask),
+        stop=FEW_SHOT_STOP if rival.ask == "shots" else (),
+    )
+
+
+class _Lazy(dict[str, Sequence[Shown]]):
+    """What was retrieved for each question, looked for when first asked: a finished stage needs none of it."""
+
+    def __init__(self, make: Callable[[], Found]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, uid: str) -> Sequence[Shown]:
+        self.update(self._make())
+        return super().__getitem__(uid)
+
+
+def _shown(shared: Shared, rival: Rival, examples: Sequence[Example]) -> Found:
+    if rival.ask != "whole":
+        return shared.by_question(rival, examples)
+    items = [entry.item for entry in sorted(shared.trained.entries, key=_most_evident)]
+    return {example.uid: items for example in examples}
+
+
+def _most_evident(entry: Entry) -> tuple[int, str]:
+    return -len(entry.evidence), entry.item_id
+
+
+def _in_stages(
+    shared: Shared, name: str, path: Path | None, split: str, depends: Mapping[str, Any]
+) -> Sequence[Attempt]:
+    """CasCoD: the rationale first; then, appended to the question, the answer."""
+    parts, examples = shared.parts, shared.parts.examples(split)
+    first = parts.attempts(f"eval-{split}-{name}-first", parts.solver(name, path), examples, depends)
+    written = {attempt.example: attempt.response for attempt in first}
+    second = parts.attempts(
+        f"eval-{split}-{name}-second",
+        parts.solver(
+            name,
+            path,
+            asks=lambda e: rivals.after_rationale(e, written[e.uid], shared.extra),
+            before=lambda e: f"{written[e.uid]} {CLOSING} ",
+        ),
+        examples,
+        {**depends, "first": first},
+    )
+    return parts.run.computed(
+        f"eval-{split}-{name}", Attempt, {"first": first, "second": second}, lambda: rivals.joined(first, second, name)
+    )
+
+
+def corpus_of(parts: Parts, passages: Sequence[Passage]) -> PassageIndex | None:
+    """The corpus that methods read: given passages, else the benchmark's own; None where there are none."""
+    from nesycd.retrieval import passages_of
+
+    own = getattr(parts.task, "passages", None)
+    if not passages and own is not None:
+        passages = passages_of(own())
+    return PassageIndex(passages) if passages else None

@@ -1,0 +1,304 @@
+"""A comparison in the terminal and as one self-contained page: what `comparison.json` says, with sample answers side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from nesycd.reports.causes import CAUSES
+from nesycd.reports.comparison import Comparison, Difference, Figure, Material
+from nesycd.reports.folder import RunFiles
+from nesycd.reports.markup import Child, Markup, tag
+from nesycd.reports.page import whole_page
+from nesycd.reports.plots import Point, difference_bar, interval_bar
+from nesycd.reports.samples import sample_answers
+from nesycd.reports.scores import ABOUT, note, section, table
+from nesycd.reports.terminal import SHORT_SPLITS, fits
+
+SECTIONS = {
+    "accuracy": "accuracy",
+    "differences": "differences",
+    "errors": "errors",
+    "costs": "costs",
+    "samples": "answers",
+    "setup": "set-up",
+}
+
+
+def about(made: Comparison, name: str) -> str:
+    """What a method is, in one phrase."""
+    return made.methods[name].about or ABOUT.get(name, "")
+
+
+def columns(made: Comparison) -> list[tuple[str, str]]:
+    """(split, group) of the table's columns: the primary split's groups first, then `all` of the others and its benchmarks."""
+    every = list(dict.fromkeys(split for by_split in made.scores.values() for split in by_split))
+    every.sort(key=lambda split: split != made.primary.split)
+    found = []
+    for split in every:
+        groups = list(dict.fromkeys(g for by_split in made.scores.values() for g in by_split.get(split, {})))
+        several = [group for group in groups if group != "all"]
+        found += [
+            (split, group) for group in [*(several if split == made.primary.split or len(several) > 2 else ()), "all"]
+        ]
+    return found
+
+
+def print_comparison(made: Comparison, console: Console) -> None:
+    """The table of methods, best first, and the primary endpoint."""
+    shown = columns(made)
+    # A narrow terminal gets fewer columns rather than cut cells.
+    room = next((n for n in range(len(shown), 0, -1) if fits(_grid(made, shown[:n]), console)), 1)
+    console.print(_grid(made, shown[:room]))
+    lines = told(made)
+    if left_out := [f"{split} {group}" for split, group in shown[room:]]:
+        lines.insert(0, f"left out here, see the page: {', '.join(left_out)}")
+    console.print(Padding(Text("\n".join(lines)), (0, 1)))
+
+
+def _grid(made: Comparison, shown: Sequence[tuple[str, str]]) -> Table:
+    title = f"{made.name}: accuracy, % (95 % interval), {_seeds(made)}"
+    grid = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    grid.add_column("method", no_wrap=True)
+    for split, group in shown:
+        grid.add_column(f"{SHORT_SPLITS.get(split, split)}\n{group}", justify="right", no_wrap=True)
+    grid.add_column(f"{made.primary.left}\n- it", justify="right", no_wrap=True)
+    grid.add_column("p\nHolm", justify="right", no_wrap=True)
+    for name in ranked(made):
+        cells = [_cell(made.scores[name].get(split, {}).get(group)) for split, group in shown]
+        gap = _test(made, name)
+        tested = "–" if gap is None or gap.p_holm is None else _p(gap.p_holm)
+        style = "bold" if name == made.primary.left else "dim" if made.methods[name].sort == "ablation" else ""
+        grid.add_row(Text(name), *cells, "–" if gap is None else _points(gap), tested, style=style)
+    return grid
+
+
+def ranked(made: Comparison) -> list[str]:
+    """The methods by accuracy at the primary endpoint, best first; ablations below."""
+    split, kind = made.primary.split, made.primary.kind
+
+    def value(name: str) -> float:
+        figure = made.scores[name].get(split, {}).get(kind)
+        return figure.value if figure else -1.0
+
+    return sorted(made.methods, key=lambda name: (made.methods[name].sort == "ablation", -value(name)))
+
+
+def told(made: Comparison) -> list[str]:
+    """The primary endpoint and what to mind, as sentences."""
+    first = made.primary
+    where = first.split if first.kind == "all" else f"{first.split}, {first.kind} questions"
+    asked = f"{first.left} - {first.right} on {where}"
+    if first.difference is None:
+        lines = [f"primary endpoint ({asked}): not run"]
+    else:
+        found = f"{_points(first.difference)} points, p = {_p(first.difference.p)}"
+        lines = [f"primary endpoint, named beforehand: {asked}: {found}"]
+    behind = [name for name in made.differences if (gap := _test(made, name)) is not None and gap.high < 0]
+    lines += [f"better than {first.left} there: {', '.join(behind)}"] if behind else []
+    several = {
+        name: max(counts.values()) for name, counts in made.scored.items() if counts and max(counts.values()) > 1
+    }
+    lines += (
+        [f"scored more than once with other answers: {', '.join(f'{n} ({c} times)' for n, c in several.items())}"]
+        if several
+        else []
+    )
+    if len(made.seeds) == 1:
+        lines.append("one seed: the intervals say nothing about other seeds")
+    return lines
+
+
+def _test(made: Comparison, name: str) -> Difference | None:
+    place = made.primary.split if made.primary.kind == "all" else f"{made.primary.split}/{made.primary.kind}"
+    return made.differences.get(name, {}).get(place)
+
+
+def _seeds(made: Comparison) -> str:
+    return f"{len(made.seeds)} seeds" if len(made.seeds) > 1 else "1 seed"
+
+
+def _cell(figure: Figure | None) -> Text:
+    if figure is None:
+        return Text("–")
+    return Text(f"{100 * figure.value:.1f} ({100 * figure.low:.0f}–{100 * figure.high:.0f})")
+
+
+def _points(gap: Difference) -> str:
+    return f"{100 * gap.value:+.1f} ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+# --- page ------------------------------------------------------------------------------------------------------------
+
+
+def render_comparison(made: Comparison, material: Material) -> str:
+    """The whole page as text."""
+    body = [
+        _accuracies(made),
+        _differences(made),
+        _errors(made),
+        _costs(made),
+        sample_answers(_sampled(material)),
+        _setup(made),
+    ]
+    return whole_page(f"Comparison {made.name}", f"{made.name}: nesycd comparison", SECTIONS, body)
+
+
+def _name(made: Comparison, name: str) -> Markup:
+    css = "s4" if name == made.primary.left else "s1" if name == made.primary.right else "s7"
+    return tag("span", tag("i", class_="key"), name, class_=f"arm {css}", title=about(made, name))
+
+
+def _accuracies(made: Comparison) -> Markup:
+    shown = columns(made)
+    heads: list[Child] = ["method", *(f"{split}: {group}" for split, group in shown)]
+    domains = list(dict.fromkeys(name for one in made.domains.values() for name in one))
+    wide = len(shown) > 2
+    rows = []
+    for name in ranked(made):
+        figures = [made.scores[name].get(split, {}).get(group) for split, group in shown]
+        figures += [made.domains[name].get(one) for one in domains] if wide else []
+        rows.append([_name(made, name), *(_bar(made, name, figure) for figure in figures)])
+    return section(
+        "accuracy",
+        f"Accuracy, {_seeds(made)}",
+        [tag("p", line, class_="lead" if not number else None) for number, line in enumerate(told(made))],
+        table([*heads, *((f"mean, {one}" for one in domains) if wide else ())], rows, "figures"),
+        note(
+            "Whiskers are 95 % intervals over seeds and question templates, both drawn anew in each resample. The means over a "
+            "domain give each of its benchmarks the same weight."
+        ),
+        tag(
+            "details",
+            tag("summary", "What the methods are"),
+            tag("dl", [(tag("dt", _name(made, n)), tag("dd", about(made, n))) for n in made.methods]),
+        ),
+    )
+
+
+def _bar(made: Comparison, name: str, figure: Figure | None) -> Child:
+    if figure is None:
+        return "–"
+    each = ", ".join(f"{100 * value:.1f}" for value in figure.seeds)
+    point = Point(figure.value, figure.low, figure.high, f"{figure.n:,} answers; by seed: {each}")
+    css = "s4" if name == made.primary.left else "s1" if name == made.primary.right else "s7"
+    return [
+        interval_bar(point, css),
+        tag("b", f"{100 * figure.value:.1f}"),
+        tag("small", f" {100 * figure.low:.0f}–{100 * figure.high:.0f}"),
+    ]
+
+
+def _differences(made: Comparison) -> Markup:
+    places = list(dict.fromkeys(place for one in made.differences.values() for place in one))
+    parts: list[Child] = []
+    for place in places:
+        gaps = {name: one[place] for name, one in made.differences.items() if place in one}
+        span = max([0.1, *(abs(edge) for gap in gaps.values() for edge in (gap.value, gap.low, gap.high))])
+        rows: list[list[Child]] = []
+        for name in [one for one in ranked(made) if one in gaps]:
+            gap = gaps[name]
+            bar = difference_bar(gap.value, gap.low, gap.high, span, _points(gap))
+            rows.append(
+                [_name(made, name), bar, _points(gap), _p(gap.p), "–" if gap.p_holm is None else _p(gap.p_holm)]
+            )
+        parts += [
+            tag("h3", place),
+            table([f"{made.primary.left} minus", "", "points (95 %)", "p", "p, Holm"], rows, "figures"),
+        ]
+    return section(
+        "differences",
+        f"{made.primary.left} minus each other method",
+        parts or note(f"{made.primary.left} was not run."),
+        note(
+            f"Paired: both methods on the same questions under the same seeds. The primary endpoint ({made.primary.left} - "
+            f"{made.primary.right}, {made.primary.split}, {made.primary.kind}) was named in the recipe; the others there are "
+            "corrected for their number (Holm). Other tables are not corrected: read them as description."
+        ),
+    )
+
+
+def _errors(made: Comparison) -> Markup:
+    found = [cause for cause in CAUSES if any(cause in one for one in made.errors.values())]
+    rows = [
+        [_name(made, name), *(f"{100 * made.errors[name].get(cause, 0):.1f} %" for cause in found)]
+        for name in ranked(made)
+    ]
+    explained = [(tag("dt", cause), tag("dd", CAUSES[cause])) for cause in found]
+    return section(
+        "errors",
+        f"What is wrong with the answers on {made.primary.split}",
+        table(["method", *found], rows, "figures"),
+        tag("details", tag("summary", "What the causes are"), tag("dl", explained)),
+    )
+
+
+def _costs(made: Comparison) -> Markup:
+    heads = ["method", "teacher tokens", "USD", "trained tokens", "of these with loss, final student", "training, s"]
+    heads += ["prompt tokens a question", "answer tokens a question", "seconds a question"]
+    rows = []
+    for name in ranked(made):
+        one = made.costs[name]
+        usd = "not known" if one.usd is None else f"{one.usd:.2f}"
+        counts = [f"{value:,.0f}" for value in (one.trained_tokens, one.completion_tokens, one.train_seconds)]
+        each = [f"{one.prompt_tokens_each:,.0f}", f"{one.answer_tokens_each:,.0f}", f"{one.seconds_each:.2f}"]
+        rows.append([_name(made, name), f"{one.teacher_tokens:,.0f}", usd, *counts, *each])
+    return section(
+        "costs",
+        "Costs, a mean over seeds",
+        table(heads, rows, "figures"),
+        note(
+            "Trained tokens count every training that a method needs, those of the students whose errors are diagnosed among "
+            "them."
+        ),
+    )
+
+
+def _setup(made: Comparison) -> Markup:
+    splits = list(dict.fromkeys(split for one in made.scored.values() for split in one))
+    rows = [
+        [_name(made, name), *(str(made.scored.get(name, {}).get(split, 0)) for split in splits)]
+        for name in ranked(made)
+    ]
+    tuned = [
+        tag(
+            "p",
+            f"{name}: learning rate by seed: ",
+            ", ".join(f"{seed}: {rate:g}" for seed, rate in info.learning_rates.items()),
+        )
+        for name, info in made.methods.items()
+        if info.learning_rates
+    ]
+    leaks = ", ".join(f"seed {seed}: {count}" for seed, count in made.leaks.items())
+    return section(
+        "setup",
+        "How it was done",
+        tag(
+            "p",
+            f"Seeds {', '.join(map(str, made.seeds))}; {made.resamples:,} resamples. Approved items that leak: {leaks}.",
+        ),
+        tag("h3", "How often a split was scored with other answers, under one seed at most"),
+        table(["method", *splits], rows, "figures"),
+        tuned,
+    )
+
+
+def _sampled(material: Material) -> RunFiles:
+    """The first seed's answers, as the page of a run shows them."""
+    seed = material.seeds[0]
+    methods: Sequence[str] = [row.name for row in material.rows]
+    return RunFiles(
+        name="",
+        results=material.results[seed],
+        examples={split: list(material.examples[seed, split].values()) for split in material.splits},
+        attempts={(name, split): material.attempts[name, seed, split] for name in methods for split in material.splits},
+    )
