@@ -152,3 +152,17 @@ def test_the_rules_document_names_the_limits() -> None:
     assert f"compute for {limits.seconds:g} s, make {limits.most:,} facts and firings" in RULES
     assert limits.memory_mb == 1024 and f"at most {MAX_PROOF} steps" in RULES
     assert (MAX_FACTS, MAX_DERIVED) == (400, 3)
+
+
+def test_the_comparison_document_names_every_method_cause_and_key() -> None:
+    from nesycd.methods.ablations import ABLATIONS, NUMBERED
+    from nesycd.methods.rivals import RIVALS
+    from nesycd.reports.causes import CAUSES
+    from nesycd.reports.comparison import Comparison, Cost
+
+    text = (DOCS / "compare.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([^`]+)`", text))
+    assert {*RIVALS, *ABLATIONS, *(f"{name}_N" for name in NUMBERED), *CAUSES} <= named
+    assert {name for name in Comparison.model_fields if name not in ("schema_", "name")} <= named
+    asked = {"prompt_tokens_each", "answer_tokens_each", "seconds_each"}  # told in words
+    assert set(Cost.model_fields) - asked <= named

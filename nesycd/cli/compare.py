@@ -112,11 +112,17 @@ def execute(
     # Mistakes are told before anything is run: names here, data and corpus by building the parts.
     found, task, *_ = parts_of(settings)
     own_shots = hasattr(task, "few_shot")
+    scored, primary = splits_of(task, found), settings.compare.primary
+    methods_of([primary.left, primary.right], settings, own_shots)
+    if primary.split not in scored:
+        raise ConfigError(
+            f"compare.primary.split: there is no split {primary.split!r} among those scored ({', '.join(scored)})"
+        )
     now = methods_of(names or settings.compare.methods, settings, own_shots)
     numbers = list(dict.fromkeys(seeds or settings.compare.seeds or [settings.seed]))
     asked = _remember(folder, [one.name for one in now], numbers)
     wanted = methods_of(asked["methods"], settings, own_shots)
-    job = _Job(recipe, list(overrides), limit, folder, console, now, wanted, splits_of(task, found))
+    job = _Job(recipe, list(overrides), limit, folder, console, now, wanted, scored)
     for number, seed in enumerate(numbers, 1):
         console.print(f"seed {seed} ({number} of {len(numbers)})", style="bold")
         job.run_seed(seed)

@@ -96,8 +96,10 @@ def begin_from(source: Path, target: Path) -> None:
     part = target.with_name(target.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    shutil.copytree(source / "stages", part / "stages")
-    shutil.copytree(source / "checkpoints", part / "checkpoints", copy_function=_link)
+    # Answers to the test questions are another student's, or nobody's, in a run with one arm.
+    others = shutil.ignore_patterns("eval-*", "rival-*")
+    shutil.copytree(source / "stages", part / "stages", ignore=others)
+    shutil.copytree(source / "checkpoints", part / "checkpoints", ignore=others, copy_function=_link)
     for path in [source / "manifest.json", *source.glob("kb.sqlite*")]:
         if path.is_file():
             shutil.copy2(path, part / path.name)

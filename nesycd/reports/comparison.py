@@ -186,14 +186,10 @@ def compare(
         resamples: of the bootstrap.
 
     Raises:
-        ConfigError: the primary endpoint names a split or kind that there is not.
+        ConfigError: the primary endpoint names a kind of question that its split does not have.
     """
     left, right, place, kind = primary
     names = [row.name for row in material.rows]
-    if place not in material.splits:
-        raise ConfigError(
-            f"compare.primary.split: there is no split {place!r} among those scored ({', '.join(material.splits)})"
-        )
     scores: dict[str, dict[str, dict[str, Figure]]] = {one: {} for one in names}
     differences: dict[str, dict[str, Difference]] = {one: {} for one in names if one != left}
     benchmarks: dict[str, dict[str, list[tuple[Draws, Figure]]]] = {one: {IN: [], OUT: []} for one in names}

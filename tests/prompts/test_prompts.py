@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from nesycd.errors import ConfigError
-from nesycd.prompts import PLACEHOLDERS, TEACHER_PLACEHOLDERS, Prompts, TeacherPrompts
+from nesycd.prompts import PLACEHOLDERS, RIVAL_PLACEHOLDERS, TEACHER_PLACEHOLDERS, Prompts, TeacherPrompts
 
 
 def test_every_prompt_file_of_the_package_is_known() -> None:
     folder = Path(__file__).parents[2] / "nesycd" / "prompts"
-    assert {path.stem for path in folder.glob("*.txt")} == {*PLACEHOLDERS, *TEACHER_PLACEHOLDERS}
+    assert {path.stem for path in folder.glob("*.txt")} == {*PLACEHOLDERS, *RIVAL_PLACEHOLDERS, *TEACHER_PLACEHOLDERS}
 
 
 def test_ones_own_file_takes_the_place_of_the_packages(tmp_path: Path) -> None:

@@ -1,0 +1,180 @@
+"""`nesycd compare`: rows from real run folders, methods and seeds added later, mistakes told in one line."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from nesycd.cli.compare import execute
+from nesycd.cli.main import app
+from nesycd.config import load_recipe
+from nesycd.errors import ConfigError, RunError
+from nesycd.methods.comparison import methods_of
+from nesycd.records import Attempt
+from nesycd.reports.comparison import load_comparison
+from nesycd.run import read_records
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+QUICKSTART = RECIPES / "quickstart.toml"
+SMALL = [
+    "student.model=table",
+    "evaluation.bootstrap=50",
+    "task.limit=24",
+    'evaluation.splits=["test", "ood_composed"]',
+]
+
+
+def compare(folder: Path, methods: list[str], seeds: list[int], *overrides: str) -> str:
+    out = io.StringIO()
+    execute(QUICKSTART, [*SMALL, *overrides], None, folder, Console(file=out, width=200), methods, seeds)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], list[dict[str, Any]]]:
+    """A comparison that is widened twice: the folder, what was printed, and comparison.json after each call."""
+    folder = tmp_path_factory.mktemp("runs") / "c"
+    printed, states = [], []
+    for methods, seeds in ((["std_cot", "nesycd"], [0]), (["cascod", "no_rules"], [0]), (["nesycd"], [1])):
+        printed.append(compare(folder, methods, seeds))
+        states.append(json.loads((folder / "comparison.json").read_text()))
+    return folder, printed, states
+
+
+@pytest.mark.slow
+def test_methods_and_seeds_are_added_to_what_is_there(made: tuple[Path, list[str], list[dict[str, Any]]]) -> None:
+    folder, printed, states = made
+    assert [list(one["methods"]) for one in states[:2]] == [
+        ["std_cot", "nesycd"],
+        ["std_cot", "nesycd", "cascod", "no_rules"],
+    ]
+    assert states[1]["methods"]["cascod"]["sort"] == "rival" and states[1]["methods"]["no_rules"]["sort"] == "ablation"
+    assert "seed 1 is not complete yet (cascod, no_rules): compare with --seeds 1 to add it" in printed[2]
+    assert states[2]["seeds"] == [0], "a seed that lacks methods does not count"
+    # Only what was lacking was run: the first call's students were not trained again, nor for the ablation.
+    trained = [(folder / f"seed-0{name}" / "stages" / "general.json").read_text() for name in ("", ".no_rules")]
+    assert trained[0] == trained[1]
+    assert (folder / "seed-0.no_rules" / "results.json").is_file()
+
+
+@pytest.mark.slow
+def test_figures_are_those_of_the_stored_answers(made: tuple[Path, list[str], list[dict[str, Any]]]) -> None:
+    folder, _, _ = made
+    found = load_comparison(folder / "comparison.json")
+
+    def right(name: str, place: str = "seed-0") -> list[bool]:
+        return [one.correct for one in read_records(folder / place, f"eval-test-{name}", Attempt)]
+
+    ours, cascod = right("nesycd"), right("cascod")
+    assert found.scores["cascod"]["test"]["all"].value == pytest.approx(sum(cascod) / len(cascod))
+    gap = found.differences["cascod"]["test"]
+    assert gap.value == pytest.approx((sum(ours) - sum(cascod)) / len(ours)) and gap.low <= gap.value <= gap.high
+    assert gap.p_holm is not None and gap.p_holm >= gap.p
+    first = found.primary.difference
+    assert first is not None and first.p_holm is None and first.value == found.differences["std_cot"]["test"].value
+    beside = right("nesycd", "seed-0.no_rules")
+    assert found.scores["no_rules"]["test"]["all"].value == pytest.approx(sum(beside) / len(beside))
+    assert set(found.domains["nesycd"]) == {"in domain", "out of domain"}
+    assert sum(found.errors["cascod"].values()) == pytest.approx(1)
+    assert found.scored["cascod"] == {"test": 1, "ood_composed": 1}
+    costs = found.costs
+    assert costs["cascod"].completion_tokens == pytest.approx(costs["nesycd"].completion_tokens, rel=0.35)
+    assert costs["nesycd"].trained_tokens > costs["std_cot"].trained_tokens, "its folds and S_P were trained too"
+    assert costs["cascod"].answer_tokens_each > costs["std_cot"].answer_tokens_each * 0.5
+
+
+@pytest.mark.slow
+def test_the_page_shows_methods_differences_and_answers_side_by_side(
+    made: tuple[Path, list[str], list[dict[str, Any]]],
+) -> None:
+    page = (made[0] / "report.html").read_text()
+    for text in ("primary endpoint", "CasCoD: first the rationale", "fact missing", "seed 0: 0", "trained tokens"):
+        assert text in page
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
+
+
+@pytest.mark.slow
+def test_other_answers_to_test_are_counted(made: tuple[Path, list[str], list[dict[str, Any]]], tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    compare(folder, ["zero_shot"], [0])
+    said = compare(folder, ["zero_shot"], [0], "student.max_new_tokens=3")
+    assert "scored more than once with other answers: zero_shot (2 times)" in said
+    assert load_comparison(folder / "comparison.json").scored["zero_shot"]["test"] == 2
+    assert "primary endpoint (nesycd - std_cot on test): not run" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--methods", "kard"], r"no method 'kard' \(did you mean 'kard_"),
+        (["--seeds", "0,x"], "'x' is not a seed"),
+        (["--set", 'compare.variants={nesycd=["seed=1"]}'], "compare.variants.nesycd: a method has this name"),
+        (["--set", "compare.primary.split=dev"], "there is no split 'dev' among those scored"),
+        (["--set", "compare.primary.kind=odd"], "compare.primary.kind"),
+        (["--set", "compare.primary.left=nesicd"], r"no method 'nesicd' \(did you mean 'nesycd'"),
+    ],
+)
+def test_mistakes_are_one_line(arguments: list[str], problem: str, tmp_path: Path) -> None:
+    given = [
+        "compare",
+        str(QUICKSTART),
+        "--root",
+        str(tmp_path),
+        "--set",
+        "student.model=table",
+        "--methods",
+        "zero_shot",
+    ]
+    result = CliRunner().invoke(app, [*given, *arguments])
+    assert result.exit_code == 2 and len(result.output.strip().splitlines()) == 1
+    import re
+
+    assert re.search(problem, result.output)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_run_folder_is_no_comparison(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(RunError, match="not a comparison's folder"):
+        compare(tmp_path, ["zero_shot"], [0])
+
+
+def test_the_list_tells_every_method() -> None:
+    result = CliRunner().invoke(app, ["compare", "--list"])
+    assert result.exit_code == 0
+    for name in ("few_shot", "kard_corpus", "no_graph", "items_N", "nesycd_routed"):
+        assert name in result.output
+
+
+def test_names_stand_for_arms_rivals_ablations_and_variants_of_ones_own() -> None:
+    recipe = load_recipe(QUICKSTART, ['compare.variants={few_items=["knowledge.max_items=50"]}'])
+    found = {
+        one.name: one for one in methods_of(["nesycd", "mt_cot", "few_items", "items_20", "train_50"], recipe, False)
+    }
+    assert [one.sort for one in found.values()] == ["arm", "rival", "ablation", "ablation", "ablation"]
+    assert found["few_items"].changes == ("knowledge.max_items=50",) and found["items_20"].arm == "nesycd"
+    assert found["train_50"].changes == ("task.sizes.train=50",)
+    assert methods_of(["few_shot"], recipe, True)[0].sort == "arm", "the benchmark's own prompts go first"
+    with pytest.raises(ConfigError, match="no method"):
+        methods_of(["items_0"], recipe, False)
+
+
+@pytest.mark.slow
+def test_tuning_keeps_the_rate_that_is_best_on_valid(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    compare(folder, ["std_cot", "mt_cot"], [0], "compare.learning_rates=[0.001, 0.002]", "task.limit=12")
+    found = load_comparison(folder / "comparison.json")
+    assert set(found.methods["mt_cot"].learning_rates) == {"0"}
+    for rate in ("0.001", "0.002"):
+        assert read_records(folder / f"seed-0.lr-{rate}", "eval-valid-mt_cot", Attempt)
+
+
+def test_the_checked_in_comparison_names_known_methods() -> None:
+    recipe = load_recipe(RECIPES / "compare-longtail.toml")
+    assert len(methods_of(recipe.compare.methods, recipe, False)) == 20

@@ -1,0 +1,58 @@
+"""The statistics of a comparison: crossed resampling and Holm's correction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nesycd.reports.crossed import Answers, holm, interval, resample, two_sided
+from nesycd.reports.stats import Design, accuracy_interval
+
+
+def crossed(seeds: int, templates: int, by_seed: float, rng: np.random.Generator) -> tuple[Answers, float]:
+    """Answers whose accuracy differs from seed to seed and from template to template; a question in each cell."""
+    shift = rng.normal(0, by_seed, seeds)
+    ease = rng.normal(0, 0.1, templates)
+    rows = [(seed, template) for seed in range(seeds) for template in range(templates) for _ in range(4)]
+    right = np.array([float(rng.random() < 0.5 + shift[s] + ease[t]) for s, t in rows])
+    answers = Answers(["t"] * len(rows), [str(t) for _, t in rows], [s for s, _ in rows], {"one": right})
+    return answers, float(right.mean())
+
+
+def test_intervals_over_seeds_cover_the_truth_about_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(1)
+    covered = 0
+    for trial in range(120):
+        answers, value = crossed(6, 20, 0.08, rng)
+        low, high = interval(resample(answers, 300, trial)["one"], value)
+        covered += low <= 0.5 <= high
+    assert 0.90 <= covered / 120 <= 1.0
+
+
+def test_questions_alone_give_too_narrow_an_interval_where_seeds_differ() -> None:
+    answers, value = crossed(5, 30, 0.15, np.random.default_rng(2))
+    low, high = interval(resample(answers, 500, 0)["one"], value)
+    alone = accuracy_interval([bool(v) for v in answers.right["one"]], Design(answers.tasks, answers.templates))
+    assert alone.low is not None and alone.high is not None
+    assert high - low > 1.5 * (alone.high - alone.low)
+
+
+def test_one_seed_is_the_bootstrap_over_questions() -> None:
+    answers, value = crossed(1, 40, 0.0, np.random.default_rng(3))
+    low, high = interval(resample(answers, 4000, 0)["one"], value)
+    alone = accuracy_interval([bool(v) for v in answers.right["one"]], Design(answers.tasks, answers.templates))
+    assert (low, high) == (pytest.approx(alone.low, abs=0.02), pytest.approx(alone.high, abs=0.02))
+
+
+def test_methods_are_drawn_alike_so_that_their_difference_is_paired() -> None:
+    answers, _ = crossed(4, 12, 0.1, np.random.default_rng(4))
+    same = answers.right["one"]
+    drawn = resample(Answers(answers.tasks, answers.templates, answers.seeds, {"a": same, "b": same}), 50, 0)
+    assert np.array_equal(drawn["a"], drawn["b"])
+
+
+def test_p_values_and_their_correction() -> None:
+    assert two_sided(np.linspace(0.01, 1, 999)) == pytest.approx(2 / 1000)
+    assert two_sided(np.linspace(-1, 1, 1000)) == 1.0
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == {"a": 0.03, "b": 0.06, "c": 0.06}
+    assert holm({}) == {} and holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
