@@ -108,7 +108,7 @@ class Shared:
         """What the teacher's rationales retrieve: near to an oracle, and not there at inference."""
         kept = self.trained.kept
         return {
-            e.uid: self.find(rival.source, e, f"{e.question} {kept[e.uid].text}", rival.passages, training=True)
+            e.uid: self.find(rival.source, e, kept[e.uid].text, rival.passages, training=True)
             for e in self.train
             if e.uid in kept
         }
