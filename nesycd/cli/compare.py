@@ -82,9 +82,8 @@ def compare(
     """
     settings = load_recipe(recipe, overrides or [], limit)
     given = [one.strip() for one in methods.split(",") if one.strip()]
-    execute(
-        recipe, overrides or [], limit, root / (name or f"compare-{settings.name}"), Console(), given, _numbers(seeds)
-    )
+    own = settings.name if settings.name.startswith("compare") else f"compare-{settings.name}"
+    execute(recipe, overrides or [], limit, root / (name or own), Console(), given, _numbers(seeds))
 
 
 def _numbers(text: str) -> list[int]:
