@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("distractors", distractors.__doc__ or "")
     sub.add_argument("--count", type=int, default=10_000, help="made-up facts")
-    sub.add_argument("--shared-names", type=int, default=1, help="namesakes of an entity that bear its plain name too")
+    sub.add_argument("--shared-names", type=int, default=0, help="namesakes of an entity that bear its plain name too")
     sub = command("rules", rules.__doc__ or "")
     sub.add_argument("--by-hand", action="store_true", help="add the benchmark's own rules, as a person would")
     sub.add_argument("--retrain", action="store_true", help="train an S_E for each variant, too")

@@ -152,3 +152,13 @@ def test_the_rules_document_names_the_limits() -> None:
     assert f"compute for {limits.seconds:g} s, make {limits.most:,} facts and firings" in RULES
     assert limits.memory_mb == 1024 and f"at most {MAX_PROOF} steps" in RULES
     assert (MAX_FACTS, MAX_DERIVED) == (400, 3)
+
+
+def test_the_claims_documents_commands_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS.parent / "benchmarks"))
+    import knowledge_claims
+
+    text = (DOCS / "knowledge-claims.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^python benchmarks/knowledge_claims\.py (.+)$", text, re.MULTILINE)
+    understood = [knowledge_claims.parser().parse_args(shlex.split(one)).command for one in commands]
+    assert understood == re.findall(r"^## `(\w+)`", text, re.MULTILINE)

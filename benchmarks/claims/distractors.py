@@ -24,6 +24,7 @@ from claims.common import (
     trained_of,
     write,
 )
+from nesycd.errors import DataError
 from nesycd.knowledge import item_key, normal
 from nesycd.records import Entry, Evidence, Fact, Status
 from nesycd.retrieval import count_recall
@@ -59,14 +60,15 @@ def made_up(entries: Sequence[Entry], count: int, seed: int, shared_names: int) 
         shared_names: how many namesakes of an entity bear its plain name as an alias, so that whoever asks for the entity
             by name is given them too.
     """
-    models = [e.item for e in entries if e.status is Status.APPROVED and isinstance(e.item, Fact)]
+    facts = [e.item for e in entries if e.status is Status.APPROVED and isinstance(e.item, Fact)]
+    models = [fact for fact in facts if not re.match(r"1\b", fact.object)]  # "1 semitone" is no model for "2 semitones"
     if not models:
-        raise ValueError("no approved facts to make others like")
+        raise DataError("no approved facts in the base, so none to make others like")
     values: dict[str, list[str]] = {}
     for fact in models:
         values.setdefault(fact.relation, []).append(fact.object)
     rng = random.Random(f"distractors-{seed}")
-    known = {normal(name) for fact in models for name in (fact.subject, *fact.aliases)}
+    known = {normal(name) for fact in facts for name in (fact.subject, *fact.aliases)}
     found: dict[str, Fact] = {}
     namesakes: dict[str, int] = {}
     sorts = (_invented, _invented, _other_relation, _namesake)
@@ -93,8 +95,10 @@ def _like(model: Fact, subject: str, value: str) -> Fact:
     if "\0" not in text or model.object not in text:
         text = f"The {model.relation} of \0 is {model.object}."
     head, _, tail = text.rpartition(model.object)
-    text = re.sub(r"\b([Aa])n? (?=\0)", r"\1n " if subject[0].lower() in "aeiou" else r"\1 ", head + value + tail)
-    text = text.replace("\0", subject)
+    text = head + "\1" + tail
+    for mark, words in (("\0", subject), ("\1", value)):
+        article = r"\1n " if words[0].lower() in "aeiou" else r"\1 "
+        text = re.sub(rf"\b([Aa])n? (?={mark})", article, text).replace(mark, words)
     return Fact(text=text[0].upper() + text[1:], subject=subject, relation=model.relation, object=value)
 
 
