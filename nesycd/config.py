@@ -29,6 +29,9 @@ Arm = Literal[
     "nesycd_oracle",
     "few_shot",
     "rules_alone",
+    "std_cot_oracle",
+    "std_cot_distracting",
+    "nesycd_distracting",
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]

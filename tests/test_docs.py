@@ -166,3 +166,13 @@ def test_the_comparison_document_names_every_method_cause_and_key() -> None:
     assert {name for name in Comparison.model_fields if name not in ("schema_", "name")} <= named
     asked = {"prompt_tokens_each", "answer_tokens_each", "seconds_each"}  # told in words
     assert set(Cost.model_fields) - asked <= named
+
+
+def test_the_claims_documents_commands_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS.parent / "benchmarks"))
+    import knowledge_claims
+
+    text = (DOCS / "knowledge-claims.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^python benchmarks/knowledge_claims\.py (.+)$", text, re.MULTILINE)
+    understood = [knowledge_claims.parser().parse_args(shlex.split(one)).command for one in commands]
+    assert understood == re.findall(r"^## `(\w+)`", text, re.MULTILINE)

@@ -107,6 +107,14 @@ def _score(
     knowledge = Knowledge.of(parts, entries)
     retrievals = knowledge.retrieved(parts.run, f"retrieve-{split}", examples)
     found = {retrieval.example: retrieval.items for retrieval in retrievals}
+    blocks: dict[str, Mapping[str, Sequence[Item]]] = {arm: found for arm in KB_ARMS}
+    if DISTRACTING_ARMS & set(arms):
+        distracting = knowledge.distracting(parts.run, f"distract-{split}", examples, retrievals, parts.recipe.seed)
+        distracted = {one.example: one.items for one in distracting}
+        blocks |= {arm: distracted for arm in DISTRACTING_ARMS}
+    if all(example.truth is not None for example in examples):
+        needed = {e.uid: e.truth.facts if e.truth else () for e in examples}
+        blocks |= {arm: needed for arm in ORACLE_ARMS}
     made: dict[str, Sequence[Attempt]] = {}
 
     def answered(arm: str, adapter: Artifact | None, items: Mapping[str, Sequence[Item]] | None, **style: Any) -> None:
@@ -124,12 +132,11 @@ def _score(
 
     earlier = split.removesuffix(IMPORTED)
     for arm in _with_drafts(arms, trained):
-        if split != earlier and arm not in KB_ARMS | {"nesycd_routed", ARM}:
+        if split != earlier and arm not in KB_ARMS | DISTRACTING_ARMS | {"nesycd_routed", ARM}:
             # Imported facts change nothing for an arm that does not retrieve.
             made[arm] = scored.attempts[arm, earlier]
-        elif arm == "nesycd_oracle":
-            if all(example.truth is not None for example in examples):
-                answered(arm, trained.augmented, {e.uid: e.truth.facts if e.truth else () for e in examples})
+        elif arm in ORACLE_ARMS and arm not in blocks:
+            continue  # the benchmark does not tell what its questions need
         elif arm == ARM:
             made[arm] = _by_rules(parts, entries, split, examples)
         elif arm == "zero_shot":
@@ -139,7 +146,7 @@ def _score(
         elif arm != "nesycd_routed":
             adapter = trained.std_cot if arm.startswith("std_cot") else trained.augmented
             adapter = trained.general if arm == "draft" else adapter
-            answered(arm, adapter, found if arm in KB_ARMS else None)
+            answered(arm, adapter, blocks.get(arm))
     if "nesycd_routed" in arms:
         made["nesycd_routed"] = _routed(parts, trained, split, made)
     scored.examples[split] = examples
@@ -188,6 +195,8 @@ def _routed(parts: Parts, trained: Trained, split: str, made: Mapping[str, Seque
 
 
 KB_ARMS = frozenset({"std_cot_kb", "nesycd"})
+DISTRACTING_ARMS = frozenset({"std_cot_distracting", "nesycd_distracting"})
+ORACLE_ARMS = frozenset({"std_cot_oracle", "nesycd_oracle"})
 
 
 def _draft_arm(trained: Trained) -> str:

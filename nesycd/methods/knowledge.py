@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from nesycd.records import Entry, Example, Retrieval, content_hash
 from nesycd.retrieval import DerivingRetriever, Reasoner, reasoning
 from nesycd.retrieval.choice import identity, retriever_of
 from nesycd.run import Run
+from nesycd.stages import distract
 
 
 @dataclass(frozen=True)
@@ -77,3 +78,15 @@ class Knowledge:
             return found
 
         return run.computed(name, Retrieval, {"knowledge": self.fingerprint, "examples": examples}, find)
+
+    def distracting(
+        self, run: Run, name: str, examples: Sequence[Example], retrieved: Sequence[Retrieval], seed: int
+    ) -> Sequence[Retrieval]:
+        """What does not help with each question (see `stages.distract`), as a stage."""
+
+        def find() -> Iterator[Retrieval]:
+            budget, count = self.settings.budget_tokens, self.student.count_tokens
+            return distract.Distractors(self.retriever, self.entries, count, budget, seed).blocks(examples, retrieved)
+
+        inputs = {"knowledge": self.fingerprint, "examples": examples, "retrieved": retrieved, "seed": seed}
+        return run.computed(name, Retrieval, {**inputs, "algorithm": distract.ALGORITHM}, find)

@@ -9,7 +9,7 @@ from typing import Any
 
 from nesycd.errors import DataError
 from nesycd.records import Attempt, Example
-from nesycd.reports.results import ARMS, SCHEMA, SPLITS, Knowledge, Results, in_order
+from nesycd.reports.results import ARMS, KNOWLEDGE_ARMS, SCHEMA, SPLITS, Knowledge, Results, in_order
 from nesycd.reports.stats import Design, Interval, accuracy_interval, gap_closed, paired_difference
 
 COMPARISONS = (
@@ -80,6 +80,7 @@ def build_results(evaluation: Evaluation) -> dict[str, Any]:
             "tasks": {task: {"kind": evaluation.kinds.get(task, "")} for task in tasks},
             "arms": arms,
             **_comparisons(evaluation, answered, splits),
+            "known_unknown": _known_unknown(evaluation, answered, splits),
             "retrieval": _retrieval(evaluation, answered),
             "knowledge": {
                 key: evaluation.knowledge[key] for key in Knowledge.model_fields if key in evaluation.knowledge
@@ -94,6 +95,9 @@ def build_results(evaluation: Evaluation) -> dict[str, Any]:
     ).to_json()
 
 
+CLOSED_BOOK = "std_cot"
+"""The arm that tells known questions from unknown ones."""
+SIDES = (("known", True), ("unknown", False))
 KB_ARMS = ("std_cot_kb", "nesycd", "nesycd_routed")
 """Arms that may see the block of a question."""
 
@@ -110,6 +114,31 @@ def _retrieval(evaluation: Evaluation, answered: Mapping[tuple[str, str], Answer
             if name == split and arm in KB_ARMS
         }
     return found
+
+
+def _known_unknown(
+    evaluation: Evaluation, answered: Mapping[tuple[str, str], Answers], splits: Iterable[str]
+) -> dict[str, Any]:
+    """The arms of `KNOWLEDGE_ARMS` on the questions that std_cot answers rightly, and on the others, of each split."""
+    found: dict[str, Any] = {}
+    for split in splits:
+        first = answered.get((CLOSED_BOOK, split), {})
+        sides = {name: {uid for uid, one in first.items() if one.correct is right} for name, right in SIDES}
+        here = [(arm, answered[arm, split]) for arm in KNOWLEDGE_ARMS if (arm, split) in answered]
+        if first:
+            found[split] = {
+                name: {
+                    arm: _by_kind(evaluation, {u: a for u, a in answers.items() if u in uids}) for arm, answers in here
+                }
+                for name, uids in sides.items()
+            }
+    return found
+
+
+def _by_kind(evaluation: Evaluation, answers: Answers) -> dict[str, Any]:
+    kinds = _groups(answers, lambda uid: evaluation.kinds.get(evaluation.by_uid[uid].task, ""))
+    parts = {kind: _score(evaluation, kinds[kind]) for kind in sorted(kinds) if kind}
+    return {**_score(evaluation, answers), "by_kind": parts}
 
 
 def frequency_bucket(count: int) -> str:

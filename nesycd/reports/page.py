@@ -9,13 +9,14 @@ from pathlib import Path
 from nesycd.reports.folder import RunFiles, read_run
 from nesycd.reports.markup import Markup, tag
 from nesycd.reports.samples import sample_answers
-from nesycd.reports.scores import by_frequency, by_task, differences, headline
+from nesycd.reports.scores import by_frequency, by_task, differences, headline, known_unknown
 from nesycd.reports.sources import costs, how_it_was_run, knowledge, retrieval, steps
 from nesycd.storage import write_atomic
 
 SECTIONS = {
     "accuracy": "accuracy",
     "differences": "differences",
+    "known": "known and unknown",
     "frequency": "by frequency",
     "tasks": "by task",
     "steps": "steps",
@@ -51,6 +52,7 @@ def render_report(run: RunFiles) -> str:
     body = [
         headline(results),
         differences(results),
+        known_unknown(results),
         by_frequency(results),
         by_task(results),
         steps(results),

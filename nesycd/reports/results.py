@@ -27,8 +27,22 @@ ARMS = (
     "nesycd_oracle",
     "few_shot",
     "rules_alone",
+    "std_cot_oracle",
+    "std_cot_distracting",
+    "nesycd_distracting",
 )
 """Arms in the order in which reports show them; others follow by name."""
+KNOWLEDGE_ARMS = {
+    "std_cot": ("before", "no"),
+    "std_cot_kb": ("before", "retrieved"),
+    "std_cot_oracle": ("before", "oracle"),
+    "std_cot_distracting": ("before", "distracting"),
+    "nesycd_no_kb": ("after", "no"),
+    "nesycd": ("after", "retrieved"),
+    "nesycd_oracle": ("after", "oracle"),
+    "nesycd_distracting": ("after", "distracting"),
+}
+"""Arms by student (before or after augmented distillation) and by the knowledge in the prompt."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -70,6 +84,12 @@ class TaskScore(_Part):
     n: Count
     accuracy: Share
     routed: Share
+
+
+class KnownScore(Score):
+    """One arm on the known or on the unknown questions of a split."""
+
+    by_kind: dict[str, Score]
 
 
 class ArmScore(KindScore):
@@ -251,6 +271,8 @@ class Results(_Part):
     """SPLIT, then kind or "all": (nesycd - std_cot) / (nesycd_oracle - std_cot)."""
     gain_by_frequency: dict[str, dict[str, Estimate]]
     """SPLIT, then training frequency: nesycd - std_cot."""
+    known_unknown: dict[str, dict[Literal["known", "unknown"], dict[str, KnownScore]]] = Field(default_factory=dict)
+    """SPLIT, then whether std_cot answers the question rightly, then ARM. Empty without std_cot, and in older results."""
     retrieval: dict[str, Retrieval]
     knowledge: Knowledge
     router: dict[str, str | float]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from nesycd.reports.build import BUCKETS
 from nesycd.reports.markup import Child, Markup, join, tag
 from nesycd.reports.plots import Point, Series, difference_bar, interval_bar, line_plot
-from nesycd.reports.results import ARMS, ArmScore, Estimate, Results, Score
+from nesycd.reports.results import ARMS, KNOWLEDGE_ARMS, ArmScore, Estimate, KnownScore, Results, Score
 
 FEW = 30
 """Below so many questions an accuracy is marked."""
@@ -24,12 +24,15 @@ ABOUT = {
     "nesycd_oracle": "the NesyCD student, given exactly the needed facts: a ceiling, no rival",
     "few_shot": "the untrained student after worked examples of the benchmark's publisher",
     "rules_alone": "what the rules derive, without a student; most questions are none that rules can answer",
+    "std_cot_oracle": "the std_cot student, given exactly the needed facts: can it use them without having learned to?",
+    "std_cot_distracting": "the std_cot student, given what the retriever finds once the needed facts are hidden",
+    "nesycd_distracting": "the NesyCD student, given the same: does it know when a block does not help?",
 }
 
 
 def arm_class(arm: str) -> str:
     """The CSS class of an arm's colour."""
-    return f"s{ARMS.index(arm)}" if arm in ARMS else "s7"
+    return f"s{min(ARMS.index(arm), 7)}" if arm in ARMS else "s7"
 
 
 def arm_name(arm: str) -> Markup:
@@ -159,6 +162,37 @@ def _difference(estimate: Estimate, span: float) -> tuple[Child, Child]:
         return "", "–"
     label = _points(estimate)
     return difference_bar(estimate.value, estimate.low, estimate.high, span, label), label
+
+
+def known_unknown(results: Results) -> Markup:
+    """Accuracy by what the prompt holds, before and after augmented distillation, on known and on unknown questions."""
+    parts: list[Child] = []
+    columns = list(dict.fromkeys(knowledge for _, knowledge in KNOWLEDGE_ARMS.values()))
+    for split, sides in results.known_unknown.items():
+        rows = [row for side, scores in sides.items() for row in _known_rows(side, scores, columns)]
+        if rows:
+            parts += [tag("h3", split), table(["questions", "kind", "n", "student", *columns], rows, "figures")]
+    told = note(
+        "Known: std_cot answers it rightly without knowledge (so its own figures there are 100 and 0 by definition). Before: "
+        "the std_cot student; after: the NesyCD student. Arms that are missing are asked for by evaluation.arms."
+    )
+    none = note("No arm std_cot, by which known questions are told from others.")
+    return section("known", "Known and unknown questions", parts or none, told)
+
+
+def _known_rows(side: str, scores: Mapping[str, KnownScore], columns: Sequence[str]) -> Iterator[list[Child]]:
+    """Two rows, before and after, for each kind of question; with a single kind its rows would repeat those for all."""
+    arms = {place: arm for arm, place in KNOWLEDGE_ARMS.items()}
+    found = {kind for score in scores.values() for kind in score.by_kind}
+    kinds = sorted(found, key=lambda kind: (kind != "special", kind)) if len(found) > 1 else []
+    for kind in [*kinds, "all"]:
+        for student in ("before", "after"):
+            row = [arms[student, column] for column in columns]
+            here = [scores[arm] if kind == "all" else scores[arm].by_kind.get(kind) for arm in row if arm in scores]
+            size = max((score.n for score in here if score is not None), default=0)
+            if size:
+                by_arm = dict(zip([arm for arm in row if arm in scores], here, strict=True))
+                yield [side, kind, f"{size:,}", student, *(_accuracy(arm, by_arm.get(arm)) for arm in row)]
 
 
 def by_frequency(results: Results) -> Markup:

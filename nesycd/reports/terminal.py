@@ -226,8 +226,8 @@ def _questions(results: Results, split: str, kind: str) -> int:
 
 
 def _comparable(results: Results) -> list[str]:
-    """Arms that compete: not the oracle, which is handed the needed facts."""
-    return [arm for arm in results.arms if arm != "nesycd_oracle"]
+    """Arms that compete: not the oracles, which are handed the needed facts."""
+    return [arm for arm in results.arms if not arm.endswith("_oracle")]
 
 
 def _accuracy(results: Results, arm: str, kind: str) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from nesycd.knowledge import Entities, KnowledgeBase, Relation
 from nesycd.knowledge.lint import Finding, lint
 from nesycd.records import Entry, Evidence, Fact, Item, Lesson, Rule, Status
@@ -64,13 +62,12 @@ def test_doubles_and_lessons_that_say_less_are_found() -> None:
 
 
 def test_lies_that_meet_the_truth_are_named() -> None:
-    from lying import LyingTeacher
-
     from nesycd.protocols import ErrorCase
     from nesycd.records import Attempt
     from nesycd.stages.diagnose import proposals
     from nesycd.tasks.longtail.task import LongTail
     from nesycd.teachers.expert import ExpertTeacher
+    from nesycd.teachers.lying import LyingTeacher
 
     task = LongTail()
     cases = [ErrorCase(e, None, Attempt(example=e.uid, solver="s", response="")) for e in task.load("train")]
@@ -91,10 +88,3 @@ def test_lies_that_meet_the_truth_are_named() -> None:
     assert all(
         any(e.item.triple in lies for e in f.entries if isinstance(e.item, Fact)) for f in found if "contra" in f.sort
     )
-
-
-@pytest.fixture(autouse=True)
-def _lying(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pathlib import Path
-
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "methods"))

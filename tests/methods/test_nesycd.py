@@ -27,6 +27,7 @@ from nesycd.protocols import Generation, Prompt, Task
 from nesycd.records import Attempt, Example, Status
 from nesycd.reports import load_results
 from nesycd.reports.folder import read_run
+from nesycd.reports.results import KNOWLEDGE_ARMS
 from nesycd.reports.samples import answers, choose
 from nesycd.run import read_records
 from nesycd.students.table import TableStudent
@@ -263,9 +264,12 @@ def test_own_questions_run_from_a_recipe(tmp_path: Path) -> None:
         f'name = "own"\n[task]\nname = "jsonl"\n[task.settings]\npath = "{tmp_path / "q.jsonl"}"\n'
         '[teacher]\nname = "scripted"\n[student]\nmodel = "table"\n'
     )
-    execute(load_recipe(recipe), tmp_path / "r", Console(file=io.StringIO()))
+    asked = [f"evaluation.arms={[*KNOWLEDGE_ARMS]}", "evaluation.bootstrap=50"]
+    execute(load_recipe(recipe, asked), tmp_path / "r", Console(file=io.StringIO()))
     results = load_results(tmp_path / "r" / "results.json").to_json()
-    assert results["arms"]["std_cot"]["test"]["n"] == 10 and "nesycd_oracle" not in results["arms"]
+    assert results["arms"]["std_cot"]["test"]["n"] == 10
+    # It does not tell what its questions need.
+    assert set(results["arms"]) == {arm for arm in KNOWLEDGE_ARMS if not arm.endswith("_oracle")}
 
 
 @pytest.mark.skipif("NESYCD_DATA" not in os.environ, reason="NESYCD_DATA names no folder of real data")

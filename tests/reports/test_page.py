@@ -90,6 +90,7 @@ def test_it_tells_what_the_run_found(html: str) -> None:
     assert "A fathom is 6 feet. names fathom" in text
     assert "std_cot 12 right, " not in text and "std_cot 19 right, 21 wrong" in text
     assert "threshold 0.700" in text
+    assert "unknownspecial16before" in text
     assert "62.5 % out of fold, 60.0 % on valid" in text
     assert "12.5" in text and "two cores" in text
 

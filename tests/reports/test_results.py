@@ -178,3 +178,25 @@ def test_accuracy_is_told_where_the_block_does_not_hold_the_answer(evaluation: E
     assert set(found["answer_not_in_block"]) == {"std_cot_kb", "nesycd"}
     assert found["answer_not_in_block"]["nesycd"]["n"] == len(others)
     assert found["answer_not_in_block"]["nesycd"]["correct"] == sum(others)
+
+
+def test_known_questions_are_those_that_std_cot_answers(evaluation: Evaluation, tmp_path: Path) -> None:
+    found = build_results(evaluation)["known_unknown"]
+    assert set(found) == {"test", "ood_unseen"} and set(found["test"]) == {"known", "unknown"}
+    known, unknown = found["test"]["known"], found["test"]["unknown"]
+    assert list(known) == ["std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_oracle"]
+    right = {one.example for one in evaluation.attempts["std_cot", "test"] if one.correct}
+    for arm in known:
+        both = evaluation.attempts[arm, "test"]
+        assert known[arm]["n"] == len(right) and unknown[arm]["n"] == 40 - len(right)
+        assert known[arm]["correct"] == sum(one.correct for one in both if one.example in right)
+        assert unknown[arm]["correct"] == sum(one.correct for one in both if one.example not in right)
+    assert (known["std_cot"]["accuracy"], unknown["std_cot"]["accuracy"]) == (1.0, 0.0)
+    # Of the 16 special questions that std_cot gets wrong nesycd answers 8.
+    assert (unknown["nesycd"]["by_kind"]["special"]["n"], unknown["nesycd"]["by_kind"]["special"]["correct"]) == (16, 8)
+    attempts = {key: made for key, made in evaluation.attempts.items() if key[0] != "std_cot"}
+    assert build_results(dataclasses.replace(evaluation, attempts=attempts))["known_unknown"] == {}
+    older = build_results(evaluation)
+    del older["known_unknown"]
+    (tmp_path / "results.json").write_text(json.dumps(older))
+    assert load_results(tmp_path / "results.json").known_unknown == {}

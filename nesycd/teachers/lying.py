@@ -1,4 +1,4 @@
-"""A teacher that lies in a share of its facts, for tests of what finds the lies."""
+"""A teacher that lies in a share of its facts: a fake, for tests and measurements of what finds the lies."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class LyingTeacher:
     """
 
     def __init__(self, teacher: Teacher, task: KnowsTruth, share: float, seed: int = 0, always: bool = True) -> None:
+        """Wrap `teacher`; `task` gives the false facts, and `share` is in [0, 1]."""
         self.name = teacher.name
         self.fingerprint = content_hash(["lying", teacher.fingerprint, share, seed, always])
         self._teacher, self._task, self._share, self._seed, self._always = teacher, task, share, seed, always
@@ -23,9 +24,11 @@ class LyingTeacher:
         """The lies told, by triple, with the truth behind each."""
 
     def rationales(self, examples: Sequence[Example]) -> Iterable[Rationale]:
+        """As the other teacher's."""
         return self._teacher.rationales(examples)
 
     def diagnoses(self, cases: Sequence[ErrorCase]) -> Iterable[Diagnosis]:
+        """The other teacher's, with lies among the facts."""
         for diagnosis in self._teacher.diagnoses(cases):
             yield diagnosis.model_copy(
                 update={"items": tuple(self._said(item, diagnosis.example) for item in diagnosis.items)}

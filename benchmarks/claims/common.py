@@ -1,0 +1,195 @@
+"""What the measurements share: a copy of a finished run to work in, answers under several blocks, figures and tables."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from nesycd.cli.build import parts_of
+from nesycd.cli.run import opened
+from nesycd.config import Recipe, apply_override
+from nesycd.errors import ConfigError, RunError
+from nesycd.manifest import read_manifest
+from nesycd.methods.knowledge import Knowledge
+from nesycd.methods.nesycd import Trained, distil
+from nesycd.methods.parts import Parts
+from nesycd.records import Attempt, Entry, Example, Item, content_hash
+from nesycd.reports import accuracy_interval, paired_difference
+from nesycd.reports.results import Estimate, Score
+from nesycd.reports.stats import Design, Interval
+from nesycd.reports.terminal import accuracy_cell, estimate_cell
+from nesycd.storage import write_json_atomic
+
+ARM = "nesycd"
+SPECIAL, ALL = "special", "all"
+_LEFT = ("lock", "*.html", "results.json", "edits.json")
+"""Of a run what says nothing of a copy that goes on otherwise."""
+Blocks = Mapping[str, Sequence[Item]]
+"""`Example.uid` to the knowledge in its prompt."""
+
+
+def recipe_of(source: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe that a finished run was made by, with changes as for `--set`.
+
+    Raises:
+        RunError: not a finished run, or made with another teacher than its recipe builds (its knowledge would be made anew).
+        ConfigError: an override that cannot be used.
+    """
+    stored = read_manifest(source) if (source / "results.json").is_file() else None
+    if stored is None:
+        raise RunError(f"{source}: not a finished run (no results.json); finish it by: nesycd run RECIPE")
+    config = json.loads(json.dumps(stored["config"]))
+    keys = [apply_override(config, override) for override in overrides]
+    try:
+        recipe = Recipe.model_validate_json(json.dumps(config))
+    except ValidationError as error:
+        raise ConfigError(f"--set {', '.join(keys)}: {error.errors()[0]['msg']}") from None
+    teacher = parts_of(recipe)[2].fingerprint
+    if stored["hashes"].get("teacher", teacher) != teacher:
+        raise RunError(
+            f"{source}: made with another teacher than its recipe's (a lying one?); name the run it was copied from"
+        )
+    return recipe
+
+
+@contextmanager
+def copied(source: Path, work: Path, recipe: Recipe, console: Console) -> Iterator[Parts]:
+    """The parts of a recipe in a copy of a run, which is made first where there is none; the run itself is only read."""
+    if not work.exists():
+        part = work.with_name(f".{work.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(source, part, ignore=shutil.ignore_patterns(*_LEFT))
+        part.rename(work)
+    with opened(recipe, work, console) as parts:
+        yield parts
+
+
+def trained_of(parts: Parts) -> Trained:
+    """All steps up to the students; what is finished is read back."""
+    trained = distil(parts)
+    assert trained is not None  # it is None only where `until` is given
+    return trained
+
+
+def blocks_of(parts: Parts, name: str, entries: Sequence[Entry], examples: Sequence[Example]) -> Blocks:
+    """What is retrieved from these entries as the recipe says; a stage of that name."""
+    found = Knowledge.of(parts, entries).retrieved(parts.run, name, examples)
+    return {one.example: one.items for one in found}
+
+
+def answers(
+    parts: Parts, trained: Trained, name: str, examples: Sequence[Example], variants: Mapping[str, Blocks]
+) -> dict[str, list[Attempt]]:
+    """S_E's answers under each variant's blocks, in the order of the examples; a stage of that name.
+
+    Equal prompts are answered once, and all in the same planned batches: the company of a prompt makes no difference
+    between variants.
+    """
+    asked: dict[str, tuple[Example, Sequence[Item]]] = {}
+    keys: dict[tuple[str, str], str] = {}
+    first: dict[tuple[str, str], str] = {}
+    for variant, blocks in variants.items():
+        for example in examples:
+            items = blocks[example.uid]
+            prompt = parts.prompts.with_knowledge(example, items)
+            key = first.setdefault((example.uid, prompt), f"{variant}/{example.uid}")
+            asked.setdefault(key, (example, items))
+            keys[variant, example.uid] = key
+    copies = [example.model_copy(update={"uid": key}) for key, (example, _) in asked.items()]
+    solver = parts.solver(ARM, trained.augmented.path, knowledge=lambda example: asked[example.uid][1])
+    shown = content_hash([[item.id for item in items] for _, items in asked.values()])
+    depends = {"adapter": trained.augmented.fingerprint, "knowledge": shown}
+    made = {one.example: one for one in parts.attempts(name, solver, copies, depends)}
+    return {variant: [made[keys[variant, example.uid]] for example in examples] for variant in variants}
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+def groups(parts: Parts, examples: Sequence[Example], by_task: bool = False) -> dict[str, list[int]]:
+    """Places of the special questions and of all; with `by_task` of each special task too."""
+    kinds = [parts.task.kind(example.task) for example in examples]
+    found: dict[str, list[int]] = {}
+    for place, (example, kind) in enumerate(zip(examples, kinds, strict=True)):
+        if kind == SPECIAL:
+            found.setdefault(SPECIAL, []).append(place)
+            if by_task:
+                found.setdefault(example.task, []).append(place)
+    return {**found, ALL: [*range(len(examples))]}
+
+
+def _design(parts: Parts, examples: Sequence[Example]) -> Design:
+    tasks, templates = [e.task for e in examples], [e.template for e in examples]
+    return Design(tasks, templates, parts.recipe.evaluation.bootstrap, parts.recipe.seed)
+
+
+def scores(
+    parts: Parts, examples: Sequence[Example], attempts: Sequence[Attempt], by_task: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Accuracy with its interval of each group of questions."""
+    made = {}
+    for name, places in groups(parts, examples, by_task).items():
+        right = [attempts[place].correct for place in places]
+        found = accuracy_interval(right, _design(parts, [examples[place] for place in places]))
+        edges = _edges(found)
+        made[name] = {"n": found.n, "correct": sum(right), "accuracy": found.value, **edges}
+    return made
+
+
+def changes(
+    parts: Parts,
+    examples: Sequence[Example],
+    after: Sequence[Attempt],
+    before: Sequence[Attempt],
+    by_task: bool = False,
+) -> dict[str, dict[str, Any]]:
+    """Accuracy after minus before, paired, with its interval, of each group of questions."""
+    made = {}
+    for name, places in groups(parts, examples, by_task).items():
+        sides = [[side[place].correct for place in places] for side in (after, before)]
+        found = paired_difference(*sides, _design(parts, [examples[place] for place in places]))
+        made[name] = {"n": found.n, "value": found.value, **_edges(found)}
+    return made
+
+
+def _edges(found: Interval) -> dict[str, Any]:
+    return {"low": found.low, "high": found.high, "interval": found.method}
+
+
+def not_worse(change: Mapping[str, Any], margin: float) -> bool:
+    """Whether the whole interval of a difference lies above minus the margin (a fraction)."""
+    return change["low"] is not None and change["low"] > -margin
+
+
+# --- telling ---------------------------------------------------------------------------------------------------------
+
+
+def table_of(
+    title: str, rows: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any] | None]], columns: Sequence[str]
+) -> Table:
+    """Accuracy in percent and, below it, the difference to the first row in points; a column for each group."""
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1, 0, 0))
+    table.add_column("")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, (score, change) in rows.items():
+        table.add_row(name, *(accuracy_cell(Score(**score[column])) if column in score else "" for column in columns))
+        if change is not None:
+            cells = [estimate_cell(Estimate(**change[column])) if column in change else "" for column in columns]
+            table.add_row("  difference", *cells)
+    return table
+
+
+def write(path: Path, content: dict[str, Any], console: Console) -> None:
+    """Write the figures and say where they lie."""
+    write_json_atomic(path, content)
+    console.print(f"All figures: {path}", markup=False, highlight=False, soft_wrap=True)

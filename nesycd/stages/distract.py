@@ -1,0 +1,99 @@
+"""Knowledge that does not help: what retrieval finds for a question when the facts it needs are hidden from it.
+
+Where that is less than the question's real block has, facts drawn from the base fill it up. No item holds the gold answer.
+Evaluation only: the truth decides what is hidden. Of a question whose benchmark does not tell its truth, the block of
+another question (of another task, where there is one) is taken.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from nesycd.knowledge import normal_triple
+from nesycd.protocols import Retriever
+from nesycd.records import Entry, Example, Fact, Hit, Retrieval, Status
+from nesycd.retrieval import holds_answer
+
+ALGORITHM = 1
+"""Part of the fingerprint: grows when the same knowledge would distract otherwise."""
+
+
+@dataclass(frozen=True)
+class Distractors:
+    """Where distracting items come from.
+
+    Attributes:
+        retriever: the one that found the real blocks.
+        entries: of the base; approved facts are drawn from.
+        count_tokens: the student's tokeniser: length of each text.
+        budget: student tokens of a block at most.
+        seed: of what is drawn.
+    """
+
+    retriever: Retriever
+    entries: Sequence[Entry]
+    count_tokens: Callable[[Sequence[str]], list[int]]
+    budget: int
+    seed: int
+    _pool: list[tuple[Fact, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        facts = [e.item for e in self.entries if e.status is Status.APPROVED and isinstance(e.item, Fact)]
+        sizes = self.count_tokens([fact.text for fact in facts]) if facts else []
+        object.__setattr__(self, "_pool", list(zip(facts, sizes, strict=True)))
+
+    def blocks(self, examples: Sequence[Example], real: Sequence[Retrieval]) -> Iterator[Retrieval]:
+        """A block for each example; `real` has what was retrieved for each, in the same order."""
+        for place, (example, found) in enumerate(zip(examples, real, strict=True)):
+            rng = random.Random(f"distract-{self.seed}-{example.uid}")
+            if example.truth is not None:
+                needed = frozenset(normal_triple(fact) for fact in example.truth.facts)
+                hidden = frozenset(fact.id for fact, _ in self._pool if normal_triple(fact) in needed)
+                hits = self._found(example, hidden)
+            else:
+                hidden = frozenset(item.id for item in found.items)
+                hits = _of_another(examples, real, place, hidden, rng)
+            yield Retrieval(example=example.uid, hits=tuple(self._filled(example, hits, len(found.hits), hidden, rng)))
+
+    def _found(self, example: Example, hidden: frozenset[str]) -> list[Hit]:
+        while True:
+            hits = self.retriever.retrieve(example.question, hide=hidden, task=example.task)
+            telling = frozenset(hit.item.id for hit in hits if holds_answer(example, [hit.item]))
+            if telling <= hidden:  # what was derived is no item, and comes back though it is hidden
+                return [hit for hit in hits if hit.item.id not in telling]
+            hidden |= telling
+
+    def _filled(
+        self, example: Example, hits: Sequence[Hit], size: int, hidden: frozenset[str], rng: random.Random
+    ) -> list[Hit]:
+        block = list(hits)
+        if len(block) >= size:
+            return block
+        taken = hidden | {hit.item.id for hit in block}
+        left = self.budget - (sum(self.count_tokens([hit.item.text for hit in block])) if block else 0)
+        for fact, tokens in rng.sample(self._pool, len(self._pool)):
+            if len(block) == size:
+                break
+            if fact.id not in taken and tokens <= left and not holds_answer(example, [fact]):
+                left -= tokens
+                block.append(Hit(item=fact, score=0.0, why="drawn"))
+        return block
+
+
+def _of_another(
+    examples: Sequence[Example], real: Sequence[Retrieval], place: int, own: frozenset[str], rng: random.Random
+) -> list[Hit]:
+    """What was retrieved for another question, but for what is in the question's own block or holds its answer."""
+    example = examples[place]
+    others = [number for number, one in enumerate(real) if one.hits and number != place]
+    unlike = [number for number in others if examples[number].task != example.task]
+    if not others:
+        return []
+    chosen = real[rng.choice(unlike or others)]
+    return [
+        hit.model_copy(update={"why": f"found for {chosen.example}"})
+        for hit in chosen.hits
+        if hit.item.id not in own and not holds_answer(example, [hit.item])
+    ]
