@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +137,6 @@ def test_mistakes_are_one_line(arguments: list[str], problem: str, tmp_path: Pat
     ]
     result = CliRunner().invoke(app, [*given, *arguments])
     assert result.exit_code == 2 and len(result.output.strip().splitlines()) == 1
-    import re
-
     assert re.search(problem, result.output)
     assert not any(tmp_path.iterdir())
 
@@ -178,3 +180,38 @@ def test_tuning_keeps_the_rate_that_is_best_on_valid(tmp_path: Path) -> None:
 def test_the_checked_in_comparison_names_known_methods() -> None:
     recipe = load_recipe(RECIPES / "compare-longtail.toml")
     assert len(methods_of(recipe.compare.methods, recipe, False)) == 20
+
+
+@pytest.mark.slow
+def test_killed_at_three_moments_it_ends_with_the_same_comparison(tmp_path: Path) -> None:
+    """SIGKILL of the process; the same command goes on, and every figure but seconds is an undisturbed comparison's."""
+    settings = ["task.limit=24", "student.delay=0.02", 'evaluation.splits=["test"]']
+    given = [str(QUICKSTART), "--methods", "std_cot,nesycd,cascod,no_rules", "--seeds", "0", "--name", "c"]
+    for setting in ["student.model=table", "evaluation.bootstrap=50", *settings]:
+        given += ["--set", setting]
+    command = [sys.executable, "-m", "nesycd", "compare", *given, "--root"]
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
+    stages = tmp_path / "killed" / "c" / "seed-0" / "stages"
+    for moment in (
+        stages / "general.json",
+        stages / "rival-cascod-texts.json",
+        stages.parent.with_name("seed-0.no_rules"),
+    ):
+        process = subprocess.Popen(
+            [*command, str(tmp_path / "killed")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 120
+        while not moment.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert process.poll() is None, "it was alive when it was killed"
+        process.kill()
+        process.wait()
+    subprocess.run([*command, str(tmp_path / "killed")], check=True, capture_output=True)
+
+    def figures(root: str) -> dict[str, Any]:
+        found = json.loads((tmp_path / root / "c" / "comparison.json").read_text())
+        for one in found["costs"].values():
+            one["train_seconds"] = one["seconds_each"] = 0
+        return found
+
+    assert figures("killed") == figures("whole")
