@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -47,20 +48,7 @@ def write_report(run_folder: Path) -> Path:
 def render_report(run: RunFiles) -> str:
     """The whole page as text."""
     results = run.results
-    title = f"{run.name}: nesycd report"
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", title),
-        # An empty icon: else a browser would ask a server for one.
-        tag("link", rel="icon", href="data:,"),
-        tag("style", _asset("report.css")),
-    )
-    menu = tag("nav", [tag("a", name, href=f"#{section}") for section, name in SECTIONS.items()])
-    main = tag(
-        "main",
+    body = [
         headline(results),
         differences(results),
         by_frequency(results),
@@ -71,10 +59,26 @@ def render_report(run: RunFiles) -> str:
         knowledge(run),
         costs(results),
         how_it_was_run(run),
+    ]
+    return whole_page(f"Run {run.name}", f"{run.name}: nesycd report", SECTIONS, body)
+
+
+def whole_page(heading: str, title: str, sections: Mapping[str, str], body: Sequence[Markup]) -> str:
+    """A self-contained page: its sections in order, and a menu that leads to them (id -> what it is called there)."""
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("title", title),
+        # An empty icon: else a browser would ask a server for one.
+        tag("link", rel="icon", href="data:,"),
+        tag("style", _asset("report.css")),
     )
-    header = tag("header", tag("h1", f"Run {run.name}"), menu)
-    body = tag("body", header, main, tag("script", _asset("report.js")))
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+    menu = tag("nav", [tag("a", name, href=f"#{section}") for section, name in sections.items()])
+    header = tag("header", tag("h1", heading), menu)
+    whole = tag("body", header, tag("main", body), tag("script", _asset("report.js")))
+    return f"<!doctype html>\n{tag('html', head, whole, lang='en')}\n"
 
 
 def _asset(name: str) -> Markup:
