@@ -13,7 +13,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from nesycd.cli.main import app
-from nesycd.config import AskSection, RetrievalSection
+from nesycd.config import AskSection, RetrievalSection, RouterSection
 from nesycd.errors import KnowledgeError
 from nesycd.grading import Source
 from nesycd.knowledge import Deriver, Engine, KnowledgeBase, Limits, read_relations
@@ -23,6 +23,7 @@ from nesycd.knowledge.deriving import MAX_PROOF
 from nesycd.prompts import PLACEHOLDERS, TEACHER_PLACEHOLDERS
 from nesycd.records import Fact
 from nesycd.retrieval.reasoning import MAX_DERIVED, MAX_FACTS
+from nesycd.routing import compare, features
 from nesycd.tasks.registry import card, task_names
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -99,6 +100,20 @@ def test_the_benchmarks_document_has_every_benchmark_with_what_its_card_says() -
 def test_the_grading_document_names_every_way_to_find_an_answer() -> None:
     text = (DOCS / "grading.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)[1:] == [*get_args(Source)]
+
+
+def test_the_routing_document_names_settings_features_and_routers() -> None:
+    text = (DOCS / "routing.md").read_text(encoding="utf-8")
+    [recipe] = map(tomllib.loads, blocks("toml", text))
+    assert RouterSection.model_validate(recipe["router"]) == RouterSection()
+    assert set(recipe["router"]) == set(RouterSection.model_fields)
+    modes = get_args(RouterSection.model_fields["mode"].annotation)
+    assert [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")][: len(modes)] == sorted(
+        modes, key=["margin", "always", "never", "classifier"].index
+    )
+    named = set(re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL)))
+    assert {*features.DRAFT, *features.HITS, *features.QUESTION, *compare.ROUTERS} <= named
+    assert f"the {features.MAX_WORDS} words at most" in text
 
 
 # --- docs/rules.md ----------------------------------------------------------------------------------------------------

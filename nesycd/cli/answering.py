@@ -50,7 +50,6 @@ def open_finished(folder: Path) -> FinishedRun:
     from nesycd.prompts import Prompts
     from nesycd.records import Status
     from nesycd.reports import load_results
-    from nesycd.routing import router_of
 
     if not (folder / "results.json").is_file():
         raise RunError(f"{folder}: not a finished run (no results.json); finish it by: nesycd run RECIPE")
@@ -69,8 +68,22 @@ def open_finished(folder: Path) -> FinishedRun:
         adapters["augmented"] = adapters["general"]
     with KnowledgeBase.open(folder / "kb.sqlite", create=False) as kb:
         entries, entities = tuple(kb.entries(status=Status.APPROVED)), read_entities(kb)
-    router = router_of(str(settings["mode"]), float(settings["threshold"]), settings["signal"])
+    router = _router(folder, settings)
     return FinishedRun(recipe, settings, student, prompts, adapters, entries, entities, router)
+
+
+def _router(folder: Path, settings: dict[str, Any]) -> Router:
+    from nesycd.methods.routing import STAGE
+    from nesycd.routing import router_of
+    from nesycd.routing.classifier import ClassifierRouter
+    from nesycd.run_stage import read_states
+
+    if settings["mode"] != "classifier":
+        return router_of(str(settings["mode"]), float(settings["threshold"]), settings["signal"])
+    state = read_states(folder).get(STAGE)
+    if state is None or not state["done"]:
+        raise RunError(f"{folder}: the classifier's coefficients are gone; run the recipe again")
+    return ClassifierRouter.from_json(state["metadata"]["value"]["router"], str(folder))
 
 
 def open_answerer(folder: Path) -> tuple[Answerer, str]:

@@ -35,12 +35,18 @@ def ask(
     folder = find_run(root, run) if run else newest_run(root, "results.json", finished=True)
     console = Console()
     reply = answer(folder, question, always)
-    unknown = not reply["hits"] and reply["mode"] == "margin"
+    unknown = not reply["hits"] and reply["mode"] in ("margin", "classifier")
     alone = "nothing in the knowledge base fits, so the draft stands" if unknown else "lets the student answer alone"
     routed = "asks for knowledge" if reply["routed"] else alone
     console.print(f"[dim]draft[/dim]     {escape(reply['draft'])}")
     why = f"margin {reply['margin']:.3f}, threshold {reply['threshold']:.3f}"
-    forced = "--always" if always else f"router.mode={reply['mode']}" if reply["mode"] != "margin" else ""
+    if reply["mode"] == "classifier":
+        alone_right, informed_right = reply["chances"]
+        why = (
+            f"P(right) {alone_right:.2f} alone, {informed_right:.2f} with knowledge; must gain {reply['threshold']:.3f}"
+        )
+    deaf = reply["mode"] in ("always", "never")
+    forced = "--always" if always else f"router.mode={reply['mode']}" if deaf else ""
     why += f" (but {forced})" if forced else ""
     console.print(f"[dim]router[/dim]    {why}: {routed}")
     for hit in reply["hits"] if reply["routed"] else ():
@@ -57,8 +63,8 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
     """Draft, route, retrieve and answer.
 
     Returns:
-        `draft`, `margin`, `mode`, `threshold`, `routed`, `hits`, `mismatch` (what there is to say where the student was
-        trained with other knowledge), `response`, `answer`.
+        `draft`, `margin`, `mode`, `threshold`, `chances` (where a classifier routes: see there), `routed`, `hits`,
+        `mismatch` (what there is to say where the student was trained with other knowledge), `response`, `answer`.
 
     Raises:
         RunError: the run is not finished, or its adapters are gone.
@@ -70,6 +76,7 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
     from nesycd.protocols import Prompt
     from nesycd.records import Example
     from nesycd.routing import margin_of
+    from nesycd.routing.classifier import ClassifierRouter
 
     run = open_finished(folder)
     recipe, router, student = run.recipe, run.settings, run.student
@@ -89,7 +96,9 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
     signal: Any = router["signal"]
     reply = {"draft": draft.text, "margin": margin_of(draft, signal), "hits": hits, "mismatch": ""}
     reply |= {key: router[key] for key in ("mode", "threshold")}
-    if not always and not run.router.route(draft, found=bool(hits)):
+    if isinstance(run.router, ClassifierRouter):
+        reply["chances"] = run.router.chances(draft, question, hits)
+    if not always and not run.router.route(draft, question, hits):
         return reply | {"routed": False, "response": draft.text, "answer": closing_answer(draft.text)}
     made = write("augmented", [hit.item for hit in hits])
     reply["mismatch"] = _mismatch(folder, run.entries)

@@ -63,7 +63,7 @@ def test(
         _write(report, _report(outcome))
     first = pinned is None or pinned.students != students
     if pin or first:
-        _write(_pins_path(suite), outcome.pins.model_dump(mode="json"))
+        _write(_pins_path(suite), outcome.pins.model_dump(mode="json", exclude_none=True))
         console.print(f"pinned: {_pins_path(suite)}", markup=False, highlight=False)
     if outcome.count("regression"):
         raise typer.Exit(1)

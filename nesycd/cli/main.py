@@ -33,6 +33,7 @@ COMMANDS = {
     "compare": ("nesycd.cli.compare", "Put methods side by side in one comparison, over seeds."),
     "edits": ("nesycd.cli.edits", "Measure how well answers follow edits of the knowledge base."),
     "ask": ("nesycd.cli.ask", "Answer a question with a run's student and its knowledge base."),
+    "router": ("nesycd.cli.router:router_app", "Compare ways to decide when knowledge is retrieved."),
     "kb": ("nesycd.cli.kb:kb_app", "Read, edit, review and exchange a knowledge base."),
     "runs": ("nesycd.cli.runs", "List the runs."),
     "results": ("nesycd.cli.results", "Show the results of a run again, or those of several (seeds) together."),
@@ -56,6 +57,7 @@ EXTRAS = {
     "hub": ("datasets", "pyarrow", "huggingface_hub"),
     "math": ("math_verify", "latex2sympy2_extended", "sympy"),
     "rules": ("clingo",),
+    "router": ("sklearn",),
 }
 """What the extras bring."""
 

@@ -9,8 +9,9 @@ from nesycd.methods.evaluate import Scored
 from nesycd.methods.nesycd import Trained
 from nesycd.methods.parts import Parts
 from nesycd.protocols import KnowsTruth
-from nesycd.records import Example
+from nesycd.records import Example, content_hash
 from nesycd.reports import Evaluation, build_results
+from nesycd.run_stage import fingerprint_of
 
 
 def results_of(parts: Parts, trained: Trained, scored: Scored) -> dict[str, Any]:
@@ -30,16 +31,21 @@ def results_of(parts: Parts, trained: Trained, scored: Scored) -> dict[str, Any]
         recall=scored.recall,
         answered=scored.answered,
         seconds=seconds,
-        router={
-            "mode": parts.recipe.router.mode,
-            "signal": parts.recipe.router.signal,
-            "threshold": trained.summary["calibration"]["threshold"],
-            "closed_book": trained.closed_book,
-        },
+        router=_router(parts, trained),
         resamples=parts.recipe.evaluation.bootstrap,
         seed=parts.recipe.seed,
     )
     return build_results(evaluation)
+
+
+def _router(parts: Parts, trained: Trained) -> dict[str, str | float]:
+    settings = parts.recipe.router
+    said: dict[str, str | float] = {"mode": settings.mode, "signal": settings.signal}
+    said |= {"threshold": trained.routing.threshold, "closed_book": trained.closed_book}
+    # What was pinned by `nesycd kb test` holds for these coefficients only.
+    return said | (
+        {"classifier": content_hash(fingerprint_of(trained.router))} if settings.mode == "classifier" else {}
+    )
 
 
 def _frequency(parts: Parts, example: Example) -> int | None:

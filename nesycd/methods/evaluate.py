@@ -12,11 +12,13 @@ from nesycd.knowledge import entities_at, knowledge_version
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.nesycd import Trained
 from nesycd.methods.parts import Parts
+from nesycd.methods.routing import cases_of, signals
 from nesycd.protocols import KnowsTruth, Task
-from nesycd.records import Attempt, Entry, Evidence, Example, Item, Status, content_hash
+from nesycd.records import Attempt, Entry, Evidence, Example, Item, Retrieval, Status, content_hash
 from nesycd.retrieval import Reasoner, reasoning
 from nesycd.retrieval.recall import count_recall, holds_answer
 from nesycd.routing import ALGORITHM as ROUTING
+from nesycd.routing.fitting import Case
 from nesycd.run_stage import Artifact
 from nesycd.stages.derive import ARM, rules_alone
 from nesycd.stages.route import routed
@@ -148,7 +150,7 @@ def _score(
             adapter = trained.general if arm == "draft" else adapter
             answered(arm, adapter, blocks.get(arm))
     if "nesycd_routed" in arms:
-        made["nesycd_routed"] = _routed(parts, trained, split, made)
+        made["nesycd_routed"] = _routed(parts, trained, split, made, examples, retrievals)
     scored.examples[split] = examples
     scored.knowledge[split] = knowledge_version(entry.item_id for entry in entries)
     scored.answered[split] = _answered(examples, found)
@@ -181,17 +183,44 @@ def _need_facts(examples: Sequence[Example]) -> bool:
     return any(example.truth is not None and example.truth.facts for example in examples)
 
 
-def _routed(parts: Parts, trained: Trained, split: str, made: Mapping[str, Sequence[Attempt]]) -> Sequence[Attempt]:
+def _routed(
+    parts: Parts,
+    trained: Trained,
+    split: str,
+    made: Mapping[str, Sequence[Attempt]],
+    examples: Sequence[Example],
+    found: Sequence[Retrieval],
+) -> Sequence[Attempt]:
     """The routed arm, selected from the other arms' answers; a stage like theirs, so that reports can show it."""
-    drafts, informed = made[_draft_arm(trained)], made["nesycd"]
+    drafts, informed = made[draft_arm(trained)], made["nesycd"]
     # The mode tells routers apart that have no settings.
-    router = {"mode": parts.recipe.router.mode, "router": trained.router, "algorithm": ROUTING}
+    inputs: dict[str, Any] = {"mode": parts.recipe.router.mode, "router": trained.router, "algorithm": ROUTING}
+    inputs |= {"drafts": drafts, "informed": informed}
+    if parts.recipe.router.mode == "classifier":
+        inputs["cases"] = signals(cases_of(examples, drafts, informed, found))
     return parts.run.computed(
         f"eval-{split}-nesycd_routed",
         Attempt,
-        {"drafts": drafts, "informed": informed, **router},
-        lambda: routed(drafts, informed, trained.router, "nesycd_routed"),
+        inputs,
+        lambda: routed(examples, drafts, informed, found, trained.router, "nesycd_routed"),
     )
+
+
+def cases_on(parts: Parts, trained: Trained, scored: Scored, split: str) -> tuple[Case, ...]:
+    """The questions of a scored split with the draft and the informed answer to each.
+
+    Raises:
+        ConfigError: the recipe does not score the split, or not with the arm `nesycd_routed`.
+    """
+    arms = draft_arm(trained), "nesycd"
+    if any((arm, split) not in scored.attempts for arm in arms):
+        raise ConfigError(
+            f"the recipe must score {split} with the arm nesycd_routed: evaluation.arms, evaluation.splits"
+        )
+    examples = scored.examples[split]
+    found = Knowledge.of(parts, trained.entries).retrieved(parts.run, f"retrieve-{split}", examples)
+    drafts, informed = (scored.attempts[arm, split] for arm in arms)
+    return cases_of(examples, drafts, informed, found)
 
 
 KB_ARMS = frozenset({"std_cot_kb", "nesycd"})
@@ -199,7 +228,7 @@ DISTRACTING_ARMS = frozenset({"std_cot_distracting", "nesycd_distracting"})
 ORACLE_ARMS = frozenset({"std_cot_oracle", "nesycd_oracle"})
 
 
-def _draft_arm(trained: Trained) -> str:
+def draft_arm(trained: Trained) -> str:
     """The arm that answers closed-book with the chosen student."""
     if trained.closed_book == "augmented":
         return "nesycd_no_kb"
@@ -208,5 +237,5 @@ def _draft_arm(trained: Trained) -> str:
 
 def _with_drafts(arms: Sequence[str], trained: Trained) -> list[str]:
     """The arms to answer, and those that the routed one selects from."""
-    needed = [_draft_arm(trained), "nesycd"] if "nesycd_routed" in arms else []
+    needed = [draft_arm(trained), "nesycd"] if "nesycd_routed" in arms else []
     return list(dict.fromkeys([*arms, *needed]))

@@ -21,7 +21,7 @@ Verdict = Literal["intended", "regression", "drift"]
 
 
 class Pin(BaseModel):
-    """What was answered to one question: the draft with its margins, and the answer with the hash of its prompt."""
+    """What was answered to one question: the draft with its signals, and the answer with the hash of its prompt."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     question: str
@@ -29,6 +29,8 @@ class Pin(BaseModel):
     draft: str
     margin: float
     least_margin: float
+    entropy: float | None = None
+    largest_entropy: float | None = None
     prompt: str
     routed: bool
     response: str
@@ -123,12 +125,11 @@ def _drafts(answerer: Answerer, examples: Sequence[Example], known: Mapping[str,
     """Drafts hang on no knowledge, so those that are pinned hold."""
     missing = [example for example in examples if example.uid not in known]
     made = dict(zip([example.uid for example in missing], answerer.draft(missing), strict=True))
-    return [
-        made[e.uid]
-        if e.uid in made
-        else Generation(known[e.uid].draft, known[e.uid].margin, known[e.uid].least_margin, 0, 0, "stop")
-        for e in examples
-    ]
+    return [made[e.uid] if e.uid in made else _pinned(known[e.uid]) for e in examples]
+
+
+def _pinned(pin: Pin) -> Generation:
+    return Generation(pin.draft, pin.margin, pin.least_margin, 0, 0, "stop", pin.entropy, pin.largest_entropy)
 
 
 def _pin(asked: Asked, response: str, answer: str) -> Pin:
@@ -137,6 +138,8 @@ def _pin(asked: Asked, response: str, answer: str) -> Pin:
         draft=asked.draft.text,
         margin=asked.draft.margin,
         least_margin=asked.draft.least_margin,
+        entropy=asked.draft.entropy,
+        largest_entropy=asked.draft.largest_entropy,
         prompt=prompt_hash(asked),
         routed=asked.routed,
         response=response,

@@ -23,6 +23,7 @@ from nesycd.knowledge.particulars import ALGORITHM as PARTICULARS
 from nesycd.knowledge.particulars import Particulars
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.parts import Parts
+from nesycd.methods.routing import Routing, choose_router
 from nesycd.prompts import question_text
 from nesycd.protocols import Router
 from nesycd.records import (
@@ -40,11 +41,10 @@ from nesycd.records import (
     TrainingText,
 )
 from nesycd.retrieval.recall import count_recall
-from nesycd.routing import MarginRouter, calibrate, calibrate_routing, router_of
+from nesycd.routing import MarginRouter, calibrate
 from nesycd.run_stage import Artifact
 from nesycd.stages import augment, collect, diagnose, rationalise, self_check, spend
 from nesycd.stages.distil import general_texts
-from nesycd.stages.route import accuracy, better_closed_book
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,22 @@ class Trained:
     """S_E."""
     entries: tuple[Entry, ...]
     """The approved knowledge, as the base holds it now."""
-    closed_book: str
-    """Which of `general` and `augmented` answers unrouted questions."""
-    router: Router
+    routing: Routing
     collected: Collected
     kept: Mapping[str, Rationale]
     """The accepted rationales, by `Example.uid`."""
     summary: dict[str, Any]
     """Counts and rates of the steps: `method` in the results (`docs/results.md`)."""
+
+    @property
+    def closed_book(self) -> str:
+        """Which of `general` and `augmented` answers unrouted questions."""
+        return self.routing.closed_book
+
+    @property
+    def router(self) -> Router:
+        """See `Routing`."""
+        return self.routing.router
 
     @property
     def trained_with(self) -> dict[str, Any] | None:
@@ -118,7 +126,8 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
     if until == "augment":
         return None
     std_cot = _std_cot(parts, texts, general, augmented)
-    route, closed_book, router = _router(parts, attempts, entries, general, augmented)
+    routing = choose_router(parts, attempts, entries, general, augmented)
+    route = routing.summary
     valid_accuracy = route["valid_accuracy"]
     use = route["knowledge_use"]
     summary = {
@@ -138,7 +147,7 @@ def distil(parts: Parts, until: str = "") -> Trained | None:
             "nesycd": lineage(augmented, general if _continues(parts, general, augmented) else None),
         },
     }
-    return Trained(general, std_cot, augmented, tuple(entries), closed_book, router, collected, kept, summary)
+    return Trained(general, std_cot, augmented, tuple(entries), routing, collected, kept, summary)
 
 
 def _rationales(parts: Parts, train: Sequence[Example]) -> Sequence[Rationale]:
@@ -470,54 +479,3 @@ def _std_cot(parts: Parts, texts: Sequence[TrainingText], general: Artifact, aug
         return general
     budget = lineage(augmented, general)
     return parts.fine_tune("std-cot", texts, completion_token_budget=budget)
-
-
-# --- routing ---------------------------------------------------------------------------------------------------------
-
-
-def _router(
-    parts: Parts, attempts: Sequence[Attempt], entries: Sequence[Entry], general: Artifact, augmented: Artifact
-) -> tuple[dict[str, Any], str, Router]:
-    """Choose the closed-book student on valid, and calibrate the threshold on its drafts there."""
-    valid = parts.examples("valid") if "valid" in parts.task.splits() else []
-    adapters = {"general": general, "augmented": augmented}
-    drafts = {
-        name: parts.attempts(f"valid-{name}", parts.solver(name, adapter.path), valid, adapter.fingerprint)
-        for name, adapter in adapters.items()
-    }
-    closed_book = better_closed_book(drafts["general"], drafts["augmented"])
-    settings = parts.recipe.router
-    use = None
-    if valid:
-        # The very student that will draft, on questions it was not trained on: the margins of fold students, which were
-        # trained on less, lie lower (docs/log.md), and in-sample ones far too high.
-        informed = _informed(parts, valid, entries, augmented)
-        calibration = calibrate_routing(drafts[closed_book], informed, settings.signal)
-        use = spend.use_of(len(entries), informed, drafts["augmented"])
-    else:
-        calibration = calibrate(attempts, settings.signal)
-    router = router_of(settings.mode, calibration.threshold, settings.signal)
-    summary = {
-        "calibration": {
-            "split": "valid" if valid else "train",
-            "n": calibration.n,
-            "n_correct": calibration.n_correct,
-            "threshold": calibration.threshold,
-            "score": calibration.score,
-        },
-        "valid_accuracy": {name: accuracy(made) for name, made in drafts.items()} if valid else {},
-        "knowledge_use": use,
-    }
-    return summary, closed_book, router
-
-
-def _informed(
-    parts: Parts, examples: Sequence[Example], entries: Sequence[Entry], augmented: Artifact
-) -> Sequence[Attempt]:
-    """S_E's answers to the valid questions with what is retrieved for them."""
-    found = {
-        one.example: one.items for one in Knowledge.of(parts, entries).retrieved(parts.run, "retrieve-valid", examples)
-    }
-    solver = parts.solver("nesycd", augmented.path, knowledge=lambda example: found[example.uid])
-    shown = [[item.id for item in found[example.uid]] for example in examples]
-    return parts.attempts("valid-nesycd", solver, examples, {"adapter": augmented.fingerprint, "knowledge": shown})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil, floor
 
 from nesycd.reports.markup import Markup, join, tag
 
@@ -89,6 +90,55 @@ def line_plot(categories: Sequence[str], series: Sequence[Series], x_label: str,
                 inner.append(tag("line", class_="whisker", x1=x, x2=x, y1=y(point.low), y2=y(point.high)))
             inner.append(tag("circle", tag("title", point.label), class_="dot", cx=x, cy=y(point.value), r=4))
         marks.append(tag("g", inner, class_=one.css))
+    return _svg(width, height, "plot", label, marks)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points (x, share in 0-1, label) in rising x: a line, or without `joined` dots; the name stands at the last one."""
+
+    name: str
+    css: str
+    points: Sequence[tuple[float, float, str]]
+    joined: bool = True
+    mark: tuple[float, float] | None = None
+    """Where a ring is drawn."""
+
+
+def curve_plot(curves: Sequence[Curve], x_label: str, label: str) -> Markup:
+    """Shares over a measured x; the scale of shares is cut to the tens that are needed."""
+    width, height, left, top, bottom = 640, 380, 44, 12, 48
+    known = [point for curve in curves for point in curve.points]
+    end = max([1.0, *(x for x, _, _ in known)])
+    low = floor(10 * min((y for _, y, _ in known), default=0.0)) / 10
+    high = max(low + 0.1, ceil(10 * max((y for _, y, _ in known), default=1.0)) / 10)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return left + (width - left - 60) * x / end, top + (height - top - bottom) * (high - y) / (high - low)
+
+    marks = []
+    for step in range(round(20 * (high - low)) + 1):
+        share = low + step / 20
+        _, y = place(0, share)
+        marks.append(tag("line", class_="grid", x1=left, x2=width - 10, y1=y, y2=y))
+        marks.append(tag("text", f"{100 * share:.0f} %", class_="tick end", x=left - 6, y=y + 4))
+    for step in range(5):
+        x, _ = place(end * step / 4, low)
+        marks.append(tag("text", f"{end * step / 4:.0f}", class_="tick middle", x=x, y=height - bottom + 18))
+    marks.append(tag("text", x_label, class_="tick middle", x=left + (width - left) / 2, y=height - 8))
+    for curve in curves:
+        inner = []
+        places = [place(x, y) for x, y, _ in curve.points]
+        if curve.joined:
+            inner.append(tag("polyline", class_="line", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in places)))
+        for (x, y), (_, _, told) in zip(places, curve.points, strict=True):
+            inner.append(tag("circle", tag("title", told), class_="dot", cx=x, cy=y, r=2 if curve.joined else 5))
+        if not curve.joined and places:
+            inner.append(tag("text", curve.name, class_="tick", x=places[-1][0] + 8, y=places[-1][1] + 4))
+        if curve.mark is not None:
+            x, y = place(*curve.mark)
+            inner.append(tag("circle", tag("title", f"{curve.name}: chosen"), class_="line", cx=x, cy=y, r=7))
+        marks.append(tag("g", inner, class_=curve.css))
     return _svg(width, height, "plot", label, marks)
 
 

@@ -205,7 +205,7 @@ class Calibration(_Part):
     split: Literal["valid", "train"]
     n: Count
     n_correct: Count
-    threshold: Annotated[float, Field(ge=0, le=2)]
+    threshold: Annotated[float, Field(ge=-1, le=2)]
     score: Share
 
 

@@ -131,6 +131,23 @@ def gap_closed(method: Sequence[bool], baseline: Sequence[bool], ceiling: Sequen
     return _percentiles(n, value, (drawn[:, 1] - drawn[:, 2]) / (drawn[:, 3] - drawn[:, 2]))
 
 
+def choice_interval(options: Sequence[float], outcomes: NDArray[np.bool_], design: Design) -> Interval:
+    """The option with most right answers, with the 95 % interval of what is chosen from drawn questions.
+
+    Args:
+        options: such as thresholds, shape (k,); of equally good ones the first is chosen.
+        outcomes: whether the answer to each question is right under each option, shape (n, k).
+        design: task and template of each question.
+    """
+    right = np.asarray(outcomes, dtype=float)
+    chosen = np.asarray(options, dtype=float)
+    value = float(chosen[right.mean(axis=0).round(9).argmax()])
+    drawn = _resample(right, design)
+    if drawn is None:
+        return Interval(len(right), value)
+    return _percentiles(len(right), value, chosen[(drawn[:, 1:] / drawn[:, :1]).round(9).argmax(axis=1)])
+
+
 def wilson(successes: int, n: int) -> Interval:
     """Wilson's score interval for `successes` out of `n` independent questions (n > 0)."""
     share, square = successes / n, Z * Z

@@ -1,6 +1,7 @@
 """Deciding whether the student needs knowledge: where some was found, from its own margin on a closed-book draft.
 
-Knows nothing of the knowledge base: a router sees how sure the draft was and whether anything was found.
+Knows nothing of the knowledge base: a router sees the question, how sure the draft was, and what was found. The one that
+weighs all of it (`classifier`) has modules of its own, as has the comparison of routers (`compare`); see `docs/routing.md`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from nesycd.protocols import Draft, Router
-from nesycd.records import Attempt
+from nesycd.records import Attempt, Hit
 
 ALGORITHM = 2
 """Part of the routed arm's fingerprint: grows when the same router would route otherwise."""
@@ -36,16 +37,16 @@ class MarginRouter:
         """Whether the margin is below the threshold."""
         return margin_of(draft, self.signal) < self.threshold
 
-    def route(self, draft: Draft, found: bool) -> bool:
+    def route(self, draft: Draft, question: str, hits: Sequence[Hit]) -> bool:
         """True where the student should be given knowledge."""
-        return found and self.unsure(draft)
+        return bool(hits) and self.unsure(draft)
 
 
 @dataclass(frozen=True)
 class AlwaysRouter:
     """Knowledge for every question, where there is some or not: S_E answers them all."""
 
-    def route(self, draft: Draft, found: bool) -> bool:
+    def route(self, draft: Draft, question: str, hits: Sequence[Hit]) -> bool:
         """True."""
         return True
 
@@ -54,13 +55,13 @@ class AlwaysRouter:
 class NeverRouter:
     """Knowledge for no question."""
 
-    def route(self, draft: Draft, found: bool) -> bool:
+    def route(self, draft: Draft, question: str, hits: Sequence[Hit]) -> bool:
         """False."""
         return False
 
 
 def router_of(mode: str, threshold: float, signal: Signal = "least") -> Router:
-    """The router of a recipe's `mode`: `margin`, `always` or `never`."""
+    """The router of a recipe's `mode`: `margin`, `always` or `never` (a classifier is read by `classifier.from_json`)."""
     routers: dict[str, Router] = {"always": AlwaysRouter(), "never": NeverRouter()}
     return routers.get(mode) or MarginRouter(threshold, signal)
 
@@ -133,17 +134,36 @@ def calibrate_routing(drafts: Sequence[Attempt], informed: Sequence[Attempt], si
 def _best(drafts: Sequence[Attempt], gains: Sequence[float], start: float, signal: Signal) -> Calibration:
     """The threshold of the highest score, which starts at `start` and moves by a draft's gain once it is routed.
 
-    A threshold is always the middle of a gap between two margins; of equally good gaps the lowest is taken, which
-    routes fewer questions.
+    Of equally good thresholds the lowest is taken, which routes fewer questions.
     """
-    ordered = sorted((margin_of(draft, signal), gain) for draft, gain in zip(drafts, gains, strict=True))
-    curve: list[CurvePoint] = []
-    low, score = 0.0, start
-    for routed, (high, gain) in enumerate([*ordered, (1.0, 0.0)]):
-        if high > low or not curve:
-            curve.append(CurvePoint((low + high) / 2, round(score, 9), routed / len(ordered)))
-        score += gain
-        low = high
-    best = max(curve, key=lambda point: (point.score, -point.threshold))
+    curve = cuts([margin_of(draft, signal) for draft in drafts], gains, start, (0.0, 1.0))
+    best = best_of(curve)
     right = sum(draft.correct for draft in drafts)
     return Calibration(best.threshold, best.score, len(drafts), right, tuple(curve))
+
+
+def cuts(
+    values: Sequence[float], gains: Sequence[float], start: float, span: tuple[float, float]
+) -> tuple[CurvePoint, ...]:
+    """Every threshold that tells some values from others, in rising order: what is below it is routed.
+
+    Args:
+        values: how sure the draft may be left alone, one for each question.
+        gains: what routing the question adds to the score.
+        start: the score where nothing is routed.
+        span: the least and the greatest value that there can be. A threshold is the middle of a gap between two values.
+    """
+    ordered = sorted(zip(values, gains, strict=True))
+    curve: list[CurvePoint] = []
+    (low, end), score = span, start
+    for routed, (high, gain) in enumerate([*ordered, (end, 0.0)]):
+        if high > low or not curve:
+            curve.append(CurvePoint((low + high) / 2, round(score, 9), routed / max(1, len(ordered))))
+        score += gain
+        low = high
+    return tuple(curve)
+
+
+def best_of(curve: Sequence[CurvePoint]) -> CurvePoint:
+    """The highest score; of equal ones the one with the lowest threshold."""
+    return max(curve, key=lambda point: (point.score, -point.threshold))

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nesycd.reports.stats import Design, Interval, accuracy_interval, gap_closed, paired_difference, wilson
+from nesycd.reports.stats import (
+    Design,
+    Interval,
+    accuracy_interval,
+    choice_interval,
+    gap_closed,
+    paired_difference,
+    wilson,
+)
 
 
 def alone(n: int, **settings: int) -> Design:
@@ -160,3 +168,16 @@ def width(interval: Interval) -> float:
 def inside(interval: Interval, truth: float) -> bool:
     assert interval.low is not None and interval.high is not None
     return interval.low <= truth <= interval.high
+
+
+def test_a_choice_has_the_interval_of_what_would_be_chosen_from_other_questions() -> None:
+    rng = np.random.default_rng(0)
+    # Of three thresholds the second is right most often by far, the others by luck only.
+    outcomes = rng.random((300, 3)) < [0.3, 0.8, 0.3]
+    assert choice_interval([0.1, 0.5, 0.9], outcomes, alone(300)) == Interval(300, 0.5, 0.5, 0.5, "bootstrap")
+    close = rng.random((30, 3)) < [0.5, 0.5, 0.5]
+    found = choice_interval([0.1, 0.5, 0.9], close, alone(30))
+    assert (found.low, found.high) == (0.1, 0.9)
+    # Of equals the first; one template gives no interval.
+    same = np.ones((4, 2), dtype=bool)
+    assert choice_interval([0.2, 0.7], same, Design(["t"] * 4, ["c"] * 4)) == Interval(4, 0.2)

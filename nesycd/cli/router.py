@@ -1,0 +1,254 @@
+"""`nesycd router`: ways to decide when knowledge is retrieved, side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, complete, finish, opened
+from nesycd.config import Recipe, load_recipe
+from nesycd.errors import DataError
+
+if TYPE_CHECKING:
+    from nesycd.methods.parts import Parts
+    from nesycd.records import Example
+    from nesycd.routing.compare import Fitted, Judged
+    from nesycd.routing.fitting import Case
+
+router_app = typer.Typer(no_args_is_help=True)
+
+SCHEMA = "router-calibration/1"
+FILE, PAGE = "router.json", "router.html"
+COMPARED = (("classifier", "found"), ("classifier", "question"), ("classifier", "margin"))
+"""Whose differences are told with their intervals."""
+SPLIT = "valid"
+
+
+@router_app.callback()
+def router() -> None:
+    """Compare ways to decide when knowledge is retrieved.
+
+    Example:
+
+        nesycd router calibrate recipes/quickstart.toml
+    """
+
+
+@router_app.command()
+def calibrate(
+    recipe: RecipeFile,
+    test: Annotated[
+        bool,
+        typer.Option("--test", help="Report on the test questions too. Each time is counted: choose nothing by it."),
+    ] = False,
+    overrides: Overrides = None,
+    limit: Limit = None,
+    name: Name = "",
+    root: Root = Path("runs"),
+) -> None:
+    """Draw accuracy against retrieved tokens for every router.
+
+    On the validation questions, which no student was trained on, each router is chosen on four fifths of the templates and
+    judged on the fifth: never, always, found (wherever something was found), margins, entropies, a classifier of the question
+    alone and one of all signals. Nothing is generated, but a run that is not finished is completed first. A table is printed;
+    router.json and router.html are written into the run's folder.
+
+    Examples:
+
+        nesycd router calibrate recipes/quickstart.toml
+
+        nesycd run recipes/quickstart.toml --set router.mode=classifier
+    """
+    settings = load_recipe(recipe, overrides or [], limit)
+    execute(settings, root / (name or settings.name), Console(), test)
+
+
+def execute(settings: Recipe, folder: Path, console: Console, test: bool = False) -> None:
+    """Complete a recipe's run, compare routers on it, write `router.json` and `router.html`, and print tables."""
+    from nesycd.methods.evaluate import cases_on
+    from nesycd.reports.router_page import write_router_page
+    from nesycd.routing import compare
+    from nesycd.storage import write_json_atomic
+
+    with opened(settings, folder, console) as parts:
+        trained, scored = complete(parts)
+        cases = trained.routing.held_out
+        if not cases:
+            raise DataError(f"routers are compared on {SPLIT} questions, and the benchmark has none")
+        judged = [compare.judge(router, cases) for router in compare.measurable(cases)]
+        uses = _uses(folder / FILE) + test
+        content: dict[str, Any] = {
+            "schema": SCHEMA,
+            "mode": settings.router.mode,
+            "draft": trained.closed_book,
+            "held_out": _held_out(parts, parts.examples(SPLIT), cases, judged),
+            "test": None,
+            "test_uses": uses,
+        }
+        if test:
+            asked = cases_on(parts, trained, scored, "test")
+            content["test"] = _tested(parts, scored.examples["test"], asked, [one.fitted for one in judged])
+        finish(parts)
+        write_json_atomic(folder / FILE, content)
+    write_router_page(folder / PAGE, folder.name, content)
+    for split, part in ((SPLIT, content["held_out"]), ("test", content["test"])):
+        if part is not None:
+            _print(console, split, part)
+    if test:
+        console.print(
+            f"The test questions have been looked at {uses} times in this way." if uses > 1 else "First look at test."
+        )
+    console.print(f"All figures: {folder / FILE}   plot: {folder / PAGE}", markup=False, highlight=False)
+
+
+def _uses(path: Path) -> int:
+    """How often test was looked at before."""
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["test_uses"])
+    except FileNotFoundError:
+        return 0
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError(f"{path}: not what `nesycd router calibrate` wrote; move it away") from None
+
+
+def _held_out(
+    parts: Parts, examples: Sequence[Example], cases: Sequence[Case], judged: Sequence[Judged]
+) -> dict[str, Any]:
+    from nesycd.reports.stats import choice_interval
+    from nesycd.routing import compare
+
+    content = _judged(parts, examples, cases, {one.fitted.name: one.routed for one in judged})
+    content["templates"] = len({case.group for case in cases})
+    for one in judged:
+        fitted, row = one.fitted, content["routers"][one.fitted.name]
+        if fitted.values:
+            told = choice_interval(*compare.outcomes(cases, fitted), _design(parts, examples))
+            edges = [None if edge is None else fitted.threshold(edge) for edge in (told.low, told.high)]
+            known = sorted(edge for edge in edges if edge is not None)
+            row |= {"threshold": fitted.threshold(fitted.cut), "low": known[0] if known else None}
+            row |= {"high": known[-1] if known else None}
+            row["curve"] = [[x, y, fitted.threshold(cut)] for x, y, cut in compare.sweep(cases, fitted)]
+        if one.chances:
+            row["calibration_error"] = _calibration(cases, one)
+    return content
+
+
+def _calibration(cases: Sequence[Case], judged: Judged) -> dict[str, float]:
+    """Expected calibration errors out of sample, before (`raw`) and after Platt's scaling."""
+    from nesycd.routing.compare import calibration_error
+
+    places, columns = list(judged.chances), list(zip(*judged.chances.values(), strict=True))
+    draft = [cases[place].draft.correct for place in places]
+    informed = [cases[place].informed.correct for place in places]
+    names = {"draft": draft, "informed": informed, "draft_raw": draft, "informed_raw": informed}
+    return {
+        name: calibration_error(chances, right) for (name, right), chances in zip(names.items(), columns, strict=True)
+    }
+
+
+def _tested(
+    parts: Parts, examples: Sequence[Example], cases: Sequence[Case], fitted: Sequence[Fitted]
+) -> dict[str, Any]:
+    return _judged(parts, examples, cases, {one.name: one.routes(cases) for one in fitted})
+
+
+def _judged(
+    parts: Parts, examples: Sequence[Example], cases: Sequence[Case], routed: dict[str, Sequence[bool]]
+) -> dict[str, Any]:
+    """What each router comes to by kind of question and by task, and the differences between some of them."""
+    from nesycd.reports import accuracy_interval, paired_difference
+    from nesycd.routing import compare
+
+    kind_of = [parts.task.kind(example.task) for example in examples]
+    groups = {"all": [*range(len(examples))]}
+    groups |= {
+        kind: [n for n, one in enumerate(kind_of) if one == kind] for kind in ("special", "general") if kind in kind_of
+    }
+    tasks = {task: [n for n, e in enumerate(examples) if e.task == task] for task in sorted({e.task for e in examples})}
+    right = {name: compare.right(cases, decisions) for name, decisions in routed.items()}
+    designs = {group: _design(parts, [examples[n] for n in places]) for group, places in groups.items()}
+    rows: dict[str, dict[str, Any]] = {
+        name: {
+            "accuracy": {
+                group: asdict(accuracy_interval([right[name][n] for n in places], designs[group]))
+                for group, places in groups.items()
+            },
+            "by_task": {task: sum(right[name][n] for n in places) / len(places) for task, places in tasks.items()},
+            "routed": sum(decisions) / len(decisions),
+            "tokens": compare.tokens(cases, decisions),
+            "threshold": None,
+            "low": None,
+            "high": None,
+            "curve": [],
+        }
+        for name, decisions in routed.items()
+    }
+    differences = {
+        f"{left} - {other}": {
+            group: asdict(
+                paired_difference([right[left][n] for n in places], [right[other][n] for n in places], designs[group])
+            )
+            for group, places in groups.items()
+        }
+        for left, other in COMPARED
+    }
+    found = sum(bool(case.hits) for case in cases)
+    return {"n": len(cases), "found": found, "routers": rows, "differences": differences}
+
+
+def _design(parts: Parts, examples: Sequence[Example]) -> Any:
+    from nesycd.reports.stats import Design
+
+    tasks, templates = [example.task for example in examples], [example.template for example in examples]
+    return Design(tasks, templates, parts.recipe.evaluation.bootstrap, parts.recipe.seed)
+
+
+def _print(console: Console, split: str, part: dict[str, Any]) -> None:
+    from nesycd.reports.router_page import percent
+
+    kinds = [*next(iter(part["routers"].values()))["accuracy"]]
+    out_of = "chosen on other templates" if split == SPLIT else "chosen on the validation questions"
+    title = f"{split}: {part['n']} questions, something found for {part['found']}; routers {out_of}; % (95 %)"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    heads = ["router", *kinds, "routed", "tokens", *(["threshold (95 %)"] if split == SPLIT else [])]
+    for heading in heads:
+        table.add_column(heading, justify="left" if heading == "router" else "right", no_wrap=True)
+    for name, row in part["routers"].items():
+        cells = [name, *(percent(row["accuracy"][kind]) for kind in kinds)]
+        table.add_row(
+            *cells, f"{100 * row['routed']:.0f}", f"{row['tokens']:.1f}", *([_threshold(row)] if split == SPLIT else [])
+        )
+    console.print(table)
+    for pair, groups in part["differences"].items():
+        told = ", ".join(f"{kind} {_points(estimate)}" for kind, estimate in groups.items())
+        console.print(f"{pair}: {told} points", markup=False, highlight=False)
+    for name, row in part["routers"].items():
+        if "calibration_error" in row:
+            errors = row["calibration_error"]
+            console.print(
+                f"{name}: expected calibration error {errors['draft']:.3f} of the draft, {errors['informed']:.3f} of the "
+                f"informed answer ({errors['draft_raw']:.3f} and {errors['informed_raw']:.3f} before Platt's scaling)",
+                markup=False,
+                highlight=False,
+            )
+
+
+def _threshold(row: dict[str, Any]) -> str:
+    if row["threshold"] is None:
+        return "–"
+    edges = "" if row["low"] is None else f" ({row['low']:.2f}–{row['high']:.2f})"
+    return f"{row['threshold']:.2f}{edges}"
+
+
+def _points(estimate: dict[str, Any]) -> str:
+    if estimate["value"] is None or estimate["low"] is None:
+        return "–"
+    return f"{100 * estimate['value']:+.1f} ({100 * estimate['low']:+.1f} to {100 * estimate['high']:+.1f})"
