@@ -6,8 +6,11 @@ import csv
 import io
 import json
 import os
+import re
+import shlex
 import tomllib
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +191,20 @@ def test_a_dry_run_says_what_would_be_asked(
     # Without hints three samples at most; where the rationales are recorded none.
     assert int(rationales[1]) == (3 * questions if name.startswith("paper") else 0)
     assert int(diagnoses[1]) == questions > 0
+
+
+def test_the_documents_lines_for_recipes_can_be_read() -> None:
+    text = (RECIPES.parent / "docs/benchmarks.md").read_text(encoding="utf-8")
+    lines = [shlex.split(line) for line in re.findall(r"^nesycd run (.+)$", text, re.MULTILINE)]
+    sources = []
+    for words in lines:
+        sets = [word for option, word in pairwise(words) if option == "--set"]
+        recipe = load_recipe(RECIPES.parent / words[0], sets)
+        assert all((RECIPES.parent / path).is_file() for path in recipe.knowledge.files)
+        sources.append((recipe.name, recipe.teacher.diagnose, len(recipe.knowledge.files)))
+    assert [one for one in sources if one[0] == "bbh-replay"] == [
+        ("bbh-replay", "api", 0), ("bbh-replay", "mine", 0), ("bbh-replay", "own", 1)
+    ]  # fmt: skip
 
 
 # --- BBH: the written knowledge -----------------------------------------------------------------------------------------
