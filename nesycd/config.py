@@ -37,6 +37,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Source = Literal["linked", "lexical", "dense"]
+Asks = Literal["task", "question", "options"]
 
 
 class Section(BaseModel):
@@ -124,6 +125,9 @@ class TeacherSection(Section):
     """Recordings to replay, JSONL or JSONL.gz."""
     diagnoses: Path | None = None
     """Recorded diagnoses, JSONL."""
+    diagnose: Literal["own", "mine", "api"] = "own"
+    """Where knowledge for the student's errors comes from: `own`, the teacher itself; `mine`, the accepted rationales of the
+    very questions, whose general sentences are taken (nobody is asked); `api`, the language model of `teacher.api`."""
     require_agreement: bool = False
     """Replay only what its recorder marked as right and in agreement."""
     ask: AskSection = AskSection()
@@ -182,6 +186,9 @@ class KnowledgeSection(Section):
     (below the router's threshold); all; or as many as errors at random."""
     kinds: Annotated[tuple[Literal["lesson", "fact", "rule"], ...], Field(min_length=1)] = ("lesson", "fact", "rule")
     """Kinds of items that enter the base."""
+    files: tuple[Path, ...] = ()
+    """Files as `nesycd kb import` reads them, whose items join what the teacher proposes: they pass the same checks and, with
+    `review = "auto"`, are approved."""
     max_items: Count | None = None
     """Size of the base at most."""
     self_check: bool = False
@@ -199,6 +206,8 @@ class RetrievalSection(Section):
     max_items: Count = 6
     hops: Annotated[int, Field(ge=0)] = 2
     """How many objects to follow from a named entity."""
+    asks: Annotated[tuple[Asks, ...], Field(min_length=1)] = ("question",)
+    """What of an example is searched with: `task` (the words of its task's name), `question`, `options`."""
     kind: Literal["linked", "fused"] = "linked"
     """`linked`: by links, with BM25 for rules and lessons; `fused`: by several sources whose ranks are fused."""
     sources: Annotated[tuple[Source, ...], Field(min_length=1)] = ("linked", "lexical")
@@ -325,6 +334,8 @@ class Recipe(Section):
     compare: CompareSection = CompareSection()
 
 
+EXTENDS = "extends"
+"""A recipe's key, at its top: the file of another recipe (from its own folder) whose tables it lies over."""
 _OPEN = "task.settings"
 """Whose keys are a benchmark's own (as those of `task.sizes` are its splits)."""
 PATH_SETTINGS = frozenset({"path", "train", "valid", "test", "prompts"})
@@ -342,6 +353,20 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), limit: int | None = N
     Raises:
         ConfigError: no such file, not TOML, or a wrong key or value.
     """
+    data, texts = _read(path)
+    given = [*overrides, *([] if limit is None else [f"task.limit={limit}"])]
+    sources = {apply_override(data, override): override for override in given}
+    try:
+        return Recipe.model_validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        # An unknown key explains more than the missing one it was meant for.
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+        dotted = _dotted(first["loc"])
+        raise ConfigError(f"{_where(texts, sources, dotted)}: {_problem(dotted, first)}") from None
+
+
+def _read(path: Path, above: tuple[Path, ...] = ()) -> tuple[dict[str, Any], dict[Path, str]]:
+    """A recipe's tables over those of the recipe that it `extends`, and the texts of both, its own first."""
     try:
         text = path.read_text(encoding="utf-8")
         data = tomllib.loads(text)
@@ -351,15 +376,23 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), limit: int | None = N
         raise ConfigError(f"{path}: not valid UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    given = [*overrides, *([] if limit is None else [f"task.limit={limit}"])]
-    sources = {apply_override(data, override): override for override in given}
-    try:
-        return Recipe.model_validate_json(json.dumps(data, default=str))
-    except ValidationError as error:
-        # An unknown key explains more than the missing one it was meant for.
-        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-        dotted = _dotted(first["loc"])
-        raise ConfigError(f"{_where(path, text, sources, dotted)}: {_problem(dotted, first)}") from None
+    base = data.pop(EXTENDS, None)
+    if base is None:
+        return data, {path: text}
+    if not isinstance(base, str) or (path.parent / base).resolve() in (seen := (*above, path.resolve())):
+        raise ConfigError(f"{path}: {EXTENDS} must name the file of another recipe, beside this one")
+    below, texts = _read(path.parent / base, seen)
+    return _over(data, below), {path: text, **texts}
+
+
+def _over(data: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    """Tables laid over each other; all else of `data` takes the place of what `base` says."""
+    both = {key: _over(value, base[key]) for key, value in data.items() if _are_tables(value, base.get(key))}
+    return {**base, **data, **both}
+
+
+def _are_tables(one: Any, other: Any) -> bool:
+    return isinstance(one, dict) and isinstance(other, dict)
 
 
 def locate_data(recipe: Recipe, root: Path | None) -> Recipe:
@@ -380,7 +413,10 @@ def locate_data(recipe: Recipe, root: Path | None) -> Recipe:
     compare = recipe.compare
     if compare.corpus is not None:
         compare = compare.model_copy(update={"corpus": _located(compare.corpus, root)})
-    return recipe.model_copy(update={"task": task, "teacher": teacher, "prompts": prompts, "compare": compare})
+    files = tuple(_located(path, root) for path in recipe.knowledge.files)
+    knowledge = recipe.knowledge.model_copy(update={"files": files})
+    found = {"task": task, "teacher": teacher, "prompts": prompts, "knowledge": knowledge, "compare": compare}
+    return recipe.model_copy(update=found)
 
 
 def locate_settings(settings: Mapping[str, Any], root: Path | None) -> dict[str, Any]:
@@ -482,11 +518,17 @@ def _nearest(dotted: str) -> str:
     return f" (known: {', '.join(siblings or keys)})"
 
 
-def _where(path: Path, text: str, sources: dict[str, str], dotted: str) -> str:
-    """The override or the line of the file that set a key; the file where neither can be told."""
+def _where(texts: dict[Path, str], sources: dict[str, str], dotted: str) -> str:
+    """The override or the line of a file that set a key; the recipe's file where neither can be told."""
     for key, override in reversed(sources.items()):
         if dotted == key or dotted.startswith(f"{key}.") or key.startswith(f"{dotted}."):
             return f"--set {override}"
+    lines = ((path, _line(text, dotted)) for path, text in texts.items())
+    return next((f"{path}:{line}" for path, line in lines if line), str(next(iter(texts))))
+
+
+def _line(text: str, dotted: str) -> int:
+    """The number of the line of a recipe that set a key; 0 where none did."""
     table = ""
     best = 0
     for number, line in enumerate(text.splitlines(), 1):
@@ -498,4 +540,4 @@ def _where(path: Path, text: str, sources: dict[str, str], dotted: str) -> str:
             continue
         if dotted == key or dotted.startswith(f"{key}."):
             best = number
-    return f"{path}:{best}" if best else str(path)
+    return best

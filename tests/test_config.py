@@ -156,9 +156,45 @@ def test_data_that_is_not_here_is_looked_for_in_the_data_folder(
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "data/r.jsonl").write_text("")
     sets = ["task.settings.path=gsm8k", "task.settings.train=here", "task.settings.valid=0.1"]
-    read = load_recipe(recipe, [*sets, "teacher.paths=['r.jsonl', 'none.jsonl']", "teacher.diagnoses=r.jsonl"])
+    sets += ["teacher.paths=['r.jsonl', 'none.jsonl']", "teacher.diagnoses=r.jsonl", "knowledge.files=['r.jsonl']"]
+    read = load_recipe(recipe, sets)
     found = locate_data(read, tmp_path / "data")
     assert found.task.settings == {"path": str(tmp_path / "data/gsm8k"), "train": "here", "valid": 0.1}
     assert found.teacher.paths == (tmp_path / "data/r.jsonl", Path("none.jsonl"))
     assert found.teacher.diagnoses == tmp_path / "data/r.jsonl"
+    assert found.knowledge.files == (tmp_path / "data/r.jsonl",)
     assert locate_data(read, None) == read
+
+
+# --- recipes over recipes ---------------------------------------------------------------------------------------------
+
+
+def test_a_recipe_lies_over_the_one_that_it_extends(recipe: Path) -> None:
+    recipe.write_text(MINIMAL + '[task.settings]\npath = "a"\nseed = 1\n[evaluation]\narms = ["nesycd", "std_cot"]\n')
+    middle, top = recipe.with_name("middle.toml"), recipe.with_name("top.toml")
+    middle.write_text('extends = "recipe.toml"\n[task.settings]\npath = "b"\n[evaluation]\narms = ["nesycd"]\n')
+    top.write_text('extends = "middle.toml"\nname = "top"\n[training]\nepochs = 9\n')
+    read = load_recipe(top, ["training.rank=2"])
+    assert (read.name, read.task.name, read.task.settings) == ("top", "longtail", {"path": "b", "seed": 1})
+    assert (read.evaluation.arms, read.training.epochs, read.training.rank) == (("nesycd",), 9, 2)
+
+
+def test_a_fault_below_is_named_with_its_own_file(recipe: Path) -> None:
+    top = recipe.with_name("top.toml")
+    recipe.write_text(MINIMAL + "[training]\nepoch = 3\n")
+    top.write_text('extends = "recipe.toml"\nname = "top"\n')
+    with pytest.raises(ConfigError) as error:
+        load_recipe(top)
+    assert str(error.value).startswith(f"{recipe}:5: unknown key training.epoch")
+
+
+@pytest.mark.parametrize("named", ['"top.toml"', '"recipe.toml"', "3"])
+def test_what_cannot_be_extended_is_refused(recipe: Path, named: str) -> None:
+    top = recipe.with_name("top.toml")
+    recipe.write_text('extends = "top.toml"\n')
+    top.write_text(f"extends = {named}\n")
+    with pytest.raises(ConfigError, match=r"\.toml: extends must name the file of another recipe, beside this one"):
+        load_recipe(top)
+    top.write_text('extends = "none.toml"\n')
+    with pytest.raises(ConfigError, match=r"none\.toml: cannot be read: No such file"):
+        load_recipe(top)

@@ -17,6 +17,7 @@ from nesycd.teachers import ledger
 from nesycd.teachers.anthropic_chat import ANTHROPIC, AnthropicEndpoint
 from nesycd.teachers.batch_chat import BatchChat
 from nesycd.teachers.chat import Chat
+from nesycd.teachers.llm import LLMTeacher
 from nesycd.teachers.openai_chat import OPENAI, OpenAIEndpoint
 from nesycd.teachers.paid_chat import PaidChat
 from nesycd.teachers.prices import find_price, pico
@@ -46,11 +47,34 @@ def task_of(recipe: Recipe) -> Task:
 
 
 def teacher_of(recipe: Recipe, task: Task) -> Teacher:
-    """The recipe's teacher.
+    """The recipe's teacher, with who diagnoses in its place where that is another (`teacher.diagnose`).
 
     Raises:
         ConfigError: the expert is asked for on a benchmark that is not `longtail`.
         TeacherError: recordings that cannot be used.
+    """
+    teacher = writer_of(recipe, task)
+    if recipe.teacher.diagnose == "mine":
+        from nesycd.teachers.mining import MiningTeacher
+
+        return MiningTeacher(teacher)
+    if recipe.teacher.diagnose == "api" and recipe.teacher.name != "api":
+        from nesycd.teachers.divided import DividedTeacher
+
+        return DividedTeacher(teacher, asking_teacher(recipe, task, chat_of(recipe)))
+    return teacher
+
+
+def asks_api(recipe: Recipe) -> bool:
+    """Whether the language model of `teacher.api` is asked for anything."""
+    return "api" in (recipe.teacher.name, recipe.teacher.diagnose)
+
+
+def writer_of(recipe: Recipe, task: Task) -> Teacher:
+    """Who writes the rationales.
+
+    Raises:
+        ConfigError, TeacherError: see `teacher_of`.
     """
     section = recipe.teacher
     if section.name == "replay":
@@ -74,14 +98,12 @@ def teacher_of(recipe: Recipe, task: Task) -> Teacher:
     return ExpertTeacher(derive, source=str(getattr(task, "fingerprint", "")))
 
 
-def asking_teacher(recipe: Recipe, task: Task, chat: Chat) -> Teacher:
+def asking_teacher(recipe: Recipe, task: Task, chat: Chat) -> LLMTeacher:
     """A teacher that asks `chat`, as the recipe's `teacher.ask` and `prompts` say.
 
     Raises:
         ConfigError: a prompt file that cannot be used.
     """
-    from nesycd.teachers.llm import LLMTeacher
-
     return LLMTeacher(chat, TeacherPrompts.load(recipe.prompts), task, recipe.teacher.ask)
 
 

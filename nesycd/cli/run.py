@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from nesycd.cli.build import chat_of, parts_of
+from nesycd.cli.build import asks_api, chat_of, parts_of
 from nesycd.cli.main import STEPS
 from nesycd.cli.progress import StageProgress
 from nesycd.config import Recipe, load_recipe
@@ -75,7 +75,7 @@ def plan(settings: Recipe, console: Console) -> None:
     from nesycd.cli.dry_run import print_plan
 
     recipe, task, teacher, _, _ = parts_of(settings)
-    print_plan(recipe, task, teacher, chat_of(recipe) if recipe.teacher.name == "api" else None, console)
+    print_plan(recipe, task, teacher, chat_of(recipe) if asks_api(recipe) else None, console)
 
 
 def begin(recipe: Path, overrides: list[str] | None, limit: int | None, name: str, root: Path, until: str = "") -> None:

@@ -69,7 +69,7 @@ class Answerer:
         """Look for knowledge and route. Milliseconds a question: nothing is generated."""
         asked = []
         for example, draft in zip(examples, drafts, strict=True):
-            hits = tuple(self.knowledge.retriever.retrieve(example.question, task=example.task))
+            hits = tuple(self.knowledge.retriever.retrieve(self.knowledge.query(example), task=example.task))
             routed = self.router.route(draft, example.question, hits)
             items = [hit.item for hit in hits] if routed else []
             asked.append(Asked(example, draft, hits, routed, self.prompts.with_knowledge(example, items)))

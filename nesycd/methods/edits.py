@@ -197,11 +197,10 @@ def _retrieve(
 
     def find() -> Iterable[Retrieval]:
         for edit in edits:
-            retriever = Knowledge.of(parts, edited(knowledge.entries, edit)).retriever
+            changed = Knowledge.of(parts, edited(knowledge.entries, edit))
             for example in examples:
-                new = Retrieval(
-                    example=edit.key(example), hits=tuple(retriever.retrieve(example.question, task=example.task))
-                )
+                hits = changed.retriever.retrieve(changed.query(example), task=example.task)
+                new = Retrieval(example=edit.key(example), hits=tuple(hits))
                 old = parts.prompts.with_knowledge(example, found[example.uid])
                 if parts.prompts.with_knowledge(example, new.items) != old:
                     yield new

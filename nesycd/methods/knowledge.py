@@ -13,7 +13,7 @@ from nesycd.methods.parts import Parts
 from nesycd.protocols import Retriever, Student
 from nesycd.records import Entry, Example, Retrieval, content_hash
 from nesycd.retrieval import DerivingRetriever, Reasoner, reasoning
-from nesycd.retrieval.choice import identity, retriever_of
+from nesycd.retrieval.choice import identity, query_of, retriever_of
 from nesycd.run import Run
 from nesycd.stages import distract
 
@@ -63,6 +63,10 @@ class Knowledge:
         deriving = [] if self.engine is None else ["deriving", reasoning.ALGORITHM]
         return content_hash([version, settings, self.student.fingerprint, *others, *of_task, *deriving])
 
+    def query(self, example: Example) -> str:
+        """What is searched with for an example."""
+        return query_of(example, self.settings.asks)
+
     def _tasks_of(self, entry: Entry) -> frozenset[str]:
         return frozenset(self.tasks[e.example] for e in entry.evidence if e.example in self.tasks)
 
@@ -71,7 +75,8 @@ class Knowledge:
 
         def find() -> list[Retrieval]:
             found = [
-                Retrieval(example=e.uid, hits=tuple(self.retriever.retrieve(e.question, task=e.task))) for e in examples
+                Retrieval(example=e.uid, hits=tuple(self.retriever.retrieve(self.query(e), task=e.task)))
+                for e in examples
             ]
             if stopped := getattr(self.retriever, "stopped", []):
                 run.notify(f"{name}: {len(stopped)} of {len(found)} questions without derived facts: {stopped[0]}")
@@ -86,7 +91,8 @@ class Knowledge:
 
         def find() -> Iterator[Retrieval]:
             budget, count = self.settings.budget_tokens, self.student.count_tokens
-            return distract.Distractors(self.retriever, self.entries, count, budget, seed).blocks(examples, retrieved)
+            made = distract.Distractors(self.retriever, self.entries, count, budget, seed, self.query)
+            return made.blocks(examples, retrieved)
 
         inputs = {"knowledge": self.fingerprint, "examples": examples, "retrieved": retrieved, "seed": seed}
         return run.computed(name, Retrieval, {**inputs, "algorithm": distract.ALGORITHM}, find)

@@ -21,6 +21,7 @@ from nesycd.knowledge import (
 )
 from nesycd.knowledge.particulars import ALGORITHM as PARTICULARS
 from nesycd.knowledge.particulars import Particulars
+from nesycd.methods.imports import imported
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.parts import Parts
 from nesycd.methods.routing import Routing, choose_router
@@ -245,9 +246,10 @@ def _knowledge(
         list(cases),
         lambda uids: parts.teacher.diagnoses([cases[uid] for uid in uids]),
     )
-    refused = _refused(parts, train, kept, diagnoses)
+    proposed = [*diagnose.proposals(diagnoses), *(brought := imported(parts))]
+    refused = _refused(parts, train, kept, diagnoses, brought)
     limit, seed = settings.max_items, parts.recipe.seed
-    fit = diagnose.without(diagnose.proposals(diagnoses), refused)
+    fit = diagnose.without(proposed, refused)
     proposals = diagnose.limited([pair for pair in fit if pair[0].kind in settings.kinds], limit, seed)
     checked = _self_checked(parts, train, proposals, collected) if settings.self_check else None
     # The seed chooses which items stay where there is a limit.
@@ -256,6 +258,8 @@ def _knowledge(
         inputs["repaired"] = sorted(checked.repaired)
     if len(settings.kinds) < 3:
         inputs["kinds"] = sorted(settings.kinds)
+    if brought:
+        inputs["brought"] = brought
     parts.run.value("knowledge", {**inputs, "seed": seed}, lambda: _build(parts, proposals, checked))
     with KnowledgeBase.open(parts.run.kb_path, notify=parts.run.notify) as kb:
         revision = kb.revision
@@ -267,7 +271,7 @@ def _knowledge(
             )
     self_checked = None if checked is None else {"asked": checked.asked, "repaired": len(checked.repaired)}
     leaks = {
-        "proposed": len(diagnose.proposals(diagnoses)),
+        "proposed": len(proposed),
         "refused": sum(not refusal.unfit for refusal in refused),
         "unfit": sum(refusal.unfit for refusal in refused),
         "approved": len(entries),
@@ -312,13 +316,17 @@ def _held_out(parts: Parts) -> list[str]:
 
 
 def _refused(
-    parts: Parts, train: Sequence[Example], kept: Mapping[str, Rationale], diagnoses: Sequence[Diagnosis]
+    parts: Parts,
+    train: Sequence[Example],
+    kept: Mapping[str, Rationale],
+    diagnoses: Sequence[Diagnosis],
+    brought: Sequence[tuple[Item, Evidence]],
 ) -> Sequence[Refusal]:
     """What is kept out of the knowledge base, with the reasons: a stage of the run."""
     held_out = _held_out(parts)
 
     def check() -> list[Refusal]:
-        proposed = diagnose.proposals(diagnoses)
+        proposed = [*diagnose.proposals(diagnoses), *brought]
         refused = LeakCheck(train, held_out).refusals(proposed)
         refused += unfit.refusals(diagnose.without(proposed, refused))
         return refused + Particulars(train, workings).refusals(diagnose.without(proposed, refused))
@@ -334,6 +342,7 @@ def _refused(
             "held_out": held_out,
             "algorithm": algorithms,
             "workings": workings,
+            **({"brought": brought} if brought else {}),
         },
         check,
     )
@@ -363,8 +372,9 @@ def _build(
         if parts.recipe.knowledge.review == "human":
             kb.add(proposals)
         else:
-            # What the self-check holds back is not approved, whatever else was.
-            held = [pair for pair in proposals if checked is not None and pair[1].example not in checked.repaired]
+            # What the self-check holds back is not approved, whatever else was; of what came in a file it knows nothing.
+            judged = [pair for pair in proposals if checked is not None and pair[1].example]
+            held = [pair for pair in judged if checked is not None and pair[1].example not in checked.repaired]
             kb.add([pair for pair in proposals if pair not in held])
             kb.approve_all(but=_failing(parts, kb))
             kb.add(held)
@@ -414,7 +424,7 @@ def _augmented(
         "retrieve-train",
         Retrieval,
         {"knowledge": knowledge.fingerprint, "examples": train, "evidence": evidence},
-        lambda: augment.retrieve_hidden(train, own, knowledge.retriever),
+        lambda: augment.retrieve_hidden(train, own, knowledge.retriever, knowledge.query),
     )
     if not entries:
         parts.run.notify("no approved knowledge: augmented distillation is left out, S_E is S_P")

@@ -102,7 +102,8 @@ class Shared:
 
     def by_question(self, rival: Rival, examples: Sequence[Example], training: bool = False) -> Found:
         """What the questions themselves retrieve."""
-        return {e.uid: self.find(rival.source, e, e.question, rival.passages, training) for e in examples}
+        query = self.knowledge.query
+        return {e.uid: self.find(rival.source, e, query(e), rival.passages, training) for e in examples}
 
     def by_rationale(self, rival: Rival) -> Found:
         """What the teacher's rationales retrieve: near to an oracle, and not there at inference."""

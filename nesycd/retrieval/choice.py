@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nesycd.config import RetrievalSection
+from nesycd.config import Asks, RetrievalSection
 from nesycd.knowledge.entities import Entities
 from nesycd.protocols import Retriever
-from nesycd.records import Entry
+from nesycd.records import Entry, Example
 from nesycd.retrieval.dense import CachedEmbedder, embedder_of
 from nesycd.retrieval.fused import FUSED_ALGORITHM, FusedRetriever, Fusion, Tasks
 from nesycd.retrieval.retriever import ALGORITHM, KnowledgeRetriever
@@ -56,7 +56,19 @@ def identity(section: RetrievalSection, entities: Entities) -> list[Any]:
     Settings that a kind does not read do not count, so that runs made before there was a choice are still recognised.
     """
     block = {name: getattr(section, name) for name in _BLOCK}
+    asks = [] if section.asks == ("question",) else [list(section.asks)]
     if section.kind == "linked":
-        return [block, ALGORITHM, *([entities.fingerprint] if entities.merged else [])]
-    told = section.model_dump(exclude=set() if "dense" in section.sources else {"model", "min_similarity"})
-    return [told, FUSED_ALGORITHM, entities.fingerprint]
+        return [block, ALGORITHM, *([entities.fingerprint] if entities.merged else []), *asks]
+    told = section.model_dump(exclude={"asks"} | (set() if "dense" in section.sources else {"model", "min_similarity"}))
+    return [told, FUSED_ALGORITHM, entities.fingerprint, *asks]
+
+
+def query_of(example: Example, asks: Sequence[Asks] = ("question",)) -> str:
+    """What is searched with for an example: its question, and what else a recipe wants (`retrieval.asks`).
+
+    >>> query_of(Example(uid="1", task="bbh/word_sorting", question="List: b a", answer="a b"), ("task", "question"))
+    'word sorting\\nList: b a'
+    """
+    task = example.task.rpartition("/")[2].replace("_", " ")
+    texts = {"task": task, "question": example.question, "options": "\n".join(example.options)}
+    return "\n".join(text for key, text in texts.items() if key in asks and text)

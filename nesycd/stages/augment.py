@@ -10,7 +10,7 @@ was not retrieved, the rationale is trained closed-book, so that the student nev
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nesycd.prompts import Prompts, completion_text
@@ -62,14 +62,20 @@ def own_entries(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 
 
 def retrieve_hidden(
-    examples: Sequence[Example], own: Mapping[str, list[Entry]], retriever: Retriever
+    examples: Sequence[Example],
+    own: Mapping[str, list[Entry]],
+    retriever: Retriever,
+    query: Callable[[Example], str] = lambda example: example.question,
 ) -> list[Retrieval]:
-    """Retrieve for every training example as at inference, with the items hidden that no other example attests."""
+    """Retrieve for every training example as at inference, with the items hidden that no other example attests.
+
+    `query`: what is searched with.
+    """
     found = []
     for example in examples:
         mine = own.get(example.uid, ())
         lone = frozenset(entry.item_id for entry in mine if {e.example for e in entry.evidence} == {example.uid})
-        hits = retriever.retrieve(example.question, hide=lone, task=example.task)
+        hits = retriever.retrieve(query(example), hide=lone, task=example.task)
         found.append(Retrieval(example=example.uid, hits=tuple(hits)))
     return found
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from nesycd.knowledge import normal_triple
 from nesycd.protocols import Retriever
@@ -30,6 +31,7 @@ class Distractors:
         count_tokens: the student's tokeniser: length of each text.
         budget: student tokens of a block at most.
         seed: of what is drawn.
+        query: what is searched with for an example.
     """
 
     retriever: Retriever
@@ -37,6 +39,7 @@ class Distractors:
     count_tokens: Callable[[Sequence[str]], list[int]]
     budget: int
     seed: int
+    query: Callable[[Example], str] = attrgetter("question")
     _pool: list[tuple[Fact, int]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,7 +62,7 @@ class Distractors:
 
     def _found(self, example: Example, hidden: frozenset[str]) -> list[Hit]:
         while True:
-            hits = self.retriever.retrieve(example.question, hide=hidden, task=example.task)
+            hits = self.retriever.retrieve(self.query(example), hide=hidden, task=example.task)
             telling = frozenset(hit.item.id for hit in hits if holds_answer(example, [hit.item]))
             if telling <= hidden:  # what was derived is no item, and comes back though it is hidden
                 return [hit for hit in hits if hit.item.id not in telling]

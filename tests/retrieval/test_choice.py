@@ -9,8 +9,9 @@ import pytest
 
 from nesycd.config import RetrievalSection
 from nesycd.knowledge import Entities, EntityMerge, Relation
-from nesycd.records import Entry, Evidence, Fact, Status
+from nesycd.records import Entry, Evidence, Example, Fact, Status
 from nesycd.retrieval import FusedRetriever, KnowledgeRetriever, identity, retriever_of
+from nesycd.retrieval.choice import query_of
 
 FATHOM = Fact(text="A fathom is 6 feet.", subject="fathom", relation="length", object="6 feet")
 ENTRIES = [Entry(item=FATHOM, status=Status.APPROVED, evidence=(Evidence(example="q1", source="expert"),))]
@@ -42,12 +43,21 @@ def test_what_the_fused_kind_reads_counts() -> None:
             ({"weights": {"linked": 2.0}}, Entities()),
             ({"min_cover": 0.4}, Entities()),
             ({"by_task": True}, Entities()),
+            ({"asks": ("task", "question")}, Entities()),
             ({"sources": ("linked", "dense")}, Entities()),
             ({"sources": ("linked", "dense"), "model": "x"}, Entities()),
         ]
     ]
     assert len({str(one) for one in told}) == len(told)
     assert identity(RetrievalSection(kind="fused", hops=1, model="x"), Entities()) == told[0]
+
+
+def test_what_is_searched_with_counts_only_where_it_is_not_the_question() -> None:
+    assert identity(RetrievalSection(asks=("question",)), Entities()) == identity(RetrievalSection(), Entities())
+    assert identity(RetrievalSection(asks=("options",)), Entities()) != identity(RetrievalSection(), Entities())
+    example = Example(uid="1", task="bbh/word_sorting", question="Which?", options=("red", "blue"), answer="(A)")
+    assert query_of(example) == "Which?"
+    assert query_of(example, ("options", "task", "question")) == "word sorting\nWhich?\nred\nblue"
 
 
 def test_the_fused_kind_is_built_with_its_parts(tmp_path: Path) -> None:

@@ -1,0 +1,238 @@
+"""The recipes of the paper's students and of the recorded teachers: what they share, and that they run as they stand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shlex
+import tomllib
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from nesycd.cli import build
+from nesycd.cli.main import app
+from nesycd.cli.run import execute
+from nesycd.config import Recipe, load_recipe, locate_data
+from nesycd.grading import closing
+from nesycd.knowledge import KnowledgeBase, LeakCheck, read_file, unfit
+from nesycd.protocols import Task
+from nesycd.records import Example
+from nesycd.reports import load_results
+from nesycd.teachers.chat import Request
+from nesycd.teachers.scripted_chat import ScriptedChat
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+PAPER = {
+    "paper-tinyllama-1.1b": 2e-4,
+    "paper-llama2-7b": 1e-4,
+    "paper-llama3-8b": 5e-5,
+    "paper-qwen2-0.5b": 2e-4,
+    "paper-qwen2-1.5b": 1e-4,
+    "paper-qwen2-7b": 1e-4,
+}
+"""The paper's students and their learning rates."""
+real = pytest.mark.skipif("NESYCD_DATA" not in os.environ, reason="NESYCD_DATA names no folder of real data")
+
+
+# --- the paper's students ---------------------------------------------------------------------------------------------
+
+
+def test_the_papers_students_differ_in_model_and_learning_rate_only() -> None:
+    assert {path.stem for path in RECIPES.glob("paper-*.toml")} == {*PAPER, "paper-mixture"}
+    shared = load_recipe(RECIPES / "paper-mixture.toml").model_dump()
+    for name, rate in PAPER.items():
+        assert set(tomllib.loads((RECIPES / f"{name}.toml").read_text())) == {
+            "extends", "name", "student", "training", "augmented"
+        }  # fmt: skip
+        recipe = load_recipe(RECIPES / f"{name}.toml")
+        own = recipe.model_dump()
+        assert recipe.training.learning_rate == recipe.augmented.learning_rate == rate
+        assert {key for key in own if own[key] != shared[key]} <= {"name", "student", "training", "augmented"}
+        for section, free in (
+            ("training", {"learning_rate"}),
+            ("augmented", {"learning_rate"}),
+            ("student", {"model", "template"}),
+        ):
+            changed = {key for key in own[section] if own[section][key] != shared[section][key]}
+            assert changed <= free, (name, section)
+    models = {load_recipe(RECIPES / f"{name}.toml").student.model for name in PAPER}
+    assert len(models) == len(PAPER)
+
+
+def test_they_have_the_papers_settings() -> None:
+    recipe = load_recipe(RECIPES / "paper-qwen2-7b.toml")
+    training, augmented = recipe.training, recipe.augmented
+    assert (training.rank, training.alpha, training.dropout, training.warmup) == (32, 64, 0.0, 0.1)
+    assert training.epochs >= 10 and training.max_tokens >= 2048 and augmented.epochs == 3
+    assert set(augmented.weights.model_dump().values()) == {1.0} and augmented.share_answer_only == 1.0
+    assert recipe.collection.mode == "in_sample" and recipe.knowledge.source == "errors"
+    assert (recipe.teacher.name, recipe.teacher.ask.temperature) == ("api", 0.8)
+    assert recipe.student.max_new_tokens == 1024 and recipe.retrieval.max_items == 1
+
+
+def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few made-up questions of each part of the mixture, in its publisher's files."""
+    root = tmp_path_factory.mktemp("data")
+    (root / "bbh/bbh").mkdir(parents=True)
+    rows = [{"input": f"Sort: b{n} a{n}", "target": f"a{n} b{n}"} for n in range(10)]
+    (root / "bbh/bbh/word_sorting.json").write_text(json.dumps({"examples": rows}))
+    for part in ("dev", "val"):
+        (root / "mmlu" / part).mkdir(parents=True)
+        with (root / "mmlu" / part / f"law_{part}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([[f"Which {part} law {n}?", "a", "b", "c", "d", "B"] for n in range(4)])
+    (root / "metamath").mkdir()
+    made = [
+        {"query": f"What is {n} + {n}?", "response": f"{n} + {n} = {2 * n}. The answer is: {2 * n}"} for n in range(8)
+    ]
+    (root / "metamath/MetaMathQA-395K.json").write_text(json.dumps(made))
+    for split in ("train", "test"):
+        write_jsonl(
+            root / f"gsm8k/{split}.jsonl", [{"question": f"{split} {n}?", "answer": f"So.\n#### {n}"} for n in range(4)]
+        )
+    (root / "bigbench/colours").mkdir(parents=True)
+    shown = [{"input": f"Sky {n}?", "target_scores": {"blue": 1, "red": 0}} for n in range(3)]
+    (root / "bigbench/colours/task.json").write_text(json.dumps({"examples": shown}))
+    asked = {"passage": None, "options": ["(A)one", "(B)two"], "label": "B"}
+    tasks = ("aqua-rat", "logiqa-en", "lsat-ar", "lsat-lr", "lsat-rc", "sat-en", "sat-en-without-passage", "sat-math")
+    for task in tasks:
+        write_jsonl(root / f"agieval/{task}.jsonl", [{**asked, "question": f"{task}?"}])
+    plus = {
+        "solution": "So.",
+        "answer": "3",
+        "perturbation_type": "digit expansion",
+        "seed_question": "s",
+        "seed_answer": "3",
+    }
+    write_jsonl(root / "gsm_plus/testmini.jsonl", [{**plus, "question": f"Plus {n}?"} for n in range(3)])
+    for name in ("easy", "challenge"):
+        row = {"id": "1", "question": f"{name}?", "options": ["sun", "moon"], "answer": "(A)"}
+        write_jsonl(root / f"arc/{name}_test.jsonl", [row])
+    return root
+
+
+class Knowing:
+    """A model that answers the training questions rightly, and makes a lesson of each error."""
+
+    def __init__(self, task: Task) -> None:
+        self.examples = {example.question: example for example in task.load("train")}
+
+    def __call__(self, request: Request) -> str:
+        text = request.messages[0].content
+        example: Example = max((e for q, e in self.examples.items() if q in text), key=lambda e: len(e.question))
+        if request.schema is None:
+            return f"Think of it step by step. {closing(example.answer)}"
+        return json.dumps(
+            {"cause": "c", "facts": [], "rules": [], "lessons": ["When you sort words, compare letters."]}
+        )
+
+
+@pytest.mark.parametrize(
+    "less",
+    [
+        pytest.param(("evaluation.arms=['nesycd']", "evaluation.splits=['test']"), id="some"),
+        pytest.param((), id="all", marks=pytest.mark.slow),
+    ],
+)
+def test_a_papers_recipe_runs_in_miniature(
+    less: tuple[str, ...], published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NESYCD_DATA", str(published))
+
+    def teacher_of(recipe: Recipe, task: Task) -> object:
+        return build.asking_teacher(recipe, task, ScriptedChat(Knowing(task)))
+
+    monkeypatch.setattr(build, "teacher_of", teacher_of)
+    # The table student remembers what it was trained on: in sample it makes no errors.
+    sets = ["student.model=table", "evaluation.bootstrap=20", "knowledge.source=all", *less]
+    recipe = load_recipe(RECIPES / "paper-qwen2-0.5b.toml", sets)
+    execute(recipe, tmp_path / "r", Console(file=io.StringIO()))
+    arms = load_results(tmp_path / "r/results.json").to_json()["arms"]
+    ood = {"ood_bigbench", "ood_agieval", "ood_gsm_plus", "ood_arc_easy", "ood_arc_challenge"}
+    splits = set(recipe.evaluation.splits) or {"test", *ood}
+    assert set(arms) == set(recipe.evaluation.arms) and all(set(scored) == splits for scored in arms.values())
+    with KnowledgeBase.open(tmp_path / "r/kb.sqlite") as kb:
+        assert kb.stats()["by_kind"] == {"lesson": 1}
+    assert arms["nesycd"]["test"]["knowledge_tokens"] > 0
+
+
+@pytest.mark.parametrize("name", ["paper-llama3-8b", "bbh-replay"])
+def test_a_dry_run_says_what_would_be_asked(
+    name: str, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NESYCD_DATA", str(published))
+    monkeypatch.setenv("NESYCD_LEDGER", str(tmp_path / "ledger.sqlite"))
+    write_jsonl(tmp_path / "r.jsonl", [{"question": "Sort: b0 a0", "rationale": "So. The answer is a0 b0."}])
+    sets = (
+        []
+        if name.startswith("paper")
+        else [f"teacher.paths=['{tmp_path}/r.jsonl']", "teacher.diagnose=api", "teacher.api.model=gpt-4o-mini"]
+    )
+    options = [word for one in sets for word in ("--set", one)]
+    done = CliRunner().invoke(app, ["run", str(RECIPES / f"{name}.toml"), "--dry-run", *options])
+    assert done.exit_code == 0, done.output
+    [rationales] = [line.split() for line in done.output.splitlines() if line.startswith("rationales")]
+    [diagnoses] = [line.split() for line in done.output.splitlines() if line.startswith("diagnoses")]
+    questions = int(done.output.split(" training questions")[0].split()[-1])
+    # Without hints three samples at most; where the rationales are recorded none.
+    assert int(rationales[1]) == (3 * questions if name.startswith("paper") else 0)
+    assert int(diagnoses[1]) == questions > 0
+
+
+def test_the_documents_lines_for_recipes_can_be_read() -> None:
+    text = (RECIPES.parent / "docs/benchmarks.md").read_text(encoding="utf-8")
+    lines = [shlex.split(line) for line in re.findall(r"^nesycd run (.+)$", text, re.MULTILINE)]
+    sources = []
+    for words in lines:
+        sets = [word for option, word in pairwise(words) if option == "--set"]
+        recipe = load_recipe(RECIPES.parent / words[0], sets)
+        assert all((RECIPES.parent / path).is_file() for path in recipe.knowledge.files)
+        sources.append((recipe.name, recipe.teacher.diagnose, len(recipe.knowledge.files)))
+    assert [one for one in sources if one[0] == "bbh-replay"] == [
+        ("bbh-replay", "api", 0), ("bbh-replay", "mine", 0), ("bbh-replay", "own", 1)
+    ]  # fmt: skip
+
+
+# --- BBH: the written knowledge -----------------------------------------------------------------------------------------
+
+WRITTEN = RECIPES / "bbh-knowledge.yaml"
+
+
+def test_the_written_knowledge_says_where_it_comes_from_and_is_sound() -> None:
+    entries = [one.entry for one in read_file(WRITTEN)]
+    assert 60 <= len(entries) <= 120 and len({entry.item_id for entry in entries}) == len(entries)
+    assert {e.source for entry in entries for e in entry.evidence} == {"developer-written (AI)"}
+    assert not any(e.example for entry in entries for e in entry.evidence)
+    assert not any(unfit.unfit(entry.item) for entry in entries)
+    assert {entry.item.kind for entry in entries} == {"lesson", "fact", "rule"}
+
+
+@real
+def test_the_recorded_recipes_have_the_sizes_that_were_fixed_and_the_written_knowledge_passes_the_leak_check() -> None:
+    sizes = {"train": 300, "valid": 100, "test": 270}
+    for name in ("bbh-replay", "gsm8k-replay"):
+        task = build.task_of(locate_data(load_recipe(RECIPES / f"{name}.toml"), Path(os.environ["NESYCD_DATA"])))
+        loaded = {split: task.load(split) for split in sizes}
+        assert {split: len(examples) for split, examples in loaded.items()} == sizes
+        if name == "bbh-replay":
+            counts = [Counter(e.task for e in examples) for examples in loaded.values()]
+            assert all(len(count) == 27 for count in counts) and max(counts[0].values()) == 12
+            held = ["\n".join((e.question, *e.options)) for split in ("valid", "test") for e in loaded[split]]
+            check = LeakCheck(loaded["train"], held)
+            assert not [
+                one.entry.item.text for one in read_file(WRITTEN) if check.reason(one.entry.item, one.entry.evidence)
+            ]
