@@ -65,8 +65,9 @@ def compare(
         bool, typer.Option("--list", is_eager=True, callback=_list_methods, help="List the methods and exit.")
     ] = False,
 ) -> None:
-    """Put methods side by side in one comparison, over seeds, with every rival trained for as many completion tokens.
+    """Put methods side by side in one comparison, over seeds.
 
+    Every rival is trained on the same rationales, for as many completion tokens as NesyCD's student.
     Each seed is an ordinary run in the comparison's folder; rivals are further stages of it, ablations runs beside it that
     begin from its finished stages. What is finished is never done again: call it with more methods or seeds and these are
     added to what the folder holds; interrupt it (Ctrl-C) and the same command goes on. Several processes may work on
