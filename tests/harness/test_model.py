@@ -24,6 +24,7 @@ from nesycd.knowledge import KnowledgeBase
 from nesycd.reports import load_results
 
 pytestmark = [
+    pytest.mark.timeout(900),
     pytest.mark.slow,
     pytest.mark.skipif(find_spec("lm_eval") is None, reason="the harness (extra harness) is not installed"),
     pytest.mark.filterwarnings("ignore"),
@@ -136,11 +137,12 @@ def command(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_hands_over_and_refuses_in_one_sentence(finished: Path, tmp_path: Path) -> None:
-    recorded = write_task(tmp_path, finished)["std_cot"]
-    done = command(tmp_path, "--model_args", f"run={finished},arm=std_cot", "--limit", "8")
+    recorded = write_task(tmp_path, finished)["nesycd"]
+    done = command(tmp_path, "--model_args", f"run={finished},arm=nesycd", "--limit", "20")
     assert done.returncode == 0, done.stderr
-    right = sum(row["correct"] for row in recorded[:8]) / 8
-    assert re.search(rf"\|acc *\|↑ *\|{right:.4f}\|".replace(".", r"\."), done.stdout.replace(" ", "")), done.stdout
+    [acc] = re.findall(r"\|acc *\|↑ *\| *([\d.]+)\|", done.stdout)
+    right = sum(row["correct"] for row in recorded[:20])
+    assert right and float(acc) == pytest.approx(right / 20, abs=1e-4)
     write_task(tmp_path, finished, output_type="multiple_choice\ndoc_to_choice: ['a', 'b']", doc_to_target="0")
     text = (tmp_path / "my_task.yaml").read_text()
     text = re.sub(r"(?ms)^generation_kwargs:.*?(?=^metric_list)", "", text)
@@ -187,7 +189,6 @@ def test_what_is_no_model_is_one_sentence(finished: Path, tmp_path: Path) -> Non
         RunModel(finished).apply_chat_template([])
 
 
-@pytest.mark.timeout(900)
 def test_the_embedded_student_gives_its_stored_texts(tmp_path: Path) -> None:
     run = make(tmp_path / "r", *REAL)
     recorded = write_task(tmp_path, run)
