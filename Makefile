@@ -9,6 +9,7 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+HARNESS := $(VENV)/.harness
 # Two processes: on two cores the tests take about half as long.
 JOBS ?= 2
 
@@ -29,8 +30,13 @@ quickstart: setup
 test: setup
 	$(BIN)/python -m pytest -n $(JOBS)
 
+# lm-evaluation-harness is large (280 MB with what it needs), and only slow tests need it.
+$(HARNESS): $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[harness]'
+	touch $@
+
 # The real small model on the CPU: minutes.
-slow: setup
+slow: setup $(HARNESS)
 	$(BIN)/python -m pytest -m 'slow and not gpu and not live' --timeout 900
 
 check: setup

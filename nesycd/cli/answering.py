@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nesycd.errors import RunError
+from nesycd.errors import ConfigError, RunError
+from nesycd.files import did_you_mean
 
 if TYPE_CHECKING:
     from nesycd.config import Recipe
@@ -86,10 +87,15 @@ def _router(folder: Path, settings: dict[str, Any]) -> Router:
     return ClassifierRouter.from_json(state["metadata"]["value"]["router"], str(folder))
 
 
-def open_answerer(folder: Path) -> tuple[Answerer, str]:
-    """The run's answerer, and the hash of its students (`Pins.students`).
+ARMS = ("nesycd_routed", "nesycd", "nesycd_no_kb", "std_cot")
+"""The arms that a finished run can answer in: routed, S_E with whatever is found, S_E without knowledge, the baseline."""
+
+
+def open_answerer(folder: Path, arm: str = ARMS[0]) -> tuple[Answerer, str]:
+    """The run's answerer in one of `ARMS`, and the hash of its students (`Pins.students`) and of the arm.
 
     Raises:
+        ConfigError: no such arm.
         RunError: see `open_finished`.
     """
     from nesycd.cli.build import task_of
@@ -99,20 +105,45 @@ def open_answerer(folder: Path) -> tuple[Answerer, str]:
     from nesycd.records import content_hash
     from nesycd.run_stage import read_states
 
+    if arm not in ARMS:
+        raise ConfigError(f"arm: a finished run does not answer as {arm!r}{did_you_mean(arm, ARMS)}")
     run = open_finished(folder)
-    recipe, student = run.recipe, run.student
+    recipe, student, task = run.recipe, run.student, task_of(run.recipe)
     engine = Engine() if recipe.knowledge.derive else None  # its process ends with the answerer
+    tasks = {example.uid: example.task for example in task.load("train")} if recipe.retrieval.by_task else {}
+    adapters, closed_book, router = _ways(folder, run, arm)
     answerer = Answerer(
         student=student,
         prompts=run.prompts,
-        task=task_of(recipe),
-        knowledge=Knowledge(recipe.retrieval, student, run.entries, run.entities, engine=engine),
-        adapters=run.adapters,
-        closed_book=str(run.settings["closed_book"]),
-        router=run.router,
+        task=task,
+        knowledge=Knowledge(recipe.retrieval, student, run.entries, run.entities, tasks, engine=engine),
+        adapters=adapters,
+        closed_book=closed_book,
+        router=router,
         max_new_tokens=recipe.student.max_new_tokens,
     )
     states = read_states(folder)
     trained = [states[name]["fingerprint"] for name in run.adapters if name in states]
     told = [trained, student.fingerprint, run.prompts.fingerprint, run.settings, answerer.max_new_tokens]
-    return answerer, content_hash(told)
+    return answerer, content_hash(told if arm == ARMS[0] else [told, arm])
+
+
+def _ways(folder: Path, run: FinishedRun, arm: str) -> tuple[dict[str, Path], str, Router]:
+    """The adapters, which of them writes the drafts, and the router that make an arm.
+
+    Raises:
+        RunError: the baseline's adapter is gone.
+    """
+    from nesycd.routing import router_of
+
+    if arm == "nesycd_routed":
+        return run.adapters, str(run.settings["closed_book"]), run.router
+    if arm != "std_cot":
+        return run.adapters, "augmented", router_of("always" if arm == "nesycd" else "never", 0.0)
+    adapters = dict(run.adapters)
+    if run.recipe.augmented.init == "general" and adapters["augmented"] != adapters["general"]:
+        # S_E was trained on from S_P: the baseline of equal budget is a student of its own.
+        adapters["general"] = folder / "checkpoints" / "std-cot"
+        if not adapters["general"].is_dir():
+            raise RunError(f"{adapters['general']}: the adapter is gone; run the recipe again")
+    return adapters, "general", router_of("never", 0.0)

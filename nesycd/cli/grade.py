@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -13,17 +12,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from nesycd import grading
 from nesycd.cli.regrade import regraded
 from nesycd.cli.runs import Root
 from nesycd.errors import ConfigError, DataError
 from nesycd.files import read_jsonl
-from nesycd.grading import Form, Source
-from nesycd.records import Example
+from nesycd.grading import Source
 from nesycd.run_folders import find_run
 from nesycd.storage import write_atomic
-from nesycd.tasks.base import always_plain, as_it_is
-from nesycd.tasks.registry import card
+from nesycd.tasks.rows import RowGrader
 
 app = typer.Typer()
 
@@ -89,73 +85,11 @@ def _graded_rows(benchmark: str, file: Path) -> list[dict[str, Any]]:
     Raises:
         DataError: a malformed row, or none at all.
     """
-    said = card(benchmark)
-    form = said.form if said else always_plain
-    read_gold = said.gold if said else as_it_is
-    rows = [_graded(benchmark, number, row, at, form, read_gold) for number, (at, row) in enumerate(read_jsonl(file))]
+    grader = RowGrader(benchmark)
+    rows = [grader.graded(number, row, at) for number, (at, row) in enumerate(read_jsonl(file))]
     if not rows:
         raise DataError(f"{file}: no rows in this file")
     return rows
-
-
-def _graded(
-    benchmark: str,
-    number: int,
-    row: dict[str, Any],
-    where: str,
-    form: Callable[[str], Form],
-    read_gold: Callable[[Example], Example],
-) -> dict[str, Any]:
-    """The row with `extracted`, `correct` and `how`.
-
-    Raises:
-        DataError: a key that is missing or of a wrong type, or a gold answer that is none of the options.
-    """
-    response = row.get("response")
-    if not isinstance(response, str):
-        raise DataError(f"{where}: response must be a text{' and is missing' if 'response' not in row else ''}")
-    task = _task(benchmark, row, where)
-    examples = [read_gold(_example(task, number, row, gold, where)) for gold in _golds(row, where)]
-    kind = form(task)
-    for example in examples:
-        if example.options and not grading.grade(example.answer, example, kind):
-            raise DataError(f"{where}: answer {example.answer!r} names none of the {len(example.options)} options")
-    extracted = grading.extract(response, examples[0], kind)
-    return {
-        **row,
-        "extracted": extracted,
-        "correct": any(grading.grade(extracted, example, kind) for example in examples),
-        "how": grading.find_answer(response).source if extracted else "none",
-    }
-
-
-def _task(benchmark: str, row: dict[str, Any], where: str) -> str:
-    task = row.get("task")
-    if not isinstance(task, str | None):
-        raise DataError(f"{where}: task must be a text")
-    return f"{benchmark}/{task.removeprefix(f'{benchmark}/')}" if task and task != benchmark else benchmark
-
-
-def _golds(row: dict[str, Any], where: str) -> list[str]:
-    answer = row.get("answer")
-    golds = answer if isinstance(answer, list) else [answer]
-    usable = [str(gold).strip() for gold in golds if isinstance(gold, str | int | float)]
-    if not golds or len(usable) != len(golds) or not all(usable):
-        raise DataError(f"{where}: answer must be a text or a number that is not empty (or a list), but is {answer!r}")
-    return usable
-
-
-def _example(task: str, number: int, row: dict[str, Any], gold: str, where: str) -> Example:
-    question, options = row.get("question"), row.get("options")
-    if not isinstance(question, str) or not question.strip():
-        raise DataError(f"{where}: question must be a text that is not empty")
-    options = [] if options is None else options
-    if not isinstance(options, list) or not all(isinstance(option, str) and option.strip() for option in options):
-        raise DataError(f"{where}: options must be a list of texts")
-    marks = [f"({chr(ord('A') + index)})" for index in range(len(options))]
-    if options and all(option.strip().startswith(mark) for option, mark in zip(options, marks, strict=True)):
-        options = [option.strip().removeprefix(mark).strip() for option, mark in zip(options, marks, strict=True)]
-    return Example(uid=f"row-{number}", task=task, question=question, answer=gold, options=tuple(options))
 
 
 def _print(rows: list[dict[str, Any]], benchmark: str, console: Console) -> None:

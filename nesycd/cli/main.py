@@ -41,6 +41,7 @@ COMMANDS = {
     "ledger": ("nesycd.cli.ledger:ledger_app", "Show, export and prune the ledger of paid calls."),
     "tasks": ("nesycd.cli.tasks", "List the benchmarks, and show their questions."),
     "grade": ("nesycd.cli.grade", "Grade answers that somebody else's model gave to a benchmark, or a run's again."),
+    "harness": ("nesycd.cli.harness", "Evaluate a run by lm-evaluation-harness, knowledge base and router included."),
     "doctor": ("nesycd.cli.doctor", "Say what is installed, which devices there are, and what is missing."),
 }
 """Module (`:attribute` where it is not `app`) and summary of each command, in the order of `--help`.
@@ -58,6 +59,7 @@ EXTRAS = {
     "math": ("math_verify", "latex2sympy2_extended", "sympy"),
     "rules": ("clingo",),
     "router": ("sklearn",),
+    "harness": ("lm_eval",),
 }
 """What the extras bring."""
 

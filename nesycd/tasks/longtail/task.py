@@ -233,8 +233,8 @@ class LongTail:
         return grading.extract(response, example)
 
     def grade(self, answer: str, example: Example) -> bool:
-        """As `grading.grade`; besides, `February 5` is `5 February`."""
-        return grading.grade(_day_first(answer), example)
+        """See `grade_answer`."""
+        return grade_answer(answer, example)
 
     # --- making them -------------------------------------------------------------------------------------------------
 
@@ -328,6 +328,11 @@ def _template(form: Form, split: str, by_alias: bool, rng: random.Random) -> int
 
 def _facts(example: Example) -> tuple[Fact, ...]:
     return example.truth.facts if example.truth else ()
+
+
+def grade_answer(answer: str, example: Example) -> bool:
+    """As `grading.grade`; besides, `February 5` is `5 February`."""
+    return grading.grade(_day_first(answer), example)
 
 
 def _day_first(answer: str) -> str:

@@ -1,0 +1,88 @@
+"""Grading somebody else's rows (`question`, `answer`, `response`, and `task` and `options` where there are any) as a benchmark
+grades. The benchmark's own files are not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nesycd import grading
+from nesycd.errors import DataError
+from nesycd.grading import Form
+from nesycd.records import Example
+from nesycd.tasks.base import always_plain, as_it_is
+from nesycd.tasks.registry import card
+
+
+class RowGrader:
+    """A benchmark's grading.
+
+    Args:
+        benchmark: its name.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+
+    def __init__(self, benchmark: str) -> None:
+        said = card(benchmark)
+        self.benchmark = benchmark
+        self._form = said.form if said else always_plain
+        self._gold = said.gold if said else as_it_is
+        self._grade: Callable[[str, Example, Form], bool] = grading.grade
+        if benchmark == "longtail":
+            from nesycd.tasks.longtail.task import grade_answer
+
+            self._grade = lambda answer, example, form: grade_answer(answer, example)
+
+    def graded(self, number: int, row: dict[str, Any], where: str) -> dict[str, Any]:
+        """The row with `extracted`, `correct` and `how`.
+
+        Raises:
+            DataError: a key that is missing or of a wrong type, or a gold answer that is none of the options.
+        """
+        response = row.get("response")
+        if not isinstance(response, str):
+            raise DataError(f"{where}: response must be a text{' and is missing' if 'response' not in row else ''}")
+        task = self._task(row, where)
+        examples = [self._gold(_example(task, number, row, gold, where)) for gold in _golds(row, where)]
+        form = self._form(task)
+        for example in examples:
+            if example.options and not self._grade(example.answer, example, form):
+                raise DataError(f"{where}: answer {example.answer!r} names none of the {len(example.options)} options")
+        extracted = grading.extract(response, examples[0], form)
+        return {
+            **row,
+            "extracted": extracted,
+            "correct": any(self._grade(extracted, example, form) for example in examples),
+            "how": grading.find_answer(response).source if extracted else "none",
+        }
+
+    def _task(self, row: dict[str, Any], where: str) -> str:
+        name, task = self.benchmark, row.get("task")
+        if not isinstance(task, str | None):
+            raise DataError(f"{where}: task must be a text")
+        return f"{name}/{task.removeprefix(f'{name}/')}" if task and task != name else name
+
+
+def _golds(row: dict[str, Any], where: str) -> list[str]:
+    answer = row.get("answer")
+    golds = answer if isinstance(answer, list) else [answer]
+    usable = [str(gold).strip() for gold in golds if isinstance(gold, str | int | float)]
+    if not golds or len(usable) != len(golds) or not all(usable):
+        raise DataError(f"{where}: answer must be a text or a number that is not empty (or a list), but is {answer!r}")
+    return usable
+
+
+def _example(task: str, number: int, row: dict[str, Any], gold: str, where: str) -> Example:
+    question, options = row.get("question"), row.get("options")
+    if not isinstance(question, str) or not question.strip():
+        raise DataError(f"{where}: question must be a text that is not empty")
+    options = [] if options is None else options
+    if not isinstance(options, list) or not all(isinstance(option, str) and option.strip() for option in options):
+        raise DataError(f"{where}: options must be a list of texts")
+    marks = [f"({chr(ord('A') + index)})" for index in range(len(options))]
+    if options and all(option.strip().startswith(mark) for option, mark in zip(options, marks, strict=True)):
+        options = [option.strip().removeprefix(mark).strip() for option, mark in zip(options, marks, strict=True)]
+    return Example(uid=f"row-{number}", task=task, question=question, answer=gold, options=tuple(options))
