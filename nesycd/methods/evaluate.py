@@ -164,7 +164,7 @@ def _by_rules(parts: Parts, entries: tuple[Entry, ...], split: str, examples: Se
 
     version = knowledge_version(entry.item_id for entry in entries)
     inputs: dict[str, Any] = {"knowledge": version, "examples": examples, "algorithm": reasoning.ALGORITHM}
-    if entities.merged:
+    if entities.merged or entities.backwards:
         inputs["entities"] = entities.fingerprint
     return parts.run.computed(f"eval-{split}-{ARM}", Attempt, inputs, answer)
 

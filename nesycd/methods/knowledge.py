@@ -59,7 +59,8 @@ class Knowledge:
         version = knowledge_version(entry.item_id for entry in self.entries)
         settings, *others = identity(self.settings, self.entities)
         of_task = [sorted(self._tasks_of(entry)) for entry in self.entries] if self.tasks else []
-        deriving = [] if self.engine is None else ["deriving", reasoning.ALGORITHM]
+        declared = [self.entities.fingerprint] if self.entities.backwards else []
+        deriving = [] if self.engine is None else ["deriving", reasoning.ALGORITHM, *declared]
         return content_hash([version, settings, self.student.fingerprint, *others, *of_task, *deriving])
 
     def _tasks_of(self, entry: Entry) -> frozenset[str]:
