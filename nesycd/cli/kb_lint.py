@@ -76,7 +76,9 @@ def queue(kb: Kb = None, limit: Limit = 50) -> None:
     console = Console()
     for one in found[:limit]:
         entry = one.entry
-        console.print(f"{entry.item_id[:8]} {entry.item.kind:<6} {entry.status:<9} {shown(entry.item.text, MOST_SHOWN)}")
+        console.print(
+            f"{entry.item_id[:8]} {entry.item.kind:<6} {entry.status:<9} {shown(entry.item.text, MOST_SHOWN)}"
+        )
         for reason in one.reasons:
             console.print(f"    {shown(reason, MOST_SHOWN)}", highlight=False)
     tell_more(len(found), limit)

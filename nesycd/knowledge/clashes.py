@@ -154,7 +154,9 @@ def _as_facts(deriver: Deriver, head: Atom, rule: RunnableRule) -> list[Atom]:
 class _Ways:
     """All ways to what holds: facts that state it, and firings that conclude it."""
 
-    def __init__(self, sources: dict[Key, list[Fact]], firings: Sequence[Firing], owner: Sequence[RunnableRule]) -> None:
+    def __init__(
+        self, sources: dict[Key, list[Fact]], firings: Sequence[Firing], owner: Sequence[RunnableRule]
+    ) -> None:
         self._sources = sources
         self._owner = owner
         self._to: dict[Key, list[Firing]] = {}

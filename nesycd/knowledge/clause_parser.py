@@ -176,7 +176,9 @@ class _Parser:
             head, body = FALSE, self.body()
         else:
             start = self.next
-            head = self.atom("a clause begins with its conclusion, such as grandfather(X, Z): expected a name", head=True)
+            head = self.atom(
+                "a clause begins with its conclusion, such as grandfather(X, Z): expected a name", head=True
+            )
             body = self.body() if self.take(":-") else ()
             if head.predicate == FALSE.predicate and head.terms:
                 self.fail("'false' is what a constraint concludes, and has no arguments: expected another name", start)

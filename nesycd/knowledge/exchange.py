@@ -204,9 +204,7 @@ def _read(path: Path, form: str, status: Status, reviewer: str) -> tuple[list[Fi
     except UnicodeDecodeError as error:
         raise KnowledgeError(f"{path}: is not UTF-8 text (byte {error.start})") from None
     found = list(read(text, str(path)))
-    entries = read_rows(
-        (row for row in found if row.part == "entries"), str(path), path.name, (status, reviewer)
-    )
+    entries = read_rows((row for row in found if row.part == "entries"), str(path), path.name, (status, reviewer))
     return entries, graph_exchange.read((row for row in found if row.part != "entries"), str(path))
 
 
