@@ -82,7 +82,7 @@ def open_answerer(folder: Path) -> tuple[Answerer, str]:
     from nesycd.cli.build import task_of
     from nesycd.knowledge import Engine
     from nesycd.methods.answering import Answerer
-    from nesycd.methods.knowledge import Knowledge
+    from nesycd.methods.knowledge import Knowledge, choice_of
     from nesycd.records import content_hash
     from nesycd.run_stage import read_states
 
@@ -93,7 +93,14 @@ def open_answerer(folder: Path) -> tuple[Answerer, str]:
         student=student,
         prompts=run.prompts,
         task=task_of(recipe),
-        knowledge=Knowledge(recipe.retrieval, student, run.entries, run.entities, engine=engine),
+        knowledge=Knowledge(
+            recipe.retrieval,
+            student,
+            run.entries,
+            run.entities,
+            engine=engine,
+            choice=choice_of(recipe.retrieval, folder),
+        ),
         adapters=run.adapters,
         closed_book=str(run.settings["closed_book"]),
         router=run.router,

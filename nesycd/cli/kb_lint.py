@@ -23,10 +23,9 @@ def lint(
 ) -> None:
     """Name items that contradict each other, doubles, lessons that say less than others, and what is no knowledge.
 
-    Approved and proposed items are looked at, together with all that their rules derive, and nothing is changed. Declare relations
-    to have contradictions found for sure: nesycd kb relations FILE. With --queue the items found wait for a decision in nesycd kb
-    queue; approved ones stay approved until then. The command ends with 1 where there are contradictions, so that a Git hook or
-    CI stops there.
+    Approved and proposed items are looked at, with all that their rules derive, and nothing is changed. Declare relations to have
+    contradictions found for sure: nesycd kb relations FILE. With --queue the items found wait for a decision in nesycd kb queue;
+    approved ones stay approved until then. The command ends with 1 where there are contradictions: a Git hook or CI stops there.
 
     Example:
 

@@ -128,7 +128,7 @@ def measure(parts: Parts, trained: Trained, arm: Sequence[Attempt], count: int) 
     """
     task = check(parts)
     examples = parts.examples(SPLIT)
-    knowledge = Knowledge.of(parts, trained.entries)
+    knowledge = Knowledge.of(parts, trained.entries, to_answer=True)
     found = {one.example: one.items for one in knowledge.retrieved(parts.run, f"retrieve-{SPLIT}", examples)}
     candidates = needed_and_found(examples, found)
     if not candidates:
@@ -197,7 +197,7 @@ def _retrieve(
 
     def find() -> Iterable[Retrieval]:
         for edit in edits:
-            retriever = Knowledge.of(parts, edited(knowledge.entries, edit)).retriever
+            retriever = Knowledge.of(parts, edited(knowledge.entries, edit), to_answer=True).retriever
             for example in examples:
                 new = Retrieval(
                     example=edit.key(example), hits=tuple(retriever.retrieve(example.question, task=example.task))

@@ -62,7 +62,9 @@ def evaluate(parts: Parts, trained: Trained) -> Scored:
     if "valid" in parts.task.splits():
         examples = parts.examples("valid")
         if _need_facts(examples):
-            retrievals = Knowledge.of(parts, trained.entries).retrieved(parts.run, "retrieve-valid", examples)
+            retrievals = Knowledge.of(parts, trained.entries, to_answer=True).retrieved(
+                parts.run, "retrieve-valid", examples
+            )
             scored.recall["valid"] = count_recall(examples, [one.items for one in retrievals]).share
             scored.answered["valid"] = _answered(examples, {one.example: one.items for one in retrievals})
     for split in splits_of(parts):
@@ -103,7 +105,7 @@ def _score(
     scored: Scored,
 ) -> None:
     arms = parts.recipe.evaluation.arms
-    knowledge = Knowledge.of(parts, entries)
+    knowledge = Knowledge.of(parts, entries, to_answer=True)
     retrievals = knowledge.retrieved(parts.run, f"retrieve-{split}", examples)
     found = {retrieval.example: retrieval.items for retrieval in retrievals}
     made: dict[str, Sequence[Attempt]] = {}

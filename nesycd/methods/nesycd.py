@@ -549,7 +549,8 @@ def _informed(
 ) -> Sequence[Attempt]:
     """S_E's answers to the valid questions with what is retrieved for them."""
     found = {
-        one.example: one.items for one in Knowledge.of(parts, entries).retrieved(parts.run, "retrieve-valid", examples)
+        one.example: one.items
+        for one in Knowledge.of(parts, entries, to_answer=True).retrieved(parts.run, "retrieve-valid", examples)
     }
     solver = parts.solver("nesycd", augmented.path, knowledge=lambda example: found[example.uid])
     shown = [[item.id for item in found[example.uid]] for example in examples]

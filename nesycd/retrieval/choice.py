@@ -58,5 +58,6 @@ def identity(section: RetrievalSection, entities: Entities) -> list[Any]:
     block = {name: getattr(section, name) for name in _BLOCK}
     if section.kind == "linked":
         return [block, ALGORITHM, *([entities.fingerprint] if entities.merged else [])]
-    told = section.model_dump(exclude=set() if "dense" in section.sources else {"model", "min_similarity"})
+    unread = {"choose"} if "dense" in section.sources else {"choose", "model", "min_similarity"}
+    told = section.model_dump(exclude=unread)
     return [told, FUSED_ALGORITHM, entities.fingerprint]
