@@ -174,10 +174,9 @@ def set_status(connection: Connection, uids: Sequence[str], status: Status, revi
 def queued(connection: Connection, uids: Sequence[str] | None = None) -> dict[str, list[str]]:
     """Which entries were queued since anybody last decided on them or edited them, and why."""
     found: dict[str, list[str]] = {}
-    for part in _portions(uids):
-        ever = select(history.c.entry).where(history.c.action == QUEUE)
-        query = select(history.c.entry, history.c.action, history.c.note).where(history.c.entry.in_(ever))
-        query = query if part is None else query.where(history.c.entry.in_(part))
+    ever = set(connection.execute(select(history.c.entry).where(history.c.action == QUEUE).distinct()).scalars())
+    for part in parts(sorted(ever if uids is None else ever.intersection(uids))):
+        query = select(history.c.entry, history.c.action, history.c.note).where(history.c.entry.in_(part))
         for row in connection.execute(query.order_by(history.c.seq)):
             if row.action == QUEUE:
                 found.setdefault(row.entry, []).append(row.note)
