@@ -139,13 +139,13 @@ def _pairs(made: Sequence[tuple[str, Mapping[str, float]]], questions: Sequence[
     pairs = []
     for uid, seen in contrasts.items():
         question = by_uid[uid]
-        example = question.example
+        example, own = question.example, question.student == _AUGMENTED
         rows = features(example.question, question.hits, {}, 0.0)
         for hit, row in zip(question.hits, rows, strict=True):
             values = [one[hit.item.id] for one in seen if hit.item.id in one]
             if values:
                 group = f"{example.task}/{example.group or uid}"
-                pairs.append(choice.Pair(group, hit.item.id, sum(values) / len(values), tuple(row)))
+                pairs.append(choice.Pair(group, hit.item.id, sum(values) / len(values), tuple(row), own))
     return pairs
 
 

@@ -35,12 +35,14 @@ class Pair:
 
     Attributes:
         group: of questions that are held out together.
+        answering: whether the contrast is one of the student that will answer with the knowledge (S_E), not of a fold's.
     """
 
     group: str
     item: str
     contrast: float
     row: tuple[float, ...]
+    answering: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class Judgement:
     Attributes:
         pairs, helps: how many there are, and the share of them that help.
         scores: `question` and `item` to `constant`, `item_mean` and `choice`.
-        gained: nats in all by which it would have raised held-out scores to drop what lies below a threshold that was chosen
-            on the other folds.
+        gained: nats in all by which it would have raised held-out scores of the answering student to drop what lies below a
+            threshold that was chosen on the other folds.
         dropped: share of the held-out pairs below the threshold that is offered.
         model: None where it was not better.
     """
@@ -94,7 +96,10 @@ def judge(pairs: Sequence[Pair], seed: int) -> Judgement:
     scores = {by: {name: _score(outcome, one[name], samples) for name in one} for by, one in chances.items()}
     if not all(_is_better(outcome, one, scores[by]["choice"], samples) for by, one in chances.items()):
         return Judgement(len(pairs), helps, scores)
-    contrasts = np.array([pair.contrast for pair in pairs])
+    # A fold's student was never taught to read a block: what does nothing for it may be what S_E needs.
+    own = np.array([pair.answering for pair in pairs])
+    own = own if own.any() else ~own
+    contrasts = np.where(own, [pair.contrast for pair in pairs], 0.0)
     tried, folds = chances["question"]["choice"], np.array(held["question"])
     gained = 0.0
     for fold in range(FOLDS):
