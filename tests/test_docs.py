@@ -123,7 +123,7 @@ RULES = (Path(__file__).parents[1] / "docs" / "rules.md").read_text(encoding="ut
 
 def test_the_rules_documents_clauses_are_read_and_safe() -> None:
     code = re.findall(r"```prolog\n(.*?)```", RULES, re.DOTALL)
-    assert len(code) == 2
+    assert len(code) == 3
     for clause in parse_clauses("\n".join(code)):
         check_safe(clause)
 

@@ -101,7 +101,7 @@ def open_answerer(folder: Path, arm: str = ARMS[0]) -> tuple[Answerer, str]:
     from nesycd.cli.build import task_of
     from nesycd.knowledge import Engine
     from nesycd.methods.answering import Answerer
-    from nesycd.methods.knowledge import Knowledge
+    from nesycd.methods.knowledge import Knowledge, choice_of
     from nesycd.records import content_hash
     from nesycd.run_stage import read_states
 
@@ -116,7 +116,15 @@ def open_answerer(folder: Path, arm: str = ARMS[0]) -> tuple[Answerer, str]:
         student=student,
         prompts=run.prompts,
         task=task,
-        knowledge=Knowledge(recipe.retrieval, student, run.entries, run.entities, tasks, engine=engine),
+        knowledge=Knowledge(
+            recipe.retrieval,
+            student,
+            run.entries,
+            run.entities,
+            tasks,
+            engine=engine,
+            choice=choice_of(recipe.retrieval, folder),
+        ),
         adapters=adapters,
         closed_book=closed_book,
         router=router,

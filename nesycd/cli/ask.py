@@ -72,7 +72,7 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
     from nesycd.cli.answering import open_finished
     from nesycd.grading import closing_answer
     from nesycd.knowledge import Engine
-    from nesycd.methods.knowledge import Knowledge
+    from nesycd.methods.knowledge import Knowledge, choice_of
     from nesycd.protocols import Prompt
     from nesycd.records import Example
     from nesycd.routing import margin_of
@@ -90,7 +90,10 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
     with Engine() as engine:
         rules = engine if recipe.knowledge.derive else None
         index = folder / "index"
-        knowledge = Knowledge(recipe.retrieval, student, run.entries, run.entities, cache=index, engine=rules)
+        choice = choice_of(recipe.retrieval, folder)
+        knowledge = Knowledge(
+            recipe.retrieval, student, run.entries, run.entities, cache=index, engine=rules, choice=choice
+        )
         hits = knowledge.retriever.retrieve(question)
     draft = write(str(router["closed_book"]), [])
     signal: Any = router["signal"]

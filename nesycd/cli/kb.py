@@ -31,6 +31,7 @@ from nesycd.errors import KnowledgeError
 kb_app = typer.Typer(no_args_is_help=True)
 kb_app.command("effect")(effect)
 kb_app.command("lint")(kb_lint.lint)
+kb_app.command("queue")(kb_lint.queue)
 kb_app.command("test")(kb_test.test)
 
 

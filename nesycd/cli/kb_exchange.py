@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from nesycd.cli.kb_common import By, Kb, Limit, Why, open_base, print_differences, user
+from nesycd.cli.kb_common import By, Kb, Limit, Why, open_base, plain, print_differences, user
 
 app = typer.Typer()
 
@@ -50,6 +50,10 @@ def import_(
     approve_them: Annotated[
         bool, typer.Option("--approve", help="Approve the items whose status the file does not give.")
     ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="The base becomes what the file says: what is not in it goes.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --replace: approved items may go.")] = False,
     limit: Limit = 50,
     kb: Kb = None,
     by: By = "",
@@ -65,16 +69,25 @@ def import_(
 
     Content changed under the id of an exported item is an edit of that item; a status given in the file holds. A graph that
     people made comes in as CSV with the columns subject, relation, object, or as Turtle: its facts have the source "human".
+
+    With --replace (YAML and JSON-LD) the file's state takes the place of the base's, as one revision that kb revert takes back:
+
+        nesycd kb import kb.yaml --replace --dry-run
     """
     from nesycd.knowledge import import_file
     from nesycd.records import Status
 
     status = Status.APPROVED if approve_them else Status.PROPOSED
+    how: dict[str, Any] = {"dry_run": dry_run, "replace": replace, "may_lose": yes}
     with open_base(kb) as base:
-        done = import_file(base, file, form=form, status=status, reviewer=user(by), why=why, dry_run=dry_run)
+        done = import_file(base, file, form=form, status=status, reviewer=user(by), why=why, **how)
     counts = done.counts
-    if dry_run:
+    if dry_run or replace:
         print_differences(done.differences, limit)
+        for line in done.graph:
+            typer.echo(plain(line))
     did = "nothing was imported; would be" if dry_run else "imported"
     told = f"{counts.added} new, {counts.merged} changed, {counts.unchanged} as they were"
-    typer.echo(f"{did} from {file}: {told}")
+    gone = sum(one.after is None for one in done.differences)
+    graph = f", {len(done.graph)} changes of the graph" if done.graph else ""
+    typer.echo(f"{did} from {file}: {told}{f', {gone} gone' if replace else ''}{graph}")

@@ -1,36 +1,92 @@
-"""`nesycd kb lint`: what is wrong with a knowledge base by its own lights."""
+"""`nesycd kb lint` and `kb queue`: what is wrong with a knowledge base by its own lights, and what waits for a person."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.util import find_spec
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
-from nesycd.cli.kb_common import Kb, open_base, shown
+from nesycd.cli.kb_common import MOST_SHOWN, By, Kb, Limit, Why, open_base, plain, shown, tell_more, user
 
 
 def lint(
     kb: Kb = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Findings of each sort to show.")] = 20,
+    queue: Annotated[bool, typer.Option("--queue", help="Put what is found into the review queue.")] = False,
+    by: By = "",
+    why: Why = "",
 ) -> None:
     """Name items that contradict each other, doubles, lessons that say less than others, and what is no knowledge.
 
-    Approved and proposed items are looked at, and nothing is changed. Declare relations to have contradictions found for sure:
-    nesycd kb relations FILE. The command ends with 1 where there are contradictions, so that a Git hook or CI stops there.
+    Approved and proposed items are looked at, with all that their rules derive, and nothing is changed. Declare relations to have
+    contradictions found for sure: nesycd kb relations FILE. With --queue the items found wait for a decision in nesycd kb queue;
+    approved ones stay approved until then. The command ends with 1 where there are contradictions: a Git hook or CI stops there.
 
     Example:
 
         nesycd kb lint --kb runs/quickstart/kb.sqlite
     """
-    from rich.console import Console
-
-    from nesycd.knowledge import read_entities
+    from nesycd.knowledge import Engine, EngineError, read_entities
+    from nesycd.knowledge.clashes import LIMITS, Clashes, clashes
     from nesycd.knowledge.lint import lint as findings_of
+    from nesycd.knowledge.queue import enqueue, reasons_of
 
     with open_base(kb) as base:
         entries, entities = base.entries(), read_entities(base)
-    findings = findings_of(entries, entities)
+        try:
+            with Engine(LIMITS) as engine:
+                clashing = clashes(entries, engine, entities)
+        except EngineError as error:
+            clashing = Clashes()
+            typer.echo(f"note: contradictions through rules were not looked for: {plain(str(error))}", err=True)
+        findings = findings_of(entries, entities, _embed(), clashing.found)
+        queued = enqueue(base, reasons_of(findings), user(by), why) if queue else 0
+    counts = _tell(findings, limit)
+    for item_id, fault in clashing.faults.items():
+        typer.echo(plain(f"note: rule {item_id[:8]} cannot run and was left out: {fault}"), err=True)
+    if clashing.left:
+        typer.echo(f"note: {clashing.left} more contradictions through rules were not looked into", err=True)
+    summed = ", ".join(f"{count} {sort}" for sort, count in counts.items()) or "nothing found"
+    typer.echo(f"{len(entries)} items: {summed}")
+    if queue:
+        typer.echo(f"{queued} items queued; see: nesycd kb queue")
+    if counts["contradiction"] or counts["suspected contradiction"] or clashing.left:
+        raise typer.Exit(1)
+
+
+def queue(kb: Kb = None, limit: Limit = 50) -> None:
+    """List what waits for a decision: items that were queued, with the reasons, then what else is proposed.
+
+    An item leaves the queue by nesycd kb approve (it stays, or becomes, approved), reject, retire or edit.
+
+    Example:
+
+        nesycd kb lint --queue; nesycd kb queue; nesycd kb retire 3fa9
+    """
+    from nesycd.knowledge.queue import waiting
+
+    with open_base(kb) as base:
+        found = waiting(base)
+    console = Console()
+    for one in found[:limit]:
+        entry = one.entry
+        console.print(
+            f"{entry.item_id[:8]} {entry.item.kind:<6} {entry.status:<9} {shown(entry.item.text, MOST_SHOWN)}"
+        )
+        for reason in one.reasons:
+            console.print(f"    {shown(reason, MOST_SHOWN)}", highlight=False)
+    tell_more(len(found), limit)
+    reasoned = sum(bool(one.reasons) for one in found)
+    typer.echo(f"{len(found)} items wait, {reasoned} of them with a reason")
+
+
+def _tell(findings: Sequence[Any], limit: int) -> Counter[str]:
+    """Show the findings of each sort up to the limit; gives how many there are of each."""
     counts = Counter(finding.sort for finding in findings)
     console = Console()
     told: Counter[str] = Counter()
@@ -45,7 +101,18 @@ def lint(
     for sort, count in counts.items():
         if count > limit:
             typer.echo(f"{sort}: {count - limit} more; show them by --limit {count}")
-    summed = ", ".join(f"{count} {sort}" for sort, count in counts.items()) or "nothing found"
-    typer.echo(f"{len(entries)} items: {summed}")
-    if counts["contradiction"] or counts["suspected contradiction"]:
-        raise typer.Exit(1)
+    return counts
+
+
+def _embed() -> Callable[[Sequence[str]], Any] | None:
+    """What makes vectors of texts, where the extra `dense` is there; loaded when it is first asked."""
+    if find_spec("wordllama") is None:
+        return None
+
+    @cache
+    def model() -> Any:
+        from nesycd.retrieval.dense import WordLlamaEmbedder
+
+        return WordLlamaEmbedder()
+
+    return lambda texts: model().embed(texts)

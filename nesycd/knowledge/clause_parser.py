@@ -10,6 +10,7 @@ from decimal import Decimal
 from nesycd.errors import KnowledgeError
 from nesycd.knowledge.clauses import (
     COMPARISONS,
+    FALSE,
     PRODUCTS,
     RESERVED,
     SUMS,
@@ -171,8 +172,16 @@ class _Parser:
         return None
 
     def clause(self) -> Clause:
-        head = self.atom("a clause begins with its conclusion, such as grandfather(X, Z): expected a name", head=True)
-        body = self.body() if self.take(":-") else ()
+        if self.take(":-"):
+            head, body = FALSE, self.body()
+        else:
+            start = self.next
+            head = self.atom(
+                "a clause begins with its conclusion, such as grandfather(X, Z): expected a name", head=True
+            )
+            body = self.body() if self.take(":-") else ()
+            if head.predicate == FALSE.predicate and head.terms:
+                self.fail("'false' is what a constraint concludes, and has no arguments: expected another name", start)
         if not self.take("."):
             self.fail("expected ',' or '.'" if body else "expected ':-' or '.'")
         return Clause(head, body)
@@ -204,8 +213,11 @@ class _Parser:
     def atom(self, expected: str, *, head: bool = False) -> Atom:
         if not self._is_name(self.next):
             self.fail(expected)
-        predicate = normal(self.next.text)
+        start = self.next
+        predicate = normal(start.text)
         self.place += 1
+        if predicate == FALSE.predicate and not head:
+            self.fail("'false' is what a constraint concludes: expected a condition that can hold", start)
         terms: list[Term] = []
         if self.take("("):
             terms.append(self.argument(head))

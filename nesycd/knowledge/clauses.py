@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from nesycd.knowledge.text import normal
@@ -46,7 +47,7 @@ class Constant:
             return self.value
         return '"' + "".join(_ESCAPES.get(char, char) for char in self.value) + '"'
 
-    @property
+    @cached_property
     def key(self) -> str | int | Decimal:
         """Equal constants, and only they, have the same key."""
         return normal(self.value) if isinstance(self.value, str) else self.value
@@ -83,7 +84,7 @@ class Atom:
         """Predicate and number of arguments."""
         return self.predicate, len(self.terms)
 
-    @property
+    @cached_property
     def key(self) -> tuple[Any, ...]:
         """Of an atom without variables: equal ones, and only they, have the same key."""
         return self.predicate, *(term.key for term in self.terms if isinstance(term, Constant))
@@ -114,14 +115,25 @@ class Comparison:
 Literal = Atom | Negated | Comparison
 
 
+FALSE = Atom("false")
+"""What a constraint concludes: its conditions must never hold together. `:- body.` is short for `false :- body.`"""
+
+
 @dataclass(frozen=True)
 class Clause:
-    """`head :- body.`; without a body a fact."""
+    """`head :- body.`; without a body a fact, with the head `false` a constraint."""
 
     head: Atom
     body: tuple[Literal, ...] = ()
 
+    @property
+    def is_constraint(self) -> bool:
+        """Whether it concludes nothing, but says what must not be."""
+        return self.head == FALSE
+
     def __str__(self) -> str:
+        if self.is_constraint and self.body:
+            return f":- {', '.join(map(str, self.body))}."
         return f"{self.head} :- {', '.join(map(str, self.body))}." if self.body else f"{self.head}."
 
 
@@ -149,7 +161,8 @@ def predicate_of(relation: str) -> str:
     """The predicate of a fact's relation: `Place of birth` is `place_of_birth`; "" where nothing of it can be named."""
     name = re.sub(r"\W+", "_", normal(relation)).strip("_")
     name = name if name.isidentifier() else re.sub(r"[^a-z0-9_]+", "_", name).strip("_")
-    return name if not name or (name.isidentifier() and name not in RESERVED) else f"r_{name}"
+    taken = RESERVED | {FALSE.predicate}
+    return name if not name or (name.isidentifier() and name not in taken) else f"r_{name}"
 
 
 def number(text: str) -> int | Decimal | None:

@@ -5,15 +5,16 @@ Only items speak here: nothing of a question is ever asserted, so what is derive
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nesycd.knowledge.clauses import Atom, Clause, Constant, number, predicate_of
 from nesycd.knowledge.engine import Engine
 from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.merge import entry_order, normal_triple
 from nesycd.knowledge.proofs import Proof, shortest_proofs
-from nesycd.knowledge.rules import RuleSet, RunnableRule, exception_number
+from nesycd.knowledge.rules import RuleSet, RunnableRule, exception_number, runnable
 from nesycd.knowledge.text import normal
 from nesycd.records import Entry, Fact, Rule, Status
 
@@ -35,6 +36,8 @@ class Derived:
     """The proof as lines, indented by depth."""
     size: int
     """Firings of clauses in the proof."""
+    is_declared: bool = False
+    """Whether `rule` is no item, but a declaration of the relation."""
 
 
 class Deriver:
@@ -56,15 +59,17 @@ class Deriver:
     def __init__(self, entries: Sequence[Entry], engine: Engine, entities: Entities | None = None) -> None:
         """Take the approved rules of `entries`; those that cannot run are left out (`faults` says why).
 
-        Entities that were merged (`entities`) are one here.
+        Entities that were merged (`entities`) are one here, and relations that are declared symmetric or to have an inverse
+        hold from their objects' side too.
         """
         approved = [entry.item for entry in sorted(entries, key=entry_order) if entry.status is Status.APPROVED]
         self._facts = [item for item in approved if isinstance(item, Fact)]
         relations = {predicate_of(fact.relation) for fact in self._facts}
-        ready = RuleSet.of((item for item in approved if isinstance(item, Rule)), relations)
-        self.faults = ready.faults
-        self._ready, self._engine = ready, engine
-        self._node = (entities or Entities()).node
+        entities = entities or Entities()
+        rules = (item for item in approved if isinstance(item, Rule))
+        self.ready = RuleSet.of(rules, relations, declared_rules(entities))
+        self.faults = self.ready.faults
+        self._engine, self._node = engine, entities.node
         self._names = _canonical(self._facts, self._node)
         self._stated = {self._triple(fact) for fact in self._facts}
 
@@ -86,12 +91,12 @@ class Deriver:
                 if atom.key not in source:
                     source[atom.key] = fact
                     start.append(atom)
-        rules = [rule for rule in self._ready.for_task(task) if rule.item.id not in hide]
-        rules = _that_can_fire(rules, start)
-        if not rules:
+        rules = [rule for rule in self.ready.for_task(task) if rule.item.id not in hide]
+        owned = [(rule, clause) for rule, clause in that_can_fire(rules, start) if not clause.is_constraint]
+        if not owned:
             return []
-        owner = [rule for rule in rules for _ in rule.clauses]
-        firings = self._engine.run([clause for rule in rules for clause in rule.clauses], start)
+        owner = [rule for rule, _ in owned]
+        firings = self._engine.run([clause for _, clause in owned], start)
         proofs = shortest_proofs(start, firings)
         found: dict[tuple[str, str, str], Derived] = {}
         for proof in sorted(proofs.values(), key=lambda proof: (proof.size, str(proof.atom))):
@@ -137,7 +142,24 @@ class Deriver:
         subject, relation, value = triple
         fact = Fact(text=f"{subject}'s {relation}: {value}.", subject=subject, relation=relation, object=value)
         leaves = dict.fromkeys(source[step.atom.key] for step in proof.steps() if step.clause is None)
-        return Derived(fact, rule.item, tuple(leaves), tuple(_told(proof, owner, source)), proof.size)
+        told = tuple(_told(proof, owner, source))
+        return Derived(fact, rule.item, tuple(leaves), told, proof.size, rule.is_declared)
+
+
+def declared_rules(entities: Entities) -> list[RunnableRule]:
+    """What is declared of relations (symmetric, inverse), as rules; none where a name cannot be a predicate."""
+    made = []
+    for name, back in sorted(entities.backwards.items()):
+        said, follows = predicate_of(name), predicate_of(back)
+        if said and follows and not re.search(r"[|{}]", back):
+            how = "holds both ways" if normal(back) == name else f"is {back} from the other side"
+            rule = Rule(
+                text=f"{entities.relations[name].name} {how}",
+                clause=f"{follows}(Y, X) :- {said}(X, Y).",
+                says=f"{{Y}} | {back} | {{X}}",
+            )
+            made.append(replace(runnable(rule), is_declared=True))
+    return made
 
 
 def _canonical(facts: Sequence[Fact], node: Callable[[str], str]) -> dict[str, str]:
@@ -153,8 +175,8 @@ def _canonical(facts: Sequence[Fact], node: Callable[[str], str]) -> dict[str, s
     return single | subjects
 
 
-def _that_can_fire(rules: Sequence[RunnableRule], facts: Iterable[Atom]) -> list[RunnableRule]:
-    """The rules some clause of which has all its predicates: the rest need not be run at all."""
+def that_can_fire(rules: Sequence[RunnableRule], facts: Iterable[Atom]) -> list[tuple[RunnableRule, Clause]]:
+    """The clauses of the rules some clause of which has all its predicates: the rest need not be run at all."""
     there = {fact.signature for fact in facts}
     waiting: list[tuple[RunnableRule, Clause]] = [(rule, clause) for rule in rules for clause in rule.clauses]
     firing: set[str] = set()
@@ -170,7 +192,7 @@ def _that_can_fire(rules: Sequence[RunnableRule], facts: Iterable[Atom]) -> list
             else:
                 later.append((rule, clause))
         waiting = later
-    return [rule for rule in rules if rule.item.id in firing]
+    return [(rule, clause) for rule in rules if rule.item.id in firing for clause in rule.clauses]
 
 
 def _told(proof: Proof, owner: Sequence[RunnableRule], source: dict[object, Fact], depth: int = 0) -> Iterator[str]:
@@ -180,7 +202,8 @@ def _told(proof: Proof, owner: Sequence[RunnableRule], source: dict[object, Fact
         yield f"{indent}{fact.text} [fact {fact.id[:8]}]"
         return
     rule = owner[proof.clause].item
-    yield f"{indent}{proof.atom} [rule {rule.id[:8]}: {rule.text}]"
+    by = "declared" if owner[proof.clause].is_declared else f"rule {rule.id[:8]}"
+    yield f"{indent}{proof.atom} [{by}: {rule.text}]"
     for need in proof.needs:
         yield from _told(need, owner, source, depth + 1)
     for atom in proof.absent:

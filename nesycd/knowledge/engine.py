@@ -77,6 +77,15 @@ class Firing:
     """May hold `_`."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """`head` holds where all of `needs` do, and `item`, where given, is there (`Engine.core`)."""
+
+    head: int
+    needs: tuple[int, ...]
+    item: int | None = None
+
+
 class Engine:
     """Clauses in, firings out; starts its process at the first call. One call at a time, from any thread.
 
@@ -122,13 +131,34 @@ class Engine:
         program = _Program(clauses)
         text = program.text(facts)
         with self._lock:
-            answer = self._ask(text, clauses)
+            answer = self._ask({"program": text}, clauses)
         fired = sorted(answer["fired"], key=lambda row: (row[0], [(isinstance(v, str), v) for v in row[1:]]))
         return [program.firing(row) for row in fired]
 
-    def _ask(self, program: str, clauses: Sequence[Clause]) -> dict[str, Any]:
+    def core(self, steps: Iterable[Step], items: int, goal: Sequence[int]) -> list[int]:
+        """A least part of `items` (numbered from 0) that makes all of `goal` hold: without any of it they would not.
+
+        Args:
+            steps: ways to what holds; all that hold are numbers.
+            items: how many there are.
+            goal: what holds with all items.
+
+        Raises:
+            EngineError: a limit was reached, or clingo is not installed.
+        """
+        lines = [f"{{{';'.join(f'i{n}' for n in range(items))}}}."] if items else []
+        for step in steps:
+            body = [f"a{need}" for need in step.needs] + ([f"i{step.item}"] if step.item is not None else [])
+            lines.append(f"a{step.head} :- {','.join(body)}." if body else f"a{step.head}.")
+        lines.append(f"goal :- {','.join(f'a{one}' for one in goal)}.")
+        with self._lock:
+            answer = self._ask({"program": "\n".join(lines), "items": items}, ())
+        assert answer["core"] is not None, "the goal holds with all items"
+        return [int(n) for n in answer["core"]]
+
+    def _ask(self, given: dict[str, Any], clauses: Sequence[Clause]) -> dict[str, Any]:
         process = self._process or self._start()
-        request = {"program": program, "seconds": self.limits.seconds, "most": self.limits.most}
+        request = {**given, "seconds": self.limits.seconds, "most": self.limits.most}
         try:
             assert process.stdin is not None
             process.stdin.write(json.dumps(request) + "\n")
@@ -150,7 +180,7 @@ class Engine:
             limits = {"many": f"make more than {self.limits.most} facts", "memory": f"need {self.limits.memory_mb} MB"}
             raise EngineError(self._stopped(f"{limits[reason]} and were stopped", clauses))
         if "failed" in answer:
-            raise RuntimeError(f"clingo: {answer['failed']}\n{program}")
+            raise RuntimeError(f"clingo: {answer['failed']}\n{given['program']}")
         return answer
 
     def _start(self) -> subprocess.Popen[str]:

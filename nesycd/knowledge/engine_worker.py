@@ -142,6 +142,38 @@ def solve(program: str, most: int) -> dict[str, Any]:
     return {"fired": fired}
 
 
+def core(program: str, items: int, most: int) -> dict[str, Any]:
+    """A least part of the items `i0`, `i1`, ... that makes `goal` true in a ground program: none of it can be left out.
+
+    The solver names a part (its core), which is then tried without each item in turn.
+    """
+    control = clingo.Control(["--warn=none"], logger=lambda code, message: None, message_limit=1)
+    counter = Counter(most)
+    control.register_observer(counter)
+    control.add("base", [], program)
+    try:
+        control.ground([("base", [])])
+        literals = {control.symbolic_atoms[clingo.Function(f"i{n}")].literal: n for n in range(items)}
+        goal = control.symbolic_atoms[clingo.Function("goal")].literal
+
+        def needed(given: Sequence[int]) -> list[int] | None:
+            found: list[int] = []
+            done = control.solve(assumptions=[-goal, *given], on_core=found.extend)
+            return [one for one in given if one in found] if done.unsatisfiable else None
+
+        kept = needed(list(literals))
+        for one in list(kept or ()):
+            if kept is not None and one in kept:
+                kept = needed([other for other in kept if other != one]) or kept
+    except MemoryError:
+        return {"stopped": "memory"}
+    except Exception as error:
+        if counter.most < 0:
+            return {"stopped": "many"}
+        return {"stopped": "memory"} if "bad_alloc" in str(error) else {"failed": str(error)}
+    return {"core": None if kept is None else [literals[one] for one in kept]}
+
+
 def _told(symbol: clingo.Symbol) -> int | str:
     if symbol.type == clingo.SymbolType.Number:
         return int(symbol.number)
@@ -170,7 +202,8 @@ def main() -> None:
         request = json.loads(line)
         if timer is not None:
             timer(signal.ITIMER_PROF, request["seconds"])
-        answer = solve(request["program"], request["most"])
+        program, most = request["program"], request["most"]
+        answer = core(program, request["items"], most) if "items" in request else solve(program, most)
         if timer is not None:
             timer(signal.ITIMER_PROF, 0)
         print(json.dumps(answer, separators=(",", ":")), flush=True)

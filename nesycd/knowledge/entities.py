@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from sqlalchemy import Column, Integer, MetaData, String, Table, Text, event, insert, inspect, select
+from sqlalchemy import insert, select
 from sqlalchemy.engine import Connection
-from sqlalchemy.schema import DDL
 
 from nesycd.errors import KnowledgeError
 from nesycd.knowledge.formats.mapping import first_problem
 from nesycd.knowledge.rows import ITEM
 from nesycd.knowledge.schema import entries as entry_rows
+from nesycd.knowledge.schema import graph_acts
 from nesycd.knowledge.store import KnowledgeBase
 from nesycd.knowledge.text import normal, printable
 from nesycd.knowledge.yaml_text import Node, emit_mapping, parse
@@ -32,27 +32,6 @@ from nesycd.records import Fact, content_hash
 FORMAT = "nesycd-graph/1"
 _MARKS = ("functional", "symmetric")
 _TEXTS = ("inverse", "domain", "range")
-
-_metadata = MetaData()
-_acts = Table(
-    "graph_acts",
-    _metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
-    Column("at", String, nullable=False),
-    Column("actor", String, nullable=False),
-    Column("action", String, nullable=False),
-    Column("body", Text, nullable=False),
-    Column("note", Text, nullable=False),
-)
-for _action in ("UPDATE", "DELETE"):
-    event.listen(
-        _acts,
-        "after_create",
-        DDL(  # type: ignore[no-untyped-call]
-            f"CREATE TRIGGER graph_acts_no_{_action.lower()} BEFORE {_action} ON graph_acts "
-            "BEGIN SELECT RAISE(ABORT, 'the log of the graph is append-only'); END"
-        ).execute_if(dialect="sqlite"),
-    )
 
 
 class Relation(BaseModel):
@@ -116,6 +95,19 @@ class Entities:
         backs = (other for other, declared in self.relations.items() if normal(declared.inverse) == name)
         return next(backs, "")
 
+    @cached_property
+    def backwards(self) -> dict[str, str]:
+        """Each relation (normalised) that says something from the object's side, with the relation that it says there.
+
+        A symmetric one says itself. Only what is declared counts: that `father` has the inverse `child` makes fathers'
+        facts speak of children, but not every child somebody's father.
+        """
+        return {
+            name: declared.name if declared.symmetric else declared.inverse
+            for name, declared in self.relations.items()
+            if declared.symmetric or normal(declared.inverse)
+        }
+
     @property
     def fingerprint(self) -> str:
         """Hash of all that changes what is found: merges and declarations as they stand."""
@@ -126,7 +118,7 @@ class Entities:
 def read_entities(kb: KnowledgeBase) -> Entities:
     """Entities and relations of a KB as they stand."""
     with kb.reading() as connection:
-        return _stand(connection)
+        return stand(connection)
 
 
 def entities_at(path: Path) -> Entities:
@@ -145,13 +137,12 @@ def merge_entities(kb: KnowledgeBase, entity: str, into: str, actor: str, why: s
     """
     _need_actor(actor)
     with kb.writing() as connection:
-        _make_table(connection)
-        before = _stand(connection)
+        before = stand(connection)
         old, new = (before.node(_known(connection, name)) for name in (entity, into))
         if old == new:
             raise KnowledgeError(f"{printable(entity)!r} and {printable(into)!r} are one entity already")
-        number = _act(connection, actor, "merge", {"entity": old, "into": new}, why)
-        after = _stand(connection)
+        number = act(connection, actor, "merge", {"entity": old, "into": new}, why)
+        after = stand(connection)
     return next(merge for merge in after.merges if merge.number == number)
 
 
@@ -163,13 +154,12 @@ def unmerge_entities(kb: KnowledgeBase, number: int, actor: str, why: str) -> En
     """
     _need_actor(actor)
     with kb.writing() as connection:
-        _make_table(connection)
-        standing = {merge.number for merge in _stand(connection).merges if not merge.reverted}
+        standing = {merge.number for merge in stand(connection).merges if not merge.reverted}
         if number not in standing:
             shown = ", ".join(map(str, sorted(standing))) or "none"
             raise KnowledgeError(f"merge {number} is none that stands (these do: {shown})")
-        _act(connection, actor, "unmerge", {"merge": number}, why)
-        return next(merge for merge in _stand(connection).merges if merge.number == number)
+        act(connection, actor, "unmerge", {"merge": number}, why)
+        return next(merge for merge in stand(connection).merges if merge.number == number)
 
 
 def declare_relations(kb: KnowledgeBase, relations: Sequence[Relation], actor: str, why: str = "") -> int:
@@ -183,11 +173,10 @@ def declare_relations(kb: KnowledgeBase, relations: Sequence[Relation], actor: s
     if twice := next((name for name in names if names.count(name) > 1), ""):
         raise KnowledgeError(f"the relation {printable(twice)!r} is declared twice")
     with kb.writing() as connection:
-        _make_table(connection)
-        before = _stand(connection).relations
+        before = stand(connection).relations
         changed = [relation for relation in relations if before.get(normal(relation.name)) != relation]
         for relation in changed:
-            _act(connection, actor, "declare", relation.model_dump(), why)
+            act(connection, actor, "declare", relation.model_dump(), why)
     return len(changed)
 
 
@@ -195,13 +184,16 @@ def relations_text(entities: Entities) -> str:
     """The declarations as YAML, sorted: the same text for the same declarations."""
     lines = [f"format: {FORMAT}", "relations:" if entities.relations else "relations: []"]
     for name in sorted(entities.relations):
-        relation = entities.relations[name]
-        body: dict[str, Any] = {"name": relation.name}
-        if marks := [mark for mark in _MARKS if getattr(relation, mark)]:
-            body["is"] = marks
-        body |= {key: value for key in _TEXTS if (value := getattr(relation, key))}
-        lines += emit_mapping(body)
+        lines += emit_mapping(as_mapping(entities.relations[name]))
     return "\n".join(lines) + "\n"
+
+
+def as_mapping(relation: Relation) -> dict[str, Any]:
+    """A declaration as it stands in files."""
+    body: dict[str, Any] = {"name": relation.name}
+    if marks := [mark for mark in _MARKS if getattr(relation, mark)]:
+        body["is"] = marks
+    return body | {key: value for key in _TEXTS if (value := getattr(relation, key))}
 
 
 def read_relations(path: Path) -> list[Relation]:
@@ -221,15 +213,26 @@ def read_relations(path: Path) -> list[Relation]:
         raise KnowledgeError(f"{path}: needs a mapping with `relations:`, a list of declarations")
     if "format" in root and root["format"].value != FORMAT:
         raise KnowledgeError(f"{path}: format is {root['format'].value!r}, but {FORMAT!r} is read here")
-    return [_read_relation(node, f"{path}: line {node.line}") for node in given.value]
+    return [relation_of(_plain(node), f"{path}: line {node.line}") for node in given.value]
 
 
-def _read_relation(node: Node, where: str) -> Relation:
-    if not isinstance(node.value, Mapping):
+def _plain(node: Node) -> Any:
+    if isinstance(node.value, Mapping):
+        return {key: _plain(inner) for key, inner in node.value.items() if inner.value is not None}
+    return [_plain(one) for one in node.value] if isinstance(node.value, list) else node.value
+
+
+def relation_of(given: Any, where: str) -> Relation:
+    """A declaration as `as_mapping` makes it.
+
+    Raises:
+        KnowledgeError: it cannot be used; named by `where` and key.
+    """
+    if not isinstance(given, Mapping):
         raise KnowledgeError(f"{where}: is not a mapping of keys to values")
-    body: dict[str, Any] = {key: inner.value for key, inner in node.value.items() if inner.value is not None}
+    body = dict(given)
     marks = body.pop("is", [])
-    said = [mark.value for mark in marks] if isinstance(marks, list) else [marks]
+    said = marks if isinstance(marks, list) else [marks]
     if unknown := [mark for mark in said if mark not in _MARKS]:
         raise KnowledgeError(f"{where}: is: {unknown[0]!r} is none of {', '.join(_MARKS)}")
     if other := sorted(set(body) - {"name", *_TEXTS}):
@@ -248,30 +251,26 @@ def _need_actor(actor: str) -> None:
         raise KnowledgeError("a change of the graph needs the name of who makes it")
 
 
-def _make_table(connection: Connection) -> None:
-    _metadata.create_all(connection)  # made with the first act: a KB without any has no table
-
-
-def _act(connection: Connection, actor: str, action: str, body: Mapping[str, Any], note: str) -> int:
+def act(connection: Connection, actor: str, action: str, body: Mapping[str, Any], note: str) -> int:
+    """Write an act (`merge`, `unmerge`, `declare`) into the log; gives its number."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     told = json.dumps(body, ensure_ascii=False, sort_keys=True)
-    made = connection.execute(insert(_acts).values(at=now, actor=actor, action=action, body=told, note=note))
+    made = connection.execute(insert(graph_acts).values(at=now, actor=actor, action=action, body=told, note=note))
     assert made.inserted_primary_key is not None
     return int(made.inserted_primary_key[0])
 
 
-def _stand(connection: Connection) -> Entities:
-    if not inspect(connection).has_table(_acts.name):
-        return Entities()
+def stand(connection: Connection) -> Entities:
+    """Entities and relations as they stand, on an open connection."""
     merges: dict[int, EntityMerge] = {}
     relations: dict[str, Relation] = {}
-    for act in connection.execute(select(_acts).order_by(_acts.c.seq)):
-        body = json.loads(act.body)
-        if act.action == "merge":
-            merges[act.seq] = EntityMerge(act.seq, act.at, act.actor, body["entity"], body["into"], act.note)
-        elif act.action == "unmerge":
+    for row in connection.execute(select(graph_acts).order_by(graph_acts.c.seq)):
+        body = json.loads(row.body)
+        if row.action == "merge":
+            merges[row.seq] = EntityMerge(row.seq, row.at, row.actor, body["entity"], body["into"], row.note)
+        elif row.action == "unmerge":
             old = merges[body["merge"]]
-            said = f"{act.actor}, {act.at}: {act.note}"
+            said = f"{row.actor}, {row.at}: {row.note}"
             merges[old.number] = EntityMerge(old.number, old.at, old.actor, old.entity, old.into, old.why, said)
         else:
             relation = Relation.model_validate(body)

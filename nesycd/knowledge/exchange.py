@@ -1,6 +1,7 @@
 """Knowledge in files: export in several formats, and all-or-nothing import that can be tried first.
 
-YAML and JSON-LD are lossless: what is written is read back with items, status, reviewer and evidence. The other formats
+YAML and JSON-LD are lossless: what is written is read back with items, status, reviewer and evidence, merged entities and
+declared relations. The other formats
 hold what `docs/knowledge-base.md` says of each; a row that they give under a known id changes only what it states.
 A person may write entries by hand with nothing but `kind`, `text` and, for facts, `subject`, `relation`, `object`.
 Editing the content of an exported entry under its `id` and importing the file edits that entry.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +20,13 @@ from pathlib import Path
 from sqlalchemy.engine import Connection
 
 from nesycd.errors import KnowledgeError
-from nesycd.knowledge import rows
+from nesycd.knowledge import graph_exchange, rows, versions
 from nesycd.knowledge.differences import Difference, differences
+from nesycd.knowledge.entities import read_entities
 from nesycd.knowledge.formats import csv_file, jsonld, lp, markdown, turtle, yaml_file
 from nesycd.knowledge.formats.mapping import FileEntry, Row, read_rows, valid_item
-from nesycd.knowledge.merge import item_key
+from nesycd.knowledge.graph_exchange import Graph
+from nesycd.knowledge.merge import item_key, tidy, unite
 from nesycd.knowledge.rows import AddCounts
 from nesycd.knowledge.store import KnowledgeBase, OnlyTried
 from nesycd.records import Entry, Item, Status
@@ -33,7 +37,7 @@ class Format:
     """How knowledge is written as text, and read where it can be."""
 
     suffixes: tuple[str, ...]
-    write: Callable[[Iterable[Entry]], str]
+    write: Callable[..., str]
     read: Callable[[str, str], Iterable[Row]] | None = None
     lossless: bool = False
 
@@ -54,10 +58,11 @@ _ID = re.compile(r"[0-9a-f]{16}")
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did, or would do."""
+    """What an import did, or would do; `graph` has a line for each change of what is said of entities and relations."""
 
     counts: AddCounts
     differences: list[Difference]
+    graph: tuple[str, ...] = ()
 
 
 def format_of(path: Path, name: str = "") -> str:
@@ -73,13 +78,18 @@ def format_of(path: Path, name: str = "") -> str:
 
 def export_text(kb: KnowledgeBase, form: str = "yaml") -> str:
     """The whole KB in a format. Two KBs with the same entries give the same text, byte for byte."""
-    return FORMATS[form].write(kb.entries())
+    return _text(kb, kb.entries(), form)
+
+
+def _text(kb: KnowledgeBase, entries: Sequence[Entry], form: str) -> str:
+    write = FORMATS[form].write
+    return write(entries, graph_exchange.as_mappings(read_entities(kb))) if FORMATS[form].lossless else write(entries)
 
 
 def export_file(kb: KnowledgeBase, path: Path, form: str = "") -> int:
     """Write the KB to a file, whole or not at all (a full disk leaves the old file); gives the number of entries."""
     entries = kb.entries()
-    text = FORMATS[format_of(path, form)].write(entries)
+    text = _text(kb, entries, format_of(path, form))
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as error:
@@ -108,32 +118,66 @@ def import_file(
     reviewer: str = "",
     why: str = "",
     dry_run: bool = False,
+    replace: bool = False,
+    may_lose: bool = False,
 ) -> Imported:
     """Read a file into the KB as one revision, or, with `dry_run`, find out what that would change.
 
     `status`, and `reviewer` with it, are for entries that do not state theirs. An entry whose content was edited in the
     file, under the id it was exported with, is edited in the KB, by `reviewer` (or the file's name where that is "").
 
+    With `replace` the KB becomes what the file says: what is not in it goes (not from the history). Approved items go, or are
+    approved no more, only where the caller says that they `may_lose`.
+
     Raises:
-        KnowledgeError: the file cannot be read, or entries in it cannot be used; all of them are named, none imported.
+        KnowledgeError: the file cannot be read, or entries in it cannot be used; all of them are named, none imported. With
+            `replace`: its format does not hold everything, or approved items would be lost.
     """
-    found = read_file(path, form, status=status, reviewer=reviewer)
-    lossless = FORMATS[format_of(path, form)].lossless
+    found, graph = _read(path, form, status, reviewer)
+    name = format_of(path, form)
+    lossless = FORMATS[name].lossless
+    if replace and not lossless:
+        full = ", ".join(key for key, one in FORMATS.items() if one.lossless)
+        raise KnowledgeError(f"{path}: {name} does not hold all of a base, so none can be replaced by it ({full} do)")
     editor = reviewer or path.name
     try:
-        with kb.writing(editor, "import", why or f"from {path.name}") as connection:
+        with kb.writing(editor, "replace" if replace else "import", why or f"from {path.name}") as connection:
             before = rows.load(connection)
-            touched = _bring_in(connection, found, before, editor, lossless)
-            after = rows.load(connection, sorted(touched))
-            changed = differences({uid: before[uid] for uid in after if uid in before}, after)
+            if replace:
+                _replace(connection, found, before, editor)
+                after = rows.load(connection)
+                changed = differences(before, after)
+            else:
+                after = rows.load(connection, sorted(_bring_in(connection, found, before, editor, lossless)))
+                changed = differences({uid: before[uid] for uid in after if uid in before}, after)
             added = sum(uid not in before for uid in after)
             same = sum(before.get(uid) == entry for uid, entry in after.items())
-            done = Imported(AddCounts(added, len(after) - added - same, same), changed)
+            said = graph_exchange.bring_in(connection, graph, editor, replace) if lossless else ()
+            done = Imported(AddCounts(added, len(after) - added - same, same), changed, tuple(said))
             if dry_run:
                 raise OnlyTried
+            if replace and not may_lose:
+                _refuse_loss(path, changed)
     except OnlyTried:
         pass
     return done
+
+
+def _refuse_loss(path: Path, changed: Sequence[Difference]) -> None:
+    """Nothing approved goes unless somebody has said so."""
+    lost = [
+        one.before
+        for one in changed
+        if one.before is not None
+        and one.before.status is Status.APPROVED
+        and (one.after is None or one.after.status is not Status.APPROVED)
+    ]
+    if lost:
+        some = ", ".join(entry.item_id[:8] for entry in lost[:5]) + (" ..." if len(lost) > 5 else "")
+        raise KnowledgeError(
+            f"{path}: replacing the base by it would lose {len(lost)} approved items ({some}); nothing was changed. Look at "
+            "them by --dry-run, and say --yes where that is meant"
+        )
 
 
 def read_file(path: Path, form: str = "", *, status: Status = Status.PROPOSED, reviewer: str = "") -> list[FileEntry]:
@@ -142,6 +186,10 @@ def read_file(path: Path, form: str = "", *, status: Status = Status.PROPOSED, r
     Raises:
         KnowledgeError: not of its format, or bad entries: each named by its place in the file and key.
     """
+    return _read(path, form, status, reviewer)[0]
+
+
+def _read(path: Path, form: str, status: Status, reviewer: str) -> tuple[list[FileEntry], Graph]:
     name = format_of(path, form)
     read = FORMATS[name].read
     if read is None:
@@ -155,7 +203,30 @@ def read_file(path: Path, form: str = "", *, status: Status = Status.PROPOSED, r
         raise KnowledgeError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise KnowledgeError(f"{path}: is not UTF-8 text (byte {error.start})") from None
-    return read_rows(read(text, str(path)), str(path), path.name, (status, reviewer))
+    found = list(read(text, str(path)))
+    entries = read_rows((row for row in found if row.part == "entries"), str(path), path.name, (status, reviewer))
+    return entries, graph_exchange.read((row for row in found if row.part != "entries"), str(path))
+
+
+def _replace(connection: Connection, found: Sequence[FileEntry], before: Mapping[str, Entry], editor: str) -> None:
+    """Make the entries what the file says. Each keeps its history: it is found by its content, or by the id it is given."""
+    united: dict[str, Entry] = {}
+    ids: dict[str, str] = {}
+    for one in found:
+        key = item_key(one.entry.item)
+        entry = one.entry.model_copy(update={"item": tidy(one.entry.item)})
+        united[key] = unite(united[key], entry) if key in united else entry
+        ids.setdefault(key, one.id)
+    by_key = rows.uids_by_key(connection, list(united))
+    by_id = rows.uids_by_id(connection, sorted(item_id for item_id in ids.values() if _ID.fullmatch(item_id)))
+    wanted: dict[str, Entry | None] = {}
+    for key, entry in united.items():
+        named = by_id.get(ids[key], "")
+        # Another entry of the file may be the one that is named: then this one is new.
+        free = named and named not in wanted and named not in by_key.values()
+        wanted[by_key.get(key) or (named if free else uuid.uuid4().hex)] = entry
+    wanted.update((uid, None) for uid in before if uid not in wanted)
+    versions.put(connection, before, wanted, editor, action="replace")
 
 
 def _bring_in(

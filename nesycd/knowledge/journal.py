@@ -26,6 +26,8 @@ MAX_ITEM = 1_000_000
 _CHUNK = 400
 """Keys in one query: old SQLite versions take at most 999 parameters."""
 _MOST_ACTORS = 5
+QUEUE = "queue"
+"""The action of a line that says why somebody should look at an entry (`queue`)."""
 
 
 class Journal:
@@ -67,6 +69,10 @@ class Journal:
         actor = actor or _actor("" if after.reviewer == before.reviewer else after.reviewer, gained)
         note = f"{len(gained)} more evidence" if note is None else note
         self._note(uid, action, actor, after, note, gained, lost)
+
+    def said(self, uid: str, entry: Entry, action: str, note: str, actor: str) -> None:
+        """A line about an entry that stays what it is."""
+        self._note(uid, action, actor, entry, note)
 
     def renewed(self, uid: str, entry: Entry) -> None:
         """An entry whose content stands, but whose id is computed otherwise now."""

@@ -1,18 +1,23 @@
 """What is wrong with a knowledge base by its own lights: facts that contradict each other, doubles, lessons that say less.
 
 Nothing is changed: findings name items, people decide. A contradiction is a second object where a relation is declared
-functional, or where it looks so: most of its subjects have one object. The latter is a suspicion, and says so.
+functional, or where it looks so: most of its subjects have one object. The latter is a suspicion, and says so. What only rules
+bring to light is found by `clashes`.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
+from nesycd.knowledge.clashes import Clash
 from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.graph import KnowledgeGraph
 from nesycd.knowledge.leak import Text
@@ -28,7 +33,14 @@ _LOOKS = 0.6
 """Share of a relation's subjects with one object from which on it looks functional."""
 _ALIKE = 0.85
 """Share of the content words of two lessons or rules from which on they are near-duplicates."""
+_NEAR, _SHARED = 0.75, 0.5
+"""Cosine of two lessons' or rules' vectors from which on they may be near-duplicates, and the largest share of words in common:
+with more, what differs is what was meant to differ (`father` for `mother`). Measured in `docs/log.md`."""
 _NUMBER = re.compile(r"\d+")
+_ROWS = 512
+
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+"""Texts to vectors of unit length, one a row."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +52,19 @@ class Finding:
     why: str
 
 
-def lint(entries: Iterable[Entry], entities: Entities | None = None) -> list[Finding]:
+def lint(
+    entries: Iterable[Entry],
+    entities: Entities | None = None,
+    embed: Embed | None = None,
+    clashing: Iterable[Clash] = (),
+) -> list[Finding]:
     """All findings about approved and proposed entries, contradictions first.
+
+    Args:
+        entries: of a KB.
+        entities: which entities were merged, and what is declared of relations.
+        embed: where it is given, near-duplicates are looked for among vectors too.
+        clashing: what `clashes` found of the same entries.
 
     Example:
         >>> from nesycd.records import Lesson
@@ -50,7 +73,13 @@ def lint(entries: Iterable[Entry], entities: Entities | None = None) -> list[Fin
         ['near-duplicate']
     """
     living = sorted((e for e in entries if e.status in {Status.APPROVED, Status.PROPOSED}), key=entry_order)
-    found = [*_contradictions(living, entities or Entities()), *_alike(living), *_unfit(living)]
+    entities = entities or Entities()
+    found = [*_contradictions(living, entities), *(Finding("contradiction", one.entries, one.why) for one in clashing)]
+    found += [*_same_triples(living, entities), *_alike(living)]
+    told = {frozenset(entry.item_id for entry in finding.entries) for finding in found}
+    near = _near(living, embed) if embed is not None else ()
+    found += [one for one in near if frozenset(entry.item_id for entry in one.entries) not in told]
+    found += _unfit(living)
     return sorted(found, key=lambda finding: get_args(Sort).index(finding.sort))
 
 
@@ -110,6 +139,41 @@ def _alike(entries: Sequence[Entry]) -> Iterator[Finding]:
         elif common == min(len(a.stems), len(b.stems)) and common > 2:
             less, more = (one, other) if len(a.stems) < len(b.stems) else (other, one)
             yield Finding("subsumed", (less, more), "the second has all words of the first")
+
+
+def _same_triples(entries: Sequence[Entry], entities: Entities) -> Iterator[Finding]:
+    """Facts that were different when they came and are the same since entities were merged."""
+    same: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if isinstance(entry.item, Fact):
+            subject, relation, value = entry.item.triple
+            same[entities.node(subject), normal(relation), entities.node(value)].append(entry)
+    for group in same.values():
+        if len(group) > 1:
+            yield Finding("near-duplicate", tuple(group), "the same triple, since entities were merged")
+
+
+def _near(entries: Sequence[Entry], embed: Embed) -> Iterator[Finding]:
+    """Pairs of lessons, and of rules, with nearly the same vectors and the same numbers.
+
+    Not of facts: vectors of short texts do not tell one name or unit from another. Not with most words in common: those are
+    doubles by their words (`_alike`), or say different things in the same way.
+    """
+    for kind in ("lesson", "rule"):
+        mine = [entry for entry in entries if entry.item.kind == kind]
+        if len(mine) < 2:
+            continue
+        texts = [entry.item.text for entry in mine]
+        vectors, stems = embed(texts), [Text.of(text).stems for text in texts]
+        for start in range(0, len(mine), _ROWS):
+            cosines = vectors[start : start + _ROWS] @ vectors.T
+            for row, column in zip(*np.nonzero(cosines >= _NEAR), strict=True):
+                place = start + row
+                if place >= column or _NUMBER.findall(texts[place]) != _NUMBER.findall(texts[column]):
+                    continue
+                if len(stems[place] & stems[column]) <= _SHARED * len(stems[place] | stems[column]):
+                    why = f"perhaps the same meaning (cosine {cosines[row, column]:.2f})"
+                    yield Finding("near-duplicate", (mine[place], mine[column]), why)
 
 
 def _unfit(entries: Sequence[Entry]) -> Iterator[Finding]:

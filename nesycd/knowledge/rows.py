@@ -15,9 +15,9 @@ from sqlalchemy.engine import Connection
 
 from nesycd.errors import KnowledgeError
 from nesycd.knowledge.database import RECORDS
-from nesycd.knowledge.journal import Journal, parts
+from nesycd.knowledge.journal import QUEUE, Journal, parts
 from nesycd.knowledge.merge import item_key, tidy, unite, unite_evidence
-from nesycd.knowledge.schema import entries, evidence, meta, names
+from nesycd.knowledge.schema import entries, evidence, history, meta, names
 from nesycd.knowledge.text import printable
 from nesycd.records import Entry, Evidence, Item, Rule, Status
 
@@ -155,17 +155,34 @@ def rewrite(connection: Connection, uid: str, make: Callable[[Entry], Item], rev
 
 
 def set_status(connection: Connection, uids: Sequence[str], status: Status, reviewer: str) -> int:
-    """Decide on entries; gives how many changed."""
+    """Decide on entries; gives how many changed. What was queued is decided on even where it stays as it is."""
     verb = {Status.APPROVED: "approve", Status.REJECTED: "reject", Status.RETIRED: "retire"}.get(status, "propose")
     journal = Journal()
     changed = 0
+    waiting = queued(connection, uids)
     for uid, entry in load(connection, uids).items():
         if (entry.status, entry.reviewer) != (status, reviewer):
             after = entry.model_copy(update={"status": status, "reviewer": reviewer})
             journal.changed(uid, entry, after, verb, f"was {entry.status}", reviewer)
             changed += 1
+        elif uid in waiting:
+            journal.said(uid, entry, verb, "stays as it is", reviewer)
     journal.write(connection)
     return changed
+
+
+def queued(connection: Connection, uids: Sequence[str] | None = None) -> dict[str, list[str]]:
+    """Which entries were queued since anybody last decided on them or edited them, and why."""
+    found: dict[str, list[str]] = {}
+    ever = set(connection.execute(select(history.c.entry).where(history.c.action == QUEUE).distinct()).scalars())
+    for part in parts(sorted(ever if uids is None else ever.intersection(uids))):
+        query = select(history.c.entry, history.c.action, history.c.note).where(history.c.entry.in_(part))
+        for row in connection.execute(query.order_by(history.c.seq)):
+            if row.action == QUEUE:
+                found.setdefault(row.entry, []).append(row.note)
+            elif row.action not in ("merge", "renew"):
+                found.pop(row.entry, None)
+    return found
 
 
 def ids_are_current(connection: Connection) -> bool:

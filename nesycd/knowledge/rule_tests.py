@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nesycd.errors import KnowledgeError
 from nesycd.knowledge.clause_parser import parse_facts
-from nesycd.knowledge.clauses import Atom, predicate_of
+from nesycd.knowledge.clauses import FALSE, Atom, predicate_of
 from nesycd.knowledge.engine import Engine, EngineError
 from nesycd.knowledge.rules import RuleSet, RunnableRule
 from nesycd.records import Rule, RuleTest
@@ -37,17 +37,18 @@ def failures(items: Iterable[Rule], engine: Engine, relations: Collection[str] =
     found = [Failure(rule, 0, ready.faults[rule.id]) for rule in rules if rule.id in ready.faults]
     for rule in ready.rules:
         for number, test in enumerate(rule.item.tests, start=1):
-            if why := _why_not(test, ready.rules, engine):
+            if why := _why_not(test, rule, ready.rules, engine):
                 found.append(Failure(rule.item, number, why))
     return found
 
 
-def _why_not(test: RuleTest, rules: Sequence[RunnableRule], engine: Engine) -> str:
-    """ "" where the test passes."""
+def _why_not(test: RuleTest, tested: RunnableRule, rules: Sequence[RunnableRule], engine: Engine) -> str:
+    """ "" where the test passes; `false` in it is about the constraints of the tested rule alone."""
     given, wanted, unwanted = (
         parse_facts(text) if text.strip() else () for text in (test.given, test.expect, test.expect_not)
     )
-    clauses = [clause for rule in rules for clause in rule.clauses]
+    owned = [(rule, clause) for rule in rules for clause in rule.clauses]
+    clauses = [clause for rule, clause in owned if rule is tested or not clause.is_constraint]
     try:
         firings = engine.run(clauses, given)
     except EngineError as error:
@@ -56,11 +57,14 @@ def _why_not(test: RuleTest, rules: Sequence[RunnableRule], engine: Engine) -> s
     told = f"given {test.given.strip() or 'nothing'}"
     for atom in wanted:
         if atom.key not in holds:
+            if atom == FALSE:
+                return f"{told} a constraint of the rule should be broken, but none is"
             near = sorted(str(other) for other in holds.values() if other.signature == atom.signature)
             return f"{told} expected {atom}, but {_some(near, atom)}"
     for atom in unwanted:
         if atom.key in holds:
-            return f"{told} {atom} must not follow, but does"
+            broken = "no constraint of the rule should be broken, but one is"
+            return f"{told} {broken}" if atom == FALSE else f"{told} {atom} must not follow, but does"
     return ""
 
 

@@ -11,6 +11,7 @@ from nesycd.errors import KnowledgeError
 from nesycd.knowledge.clause_checks import bound_variables, check_arity, check_safe, check_stratified
 from nesycd.knowledge.clause_parser import parse_body, parse_clauses, parse_facts
 from nesycd.knowledge.clauses import (
+    FALSE,
     Atom,
     Clause,
     Constant,
@@ -19,7 +20,7 @@ from nesycd.knowledge.clauses import (
     clause_variables,
     variables,
 )
-from nesycd.records import Rule
+from nesycd.records import Rule, RuleTest
 
 GIVEN = ("given", 1)
 """What only a question says. The engine never reads a question, so nothing is `given` outside of tests."""
@@ -30,11 +31,13 @@ _SAYS = re.compile(r"\{([^{}]*)\}")
 
 @dataclass(frozen=True)
 class RunnableRule:
-    """A rule item with its clauses; the first clause's head is what it concludes."""
+    """A rule item with its clauses; the first clause's head is what it concludes (`false` where that is a constraint)."""
 
     item: Rule
     clauses: tuple[Clause, ...]
     head: Atom
+    is_declared: bool = False
+    """Whether it is no item, but what is declared of a relation (`deriving.declared_rules`)."""
 
     def triple(self, conclusion: Atom) -> tuple[str, str, str] | None:
         """A conclusion as subject, relation and object; None where it is only a step to others."""
@@ -60,15 +63,18 @@ class RuleSet:
     """By item id."""
 
     @classmethod
-    def of(cls, items: Iterable[Rule], relations: Collection[str] = ()) -> RuleSet:
+    def of(
+        cls, items: Iterable[Rule], relations: Collection[str] = (), declared: Sequence[RunnableRule] = ()
+    ) -> RuleSet:
         """Make rules with clauses ready; where some do not go together, the later ones are set aside.
 
         Args:
             items: in the order that decides which stay. Rules of nothing but text are left out.
             relations: predicates that facts give (`clauses.predicate_of`).
+            declared: rules that come before all others.
         """
         faults: dict[str, str] = {}
-        ready: list[RunnableRule] = []
+        ready = [*declared]
         for item in items:
             if item.clause is None and not (item.says or item.exceptions or item.tests):
                 continue
@@ -113,6 +119,8 @@ def runnable(item: Rule) -> RunnableRule:
         for clause in clauses:
             if clause.head.signature == GIVEN:
                 raise KnowledgeError(f"given(...) is what a question says; no rule can conclude it: {clause}")
+            if clause.is_constraint and not clause.body:
+                raise KnowledgeError("a constraint needs conditions that must not hold together, as in :- p(X), q(X).")
             check_safe(clause)
     with _naming("exceptions"):
         ready = _with_exceptions(item, clauses)
@@ -120,12 +128,20 @@ def runnable(item: Rule) -> RunnableRule:
         _check_says(item, clauses[0].head)
     with _naming("tests"):
         for test in item.tests:
-            if not (test.expect.strip() or test.expect_not.strip()):
-                raise KnowledgeError("a test needs expect or expect_not")
-            for text in (test.given, test.expect, test.expect_not):
-                if text.strip():
-                    parse_facts(text)
+            _check_test(test, clauses)
     return RunnableRule(item, ready, clauses[0].head)
+
+
+def _check_test(test: RuleTest, clauses: Sequence[Clause]) -> None:
+    if not (test.expect.strip() or test.expect_not.strip()):
+        raise KnowledgeError("a test needs expect or expect_not")
+    given, expected, _ = (
+        parse_facts(text) if text.strip() else () for text in (test.given, test.expect, test.expect_not)
+    )
+    if FALSE in given:
+        raise KnowledgeError("'false' can be expected, but not given")
+    if FALSE in expected and not any(clause.is_constraint for clause in clauses):
+        raise KnowledgeError("'false' is expected, but the rule has no constraint (:- conditions.)")
 
 
 @contextmanager
@@ -169,6 +185,8 @@ def exception_number(atom: Atom) -> int:
 def _check_says(item: Rule, head: Atom) -> None:
     if not item.says:
         return
+    if head == FALSE:
+        raise KnowledgeError("a constraint concludes nothing that could be said")
     parts = item.says.split("|")
     if len(parts) != 3 or not all(part.strip() for part in parts):
         raise KnowledgeError(f"must be 'subject | relation | object', but is {item.says!r}")

@@ -2,8 +2,8 @@
 
 `entries.uid` names an entry for life; `entries.item_id` follows its content; `names` remembers every id it ever had, so
 that what a run wrote down still finds it. A revision is one all-or-nothing change, numbered from 1 without gaps; each
-entry that it touched has a line in `history` that says what the entry was after it. `history`, `revisions` and `versions`
-are append-only (triggers refuse changes), and reverting removes an entry's row, never its history.
+entry that it touched has a line in `history` that says what the entry was after it. `history`, `revisions`, `versions`
+and `graph_acts` are append-only (triggers refuse changes), and reverting removes an entry's row, never its history.
 
 An item is stored as the JSON of its record, so a new field of an item needs no migration here.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, Text, event, text
 from sqlalchemy.engine import Connection
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised with every migration (`migrations/versions/`), which needs a fixture of the schema before it in the tests."""
 
 metadata = MetaData()
@@ -80,7 +80,18 @@ history = Table(
     Column("lost", Text, nullable=False),
     Column("note", Text, nullable=False),
 )
-APPEND_ONLY = ("history", "revisions", "versions")
+graph_acts = Table(
+    "graph_acts",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("at", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("note", Text, nullable=False),
+)
+"""What was said of entities and relations (`entities`): merges, their reversals, declarations."""
+APPEND_ONLY = ("history", "revisions", "versions", "graph_acts")
 
 
 def append_only(dialect: str, table: str) -> list[str]:

@@ -172,14 +172,14 @@ def undo(connection: Connection, number: int, actor: str) -> int:
                 f"revision {number} cannot be reverted: item {shown} was changed again by revision {later}; "
                 f"revert that first, or go back by --to {number - 1}"
             ) from None
-    return _put(connection, now, wanted, actor, f"without revision {number}")
+    return put(connection, now, wanted, actor, f"without revision {number}")
 
 
 def go_back(connection: Connection, number: int, actor: str) -> int:
     """Make the KB what it was after a revision; gives the number of entries changed."""
     now, then = rows.load(connection), state_at(connection, number)
     wanted = {uid: then.get(uid) for uid in {**now, **then}}
-    return _put(connection, now, wanted, actor, f"back to revision {number}")
+    return put(connection, now, wanted, actor, f"back to revision {number}")
 
 
 def problems(connection: Connection) -> list[str]:
@@ -251,10 +251,19 @@ def _without(before: Entry | None, after: Entry | None, now: Entry | None) -> En
     return now.model_copy(update={**changes, "evidence": unite_evidence(kept, went)})
 
 
-def _put(
-    connection: Connection, now: Mapping[str, Entry], wanted: Mapping[str, Entry | None], actor: str, note: str
+def put(
+    connection: Connection,
+    now: Mapping[str, Entry],
+    wanted: Mapping[str, Entry | None],
+    actor: str,
+    note: str = "",
+    action: str = "revert",
 ) -> int:
-    """Write states of entries, whatever they were."""
+    """Write states of entries by uid, whatever they were (`now`); None: it goes. Gives the number of entries changed.
+
+    Raises:
+        KnowledgeError: an entry that is not in `wanted` has the content of one that is.
+    """
     _refuse_equals(connection, wanted)
     journal = Journal()
     changed = 0
@@ -265,11 +274,11 @@ def _put(
         changed += 1
         if entry is None:
             assert old is not None
-            journal.removed(uid, old, "revert", actor, note)
+            journal.removed(uid, old, action, actor, note)
         elif old is None:
-            journal.new(entry, uid, "revert", note, actor)
+            journal.new(entry, uid, action, note, actor)
         else:
-            journal.changed(uid, old, entry, "revert", note, actor)
+            journal.changed(uid, old, entry, action, note, actor)
     journal.write(connection)
     return changed
 

@@ -65,7 +65,9 @@ def evaluate(parts: Parts, trained: Trained) -> Scored:
     if "valid" in parts.task.splits():
         examples = parts.examples("valid")
         if _need_facts(examples):
-            retrievals = Knowledge.of(parts, trained.entries).retrieved(parts.run, "retrieve-valid", examples)
+            retrievals = Knowledge.of(parts, trained.entries, to_answer=True).retrieved(
+                parts.run, "retrieve-valid", examples
+            )
             scored.recall["valid"] = count_recall(examples, [one.items for one in retrievals]).share
             scored.answered["valid"] = _answered(examples, {one.example: one.items for one in retrievals})
     for split in splits_of(parts.task, parts.recipe):
@@ -106,7 +108,7 @@ def _score(
     scored: Scored,
 ) -> None:
     arms = parts.recipe.evaluation.arms
-    knowledge = Knowledge.of(parts, entries)
+    knowledge = Knowledge.of(parts, entries, to_answer=True)
     retrievals = knowledge.retrieved(parts.run, f"retrieve-{split}", examples)
     found = {retrieval.example: retrieval.items for retrieval in retrievals}
     blocks: dict[str, Mapping[str, Sequence[Item]]] = {arm: found for arm in KB_ARMS}
@@ -174,7 +176,7 @@ def _by_rules(parts: Parts, entries: tuple[Entry, ...], split: str, examples: Se
 
     version = knowledge_version(entry.item_id for entry in entries)
     inputs: dict[str, Any] = {"knowledge": version, "examples": examples, "algorithm": reasoning.ALGORITHM}
-    if entities.merged:
+    if entities.merged or entities.backwards:
         inputs["entities"] = entities.fingerprint
     return parts.run.computed(f"eval-{split}-{ARM}", Attempt, inputs, answer)
 
@@ -218,7 +220,7 @@ def cases_on(parts: Parts, trained: Trained, scored: Scored, split: str) -> tupl
             f"the recipe must score {split} with the arm nesycd_routed: evaluation.arms, evaluation.splits"
         )
     examples = scored.examples[split]
-    found = Knowledge.of(parts, trained.entries).retrieved(parts.run, f"retrieve-{split}", examples)
+    found = Knowledge.of(parts, trained.entries, to_answer=True).retrieved(parts.run, f"retrieve-{split}", examples)
     drafts, informed = (scored.attempts[arm, split] for arm in arms)
     return cases_of(examples, drafts, informed, found)
 

@@ -14,6 +14,7 @@ from nesycd.protocols import Retriever, Student
 from nesycd.records import Entry, Example, Retrieval, content_hash
 from nesycd.retrieval import DerivingRetriever, Reasoner, reasoning
 from nesycd.retrieval.choice import identity, query_of, retriever_of
+from nesycd.retrieval.choosing import Choice, ChoosingRetriever, read_choice
 from nesycd.run import Run
 from nesycd.stages import distract
 
@@ -32,19 +33,32 @@ class Knowledge:
     """A folder for what is worth keeping of large indexes."""
     engine: Engine | None = None
     """Where it is given, derived facts join the blocks."""
+    choice: Choice | None = None
+    """Where it is given, only items that are likely to help are shown."""
 
     @classmethod
-    def of(cls, parts: Parts, entries: Sequence[Entry]) -> Knowledge:
-        """These entries, retrieved as the run's recipe says."""
+    def of(cls, parts: Parts, entries: Sequence[Entry], *, to_answer: bool = False) -> Knowledge:
+        """These entries, retrieved as the run's recipe says; only `to_answer` does `retrieval.choose` count.
+
+        Raises:
+            ConfigError: it is to choose, and no choice was measured in this run.
+        """
         settings = parts.recipe.retrieval
         tasks = {example.uid: example.task for example in parts.examples("train")} if settings.by_task else {}
         entities = entities_at(parts.run.kb_path)
         engine = parts.engine if parts.recipe.knowledge.derive else None
-        return cls(settings, parts.student, tuple(entries), entities, tasks, parts.run.folder / "index", engine)
+        index = parts.run.folder / "index"
+        choice = choice_of(settings, parts.run.folder) if to_answer else None
+        return cls(settings, parts.student, tuple(entries), entities, tasks, index, engine, choice)
 
     @cached_property
     def retriever(self) -> Retriever:
-        """See `retriever_of`; within a `DerivingRetriever` where there is an engine."""
+        """See `retriever_of`; within a `DerivingRetriever` where there is an engine, and both within a `ChoosingRetriever`."""
+        found = self._found
+        return found if self.choice is None else ChoosingRetriever(found, self.choice)
+
+    @cached_property
+    def _found(self) -> Retriever:
         given, count = self.settings, self.student.count_tokens
         direct = retriever_of(
             given, self.entries, count, entities=self.entities, tasks_of=self._tasks_of, cache=self.cache
@@ -60,8 +74,10 @@ class Knowledge:
         version = knowledge_version(entry.item_id for entry in self.entries)
         settings, *others = identity(self.settings, self.entities)
         of_task = [sorted(self._tasks_of(entry)) for entry in self.entries] if self.tasks else []
-        deriving = [] if self.engine is None else ["deriving", reasoning.ALGORITHM]
-        return content_hash([version, settings, self.student.fingerprint, *others, *of_task, *deriving])
+        declared = [self.entities.fingerprint] if self.entities.backwards else []
+        deriving = [] if self.engine is None else ["deriving", reasoning.ALGORITHM, *declared]
+        chosen = [] if self.choice is None else ["choosing", self.choice.fingerprint]
+        return content_hash([version, settings, self.student.fingerprint, *others, *of_task, *deriving, *chosen])
 
     def query(self, example: Example) -> str:
         """What is searched with for an example."""
@@ -96,3 +112,15 @@ class Knowledge:
 
         inputs = {"knowledge": self.fingerprint, "examples": examples, "retrieved": retrieved, "seed": seed}
         return run.computed(name, Retrieval, {**inputs, "algorithm": distract.ALGORITHM}, find)
+
+
+def choice_of(settings: RetrievalSection, folder: Path) -> Choice | None:
+    """The choice that `nesycd kb effect` measured in a run's folder, where the recipe asks for it.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    return read_choice(folder / EFFECT_FILE) if settings.choose else None
+
+
+EFFECT_FILE = "effect.json"

@@ -59,7 +59,8 @@ def identity(section: RetrievalSection, entities: Entities) -> list[Any]:
     asks = [] if section.asks == ("question",) else [list(section.asks)]
     if section.kind == "linked":
         return [block, ALGORITHM, *([entities.fingerprint] if entities.merged else []), *asks]
-    told = section.model_dump(exclude={"asks"} | (set() if "dense" in section.sources else {"model", "min_similarity"}))
+    unread = {"asks", "choose"} if "dense" in section.sources else {"asks", "choose", "model", "min_similarity"}
+    told = section.model_dump(exclude=unread)
     return [told, FUSED_ALGORITHM, entities.fingerprint, *asks]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from nesycd.knowledge import Deriver, Engine, EngineError, Entities
+from nesycd.knowledge import Deriver, Engine, EngineError, Entities, normal
 from nesycd.knowledge.deriving import Derived
 from nesycd.protocols import Retriever
 from nesycd.records import Entry, Fact, Hit, Status, content_hash
@@ -58,10 +58,16 @@ class Reasoner:
         self._node = entities.node
         self._linker = Linker(self._facts, self._node)
         self._about: dict[str, list[Fact]] = {}
+        self._into: dict[str, list[Fact]] = {}
+        """By object, facts that say something about it by their relation's declaration."""
         for fact in self._facts:
             self._about.setdefault(self._node(fact.subject), []).append(fact)
+            if normal(fact.relation) in entities.backwards:
+                self._into.setdefault(self._node(fact.object), []).append(fact)
         self._deriver = Deriver(entries, engine, entities)
         self._reach = reach
+        self.declared = entities.fingerprint if entities.backwards else ""
+        """Hash of what is declared of relations, where that takes part in derivations."""
         self.faults = self._deriver.faults
         """Approved rules that cannot run, and why, by item id."""
 
@@ -104,11 +110,13 @@ class Reasoner:
         found: list[Fact] = []
         for _ in range(self._reach + 1):
             facts = [fact for entity in front for fact in self._about.get(entity, ()) if fact.id not in hide]
-            found += facts
+            into = [fact for entity in front for fact in self._into.get(entity, ()) if fact.id not in hide]
+            found += [*facts, *(fact for fact in into if fact not in facts)]
             if len(found) >= MAX_FACTS:
                 break
-            front = list(dict.fromkeys(entity for fact in facts for entity in self._objects(fact)))
-            front = [entity for entity in front if entity not in seen]
+            reached = [entity for fact in facts for entity in self._objects(fact)]
+            reached += [self._node(fact.subject) for fact in into]
+            front = [entity for entity in dict.fromkeys(reached) if entity not in seen]
             seen |= set(front)
         return found[:MAX_FACTS]
 
@@ -147,7 +155,8 @@ class DerivingRetriever:
         """`budget_tokens` and `max_items` as `inner` keeps to them."""
         self._inner, self._reasoner, self._count_tokens = inner, reasoner, count_tokens
         self._budget, self._max_items = budget_tokens, max_items
-        self.fingerprint = content_hash(["deriving", ALGORITHM, inner.fingerprint])
+        told = ["deriving", ALGORITHM, inner.fingerprint]
+        self.fingerprint = content_hash([*told, *([reasoner.declared] if reasoner.declared else [])])
         self.stopped: list[str] = []
         """For each question whose derivation was stopped at a limit, why; its block has direct facts only."""
 
@@ -178,5 +187,6 @@ class DerivingRetriever:
 def _hit(one: Fitting) -> Hit:
     derived = one.derived
     facts = ", ".join(fact.id[:8] for fact in derived.rests_on)
-    why = f"derived by rule {derived.rule.id[:8]} from {facts or 'no fact'}"
+    rule = f"rule {derived.rule.id[:8]}" if not derived.is_declared else f"the declaration that {derived.rule.text},"
+    why = f"derived by {rule} from {facts or 'no fact'}"
     return Hit(item=derived.fact, score=float(one.steps), why=why)

@@ -130,6 +130,18 @@ def test_texts_cannot_take_over_the_terminal(path: Path) -> None:
     assert "[bold]" in outputs[0] and "[/nonsense]" in outputs[2].replace("\n", "")
 
 
+def test_import_replace(path: Path, tmp_path: Path) -> None:
+    file, kb = tmp_path / "kb.yaml", ("--kb", path)
+    nesycd("export", file, *kb)
+    before = file.read_text(encoding="utf-8")
+    nesycd("add", "Count each kind.", "--by", "Ann", *kb)
+    assert "1 gone" in (told := nesycd("import", file, "--replace", "--dry-run", *kb)) and "Count each kind." in told
+    refused = nesycd("import", file, "--replace", *kb, code=2)
+    assert "would lose 1 approved items" in refused and "--yes" in refused
+    assert "Count each kind." in nesycd("import", file, "--replace", "--yes", "--by", "Ann", *kb)
+    assert nesycd("export", "-", *kb) == before
+
+
 @pytest.mark.parametrize("command", ["", "edit", "import", "add"])
 def test_help_teaches_by_example_and_is_light(command: str) -> None:
     program = (

@@ -12,6 +12,7 @@ from nesycd.errors import KnowledgeError
 from nesycd.knowledge.clause_parser import MAX_TEXT, ClauseError, parse_body, parse_clauses, parse_facts
 from nesycd.knowledge.clauses import (
     COMPARISONS,
+    FALSE,
     PRODUCTS,
     RESERVED,
     SUMS,
@@ -20,6 +21,7 @@ from nesycd.knowledge.clauses import (
     Clause,
     Comparison,
     Constant,
+    Literal,
     Negated,
     Variable,
     number,
@@ -27,7 +29,7 @@ from nesycd.knowledge.clauses import (
     tidy_number,
 )
 
-names = st.from_regex(r"[a-z][a-z0-9_]{0,5}", fullmatch=True).filter(lambda name: name not in RESERVED)
+names = st.from_regex(r"[a-z][a-z0-9_]{0,5}", fullmatch=True).filter(lambda name: name not in {*RESERVED, "false"})
 texts = st.text(min_size=1, max_size=8).filter(lambda text: text.strip() != "")
 numbers = st.integers(-(10**9), 10**9) | st.decimals(-1000, 1000, places=3).map(tidy_number)
 constants = st.builds(Constant, texts | names | numbers)
@@ -47,6 +49,13 @@ clauses = st.builds(Clause, heads, st.lists(literals, max_size=4).map(tuple))
 @given(st.lists(clauses, min_size=1, max_size=3))
 def test_clauses_come_back_from_their_text(made: list[Clause]) -> None:
     assert parse_clauses("\n".join(map(str, made))) == tuple(made)
+
+
+@given(st.lists(literals, min_size=1, max_size=4).map(tuple))
+def test_constraints_come_back_from_their_text_in_either_form(body: tuple[Literal, ...]) -> None:
+    constraint = Clause(FALSE, body)
+    assert str(constraint).startswith(":- ") and constraint.is_constraint
+    assert parse_clauses(f"{constraint} false {constraint}") == (constraint, constraint)
 
 
 @given(st.text(alphabet="pX_ab12.,()\"'<>=:-+*/ \\n%é\x1b[", max_size=30) | st.text(max_size=30))
@@ -80,6 +89,12 @@ def test_any_text_is_read_or_refused_by_one_error(text: str) -> None:
         ("p(" + "1" * 50 + ").", 1, 3, "at most 30 digits"),
         ("", 1, 1, "expected a clause"),
         ("p('  ').", 1, 3, "expected a text within the quotes"),
+        (":- .", 1, 4, "expected a condition"),
+        (":- p(X), q(X)", 1, 14, "expected ',' or '.', but the text ends"),
+        (":- p(X)) .", 1, 8, "expected ',' or '.'"),
+        ("false(X) :- p(X).", 1, 1, "has no arguments"),
+        ("p(X) :- q(X), false.", 1, 15, "expected a condition that can hold"),
+        (":- p(X), not false.", 1, 14, "expected a condition that can hold"),
     ],
 )
 def test_an_error_points_at_its_place(text: str, line: int, column: int, expected: str) -> None:

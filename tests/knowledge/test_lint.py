@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from nesycd.knowledge import Entities, KnowledgeBase, Relation
-from nesycd.knowledge.lint import Finding, lint
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from nesycd.knowledge import Entities, EntityMerge, KnowledgeBase, Relation
+from nesycd.knowledge.clashes import Clash
+from nesycd.knowledge.lint import Embed, Finding, lint
 from nesycd.records import Entry, Evidence, Fact, Item, Lesson, Rule, Status
 
 
@@ -61,6 +68,73 @@ def test_doubles_and_lessons_that_say_less_are_found() -> None:
     assert sorts(found) == ["near-duplicate", "subsumed", "subsumed", "unfit"]
 
 
+def test_facts_that_are_one_since_entities_were_merged_are_doubles() -> None:
+    same = entries(fact("Sun King", "Versailles", "residence"), fact("Louis XIV", "Versailles", "residence"))
+    assert lint(same) == []
+    merged = Entities(merges=(EntityMerge(1, "", "Ann", "sun king", "louis xiv", ""),))
+    [finding] = lint(same, merged)
+    assert finding.sort == "near-duplicate" and "since entities were merged" in finding.why
+
+
+def test_what_clashes_through_rules_stands_among_the_contradictions() -> None:
+    a, b = entries(Lesson(text="Count first."), Lesson(text="Sum last."))
+    assert [(f.sort, f.why) for f in lint([a, b], clashing=[Clash((a, b), "why")])] == [("contradiction", "why")]
+
+
+def test_vectors_find_what_words_do_not_and_differing_words_or_numbers_are_no_doubles() -> None:
+    said = [
+        "Round at the end only.",
+        "Do all rounding when you are done.",
+        "Round at the start only.",
+        "Do 2 roundings when you are done.",
+    ]
+
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.ones((len(texts), 1), dtype=np.float32)
+
+    found = lint(entries(*(Lesson(text=text) for text in said)), embed=embed)
+    assert {frozenset(said.index(entry.item.text) for entry in one.entries) for one in found} == {
+        frozenset({0, 1}),
+        frozenset({1, 2}),
+    }
+    assert all(one.why == "perhaps the same meaning (cosine 1.00)" for one in found)
+    assert lint(entries(Lesson(text=said[0]), Rule(text=said[1])), embed=embed) == []
+
+
+@pytest.mark.slow
+def test_the_figures_of_the_near_duplicates_are_those_of_the_log() -> None:
+    pytest.importorskip("wordllama")
+    import near_pairs
+
+    from nesycd.retrieval.dense import WordLlamaEmbedder
+
+    embed = WordLlamaEmbedder().embed
+
+    def count(pairs: Sequence[tuple[str, str]], how: Embed | None) -> int:
+        found = [lint(entries(*(Lesson(text=text) for text in pair)), embed=how) for pair in pairs]
+        return sum(bool({"near-duplicate", "subsumed"} & {*sorts(one)}) for one in found)
+
+    lists = (near_pairs.SAME, near_pairs.DIFFERENT, near_pairs.SAME_LATER, near_pairs.DIFFERENT_LATER)
+    assert [len(pairs) for pairs in lists] == [20, 20, 12, 12]
+    assert [count(pairs, None) for pairs in lists] == [1, 2, 0, 0]
+    assert [count(pairs, embed) for pairs in lists] == [10, 3, 3, 1]
+
+
+def test_equal_items_in_normal_form_are_one_from_the_start() -> None:
+    made: list[Item] = [
+        Fact(text="t", subject=" Fathom", relation="IS", object="6  feet"),
+        Lesson(text="Count first."),
+        Fact(text="u", subject="fathom", relation="is", object="6 feet"),
+        Lesson(text="count  FIRST.\n"),
+        Lesson(text=" Count\tfirst. "),
+    ]
+    with KnowledgeBase.open(":memory:") as kb:
+        for number, item in enumerate(made):
+            kb.add([(item, Evidence(example=f"q{number}", source="t"))])
+        kept = kb.entries()
+    assert [(e.item.kind, len(e.evidence)) for e in kept] == [("fact", 2), ("lesson", 3)] and lint(kept) == []
+
+
 def test_lies_that_meet_the_truth_are_named() -> None:
     from nesycd.protocols import ErrorCase
     from nesycd.records import Attempt
@@ -88,3 +162,10 @@ def test_lies_that_meet_the_truth_are_named() -> None:
     assert all(
         any(e.item.triple in lies for e in f.entries if isinstance(e.item, Fact)) for f in found if "contra" in f.sort
     )
+
+
+@pytest.fixture(autouse=True)
+def _pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pathlib import Path
+
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))

@@ -16,9 +16,11 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DatabaseError
 
 from nesycd.errors import KnowledgeError
-from nesycd.knowledge import KnowledgeBase, database, export_text, migrate, rows, schema
+from nesycd.knowledge import KnowledgeBase, database, migrate, read_entities, rows, schema
+from nesycd.knowledge.formats import yaml_file
 from nesycd.records import Status
 
 SCHEMAS = Path(__file__).with_name("schemas")
@@ -33,7 +35,7 @@ def old_file(number: int, folder: Path) -> Path:
 
 
 def looks_as_it_was(kb: KnowledgeBase, number: int) -> None:
-    assert export_text(kb) == (SCHEMAS / f"schema-{number}.yaml").read_text(encoding="utf-8")
+    assert yaml_file.write(kb.entries()) == (SCHEMAS / f"schema-{number}.yaml").read_text(encoding="utf-8")
     assert kb.problems() == []
     with kb.reading() as connection:
         found = compare_metadata(MigrationContext.configure(connection), schema.metadata)
@@ -56,7 +58,7 @@ def test_an_old_file_opens_after_a_backup(number: int, tmp_path: Path) -> None:
     with closing(sqlite3.connect(kept)) as connection:
         assert connection.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone() == (str(number),)
     KnowledgeBase.open(path, create=False, notify=told.append).close()
-    assert len(told) == 1 and sorted(p.name for p in tmp_path.iterdir()) == ["kb.schema-1.sqlite", "kb.sqlite"]
+    assert len(told) == 1 and sorted(p.name for p in tmp_path.iterdir()) == [kept.name, path.name]
 
 
 def test_the_history_of_schema_1_is_carried_over(tmp_path: Path) -> None:
@@ -75,6 +77,16 @@ def test_the_history_of_schema_1_is_carried_over(tmp_path: Path) -> None:
         kb.revert(11, "Ann", "the lesson was right")
         (lesson,) = kb.entries(search="apples")
         assert (lesson.status, lesson.reviewer) == (Status.APPROVED, "auto")
+
+
+def test_what_schema_2_said_of_entities_and_relations_still_stands(tmp_path: Path) -> None:
+    with KnowledgeBase.open(old_file(2, tmp_path)) as kb:
+        entities = read_entities(kb)
+        assert entities.node("Sun King") == "louis xiv" and entities.node("fathom") == "fathom"
+        assert [merge.reverted[:4] for merge in entities.merges] == ["", "Ann,"]
+        assert entities.relations["father"].functional and entities.relations["spouse"].symmetric
+        with kb.writing() as connection, pytest.raises(DatabaseError, match="graph_acts is append-only"):
+            connection.execute(text("DELETE FROM graph_acts"))
 
 
 def test_what_an_old_history_does_not_say_is_added_by_the_migration(tmp_path: Path) -> None:
@@ -135,7 +147,9 @@ def test_an_old_database_on_a_server_is_migrated_when_a_person_says_so(
         command.upgrade(migrate.configuration(connection), f"{number:04}")
         lines = (SCHEMAS / f"schema-{number}.sql").read_text(encoding="utf-8").splitlines()
         inserts = [line for line in lines if line.startswith("INSERT") and '"meta"' not in line]
-        order = ["entries", "evidence", "names", "revisions", "versions", "history"]
+        if any('"graph_acts"' in line for line in lines):
+            schema.graph_acts.create(connection)  # as the first act made it
+        order = ["entries", "evidence", "names", "revisions", "versions", "history", "graph_acts"]
         for line in sorted(inserts, key=lambda line: order.index(line.split('"')[1])):
             connection.exec_driver_sql(line.replace("%", "%%"))
     engine.dispose()
@@ -144,12 +158,13 @@ def test_an_old_database_on_a_server_is_migrated_when_a_person_says_so(
     assert "pa55" not in str(caught.value)
     with KnowledgeBase.open(place, is_backed_up=True) as kb:
         looks_as_it_was(kb, number)
-    with (
-        KnowledgeBase.open(place) as kb,
-        pytest.raises(KnowledgeError, match="append-only"),
-        kb.writing() as connection,
-    ):
-        connection.execute(text("DELETE FROM history"))
+    for table in ("history", "graph_acts"):
+        with (
+            KnowledgeBase.open(place) as kb,
+            pytest.raises(KnowledgeError, match=f"{table} is append-only"),
+            kb.writing() as connection,
+        ):
+            connection.execute(text(f"DELETE FROM {table}"))
 
 
 def test_every_older_schema_has_its_fixture() -> None:

@@ -14,7 +14,9 @@ from nesycd.errors import KnowledgeError
 from nesycd.knowledge import (
     Deriver,
     Engine,
+    Entities,
     KnowledgeBase,
+    Relation,
     RuleGate,
     export_file,
     export_text,
@@ -109,6 +111,11 @@ def test_equal_rules_unite_their_tests_in_any_order() -> None:
         ({"clause": "p(X"}, "clause: line 1, column 4: expected"),
         ({"clause": "given(1)."}, "no rule can conclude it"),
         ({"clause": None}, "clause: is missing"),
+        ({"clause": ":- father(X, Y), not mother(Z, Y)."}, "clause: the variable Z"),
+        ({"clause": "false."}, "a constraint needs conditions"),
+        ({"clause": ":- father(X, X).", "tests": (), "says": "a | b | c"}, "says: a constraint concludes nothing"),
+        ({"tests": (RuleTest(expect="false."),)}, "tests: 'false' is expected, but the rule has no constraint"),
+        ({"tests": (RuleTest(given="false.", expect="p(a)."),)}, "tests: 'false' can be expected, but not given"),
         ({"says": "X is Z"}, "says: must be 'subject | relation | object'"),
         ({"says": "{X} | of | {Y}"}, r"says: \{Y\} is no variable of the conclusion grandfather"),
         ({"exceptions": ("X =",)}, "exceptions: line 1, column 4: expected a value"),
@@ -262,3 +269,58 @@ def test_the_gate_sees_what_a_new_rule_does_to_the_tests_of_others(engine: Engin
             careless.add([(GRAND, note), (other, note)], status=Status.APPROVED, reviewer="auto")
             rules = [entry.item for entry in careless.entries() if isinstance(entry.item, Rule)]
         RuleGate(engine)(rules, [*rules, Rule(text="Fine.", clause="p(X) :- father(X, _).")], lambda: {"father"})
+
+
+# --- constraints and declarations -------------------------------------------------------------------------------------
+
+NO_CYCLE = Rule(
+    text="Nobody is his father's father.",
+    clause=":- father(X, Y), father(Y, X).",
+    tests=(
+        RuleTest(given="father(a, b). father(b, a).", expect="false."),
+        RuleTest(given="father(a, b). father(b, c).", expect_not="false."),
+    ),
+)
+
+
+def test_a_constraint_is_tested_by_false_and_only_by_its_own(engine: Engine) -> None:
+    assert failures([NO_CYCLE, GRAND], engine) == []
+    other = Rule(text="No x.", clause=":- father(X, x).", tests=(RuleTest(given="father(a, y).", expect="false."),))
+    wrong = NO_CYCLE.model_copy(update={"tests": (RuleTest(given="father(a, a).", expect_not="false."),)})
+    assert sorted(one.why for one in failures([wrong, other], engine)) == [
+        "given father(a, a). no constraint of the rule should be broken, but one is",
+        "given father(a, y). a constraint of the rule should be broken, but none is",
+    ]
+    blames = Rule(text="No y.", clause=":- father(X, z).", tests=(RuleTest(given="father(a, x).", expect="false."),))
+    assert len(failures([blames, other.model_copy(update={"tests": ()})], engine)) == 1, (
+        "another's constraint is no help"
+    )
+
+
+def test_a_constraint_derives_nothing(engine: Engine) -> None:
+    loop = [fact("a", "father", "b"), fact("b", "father", "a")]
+    assert derived(engine, NO_CYCLE, facts=loop) == []
+    assert derived(engine, NO_CYCLE, GRAND, facts=fathers()) == derived(engine, GRAND)
+
+
+def test_declared_relations_hold_from_the_other_side(engine: Engine) -> None:
+    relations = [
+        Relation(name="father", inverse="child"),
+        Relation(name="Spouse", symmetric=True),
+        Relation(name="not", inverse="a|b"),
+    ]
+    entities = Entities(relations={one.name.lower(): one for one in relations})
+    facts = [fact("Eve", "father", "Ben"), fact("Ann", "spouse", "Tom"), fact("Kim", "child", "Lou")]
+    entries = [Entry(item=item, status=Status.APPROVED) for item in facts]
+    found = Deriver(entries, engine, entities).derive(facts)
+    assert {one.fact.text for one in found} == {"Ben's child: Eve.", "Tom's Spouse: Ann."}, (
+        "a child's parent may be a mother"
+    )
+    assert all(one.is_declared and one.size == 1 for one in found)
+    [ben] = [one for one in found if one.fact.subject == "Ben"]
+    assert ben.told[0] == 'child("Ben", "Eve") [declared: father is child from the other side]'
+    assert ben.rests_on == (facts[0],)
+    grand = Rule(text="A child's child is a grandchild.", clause="grandchild(X, Z) :- child(X, Y), child(Y, Z).")
+    line = [fact("c", "father", "b"), fact("b", "father", "a")]
+    entries = [Entry(item=item, status=Status.APPROVED) for item in (*line, grand)]
+    assert "a's grandchild: c." in {one.fact.text for one in Deriver(entries, engine, entities).derive(line)}

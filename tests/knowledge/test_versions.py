@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nesycd.errors import KnowledgeError
-from nesycd.knowledge import KnowledgeBase, export_text, schema
+from nesycd.knowledge import KnowledgeBase, Relation, declare_relations, export_text, schema
 from nesycd.records import Entry, Evidence, Fact, Lesson, Status
 
 FATHOM = Fact(text="A fathom is 6 feet.", subject="fathom", relation="length", object="6 feet", aliases=("fadom",))
@@ -212,6 +212,8 @@ def test_reverting_any_change_is_as_if_it_had_not_been(history: list[Step], chan
 
 
 def test_revisions_and_versions_cannot_be_rewritten(base: KnowledgeBase) -> None:
+    declare_relations(base, [Relation(name="makes")], "Ann")
+    declare_relations(base, [Relation(name="makes", functional=True)], "Ann")
     from sqlalchemy import text
 
     base.add([(COUNT, because("q"))])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from nesycd.errors import ConfigError
+from nesycd.knowledge.rules import runnable
 from nesycd.prompts import PLACEHOLDERS, RIVAL_PLACEHOLDERS, TEACHER_PLACEHOLDERS, Prompts, TeacherPrompts
+from nesycd.records import Rule
 
 
 def test_every_prompt_file_of_the_package_is_known() -> None:
@@ -50,3 +53,12 @@ def test_a_wrong_prompt_is_one_sentence(tmp_path: Path, name: str, text: str | b
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no folder"):
         Prompts.load(tmp_path / "none")
+
+
+@pytest.mark.parametrize("name", ["diagnosis", "diagnosis_clustered"])
+def test_the_clauses_that_teachers_are_shown_can_be_run(name: str) -> None:
+    text = TeacherPrompts.load().texts[name]
+    shown = re.findall(r'"(\w+\([^"]*:- [^"]*\.)"', text)
+    assert len(shown) == 2
+    for clause in shown:
+        runnable(Rule(text="A rule.", clause=clause))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from nesycd.knowledge import Engine, Entities, EntityMerge, Limits
+from nesycd.knowledge import Engine, Entities, EntityMerge, Limits, Relation
 from nesycd.protocols import Retriever
 from nesycd.records import Entry, Example, Fact, Item, Lesson, Rule, Status
 from nesycd.retrieval import DerivingRetriever, KnowledgeRetriever, Reasoner, holds_answer
@@ -115,6 +115,25 @@ def test_merged_entities_are_one(engine: Engine) -> None:
     for entities, told in ((Entities(), ["Joan"]), (Entities((merge,)), ["Ann", "Joan"])):
         found = Reasoner(known, engine, entities).derive("Who was Edward III's mother's mother?")
         assert [one.derived.fact.object for one in found if one.asked] == told
+
+
+def test_declared_relations_lead_back_to_what_is_asked(engine: Engine) -> None:
+    symmetric = Entities(relations={"spouse": Relation(name="spouse", symmetric=True)})
+    fact = Fact(text="The spouse of Ann was Wat.", subject="Ann", relation="spouse", object="Wat")
+    other = Fact(text="The father of Wat was Jack.", subject="Wat", relation="father", object="Jack")
+    known = [Entry(item=item, status=Status.APPROVED) for item in (fact, other)]
+    inner = KnowledgeRetriever(known, words, 60, hops=2)
+    assert Reasoner(known, engine).answer("Who was Wat's spouse?") is None
+    reasoner = Reasoner(known, engine, symmetric)
+    found = reasoner.answer("Who was Wat's spouse?")
+    assert found is not None and found.fact.object == "Ann" and found.rests_on == (fact,)
+    retriever = DerivingRetriever(inner, reasoner, words)
+    [hit] = [hit for hit in retriever.retrieve("Who was Wat's spouse?") if hit.why.startswith("derived")]
+    assert hit.why == f"derived by the declaration that spouse holds both ways, from {fact.id[:8]}"
+    plain = DerivingRetriever(inner, Reasoner(known, engine), words)
+    functional = Entities(relations={"spouse": Relation(name="spouse", functional=True)})
+    assert retriever.fingerprint != plain.fingerprint
+    assert DerivingRetriever(inner, Reasoner(known, engine, functional), words).fingerprint == plain.fingerprint
 
 
 def test_another_number_in_the_question_derives_the_same(engine: Engine) -> None:

@@ -6,7 +6,7 @@ Read is JSON with the very context written here: nothing is fetched from anywher
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from nesycd.errors import KnowledgeError
@@ -18,19 +18,23 @@ VOCABULARY = "urn:nesycd:kb:1:"
 ITEM = "urn:nesycd:item:"
 CONTEXT = {"@version": 1.1, "@vocab": VOCABULARY, "aliases": {"@container": "@set"}, "evidence": {"@container": "@set"}}
 _KINDS = {"fact", "lesson", "rule"}
+_TYPES = {"merges": "merge", "relations": "relation"}
+_PARTS = {kind: part for part, kind in _TYPES.items()}
 _BLANKS = " \t\n\r"
 
 
-def write(entries: Iterable[Entry]) -> str:
-    """The entries in the order given, each on its line."""
+def write(entries: Iterable[Entry], graph: Mapping[str, Iterable[Mapping[str, Any]]] | None = None) -> str:
+    """The entries in the order given, each on its line, and then what `graph` says (`GRAPH_PARTS`)."""
     lines = []
     for entry in entries:
         body = as_mapping(entry)
         node = {"@id": ITEM + body.pop("id"), "@type": body.pop("kind"), **body}
         lines.append(json.dumps(node, ensure_ascii=False))
-    graph = "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
+    for part, bodies in (graph or {}).items():
+        lines += [json.dumps({"@type": _TYPES[part], **body}, ensure_ascii=False) for body in bodies]
+    nodes = "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
     # What a terminal would obey, or other readers take for the end of a line, is spelled out.
-    spelled = "".join(char if char == "\n" or is_visible(char) else json.dumps(char)[1:-1] for char in graph)
+    spelled = "".join(char if char == "\n" or is_visible(char) else json.dumps(char)[1:-1] for char in nodes)
     return f'{{"@context": {json.dumps(CONTEXT)},\n"@graph": {spelled}}}\n'
 
 
@@ -54,6 +58,10 @@ def read(text: str, place: str) -> Iterator[Row]:
     for number, (start, value) in enumerate(graph, start=1):
         line, at = line + text.count("\n", at, start), start
         where = f"entry {number} (line {line})"
+        part = _PARTS.get(value.get("@type", "")) if isinstance(value, dict) else None
+        if part is not None:
+            yield Row(where, {key: inner for key, inner in value.items() if key != "@type"}, part=part)
+            continue
         try:
             yield Row(where, _entry(value))
         except KnowledgeError as error:

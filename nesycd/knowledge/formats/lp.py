@@ -44,6 +44,8 @@ def _is_plain(clause: str) -> bool:
     try:
         for one in parse_clauses(clause):
             check_safe(one)
+            if one.is_constraint:
+                return False  # clingo would find no answer at all where one is broken
     except KnowledgeError:
         return False
     return True

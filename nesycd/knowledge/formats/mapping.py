@@ -25,6 +25,8 @@ ENTRY_KEYS = ("id", "status", "reviewer", "evidence")
 EVIDENCE_KEYS = ("source", "example", "attempt")
 SHORT_KEYS = (*ITEM_KEYS, "id", "status", "reviewer")
 """What the formats that are not lossless hold (`docs/knowledge-base.md`)."""
+GRAPH_PARTS = ("merges", "relations")
+"""What the lossless formats hold besides entries, each a list of mappings (`graph_exchange`)."""
 _AS_JSON = ("scope", "exceptions", "tests")
 """Lists that these formats hold as one text: their order counts, or they are more than texts."""
 
@@ -41,6 +43,8 @@ class Row:
     where: str
     value: Any = None
     problem: str = ""
+    part: str = "entries"
+    """Or one of `GRAPH_PARTS`."""
 
 
 @dataclass(frozen=True)

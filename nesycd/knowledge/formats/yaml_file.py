@@ -6,34 +6,42 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from nesycd.errors import KnowledgeError
-from nesycd.knowledge.formats.mapping import Row, as_mapping
+from nesycd.knowledge.formats.mapping import GRAPH_PARTS, Row, as_mapping
 from nesycd.knowledge.yaml_text import Node, emit_mapping, parse
 from nesycd.records import Entry
 
 FORMAT = "nesycd-kb/1"
 
 
-def write(entries: Iterable[Entry]) -> str:
-    """The entries, in the order given."""
+def write(entries: Iterable[Entry], graph: Mapping[str, Iterable[Mapping[str, Any]]] | None = None) -> str:
+    """The entries, in the order given, and then what `graph` says (`GRAPH_PARTS`)."""
     lines = [f"format: {FORMAT}", "entries:"]
     for entry in entries:
         lines += ["", *emit_mapping(as_mapping(entry))]
     if len(lines) == 2:
         lines[1] = "entries: []"
+    for part, bodies in (graph or {}).items():
+        told = [line for body in bodies for line in emit_mapping(body)]
+        lines += ["", f"{part}:", *told] if told else []
     return "\n".join(lines) + "\n"
 
 
 def read(text: str, place: str) -> Iterator[Row]:
-    """The entries of a file.
+    """The entries of a file, and what it says of the graph.
 
     Raises:
         KnowledgeError: no YAML, or not of this form.
     """
     top = parse(text, place).value
+    graph: dict[str, list[Node]] = {}
     if isinstance(top, Mapping):
-        unknown = sorted(set(top) - {"format", "entries"})
+        unknown = sorted(set(top) - {"format", "entries", *GRAPH_PARTS})
         if unknown:
-            raise KnowledgeError(f"{place}: {unknown[0]!r} is not a key of this format (format, entries)")
+            known = ", ".join(("format", "entries", *GRAPH_PARTS))
+            raise KnowledgeError(f"{place}: {unknown[0]!r} is not a key of this format ({known})")
+        graph = {part: top[part].value or [] for part in GRAPH_PARTS if part in top}
+        if wrong := next((part for part, nodes in graph.items() if not isinstance(nodes, list)), ""):
+            raise KnowledgeError(f"{place}: line {top[wrong].line}: {wrong}: must be a list")
         if "format" in top and top["format"].value != FORMAT:
             raise KnowledgeError(f"{place}: format is {top['format'].value!r}, but {FORMAT!r} is read here")
         top = (top["entries"].value or []) if "entries" in top else None
@@ -41,6 +49,9 @@ def read(text: str, place: str) -> Iterator[Row]:
         raise KnowledgeError(f"{place}: needs a list of entries, or a mapping with `entries:`")
     for number, node in enumerate(top, start=1):
         yield Row(f"entry {number} (line {node.line})", _plain(node))
+    for part, nodes in graph.items():
+        for node in nodes:
+            yield Row(f"line {node.line}", _plain(node), part=part)
 
 
 def _plain(node: Node) -> Any:
