@@ -20,6 +20,7 @@ def invoke(*words: str) -> str:
     return result.output
 
 
+@pytest.mark.slow
 def stages(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in sorted((folder / "stages").glob("*.json"))}
 

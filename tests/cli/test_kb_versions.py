@@ -70,7 +70,7 @@ def test_an_old_base_is_brought_up_to_date_when_it_is_opened(tmp_path: Path) -> 
     assert "is up to date" in (said := nesycd("migrate", "--kb", tmp_path / "a.sqlite"))
     assert f"as it was: {tmp_path / 'a.schema-1.sqlite'}" in said
     listed = nesycd("list", "--kb", tmp_path / "b.sqlite")
-    assert "from schema 1 to 2" in listed and "perch" in listed
+    assert "from schema 1 to 3" in listed and "perch" in listed
     assert "from schema" not in nesycd("list", "--kb", tmp_path / "b.sqlite")
 
 

@@ -18,6 +18,7 @@ RECIPE = str(Path(__file__).parents[2] / "recipes" / "quickstart.toml")
 TABLE = ["--set", "student.model=table", "--set", "evaluation.splits=['test']", "--limit", "40", "--name", "r"]
 
 
+@pytest.mark.slow
 def call(*words: str) -> str:
     result = CliRunner().invoke(app, list(words))
     assert result.exit_code == 0, result.output + str(result.exception)

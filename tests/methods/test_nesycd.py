@@ -238,6 +238,7 @@ def test_the_self_check_leaves_proposed_what_repairs_no_error(
     assert mode == "in_sample" or len({entry.status for entry in entries}) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("override", ["collection.mode=in_sample", "augmented.init=general", "router.mode=never"])
 def test_the_other_ways_run_too(tmp_path: Path, override: str) -> None:
     run(tmp_path / "r", "task.limit=40", override)
@@ -329,7 +330,8 @@ execute(load_recipe(Path(sys.argv[1]), sys.argv[3:]), Path(sys.argv[2]), Console
 """
 
 
-@pytest.mark.parametrize(("most", "least"), [(3, 2), pytest.param(20, 10, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("most", "least"), [(3, 2), (20, 10)])
 def test_killed_anywhere_it_ends_equal(
     tmp_path: Path, outcome: Callable[[Path], tuple[Any, str]], most: int, least: int
 ) -> None:

@@ -25,6 +25,7 @@ TABLE = (
 )
 
 
+@pytest.mark.slow
 def run(folder: Path, *overrides: str) -> str:
     out = io.StringIO()
     execute(load_recipe(QUICKSTART, [*TABLE, *overrides]), folder, Console(file=out, width=120))

@@ -68,6 +68,7 @@ def test_derived_facts_join_the_blocks_and_rules_answer_alone(tmp_path: Path) ->
     assert any(hit.why.startswith("derived by rule") for hit in asked.hits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["linked", "fused"])
 def test_facts_are_derived_whatever_finds_the_direct_ones(kind: Literal["linked", "fused"]) -> None:
     student: Any = SimpleNamespace(fingerprint="s", count_tokens=lambda texts: [len(text.split()) for text in texts])
