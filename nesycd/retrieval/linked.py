@@ -1,7 +1,9 @@
 """Facts by the entities that a question names: those that fit its other words, and those that lie a few hops further.
 
-A fact *fits* by the rarity-weighted words that its relation, object and text share with the question. The question's words
-are widened by those of the relevant rules, so "grandfather" also asks for "father" where a rule says how they hang together.
+A fact *fits* by the share of the words of its relation, object and text, weighted by rarity, that the question has too: a fact
+that says much besides fits less. The name that led to it counts for nothing, nor do numbers, which meet by chance ("3 feet" of
+what is asked, "3 feet" of a rope). The question's words are widened by those of the relevant rules, so "grandfather" also
+asks for "father" where a rule says how they hang together.
 
 Items come and go one at a time, and what is found does not depend on the order in which they came.
 """
@@ -27,6 +29,8 @@ Order = tuple[str, ...]
 _KEEP = 0.5
 """Facts about one mention that fit less than this share of the best one's fit, and whose relation nobody asked for, are
 distractors and stay out."""
+_ASKED_FOR = 0.5
+"""Share of a relation's words that the question must have to ask for it: "place" does not ask for "place on the board"."""
 _PASSED_ON = 0.5
 """Share of a fact's fit that those reached over its object get: they follow in the order of their sources."""
 _SUFFIX = 4
@@ -168,10 +172,15 @@ class LinkedFacts:
         return asked
 
     def _fit(self, number: int, asked: dict[str, float], known: frozenset[str]) -> float:
-        """How well an item's words, those of the name that led to it aside, match what is asked."""
-        shared = (word for word in self._words[number] if word in asked and word not in known)
+        """How well an item's words, those of the name that led to it aside, match what is asked, in [0, 1]."""
+        words = [word for word in self._words[number] if word not in known and not word[0].isdigit()]
+        shared = [word for word in words if word in asked]
+        if not shared:
+            return 0.0
         items = len(self._items)
-        return sum(sorted(math.log(1 + items / self._counts[word]) * asked[word] for word in shared))
+        rarity = {word: math.log(1 + items / self._counts[word]) for word in words}
+        # Sorted, since the last digit of a sum depends on its order.
+        return sum(sorted(rarity[word] * asked[word] for word in shared)) / sum(sorted(rarity.values()))
 
     def _linked(self, mention: Mention, asked: dict[str, float], hidden: frozenset[int]) -> list[Found]:
         """Facts about what a mention names: those that fit, or a few of the rest where none does."""
@@ -246,8 +255,12 @@ class LinkedFacts:
         return [
             Found(n, first if fit == top else more, fit, why)
             for fit, n, why in ranked
-            if fit >= _KEEP * top or (fit > 0 and any(stem in asked for stem in self._relations[n]))
+            if fit >= _KEEP * top or (fit > 0 and self._asks_for(n, asked))
         ]
+
+    def _asks_for(self, number: int, asked: dict[str, float]) -> bool:
+        stems = self._relations[number]
+        return bool(stems) and sum(stem in asked for stem in stems) >= _ASKED_FOR * len(stems)
 
     def _ends(self, source: Found) -> list[str]:
         """The entities that a found fact leads on to."""

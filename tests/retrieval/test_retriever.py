@@ -131,6 +131,21 @@ def test_the_floor_keeps_irrelevant_advice_out() -> None:
     assert found(make(min_score=0.01).retrieve(question)) == [COUNT.text]
 
 
+def test_what_says_much_besides_stays_out_and_numbers_meet_by_chance() -> None:
+    place = fact("Gebo is number 7 in the rune row.", "gebo", "place", "7")
+    rope = fact("In Stade the rope for the fathom was 3 feet long.", "fathom", "rope in Stade", "3 feet")
+    board = fact(
+        "In Stade the gebo took place number 3 on the painted board.", "gebo", "place on the board in Stade", "3"
+    )
+    knows = KnowledgeRetriever(
+        [Entry(item=i, status=Status.APPROVED) for i in (*ALL, place, rope, board)], words, 96, 6, 1
+    )
+    found = [hit.item for hit in knows.retrieve("How many feet are 4 fathoms and 3 feet?")]
+    assert FATHOM in found and rope not in found
+    asked = "Start in the rune row with the place of gebo, then 3 more. Which number is it?"
+    assert [hit.item for hit in knows.retrieve(asked)] == [place]
+
+
 def test_facts_that_circle_end() -> None:
     ring = [fact(f"The father of P{n} is P{(n + 1) % 3}.", f"P{n}", "father", f"P{(n + 1) % 3}") for n in range(3)]
     hits = make(ring, hops=9).retrieve("Who is P0's father's father's father's father's father?")
