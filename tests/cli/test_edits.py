@@ -21,11 +21,11 @@ def invoke(*words: str) -> str:
     return result.output
 
 
-@pytest.mark.slow
 def stages(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in sorted((folder / "stages").glob("*.json"))}
 
 
+@pytest.mark.slow
 def test_a_run_is_completed_measured_and_left_as_it_was(tmp_path: Path) -> None:
     words = [*WORDS, "--name", "r", "--root", str(tmp_path)]
     said = invoke("edits", *words, "--count", "12")

@@ -18,13 +18,13 @@ RECIPE = str(Path(__file__).parents[2] / "recipes" / "quickstart.toml")
 TABLE = ["--set", "student.model=table", "--set", "evaluation.splits=['test']", "--limit", "40", "--name", "r"]
 
 
-@pytest.mark.slow
 def call(*words: str) -> str:
     result = CliRunner().invoke(app, list(words))
     assert result.exit_code == 0, result.output + str(result.exception)
     return result.stdout
 
 
+@pytest.mark.slow
 def test_step_by_step_is_the_whole_run(tmp_path: Path) -> None:
     words = ["rationalise", RECIPE, *TABLE, "--root", str(tmp_path)]
     said = {}

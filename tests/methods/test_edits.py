@@ -207,7 +207,6 @@ def test_only_needed_and_retrieved_facts_are_drawn_and_keep_the_aliases_of_the_k
     assert edit.changed.triple == task.counterfactual(needed, 1).triple != needed.triple
 
 
-@pytest.mark.slow
 def test_an_edit_after_which_a_question_has_no_answer_counts_nowhere(task: LongTail) -> None:
     kin = [e for e in task.load(SPLIT) if e.task == "genealogy"]
     assert kin[0].truth is not None
@@ -219,6 +218,7 @@ def test_an_edit_after_which_a_question_has_no_answer_counts_nowhere(task: LongT
     assert not any(case.delivered for case in cases)
 
 
+@pytest.mark.slow
 def test_where_edits_cannot_be_measured(tmp_path: Path) -> None:
     def measuring(*overrides: str, recipe: Path = QUICKSTART) -> None:
         settings = load_recipe(recipe, ["student.model=table", "task.limit=30", *overrides])

@@ -26,13 +26,13 @@ TABLE = (
 )
 
 
-@pytest.mark.slow
 def run(folder: Path, *overrides: str) -> str:
     out = io.StringIO()
     execute(load_recipe(QUICKSTART, [*TABLE, *overrides]), folder, Console(file=out, width=120))
     return out.getvalue()
 
 
+@pytest.mark.slow
 def test_a_run_with_fused_retrieval_and_then_with_entities_merged(tmp_path: Path) -> None:
     folder = tmp_path / "r"
     fused = ("retrieval.kind=fused", "retrieval.by_task=true", "retrieval.min_cover=0.1")

@@ -68,7 +68,6 @@ def test_derived_facts_join_the_blocks_and_rules_answer_alone(tmp_path: Path) ->
     assert any(hit.why.startswith("derived by rule") for hit in asked.hits)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["linked", "fused"])
 def test_facts_are_derived_whatever_finds_the_direct_ones(kind: Literal["linked", "fused"]) -> None:
     student: Any = SimpleNamespace(fingerprint="s", count_tokens=lambda texts: [len(text.split()) for text in texts])
@@ -89,6 +88,7 @@ def test_facts_are_derived_whatever_finds_the_direct_ones(kind: Literal["linked"
     assert found[1] - found[0] == {"Edward III's grandfather: Edward I."}
 
 
+@pytest.mark.slow
 def test_effects_are_measured_of_items_and_not_of_what_follows_from_them(tmp_path: Path) -> None:
     folder = tmp_path / "r"
     rule = Rule(text="A unit.", clause="count(X, B, N) :- makes(X, N, B).", says="{X} | {B} | {N}")
