@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,12 @@ def ask(
     ] = "",
     root: Annotated[Path, typer.Option("--root", help="The folder with the runs.")] = Path("runs"),
     always: Annotated[bool, typer.Option("--always", help="Retrieve whatever the router says.")] = False,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="A choice to answer with, (A), (B), ... in the order given.")
+    ] = None,
+    task: Annotated[
+        str, typer.Option("--task", help="The question's task, such as bbh/navigate, for rules and items of that task.")
+    ] = "",
 ) -> None:
     """Answer a question with a run's student and its knowledge base.
 
@@ -29,12 +36,14 @@ def ask(
     Example:
 
         nesycd ask "How many feet are 4 fathoms and 3 feet?"
+
+        nesycd ask "Which is longer?" --option "a span" --option "an ell"
     """
     from nesycd.run_folders import find_run, newest_run
 
     folder = find_run(root, run) if run else newest_run(root, "results.json", finished=True)
     console = Console()
-    reply = answer(folder, question, always)
+    reply = answer(folder, question, always, option or (), task)
     unknown = not reply["hits"] and reply["mode"] in ("margin", "classifier")
     alone = "nothing in the knowledge base fits, so the draft stands" if unknown else "lets the student answer alone"
     routed = "asks for knowledge" if reply["routed"] else alone
@@ -59,8 +68,18 @@ def ask(
     console.print(f"[bold]answer[/bold]    {escape(reply['answer'] or 'none found in the response')}")
 
 
-def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
+def answer(
+    folder: Path, question: str, always: bool = False, options: Sequence[str] = (), task: str = ""
+) -> dict[str, Any]:
     """Draft, route, retrieve and answer.
+
+    Args:
+        folder: a finished run's.
+        question: the text.
+        always: give knowledge whatever the router says.
+        options: what can be chosen from, if anything.
+        task: as the benchmark calls it (`Example.task`); without one no rule that is for certain tasks runs, and items of
+            all tasks are found.
 
     Returns:
         `draft`, `margin`, `mode`, `threshold`, `chances` (where a classifier routes: see there), `routed`, `hits`,
@@ -70,17 +89,20 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
         RunError: the run is not finished, or its adapters are gone.
     """
     from nesycd.cli.answering import open_finished
-    from nesycd.grading import closing_answer
+    from nesycd.grading import extract
     from nesycd.knowledge import Engine
     from nesycd.methods.knowledge import Knowledge, choice_of
     from nesycd.protocols import Prompt
     from nesycd.records import Example
     from nesycd.routing import margin_of
     from nesycd.routing.classifier import ClassifierRouter
+    from nesycd.run import read_records
 
     run = open_finished(folder)
     recipe, router, student = run.recipe, run.settings, run.student
-    example = Example(uid="question", task=recipe.task.name, question=question, answer="")
+    example = Example(
+        uid="question", task=task or recipe.task.name, question=question, answer="", options=tuple(options)
+    )
     limit = recipe.student.max_new_tokens
 
     def write(adapter: str, items: Any) -> Any:
@@ -91,10 +113,12 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
         rules = engine if recipe.knowledge.derive else None
         index = folder / "index"
         choice = choice_of(recipe.retrieval, folder)
+        by_task = recipe.retrieval.by_task and bool(task)
+        tasks = {one.uid: one.task for one in read_records(folder, "examples-train", Example)} if by_task else {}
         knowledge = Knowledge(
-            recipe.retrieval, student, run.entries, run.entities, cache=index, engine=rules, choice=choice
+            recipe.retrieval, student, run.entries, run.entities, tasks, index, engine=rules, choice=choice
         )
-        hits = knowledge.retriever.retrieve(question)
+        hits = knowledge.retriever.retrieve(knowledge.query(example), task=task)
     draft = write(str(router["closed_book"]), [])
     signal: Any = router["signal"]
     reply = {"draft": draft.text, "margin": margin_of(draft, signal), "hits": hits, "mismatch": ""}
@@ -102,10 +126,10 @@ def answer(folder: Path, question: str, always: bool = False) -> dict[str, Any]:
     if isinstance(run.router, ClassifierRouter):
         reply["chances"] = run.router.chances(draft, question, hits)
     if not always and not run.router.route(draft, question, hits):
-        return reply | {"routed": False, "response": draft.text, "answer": closing_answer(draft.text)}
+        return reply | {"routed": False, "response": draft.text, "answer": extract(draft.text, example)}
     made = write("augmented", [hit.item for hit in hits])
     reply["mismatch"] = _mismatch(folder, run.entries)
-    return reply | {"routed": True, "response": made.text, "answer": closing_answer(made.text)}
+    return reply | {"routed": True, "response": made.text, "answer": extract(made.text, example)}
 
 
 def _mismatch(folder: Path, entries: Any) -> str:

@@ -91,5 +91,7 @@ def test_run_and_ask_with_the_table_student(tmp_path: Path) -> None:
     assert "trained with knowledge" not in said
     invoke("kb", "add", "Think twice.", "--kb", str(tmp_path / "smoke" / "kb.sqlite"), "--by", "ann")
     assert "trained with knowledge" in invoke(*question, "--run", "smoke")
+    chosen = [*question[:2], "--root", str(tmp_path), "--option", "20", "--option", "12", "--task", "units"]
+    assert "answer" in invoke(*chosen)
     assert "no finished run" in invoke("ask", "Why?", "--root", str(tmp_path / "none"), ok=False)
     assert "not a step" in invoke("run", recipe, "--until", "later", ok=False)
