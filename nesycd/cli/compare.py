@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,8 +120,10 @@ def execute(
         raise ConfigError(
             f"compare.primary.split: there is no split {primary.split!r} among those scored ({', '.join(scored)})"
         )
-    now = methods_of(names or settings.compare.methods, settings, own_shots)
-    numbers = list(dict.fromkeys(seeds or settings.compare.seeds or [settings.seed]))
+    before = _asked(folder)
+    now = methods_of(names or [*settings.compare.methods, *before["methods"]], settings, own_shots)
+    known = sorted({*settings.compare.seeds, *before["seeds"]}) or [settings.seed]
+    numbers = list(dict.fromkeys(seeds or known))
     asked = _remember(folder, [one.name for one in now], numbers)
     wanted = methods_of(asked["methods"], settings, own_shots)
     job = _Job(recipe, list(overrides), limit, folder, console, now, wanted, scored)
@@ -129,33 +133,60 @@ def execute(
     job.put_together(asked["seeds"], settings)
 
 
-def _remember(folder: Path, names: Sequence[str], seeds: Sequence[int]) -> dict[str, list[Any]]:
-    """Add methods and seeds to those that the comparison was asked for before; returns all of them.
+def _asked(folder: Path) -> dict[str, list[Any]]:
+    """What the comparison was asked for before: `methods` and `seeds`.
 
     Raises:
-        RunError: the folder is something else, or another process is writing in it.
+        RunError: the folder is something else, or the file is damaged.
     """
-    from nesycd.storage import FolderLock, disk_errors, write_json_atomic
-
     path = folder / "asked.json"
-    if (folder / "manifest.json").is_file() or (folder.is_file()):
+    if folder.is_file() or (folder / "manifest.json").is_file():
         raise RunError(f"{folder}: not a comparison's folder; name another with --name")
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return {"methods": list(stored["methods"]), "seeds": list(stored["seeds"])}
+    except FileNotFoundError:
+        return {"methods": [], "seeds": []}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RunError(f"{path}: not readable; delete it, and name all methods and seeds again") from None
+
+
+def _remember(folder: Path, names: Sequence[str], seeds: Sequence[int]) -> dict[str, list[Any]]:
+    """Add methods and seeds to those that the comparison was asked for before; returns all of them."""
+    from nesycd.storage import disk_errors, write_json_atomic
+
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    lock = FolderLock(folder / "lock")
-    try:
-        stored: dict[str, list[Any]] = {"methods": [], "seeds": []}
-        if path.is_file():
-            try:
-                stored = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError:
-                raise RunError(f"{path}: not readable; delete it, and name all methods and seeds again") from None
+    with _alone(folder):
+        stored = _asked(folder)
         united = {
             "methods": list(dict.fromkeys([*stored["methods"], *names])),
             "seeds": sorted({*stored["seeds"], *seeds}),
         }
-        write_json_atomic(path, united)
+        write_json_atomic(folder / "asked.json", united)
         return united
+
+
+@contextmanager
+def _alone(folder: Path, patience: float = 60.0) -> Iterator[None]:
+    """Whole files of a comparison are written by one process at a time; each needs but a moment.
+
+    Raises:
+        RunError: another one holds the folder for longer than `patience` seconds.
+    """
+    from nesycd.storage import FolderLock
+
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            lock = FolderLock(folder / "lock")
+            break
+        except RunError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+    try:
+        yield
     finally:
         lock.release()
 
@@ -224,21 +255,19 @@ class _Job:
         """Write and print the comparison of all seeds that have all methods."""
         from nesycd.reports.comparison import compare, read_material
         from nesycd.reports.comparison_page import print_comparison, render_comparison
-        from nesycd.storage import FolderLock, write_atomic, write_json_atomic
+        from nesycd.storage import write_atomic, write_json_atomic
 
         chosen = {seed: self.chosen(seed, settings) for seed in seeds}
         lacking = {seed: names for seed in seeds if (names := self.lacking(seed, settings))}
         ready = [seed for seed in seeds if seed not in lacking]
         for seed, names in lacking.items():
-            self.console.print(
-                f"seed {seed} is not complete yet ({', '.join(names)}): compare with --seeds {seed} to add it"
-            )
+            what = ", ".join(names)
+            self.console.print(f"seed {seed} lacks answers with these settings ({what}): add it with --seeds {seed}")
         if not ready:
             return
         rows = [self.row(method, {seed: chosen[seed][method.name] for seed in ready}) for method in self.wanted]
         material = read_material(rows, ready, self.scored)
-        lock = FolderLock(self.folder / "lock")
-        try:
+        with _alone(self.folder):
             first, compared = settings.compare.primary, settings.evaluation.bootstrap
             rates = {m.name: {s: r for s in ready if (r := chosen[s][m.name]) is not None} for m in self.wanted}
             made: Comparison = compare(
@@ -251,8 +280,6 @@ class _Job:
             )
             write_json_atomic(self.folder / "comparison.json", made.to_json())
             write_atomic(self.folder / "report.html", render_comparison(made, material))
-        finally:
-            lock.release()
         print_comparison(made, self.console)
         self.console.print(f"Report: {self.folder / 'report.html'}", markup=False, highlight=False)
 
@@ -281,19 +308,26 @@ class _Job:
         return accuracy(found) if found else -1.0
 
     def lacking(self, seed: int, settings: Recipe) -> list[str]:
-        """The methods that have not answered all splits under a seed."""
+        """The methods that have not answered all splits under a seed with the recipe's settings."""
+        rates: Sequence[float | None] = settings.compare.learning_rates or [None]
+        return [m.name for m in self.wanted if not all(self.is_done(m, seed, rate) for rate in rates)]
+
+    def is_done(self, method: Method, seed: int, rate: float | None) -> bool:
+        """Whether a method has answered all splits, in a run of these very settings."""
+        from nesycd.cli.build import data_root
+        from nesycd.config import locate_data
         from nesycd.run_stage import read_states
 
-        rates: Sequence[float | None] = settings.compare.learning_rates or [None]
-        names = []
-        for method in self.wanted:
-            for rate in rates:
-                folder = self.place(method, seed, rate)
-                states = read_states(folder) if folder.is_dir() else {}
-                if not all(states.get(f"eval-{split}-{method.arm}", {}).get("done") for split in self.scored):
-                    names.append(method.name)
-                    break
-        return names
+        folder = self.place(method, seed, rate)
+        try:
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        states = read_states(folder)
+        wanted = locate_data(self.settings(seed, rate, method.changes), data_root()).model_dump(mode="json")
+        # Arms and methods may be more than they were when the run was made.
+        same = all(config.get(part) == value for part, value in wanted.items() if part not in ("evaluation", "compare"))
+        return same and all(states.get(f"eval-{split}-{method.arm}", {}).get("done") for split in self.scored)
 
     def row(self, method: Method, rates: dict[int, float | None]) -> Row:
         """A method with the folders of its answers."""

@@ -59,7 +59,7 @@ def test_methods_and_seeds_are_added_to_what_is_there(made: tuple[Path, list[str
         ["std_cot", "nesycd", "cascod", "no_rules"],
     ]
     assert states[1]["methods"]["cascod"]["sort"] == "rival" and states[1]["methods"]["no_rules"]["sort"] == "ablation"
-    assert "seed 1 is not complete yet (cascod, no_rules): compare with --seeds 1 to add it" in printed[2]
+    assert "seed 1 lacks answers with these settings (cascod, no_rules): add it with --seeds 1" in printed[2]
     assert states[2]["seeds"] == [0], "a seed that lacks methods does not count"
     # Only what was lacking was run: the first call's students were not trained again, nor for the ablation.
     trained = [(folder / f"seed-0{name}" / "stages" / "general.json").read_text() for name in ("", ".no_rules")]
@@ -145,6 +145,22 @@ def test_a_run_folder_is_no_comparison(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(RunError, match="not a comparison's folder"):
         compare(tmp_path, ["zero_shot"], [0])
+    (tmp_path / "manifest.json").unlink()
+    (tmp_path / "asked.json").write_text("[]")
+    with pytest.raises(RunError, match="asked.json: not readable"):
+        compare(tmp_path, ["zero_shot"], [0])
+
+
+@pytest.mark.slow
+def test_seeds_with_other_settings_do_not_count(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    small = ("task.limit=8", 'evaluation.arms=["zero_shot"]')
+    compare(folder, [], [0], *small)
+    said = compare(folder, [], [1], *small, "student.max_new_tokens=5")
+    assert "seed 0 lacks answers with these settings (zero_shot): add it with --seeds 0" in said
+    assert load_comparison(folder / "comparison.json").seeds == [1]
+    compare(folder, [], [], *small, "student.max_new_tokens=5")
+    assert load_comparison(folder / "comparison.json").seeds == [0, 1], "without seeds, all that were asked for"
 
 
 def test_the_list_tells_every_method() -> None:
