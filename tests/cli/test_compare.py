@@ -147,7 +147,7 @@ def test_a_run_folder_is_no_comparison(tmp_path: Path) -> None:
         compare(tmp_path, ["zero_shot"], [0])
     (tmp_path / "manifest.json").unlink()
     (tmp_path / "asked.json").write_text("[]")
-    with pytest.raises(RunError, match="asked.json: not readable"):
+    with pytest.raises(RunError, match=r"asked\.json: not readable"):
         compare(tmp_path, ["zero_shot"], [0])
 
 
