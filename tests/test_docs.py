@@ -173,7 +173,8 @@ def test_the_comparison_document_names_every_method_cause_and_key() -> None:
     from nesycd.methods.ablations import ABLATIONS, NUMBERED
     from nesycd.methods.rivals import RIVALS
     from nesycd.reports.causes import CAUSES
-    from nesycd.reports.comparison import Comparison, Cost
+    from nesycd.reports.comparison import Comparison
+    from nesycd.reports.comparison_costs import Cost
 
     text = re.sub(r"```.*?```", "", (DOCS / "compare.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     named = set(re.findall(r"`([^`]+)`", text))

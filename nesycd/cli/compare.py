@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from nesycd.methods.comparison import Method
     from nesycd.methods.parts import Parts
     from nesycd.records import Passage
-    from nesycd.reports.comparison import Comparison, Row
+    from nesycd.reports.comparison import Comparison
+    from nesycd.reports.material import Row
 
 app = typer.Typer()
 
@@ -253,8 +254,9 @@ class _Job:
 
     def put_together(self, seeds: Sequence[int], settings: Recipe) -> None:
         """Write and print the comparison of all seeds that have all methods."""
-        from nesycd.reports.comparison import compare, read_material
+        from nesycd.reports.comparison import compare
         from nesycd.reports.comparison_page import print_comparison, render_comparison
+        from nesycd.reports.material import read_material
         from nesycd.storage import write_atomic, write_json_atomic
 
         chosen = {seed: self.chosen(seed, settings) for seed in seeds}
@@ -331,7 +333,7 @@ class _Job:
 
     def row(self, method: Method, rates: dict[int, float | None]) -> Row:
         """A method with the folders of its answers."""
-        from nesycd.reports.comparison import Row
+        from nesycd.reports.material import Row
 
         folders = {seed: self.place(method, seed, rate) for seed, rate in rates.items()}
         return Row(method.name, method.sort, method.about, folders, method.arm)

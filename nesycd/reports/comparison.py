@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,26 +15,16 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from nesycd.errors import ConfigError, RunError
-from nesycd.records import Attempt, Diagnosis, Example, Rationale
+from nesycd.records import Example
 from nesycd.reports.causes import causes
+from nesycd.reports.comparison_costs import Cost, cost
 from nesycd.reports.crossed import Answers, Draws, holm, interval, resample, two_sided
-from nesycd.reports.results import Results, load_results
-from nesycd.run import read_records
-from nesycd.run_stage import read_states
+from nesycd.reports.material import Material, Row
+from nesycd.reports.results import Results
+from nesycd.reports.stats import agresti_min, wilson
 
 SCHEMA = "comparison/1"
 IN, OUT = "in domain", "out of domain"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A method as the comparison reads it: seed -> the run folder that holds its answers, and their name there."""
-
-    name: str
-    sort: str
-    about: str
-    folders: Mapping[int, Path]
-    arm: str
 
 
 class _Part(BaseModel):
@@ -58,21 +46,6 @@ class Difference(Figure):
 
     p: float
     p_holm: float | None = None
-
-
-class Cost(_Part):
-    """What a method costs, a mean over seeds: what was paid for once, and what each test question takes."""
-
-    teacher_tokens: float
-    usd: float | None
-    trained_tokens: float
-    """Read in all trainings that the method needs, those of the students whose errors are diagnosed among them."""
-    completion_tokens: float
-    """With a loss, over the lineage of the student that answers: what methods have in common."""
-    train_seconds: float
-    prompt_tokens_each: float
-    answer_tokens_each: float
-    seconds_each: float
 
 
 class MethodInfo(_Part):
@@ -122,49 +95,6 @@ class Comparison(_Part):
     def to_json(self) -> dict[str, Any]:
         """The JSON object, `schema` first."""
         return self.model_dump(mode="json", by_alias=True)
-
-
-@dataclass
-class Material:
-    """What is read from the folders of a comparison."""
-
-    rows: Sequence[Row]
-    seeds: Sequence[int]
-    splits: Sequence[str]
-    attempts: dict[tuple[str, int, str], dict[str, Attempt]] = field(default_factory=dict)
-    """(method, seed, split) -> `Example.uid` -> attempt."""
-    examples: dict[tuple[int, str], dict[str, Example]] = field(default_factory=dict)
-    results: dict[int, Results] = field(default_factory=dict)
-
-    @cached_property
-    def kinds(self) -> dict[str, str]:
-        """Task -> kind of question, "" where the benchmark does not say."""
-        return {task: info.kind for one in self.results.values() for task, info in one.tasks.items()}
-
-
-def read_material(rows: Sequence[Row], seeds: Sequence[int], splits: Sequence[str]) -> Material:
-    """Read answers and questions.
-
-    Raises:
-        RunError: a damaged file, or a method that lacks answers.
-    """
-    made = Material(rows, seeds, splits)
-    for row in rows:
-        for seed in seeds:
-            folder = row.folders[seed]
-            for split in splits:
-                if (seed, split) not in made.examples:
-                    made.examples[seed, split] = {e.uid: e for e in read_records(folder, f"examples-{split}", Example)}
-                found = {a.example: a for a in read_records(folder, f"eval-{split}-{row.arm}", Attempt)}
-                if missing := made.examples[seed, split].keys() - found.keys():
-                    raise RunError(
-                        f"{folder}: {row.arm} has no answer to {min(missing)} of {split}; compare again to go on"
-                    )
-                made.attempts[row.name, seed, split] = found
-    first = min(rows, key=lambda row: row.sort == "ablation")
-    for seed in seeds:
-        made.results[seed] = load_results(first.folders[seed] / "results.json")
-    return made
 
 
 def compare(
@@ -285,15 +215,28 @@ def _by_seed(answers: Answers, values: Any) -> list[float]:
 
 
 def _figure(answers: Answers, name: str, drawn: Draws) -> Figure:
-    value = float(answers.right[name].mean())
+    right = answers.right[name]
+    value = float(right.mean())
     low, high = interval(drawn, value)
+    if right.min() == right.max():
+        # Nothing varies, so nothing can be drawn: one seed's questions, as if independent.
+        alone = wilson(int(value) * _each(answers), _each(answers))
+        low, high = alone.low or 0.0, alone.high or 0.0
     return Figure(n=len(answers), value=value, low=low, high=high, seeds=_by_seed(answers, answers.right[name]))
+
+
+def _each(answers: Answers) -> int:
+    """Questions of one seed, on the average."""
+    return max(1, len(answers) // len(set(answers.seeds)))
 
 
 def _difference(answers: Answers, left: str, right: str, drawn: Mapping[str, Draws]) -> Difference:
     gap = answers.right[left] - answers.right[right]
     value, between = float(gap.mean()), drawn[left] - drawn[right]
     low, high = interval(between, value)
+    if gap.min() == gap.max():
+        alone = agresti_min(0, 0, _each(answers))
+        low, high = min(value, alone.low or 0.0), max(value, alone.high or 0.0)
     return Difference(
         n=len(answers), value=value, low=low, high=high, seeds=_by_seed(answers, gap), p=two_sided(between)
     )
@@ -322,71 +265,6 @@ def _causes(material: Material, row: Row, split: str) -> dict[str, float]:
 def _leaks(results: Results) -> int:
     found = results.method.leaks if results.method else None
     return found.approved_leaking if found else 0
-
-
-# --- costs -----------------------------------------------------------------------------------------------------------
-
-READS_KB = ("kb", "nesycd", "facts_in_weights", "rules_alone")
-"""In the names of methods that need the knowledge base, and so the diagnoses and the students whose errors were diagnosed."""
-
-
-def cost(material: Material, row: Row, split: str) -> Cost:
-    """What a method costs, as a mean over seeds."""
-    each = [_cost(material, row, seed, split) for seed in material.seeds]
-    usd = [one.usd for one in each]
-    return Cost(
-        usd=None if None in usd else float(np.mean([one or 0.0 for one in usd])),
-        **{key: float(np.mean([getattr(one, key) for one in each])) for key in Cost.model_fields if key != "usd"},
-    )
-
-
-def _cost(material: Material, row: Row, seed: int, split: str) -> Cost:
-    folder = row.folders[seed]
-    answers = list(material.attempts[row.name, seed, split].values())
-    n = max(1, len(answers))
-    states = read_states(folder)
-    own, needed = _trainings(row, states, _continues(folder))
-    needs_base = row.sort == "ablation" or any(part in row.arm for part in READS_KB)
-    asked: list[Rationale | Diagnosis] = []
-    if needed or needs_base:
-        asked += read_records(folder, "rationales", Rationale)
-    if needs_base:
-        asked += read_records(folder, "diagnoses", Diagnosis)
-    usd = [one.usd for one in asked]
-    tokens = sum(one.prompt_tokens + one.completion_tokens for one in asked)
-    return Cost(
-        teacher_tokens=tokens,
-        usd=0.0 if not tokens else None if None in usd else sum(one or 0.0 for one in usd),
-        trained_tokens=sum(states[name]["metadata"]["tokens"] for name in needed),
-        completion_tokens=sum(states[name]["metadata"]["completion_tokens"] for name in own),
-        train_seconds=sum(states[name]["seconds"] for name in needed),
-        prompt_tokens_each=sum(one.prompt_tokens for one in answers) / n,
-        answer_tokens_each=sum(one.completion_tokens for one in answers) / n,
-        seconds_each=sum(one.seconds for one in answers) / n,
-    )
-
-
-def _continues(folder: Path) -> bool:
-    """Whether S_E was trained on from S_P."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return bool(config["augmented"]["init"] == "general")
-
-
-def _trainings(row: Row, states: Mapping[str, Any], started: bool) -> tuple[list[str], list[str]]:
-    """The stages that trained the answering student's lineage, and all trainings that the method needs."""
-    folds = [name for name in states if name.startswith("fold-")]
-    if row.arm in ("zero_shot", "few_shot", "rules_alone", "zero_shot_kb"):
-        own: list[str] = []
-    elif f"rival-{row.arm}" in states:
-        own = [f"rival-{row.arm}"]
-    elif row.arm.startswith("std_cot"):
-        own = ["std-cot" if "std-cot" in states else "general"]
-    elif row.arm == "whole_kb":
-        own = ["general"]
-    else:
-        own = (["general"] if started else []) + (["augmented"] if "augmented" in states else ["general"])
-    base = ["general", *folds] if row.sort == "ablation" or any(part in row.arm for part in READS_KB) else []
-    return own, list(dict.fromkeys([*own, *base]))
 
 
 def load_comparison(path: Path) -> Comparison:

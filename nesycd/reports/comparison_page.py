@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from nesycd.reports.causes import CAUSES
-from nesycd.reports.comparison import Comparison, Difference, Figure, Material
+from nesycd.reports.comparison import Comparison, Difference, Figure
 from nesycd.reports.folder import RunFiles
 from nesycd.reports.markup import Child, Markup, tag
+from nesycd.reports.material import Material
 from nesycd.reports.page import whole_page
 from nesycd.reports.plots import Point, difference_bar, interval_bar
 from nesycd.reports.samples import sample_answers

@@ -104,7 +104,7 @@ def paired_difference(left: Sequence[bool], right: Sequence[bool], design: Desig
     difference = pair[:, 0] - pair[:, 1]
     drawn = None if difference.min() == difference.max() else _resample(pair, design)
     if drawn is None:
-        return _agresti_min(int((difference > 0).sum()), int((difference < 0).sum()), n)
+        return agresti_min(int((difference > 0).sum()), int((difference < 0).sum()), n)
     return _percentiles(n, float(difference.mean()), (drawn[:, 1] - drawn[:, 2]) / drawn[:, 0])
 
 
@@ -156,7 +156,7 @@ def wilson(successes: int, n: int) -> Interval:
     return Interval(n, share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)), "wilson")
 
 
-def _agresti_min(won: int, lost: int, n: int) -> Interval:
+def agresti_min(won: int, lost: int, n: int) -> Interval:
     """Adjusted Wald interval for a difference of paired shares: half an observation is added to each of four cells."""
     value, size = (won - lost) / n, n + 2
     centre = (won - lost) / size

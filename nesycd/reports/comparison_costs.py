@@ -1,0 +1,95 @@
+"""What each method of a comparison costs: teacher, training and answering."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from nesycd.records import Diagnosis, Rationale
+from nesycd.reports.material import Material, Row
+from nesycd.run import read_records
+from nesycd.run_stage import read_states
+
+
+class Cost(BaseModel):
+    """What a method costs, a mean over seeds: what was paid for once, and what each test question takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    teacher_tokens: float
+    usd: float | None
+    trained_tokens: float
+    """Read in all trainings that the method needs, those of the students whose errors are diagnosed among them."""
+    completion_tokens: float
+    """With a loss, over the lineage of the student that answers: what methods have in common."""
+    train_seconds: float
+    prompt_tokens_each: float
+    answer_tokens_each: float
+    seconds_each: float
+
+
+READS_KB = ("kb", "nesycd", "facts_in_weights", "rules_alone")
+"""In the names of methods that need the knowledge base, and so the diagnoses and the students whose errors were diagnosed."""
+
+
+def cost(material: Material, row: Row, split: str) -> Cost:
+    """What a method costs, as a mean over seeds."""
+    each = [_cost(material, row, seed, split) for seed in material.seeds]
+    usd = [one.usd for one in each]
+    return Cost(
+        usd=None if None in usd else float(np.mean([one or 0.0 for one in usd])),
+        **{key: float(np.mean([getattr(one, key) for one in each])) for key in Cost.model_fields if key != "usd"},
+    )
+
+
+def _cost(material: Material, row: Row, seed: int, split: str) -> Cost:
+    folder = row.folders[seed]
+    answers = list(material.attempts[row.name, seed, split].values())
+    n = max(1, len(answers))
+    states = read_states(folder)
+    own, needed = _trainings(row, states, _continues(folder))
+    needs_base = row.sort == "ablation" or any(part in row.arm for part in READS_KB)
+    asked: list[Rationale | Diagnosis] = []
+    if needed or needs_base:
+        asked += read_records(folder, "rationales", Rationale)
+    if needs_base:
+        asked += read_records(folder, "diagnoses", Diagnosis)
+    usd = [one.usd for one in asked]
+    tokens = sum(one.prompt_tokens + one.completion_tokens for one in asked)
+    return Cost(
+        teacher_tokens=tokens,
+        usd=0.0 if not tokens else None if None in usd else sum(one or 0.0 for one in usd),
+        trained_tokens=sum(states[name]["metadata"]["tokens"] for name in needed),
+        completion_tokens=sum(states[name]["metadata"]["completion_tokens"] for name in own),
+        train_seconds=sum(states[name]["seconds"] for name in needed),
+        prompt_tokens_each=sum(one.prompt_tokens for one in answers) / n,
+        answer_tokens_each=sum(one.completion_tokens for one in answers) / n,
+        seconds_each=sum(one.seconds for one in answers) / n,
+    )
+
+
+def _continues(folder: Path) -> bool:
+    """Whether S_E was trained on from S_P."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return bool(config["augmented"]["init"] == "general")
+
+
+def _trainings(row: Row, states: Mapping[str, Any], started: bool) -> tuple[list[str], list[str]]:
+    """The stages that trained the answering student's lineage, and all trainings that the method needs."""
+    folds = [name for name in states if name.startswith("fold-")]
+    if row.arm in ("zero_shot", "few_shot", "rules_alone", "zero_shot_kb"):
+        own: list[str] = []
+    elif f"rival-{row.arm}" in states:
+        own = [f"rival-{row.arm}"]
+    elif row.arm.startswith("std_cot"):
+        own = ["std-cot" if "std-cot" in states else "general"]
+    elif row.arm == "whole_kb":
+        own = ["general"]
+    else:
+        own = (["general"] if started else []) + (["augmented"] if "augmented" in states else ["general"])
+    base = ["general", *folds] if row.sort == "ablation" or any(part in row.arm for part in READS_KB) else []
+    return own, list(dict.fromkeys([*own, *base]))
