@@ -6,14 +6,15 @@ weighs all of it (`classifier`) has modules of its own, as has the comparison of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from nesycd.protocols import Draft, Router
 from nesycd.records import Attempt, Hit
 
-ALGORITHM = 2
+ALGORITHM = 3
 """Part of the routed arm's fingerprint: grows when the same router would route otherwise."""
 
 Signal = Literal["least", "mean"]
@@ -82,9 +83,9 @@ class Calibration:
     """A threshold with what it was chosen from.
 
     Attributes:
-        threshold: drafts below it are routed; in [0, 1], or 2 where all are to be routed.
-        score: what was maximised, in [0, 1]: the accuracy of the routed answers, or, where no answers with knowledge were
-            at hand, the mean of the shares of right drafts above and of wrong drafts below the threshold.
+        threshold: drafts below it are routed; in [0, 2], and above 1 where all are.
+        score: in [0, 1]: the accuracy of the routed answers, or, where no answers with knowledge were at hand, the mean of
+            the shares of right drafts above and of wrong drafts below the threshold.
         n: held-out drafts; `n_correct`: the right ones among them.
         curve: all thresholds that were weighed, in rising order; empty where there was nothing to separate.
     """
@@ -113,9 +114,12 @@ def calibrate(drafts: Sequence[Attempt], signal: Signal = "least") -> Calibratio
 
 
 def calibrate_routing(drafts: Sequence[Attempt], informed: Sequence[Attempt], signal: Signal = "least") -> Calibration:
-    """The threshold with which the routed answers are right most often on held-out questions.
+    """The highest threshold with which the routed answers are not surely right less often than with the best one.
 
-    Questions for which nothing was found keep their drafts, and say nothing of the threshold.
+    Held-out questions are few, and the best threshold on them is often a low one by chance, which keeps knowledge from questions
+    that need it. So of all that lie within one standard error of the best (the rule of Breiman et al. 1984, for the paired
+    difference) the one is taken that gives knowledge most. Questions for which nothing was found keep their drafts, and say
+    nothing of the threshold.
 
     Args:
         drafts: answers without knowledge.
@@ -127,8 +131,11 @@ def calibrate_routing(drafts: Sequence[Attempt], informed: Sequence[Attempt], si
     if not asked:
         return Calibration(0.0, right / len(drafts) if drafts else 0.0, len(drafts), right)
     gains = [(answer.correct - draft.correct) / len(drafts) for draft, answer in asked]
-    found = _best([draft for draft, _ in asked], gains, right / len(drafts), signal)
-    return replace(found, n=len(drafts), n_correct=right)
+    margins = [margin_of(draft, signal) for draft, _ in asked]
+    # Up to 2, so that one threshold is above all margins.
+    curve = cuts(margins, gains, right / len(drafts), (0.0, 2.0))
+    chosen = generous_of(curve, margins, gains)
+    return Calibration(chosen.threshold, chosen.score, len(drafts), right, curve)
 
 
 def _best(drafts: Sequence[Attempt], gains: Sequence[float], start: float, signal: Signal) -> Calibration:
@@ -167,3 +174,24 @@ def cuts(
 def best_of(curve: Sequence[CurvePoint]) -> CurvePoint:
     """The highest score; of equal ones the one with the lowest threshold."""
     return max(curve, key=lambda point: (point.score, -point.threshold))
+
+
+def generous_of(curve: Sequence[CurvePoint], values: Sequence[float], gains: Sequence[float]) -> CurvePoint:
+    """The highest threshold whose score lies within one standard error of the best one's, the difference being paired.
+
+    Args:
+        curve: see `cuts`.
+        values, gains: what it was made from.
+    """
+    best = best_of(curve)
+
+    def within(point: CurvePoint) -> bool:
+        moved = [gain for value, gain in zip(values, gains, strict=True) if best.threshold <= value < point.threshold]
+        # The standard error as it were if nothing was lost (McNemar's).
+        return -sum(moved) <= math.sqrt(sum(gain * gain for gain in moved)) + 1e-12
+
+    return max((point for point in curve if point.threshold >= best.threshold and within(point)), key=_threshold)
+
+
+def _threshold(point: CurvePoint) -> float:
+    return point.threshold

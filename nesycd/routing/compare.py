@@ -9,7 +9,7 @@ from math import inf, isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from nesycd.routing import CurvePoint, best_of, cuts, features
+from nesycd.routing import CurvePoint, best_of, cuts, features, generous_of
 from nesycd.routing.classifier import Matrix, Pair
 from nesycd.routing.fitting import Case, batched, fit_pair, group_folds
 
@@ -98,7 +98,7 @@ def fit(name: str, cases: Sequence[Case]) -> Fitted:
         return Fitted(name, looks, cut, lambda some: [0.0] * len(some), (), ())
     if name in SIGNALS:
         signal = SIGNALS[name]
-        span = (0.0, 1.0) if "margin" in name else (-MOST_ENTROPY - 1, 0.0)
+        span = (0.0, 2.0) if "margin" in name else (-MOST_ENTROPY - 1, 0.0)
         asked = [case for case in cases if case.hits]
         values = [signal(case) for case in asked]
         return _cut(name, True, lambda some: [signal(case) for case in some], cases, asked, values, span)
@@ -128,8 +128,11 @@ def _cut(
     pair: Pair | None = None,
 ) -> Fitted:
     start = sum(case.draft.correct for case in cases) / len(cases)
-    curve = cuts(values, [case.gain / len(cases) for case in asked], start, span)
-    return Fitted(name, looks, best_of(curve).threshold, value, tuple(values), curve, pair)
+    gains = [case.gain / len(cases) for case in asked]
+    curve = cuts(values, gains, start, span)
+    # A single signal is cut as `calibrate_routing` does, two regressions as `fitting` does.
+    chosen = generous_of(curve, values, gains) if pair is None else best_of(curve)
+    return Fitted(name, looks, chosen.threshold, value, tuple(values), curve, pair)
 
 
 def judge(name: str, cases: Sequence[Case]) -> Judged:

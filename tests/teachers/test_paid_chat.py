@@ -223,7 +223,7 @@ def test_the_cap_on_usd_leaves_less_room_than_one_call_and_is_never_broken(serve
 def test_an_interruption_keeps_what_arrived(serve: Serve, ledger_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "GRACE", 0.3)
     server = serve(latency=0.05)
-    texts = [*numbered(8), "hang 1", *[f"answer {number}" for number in range(8, 400)]]
+    texts = [*numbered(8), "hang 1", *[f"answer {number}" for number in range(8, 4000)]]
 
     def interrupt() -> None:
         while len(server.told("log")) < 40:
