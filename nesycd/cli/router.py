@@ -130,7 +130,8 @@ def _held_out(
     for one in judged:
         fitted, row = one.fitted, content["routers"][one.fitted.name]
         if fitted.values:
-            told = choice_interval(*compare.outcomes(cases, fitted), _design(parts, examples))
+            options, right = compare.outcomes(cases, fitted)
+            told = choice_interval(options, right, _design(parts, examples), generous=fitted.pair is None)
             edges = [None if edge is None else fitted.threshold(edge) for edge in (told.low, told.high)]
             known = sorted(edge for edge in edges if edge is not None)
             row |= {"threshold": fitted.threshold(fitted.cut), "low": known[0] if known else None}

@@ -131,21 +131,42 @@ def gap_closed(method: Sequence[bool], baseline: Sequence[bool], ceiling: Sequen
     return _percentiles(n, value, (drawn[:, 1] - drawn[:, 2]) / (drawn[:, 3] - drawn[:, 2]))
 
 
-def choice_interval(options: Sequence[float], outcomes: NDArray[np.bool_], design: Design) -> Interval:
+def choice_interval(
+    options: Sequence[float], outcomes: NDArray[np.bool_], design: Design, generous: bool = False
+) -> Interval:
     """The option with most right answers, with the 95 % interval of what is chosen from drawn questions.
 
     Args:
         options: such as thresholds, shape (k,); of equally good ones the first is chosen.
-        outcomes: whether the answer to each question is right under each option, shape (n, k).
+        outcomes: whether the answer to each question is right under each option, shape (n, k). Where options are generous,
+            from option to option each answer changes once at most.
         design: task and template of each question.
+        generous: choose the last option that is not worse than the best by more than one standard error of their paired
+            difference (McNemar's).
     """
     right = np.asarray(outcomes, dtype=float)
     chosen = np.asarray(options, dtype=float)
-    value = float(chosen[right.mean(axis=0).round(9).argmax()])
-    drawn = _resample(right, design)
+    # How many answers differ between two options is the difference of two columns of this.
+    changed = np.cumsum(np.abs(np.diff(right, axis=1, prepend=right[:, :1])), axis=1)
+
+    def choose(sums: NDArray[np.float64], changes: NDArray[np.float64]) -> NDArray[np.float64]:
+        best = sums.round(9).argmax(axis=1)
+        picked: NDArray[np.float64] = chosen[best]
+        if not generous:
+            return picked
+        rows = np.arange(len(sums))
+        lost = sums[rows, best][:, None] - sums
+        error = np.sqrt(np.maximum(0.0, changes - changes[rows, best][:, None]))
+        within = (lost <= error + 1e-9) & (np.arange(len(chosen)) >= best[:, None])
+        picked = chosen[len(chosen) - 1 - within[:, ::-1].argmax(axis=1)]
+        return picked
+
+    value = float(choose(right.sum(axis=0)[None], changed.sum(axis=0)[None])[0])
+    drawn = _resample(np.concatenate([right, changed], axis=1), design)
     if drawn is None:
         return Interval(len(right), value)
-    return _percentiles(len(right), value, chosen[(drawn[:, 1:] / drawn[:, :1]).round(9).argmax(axis=1)])
+    count = len(chosen)
+    return _percentiles(len(right), value, choose(drawn[:, 1 : count + 1], drawn[:, count + 1 :]))
 
 
 def wilson(successes: int, n: int) -> Interval:

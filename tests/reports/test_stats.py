@@ -181,3 +181,12 @@ def test_a_choice_has_the_interval_of_what_would_be_chosen_from_other_questions(
     # Of equals the first; one template gives no interval.
     same = np.ones((4, 2), dtype=bool)
     assert choice_interval([0.2, 0.7], same, Design(["t"] * 4, ["c"] * 4)) == Interval(4, 0.2)
+
+
+def test_a_generous_choice_is_the_last_that_is_not_surely_worse() -> None:
+    worse_by_one = np.array([[True, True, True]] * 20 + [[False, True, False]])
+    surely_worse = np.array([[True, True, True]] * 20 + [[False, True, False]] * 9)
+    for outcomes, expected in ((worse_by_one, 0.9), (surely_worse, 0.5)):
+        found = choice_interval([0.1, 0.5, 0.9], outcomes, alone(len(outcomes)), generous=True)
+        assert found.value == expected
+        assert found.low is not None and found.high is not None and found.low <= expected <= found.high
