@@ -84,20 +84,20 @@ class Shared:
         return Knowledge.of(self.parts, self.trained.entries)
 
     @cached_property
-    def lone(self) -> dict[str, frozenset[str]]:
-        """`Example.uid` -> items that it alone gave rise to: hidden from it in training, as NesyCD does."""
-        own = augment.own_entries(self.trained.entries)
-        return {
-            uid: frozenset(e.item_id for e in mine if {one.example for one in e.evidence} == {uid})
-            for uid, mine in own.items()
-        }
+    def own(self) -> dict[str, list[Entry]]:
+        """`Example.uid` -> the entries that its error gave evidence for."""
+        return augment.own_entries(self.trained.entries)
+
+    def lone(self, example: Example) -> frozenset[str]:
+        """Items that an example alone gave rise to: hidden from it in training, as NesyCD does."""
+        return augment.lone_items(self.own, example)
 
     def find(self, source: Source, example: Example, query: str, count: int, training: bool = False) -> Sequence[Shown]:
         """What a query retrieves for an example from the corpus, or from the knowledge base within its own budget."""
         if source == "corpus":
             assert self.corpus is not None
             return self.corpus.find(query, count)
-        hide = self.lone.get(example.uid, frozenset()) if training else frozenset()
+        hide = self.lone(example) if training else frozenset()
         return [hit.item for hit in self.knowledge.retriever.retrieve(query, hide=hide, task=example.task)]
 
     def by_question(self, rival: Rival, examples: Sequence[Example], training: bool = False) -> Found:

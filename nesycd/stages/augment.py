@@ -61,6 +61,12 @@ def own_entries(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
     return own
 
 
+def lone_items(own: Mapping[str, list[Entry]], example: Example) -> frozenset[str]:
+    """Ids of the items that an example alone gave rise to: they are hidden from it."""
+    mine = own.get(example.uid, ())
+    return frozenset(entry.item_id for entry in mine if {e.example for e in entry.evidence} == {example.uid})
+
+
 def retrieve_hidden(
     examples: Sequence[Example],
     own: Mapping[str, list[Entry]],
@@ -73,8 +79,7 @@ def retrieve_hidden(
     """
     found = []
     for example in examples:
-        mine = own.get(example.uid, ())
-        lone = frozenset(entry.item_id for entry in mine if {e.example for e in entry.evidence} == {example.uid})
+        lone = lone_items(own, example)
         hits = retriever.retrieve(query(example), hide=lone, task=example.task)
         found.append(Retrieval(example=example.uid, hits=tuple(hits)))
     return found
