@@ -19,6 +19,8 @@ GROWTH = 64
 """Positions added to a full cache buffer at once."""
 LANE_ROWS = 32
 """Rows that a core gets at least where rows are dealt out to cores."""
+SHARED = 128
+"""Tokens that all prompts of a batch must begin with for them to be read once (examples, a whole knowledge base)."""
 
 
 class RoomyLayer(DynamicLayer):
@@ -58,12 +60,24 @@ class RoomyLayer(DynamicLayer):
             self.buffers = [buffer[indices] for buffer in self.buffers]
             self.keys, self.values = (buffer[:, :, : self.length] for buffer in self.buffers)
 
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Have each row `repeats` times."""
+        if self.buffers:
+            self.batch_select_indices(torch.arange(len(self.buffers[0])).repeat_interleave(repeats))
+
 
 def roomy_cache(config: Any) -> DynamicCache:
     """The model's usual cache with its plain layers replaced by `RoomyLayer` (sliding or hybrid ones stay)."""
     cache = DynamicCache(config=config)
     cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
+
+
+def shared_prefix(prompts: Sequence[list[int]]) -> int:
+    """How many tokens at their beginning all prompts share; at least one token of each is left over."""
+    first, last = min(prompts), max(prompts)  # in the order of lists, what these two share all share
+    end = min(map(len, prompts)) - 1
+    return next((place for place in range(end) if first[place] != last[place]), end)
 
 
 class Row:
@@ -104,11 +118,11 @@ def greedy(
     max_new_tokens: int,
     stops: Any = None,
 ) -> list[Row]:
-    """Continue each prompt greedily.
+    """Continue each prompt greedily. What all prompts begin with is read once where it is long (`SHARED`).
 
     Args:
         model: a causal LM of transformers (an adapter may be active in it).
-        prompts: token ids, one list a row; rows are padded on the left.
+        prompts: token ids, one list a row; rows are padded on the left, after what they share.
         eos_ids: ids that end an answer.
         pad_id: filler for shorter rows.
         max_new_tokens: limit for each row, in tokens.
@@ -117,12 +131,16 @@ def greedy(
     Returns:
         Rows in the order of the prompts: ids without the end token, and for each step p1 - p2 in [0, 1] and the entropy in nats.
     """
-    width = max(len(ids) for ids in prompts)
     device = model.device
-    ids = torch.tensor([[pad_id] * (width - len(row)) + row for row in prompts], device=device)
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=device)
     cache = roomy_cache(model.config)
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    shared = _read_shared(model, prompts, cache)
+    width = max(len(ids) for ids in prompts)
+    padding = [width - len(row) for row in prompts]
+    ids = torch.tensor(
+        [[pad_id] * pad + row[shared:] for pad, row in zip(padding, prompts, strict=True)], device=device
+    )
+    mask = torch.tensor([[1] * shared + [0] * pad + [1] * (width - shared - pad) for pad in padding], device=device)
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, shared:]
     rows = [Row() for _ in prompts]
     alive = rows
     for _ in range(max_new_tokens):
@@ -143,6 +161,20 @@ def greedy(
             ids, mask, alive = ids[index], mask[index], [alive[i] for i in keep]
         positions = mask.sum(1, keepdim=True) - 1
     return rows
+
+
+def _read_shared(model: Any, prompts: Sequence[list[int]], cache: DynamicCache) -> int:
+    """Fill the cache with what all prompts begin with; return its number of tokens, 0 where it is not worth it.
+
+    Padding comes after it, which only layers that see everything can pass over: a sliding window would count it.
+    """
+    shared = shared_prefix(prompts) if len(prompts) > 1 else 0
+    if shared < SHARED or not all(type(layer) is RoomyLayer for layer in cache.layers):
+        return 0
+    ids = torch.tensor([prompts[0][:shared]], device=model.device)
+    model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    cache.batch_repeat_interleave(len(prompts))
+    return shared
 
 
 def top_two(logits: torch.Tensor) -> tuple[Any, torch.Tensor]:

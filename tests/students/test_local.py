@@ -86,6 +86,25 @@ def test_greedy_equals_the_librarys_generate(student):
     assert "Paris" in student.renderer.decode(made[-1].ids)
 
 
+def test_what_all_prompts_begin_with_is_read_once_and_changes_nothing(student, monkeypatch):
+    from nesycd.students import generation
+
+    model = student._fresh().float().eval()
+    prefix = student.renderer.prompt_ids("Knowledge: " + " ".join(f"{n} feet are {n} fathoms." for n in range(40)))
+    rows = [
+        prefix + student.renderer.prompt_ids(f"Question: what {end}?")[-9:] for end in ("is a fathom", "are 7 feet")
+    ]
+    rows.append([*prefix, rows[0][-1]])
+    options = {"eos_ids": frozenset({2}), "pad_id": 2, "max_new_tokens": 16}
+    assert generation.shared_prefix(rows) == len(prefix) > generation.SHARED
+    made = generation.greedy(model, rows, **options)
+    monkeypatch.setattr(generation, "SHARED", 10_000)
+    apart = generation.greedy(model, rows, **options)
+    assert [row.ids for row in made] == [row.ids for row in apart] and len({tuple(row.ids) for row in made}) == 3
+    for one, other in zip(made, apart, strict=True):
+        assert one.margins == pytest.approx(other.margins, abs=1e-3)
+
+
 def test_rows_dealt_out_to_cores_come_back_in_order(student):
     import torch
 
