@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import time
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -47,13 +48,16 @@ def without_times(value: Any) -> Any:
 
 def versions(names: tuple[str, ...] = LIBRARIES) -> dict[str, str]:
     """The installed version of each library; those that are not installed are left out. Nothing is imported."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return {name: found for name in names if (found := _version(name)) is not None}
+
+
+@cache
+def _version(name: str) -> str | None:
+    # Each look parses the library's whole metadata, and every stage of a run notes the versions it began with.
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def machine() -> dict[str, Any]:

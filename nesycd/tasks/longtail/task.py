@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -240,24 +240,7 @@ class LongTail:
 
     @cached_property
     def _plans(self) -> dict[str, Plan]:
-        sizes, seed = self.settings, f"longtail/{self.settings.seed}"
-        families = [family for family in self.families.values() if family.name != "composed"]
-        special = [family for family in families if family.kind == "special"]
-        plans = {}
-        for index, family in enumerate(families):
-            planner = Planner(family, self._world.fact, seed, sizes.frequencies)
-            is_special = family in special
-            unseen = len(range(index, sizes.ood_unseen, len(special))) if is_special else 0
-            plans[family.name] = planner.plan(
-                sizes.train_special if is_special else sizes.train_general,
-                {"valid": sizes.valid, "test": sizes.test_special if is_special else sizes.test_general},
-                unseen,
-            )
-        trained: Counter[Key] = sum((plan.trained for plan in plans.values()), Counter())
-        planner = Planner(self.families["composed"], self._world.fact, seed, sizes.frequencies)
-        composed = planner.composed(sizes.ood_composed, trained)
-        plans["composed"] = Plan({"ood_composed": composed})
-        return plans
+        return _plans(self.settings)
 
     @cached_property
     def _trained(self) -> Counter[Key]:
@@ -328,6 +311,29 @@ def _template(form: Form, split: str, by_alias: bool, rng: random.Random) -> int
 
 def _facts(example: Example) -> tuple[Fact, ...]:
     return example.truth.facts if example.truth else ()
+
+
+@lru_cache(maxsize=8)
+def _plans(settings: LongTailSettings) -> dict[str, Plan]:
+    """The problems of each family: most of what making the questions takes, so equal settings share them."""
+    task = LongTail(settings)
+    look, seed = task.world().fact, f"longtail/{settings.seed}"
+    families = [family for family in task.families.values() if family.name != "composed"]
+    special = [family for family in families if family.kind == "special"]
+    plans = {}
+    for index, family in enumerate(families):
+        planner = Planner(family, look, seed, settings.frequencies)
+        is_special = family in special
+        unseen = len(range(index, settings.ood_unseen, len(special))) if is_special else 0
+        plans[family.name] = planner.plan(
+            settings.train_special if is_special else settings.train_general,
+            {"valid": settings.valid, "test": settings.test_special if is_special else settings.test_general},
+            unseen,
+        )
+    trained: Counter[Key] = sum((plan.trained for plan in plans.values()), Counter())
+    planner = Planner(task.families["composed"], look, seed, settings.frequencies)
+    plans["composed"] = Plan({"ood_composed": planner.composed(settings.ood_composed, trained)})
+    return plans
 
 
 def grade_answer(answer: str, example: Example) -> bool:
