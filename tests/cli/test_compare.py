@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -193,9 +194,38 @@ def test_tuning_keeps_the_rate_that_is_best_on_valid(tmp_path: Path) -> None:
         assert read_records(folder / f"seed-0.lr-{rate}", "eval-valid-mt_cot", Attempt)
 
 
-def test_the_checked_in_comparison_names_known_methods() -> None:
-    recipe = load_recipe(RECIPES / "compare-longtail.toml")
-    assert len(methods_of(recipe.compare.methods, recipe, False)) == 20
+@pytest.mark.parametrize(("name", "count"), [("longtail", 20), ("bbh", 16), ("gsm8k", 15)])
+def test_the_checked_in_comparisons_name_known_methods(name: str, count: int) -> None:
+    path = RECIPES / f"compare-{name}.toml"
+    recipe = load_recipe(path)
+    assert len(methods_of(recipe.compare.methods, recipe, name == "bbh")) == count
+    for changes in recipe.compare.variants.values():
+        changed = load_recipe(path, changes)
+        assert changed.knowledge.files == () and changed.teacher.diagnose in ("mine", "api")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("NESYCD_DATA" not in os.environ, reason="NESYCD_DATA names no folder of real data")
+@pytest.mark.parametrize("name", ["bbh", "gsm8k"])
+def test_a_comparison_on_real_questions_runs_in_miniature(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The server is away: GSM8K's knowledge is the file that a language model's would stand beside.
+    monkeypatch.chdir(RECIPES.parent)
+    sets = ["student.model=table", "task.limit=30", "evaluation.bootstrap=20"]
+    if name == "gsm8k":
+        sets += ["teacher.diagnose=own", 'knowledge.files=["recipes/bbh-knowledge.yaml"]']
+    out = io.StringIO()
+    execute(RECIPES / f"compare-{name}.toml", sets, None, tmp_path / "c", Console(file=out, width=120))
+    found = load_comparison(tmp_path / "c/comparison.json")
+    assert (*found.methods,) == load_recipe(RECIPES / f"compare-{name}.toml").compare.methods
+    assert all(scores["test"]["all"].n == 30 for scores in found.scores.values())
+    if name == "bbh":
+        sources = {}
+        for row in ("seed-0", "seed-0.mined"):
+            stage = json.loads((tmp_path / "c" / row / "stages/knowledge.json").read_text())
+            sources[row] = set(stage["metadata"]["value"]["sources"])
+        assert sources == {"seed-0": {"developer-written (AI)"}, "seed-0.mined": {"mined"}}
 
 
 @pytest.mark.slow
