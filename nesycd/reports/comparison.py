@@ -116,9 +116,11 @@ def compare(
         resamples: of the bootstrap.
 
     Raises:
-        ConfigError: the primary endpoint names a kind of question that its split does not have.
+        ConfigError: the primary endpoint's split has no questions, or none of the kind that it names.
     """
     left, right, place, kind = primary
+    if place not in material.splits:
+        raise ConfigError(f"compare.primary.split: {place} has no questions")
     names = [row.name for row in material.rows]
     scores: dict[str, dict[str, dict[str, Figure]]] = {one: {} for one in names}
     differences: dict[str, dict[str, Difference]] = {one: {} for one in names if one != left}
@@ -126,7 +128,7 @@ def compare(
     tests: dict[str, Difference] = {}
     for split in material.splits:
         for group, answers in groups(material, split).items():
-            drawn = resample(answers, resamples, len(group))
+            drawn = resample(answers, resamples, 0, f"{split}/{group}")
             for one in names:
                 figure = _figure(answers, one, drawn[one])
                 scores[one].setdefault(split, {})[group] = figure
@@ -235,8 +237,10 @@ def _difference(answers: Answers, left: str, right: str, drawn: Mapping[str, Dra
     value, between = float(gap.mean()), drawn[left] - drawn[right]
     low, high = interval(between, value)
     if gap.min() == gap.max():
-        alone = agresti_min(0, 0, _each(answers))
-        low, high = min(value, alone.low or 0.0), max(value, alone.high or 0.0)
+        # As in `_figure`.
+        each = _each(answers)
+        alone = agresti_min(each * (value > 0), each * (value < 0), each)
+        low, high = alone.low or 0.0, alone.high or 0.0
     return Difference(
         n=len(answers), value=value, low=low, high=high, seeds=_by_seed(answers, gap), p=two_sided(between)
     )

@@ -32,7 +32,7 @@ class Cost(BaseModel):
     seconds_each: float
 
 
-READS_KB = ("kb", "nesycd", "facts_in_weights", "rules_alone")
+READS_KB = ("kb", "nesycd", "distracting", "facts_in_weights", "rules_alone")
 """In the names of methods that need the knowledge base, and so the diagnoses and the students whose errors were diagnosed."""
 
 
@@ -90,6 +90,7 @@ def _trainings(row: Row, states: Mapping[str, Any], started: bool) -> tuple[list
     elif row.arm == "whole_kb":
         own = ["general"]
     else:
-        own = (["general"] if started else []) + (["augmented"] if "augmented" in states else ["general"])
+        # Without any knowledge S_E is S_P.
+        own = [*(["general"] if started else []), "augmented"] if "augmented" in states else ["general"]
     base = ["general", *folds] if row.sort == "ablation" or any(part in row.arm for part in READS_KB) else []
     return own, list(dict.fromkeys([*own, *base]))

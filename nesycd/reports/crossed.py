@@ -41,14 +41,18 @@ class Answers:
         return {name: float(right.mean()) for name, right in self.right.items()}
 
 
-def resample(answers: Answers, resamples: int, seed: int) -> dict[str, Draws]:
-    """Accuracy of each method in each resample, shape (resamples,); the same draws for all methods."""
+def resample(answers: Answers, resamples: int, seed: int, group: str = "") -> dict[str, Draws]:
+    """Accuracy of each method in each resample, shape (resamples,); the same draws for all methods.
+
+    Groups of other names draw the same seeds, since one student answers them all, and templates of their own: the mean of
+    their draws is a draw of their mean.
+    """
     strata = Design(answers.tasks, answers.templates).strata()
     numbers = sorted(set(answers.seeds))
     place = {number: column for column, number in enumerate(numbers)}
     columns = np.array([place[number] for number in answers.seeds], dtype=np.intp)
-    generator = np.random.default_rng(seed)
-    by_seed = _weights(generator, len(numbers), resamples)
+    by_seed = _weights(np.random.default_rng(seed), len(numbers), resamples)
+    generator = np.random.default_rng([seed, *group.encode()])
     names = [*answers.right]
     table = np.stack([np.ones(len(answers)), *(answers.right[name] for name in names)], axis=1)
     totals = np.zeros((resamples, table.shape[1]))

@@ -51,6 +51,30 @@ def test_methods_are_drawn_alike_so_that_their_difference_is_paired() -> None:
     assert np.array_equal(drawn["a"], drawn["b"])
 
 
+def test_groups_draw_the_same_seeds_and_templates_of_their_own() -> None:
+    """A seed's student answers all benchmarks, so their mean varies with seeds as each does, whatever they are called."""
+
+    def width(names: list[str], right: list[list[bool]]) -> float:
+        drawn = []
+        for name, column in zip(names, right, strict=True):
+            rows = [(seed, template) for seed in range(5) for template in range(40)]
+            answers = Answers(
+                ["t"] * 200, [str(t) for _, t in rows], [s for s, _ in rows], {"m": np.array(column, dtype=float)}
+            )
+            drawn.append(resample(answers, 2000, 0, name)["m"])
+        low, high = interval(np.mean(drawn, axis=0), 0.5)
+        return high - low
+
+    rng = np.random.default_rng(5)
+    by_seed = [[seed < 3 for seed in range(5) for _ in range(40)]] * 4
+    by_template = [[*(rng.random(40) < 0.5)] * 5 for _ in range(4)]
+    names, alike = ["a", "bb", "ccc", "dddd"], ["aaa", "bbb", "ccc", "ddd"]
+    assert width(names, by_seed) == width(alike, by_seed) == width(names[:1], by_seed[:1]) > 0.5
+    one = width(names[:1], by_template[:1])
+    assert width(names, by_template) == pytest.approx(one / 2, rel=0.15)
+    assert width(alike, by_template) == pytest.approx(one / 2, rel=0.15)
+
+
 def test_p_values_and_their_correction() -> None:
     assert two_sided(np.linspace(0.01, 1, 999)) == pytest.approx(2 / 1000)
     assert two_sided(np.linspace(-1, 1, 1000)) == 1.0

@@ -1,0 +1,75 @@
+"""What a comparison makes of answers: extremes, splits without questions, and what its methods cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nesycd.errors import ConfigError
+from nesycd.records import Attempt, Example
+from nesycd.reports.comparison import Comparison, compare
+from nesycd.reports.comparison_costs import Cost, cost
+from nesycd.reports.material import Material, Row
+from nesycd.run import Run
+
+TOKENS = {"steps": 1, "tokens": 50, "completion_tokens": 10}
+
+
+def run_folder(folder: Path, stages: list[str], init: str = "base") -> Path:
+    config: dict[str, Any] = {"augmented": {"init": init}}
+    with Run.open(folder, config) as run:
+        for name in stages:
+            run.artifact(name, {"name": name}, lambda _: TOKENS)
+    return folder
+
+
+def material(folder: Path, right: dict[str, bool], splits: tuple[str, ...] = ("test",)) -> Material:
+    """Six questions, which each method answers always rightly or always wrongly."""
+    rows = [Row(name, "arm", "", {0: folder}, name) for name in right]
+    made = Material(rows, [0], splits)
+    for split in splits:
+        asked = [Example(uid=f"{split}/{n}", task="t", question="q", answer="a", template=f"{n}") for n in range(6)]
+        made.examples[0, split] = {one.uid: one for one in asked}
+        for name, correct in right.items():
+            answers = [Attempt(example=one.uid, solver=name, response="", correct=correct) for one in asked]
+            made.attempts[name, 0, split] = {one.example: one for one in answers}
+    return made
+
+
+def compared(made: Material, split: str = "test") -> Comparison:
+    return compare("c", made, ("nesycd", "std_cot", split, "all"), {}, {}, 50)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(True, False), (False, True)])
+def test_a_difference_without_exception_is_no_interval_around_zero(ours: bool, theirs: bool, tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "r", ["general", "augmented"])
+    found = compared(material(folder, {"std_cot": theirs, "nesycd": ours})).primary.difference
+    assert found is not None and found.value == ours - theirs
+    assert (found.low > 0, found.high < 0) == (ours, theirs)
+
+
+def test_a_primary_split_without_questions_is_told(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "r", ["general", "augmented"])
+    with pytest.raises(ConfigError, match=r"compare\.primary\.split: ood_unseen has no questions"):
+        compared(material(folder, {"std_cot": True, "nesycd": True}), "ood_unseen")
+
+
+def costs(folder: Path, arm: str) -> Cost:
+    made = material(folder, {arm: True})
+    return cost(made, made.rows[0], "test")
+
+
+def test_a_lineage_counts_each_training_once(tmp_path: Path) -> None:
+    whole = run_folder(tmp_path / "whole", ["general", "augmented"], "general")
+    assert costs(whole, "nesycd").completion_tokens == 20
+    # Without approved knowledge S_E is S_P.
+    bare = run_folder(tmp_path / "bare", ["general"], "general")
+    assert costs(bare, "nesycd").completion_tokens == 10
+
+
+def test_distracting_items_come_from_the_knowledge_base(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "r", ["general", "fold-0", "fold-1", "std-cot"])
+    assert costs(folder, "std_cot").trained_tokens == 50
+    assert costs(folder, "std_cot_distracting").trained_tokens == costs(folder, "std_cot_kb").trained_tokens == 200
