@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, complete, finish, opened
+from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, complete, finish, is_beside, opened
 from nesycd.config import Recipe, load_recipe
 from nesycd.errors import ConfigError, DataError, RunError
 
@@ -268,7 +268,9 @@ class _Job:
         if not ready:
             return
         rows = [self.row(method, {seed: chosen[seed][method.name] for seed in ready}) for method in self.wanted]
-        material = read_material(rows, ready, self.scored)
+        # A benchmark's settings may leave a split without questions.
+        scored = [split for split in self.scored if not all(_is_empty(rows[0].folders[seed], split) for seed in ready)]
+        material = read_material(rows, ready, scored)
         with _alone(self.folder):
             first, compared = settings.compare.primary, settings.evaluation.bootstrap
             rates = {m.name: {s: r for s in ready if (r := chosen[s][m.name]) is not None} for m in self.wanted}
@@ -276,7 +278,7 @@ class _Job:
                 self.folder.name,
                 material,
                 (first.left, first.right, first.split, first.kind),
-                self.count_scored(rows),
+                self.count_scored(rows, scored),
                 {name: by_seed for name, by_seed in rates.items() if by_seed},
                 compared,
             )
@@ -318,6 +320,7 @@ class _Job:
         """Whether a method has answered all splits, in a run of these very settings."""
         from nesycd.cli.build import data_root
         from nesycd.config import locate_data
+        from nesycd.manifest import read_manifest
         from nesycd.run_stage import read_states
 
         folder = self.place(method, seed, rate)
@@ -326,10 +329,25 @@ class _Job:
         except (OSError, ValueError):
             return False
         states = read_states(folder)
-        wanted = locate_data(self.settings(seed, rate, method.changes), data_root()).model_dump(mode="json")
+        whole = all(state["done"] for name, state in states.items() if not is_beside(name))
+        if not whole or (read_manifest(folder) or {}).get("finished") is None:
+            return False  # cut short, it may hold answers from before its settings were changed
+        recipe = locate_data(self.settings(seed, rate, method.changes), data_root())
+        wanted = recipe.model_dump(mode="json")
         # Arms and methods may be more than they were when the run was made.
         same = all(config.get(part) == value for part, value in wanted.items() if part not in ("evaluation", "compare"))
-        return same and all(states.get(f"eval-{split}-{method.arm}", {}).get("done") for split in self.scored)
+        return same and all(
+            states.get(f"eval-{split}-{method.arm}", {}).get("done") and self.is_of(method, recipe, split, states)
+            for split in self.scored
+            if not _is_empty(folder, split)
+        )
+
+    def is_of(self, method: Method, recipe: Recipe, split: str, states: Mapping[str, Any]) -> bool:
+        """Whether a rival's answers, which a run with others leaves, are of these settings; True where nothing says so."""
+        from nesycd.methods.rivals import settings_of, settings_stage
+
+        stored = states.get(settings_stage(method.name, split)) if method.sort == "rival" else None
+        return stored is None or stored["metadata"].get("value") == settings_of(recipe)
 
     def row(self, method: Method, rates: dict[int, float | None]) -> Row:
         """A method with the folders of its answers."""
@@ -338,7 +356,7 @@ class _Job:
         folders = {seed: self.place(method, seed, rate) for seed, rate in rates.items()}
         return Row(method.name, method.sort, method.about, folders, method.arm)
 
-    def count_scored(self, rows: Sequence[Row]) -> dict[str, dict[str, int]]:
+    def count_scored(self, rows: Sequence[Row], splits: Sequence[str]) -> dict[str, dict[str, int]]:
         """How often each method's answers to a split were scored: other answers under one seed, at most.
 
         Each new set of answers is a line of `scored.jsonl`, which nothing shortens.
@@ -354,7 +372,7 @@ class _Job:
             for row in rows:
                 for seed, folder in row.folders.items():
                     states = read_states(folder)
-                    for split in self.scored:
+                    for split in splits:
                         answers = states[f"eval-{split}-{row.arm}"]["output"]
                         known = seen.setdefault((row.name, split, seed), [])
                         if answers not in known:
@@ -362,9 +380,17 @@ class _Job:
                             line = {"method": row.name, "split": split, "seed": seed, "answers": answers}
                             file.write(json.dumps(line) + "\n")
         return {
-            row.name: {split: max(len(seen[row.name, split, seed]) for seed in row.folders) for split in self.scored}
+            row.name: {split: max(len(seen[row.name, split, seed]) for seed in row.folders) for split in splits}
             for row in rows
         }
+
+
+def _is_empty(folder: Path, split: str) -> bool:
+    """Whether a run has found that a split has no questions."""
+    from nesycd.run_stage import read_state
+
+    state = read_state(folder / "stages" / f"examples-{split}.json")
+    return state is not None and bool(state["done"]) and not state["metadata"]["records"]
 
 
 def _passages(parts: Parts) -> list[Passage]:

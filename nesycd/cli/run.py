@@ -135,13 +135,16 @@ def opened(settings: Recipe, folder: Path, console: Console) -> Iterator[Parts]:
 
 def finish(parts: Parts) -> None:
     """Mark the run as finished; what was measured beside it stays."""
-    from nesycd.methods import edits, effect, rivals
     from nesycd.run_stage import read_states
 
-    measured = [
-        name for name in read_states(parts.run.folder) if name.startswith(effect.PREFIX) or rivals.is_stage(name)
-    ]
-    parts.run.finish(keep=(*edits.STAGES, *measured))
+    parts.run.finish(keep=filter(is_beside, read_states(parts.run.folder)))
+
+
+def is_beside(stage: str) -> bool:
+    """Whether a stage is a measurement's beside the run, which the run alone neither makes nor removes."""
+    from nesycd.methods import edits, effect, rivals
+
+    return stage in edits.STAGES or stage.startswith(effect.PREFIX) or rivals.is_stage(stage)
 
 
 def complete(parts: Parts) -> tuple[Trained, Scored]:

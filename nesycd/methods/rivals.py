@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
+from nesycd.config import Recipe
 from nesycd.errors import ConfigError
 from nesycd.grading import CLOSING
 from nesycd.methods.evaluate import FEW_SHOT_STOP
@@ -21,7 +22,7 @@ from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.nesycd import Trained
 from nesycd.methods.parts import Parts
 from nesycd.prompts import RivalPrompts, Shown
-from nesycd.records import Attempt, Entry, Example, Passage, TrainingText
+from nesycd.records import Attempt, Entry, Example, Passage, TrainingText, content_hash
 from nesycd.retrieval import PassageIndex
 from nesycd.run_stage import Artifact, StageRecords
 from nesycd.stages import augment, rivals
@@ -205,9 +206,26 @@ def run_rival(shared: Shared, name: str, splits: Sequence[str]) -> dict[str, Seq
     Returns:
         Split -> one attempt for each question, in the stage `eval-SPLIT-NAME` of the run.
     """
-    rival = RIVALS[name]
+    rival, parts = RIVALS[name], shared.parts
     adapter = trained_as(shared, name)
-    return {split: _answered(shared, name, rival, adapter, split) for split in splits if shared.parts.examples(split)}
+    made = {}
+    for split in splits:
+        if parts.examples(split):
+            made[split] = _answered(shared, name, rival, adapter, split)
+            told = settings_of(parts.recipe)
+            parts.run.value(settings_stage(name, split), {"settings": told}, partial(str, told))
+    return made
+
+
+def settings_stage(name: str, split: str) -> str:
+    """The stage that says with which settings a rival last answered a split: its answers outlive a run with others."""
+    return f"{PREFIX}{name}-{split}-settings"
+
+
+def settings_of(recipe: Recipe) -> str:
+    """Hash of all settings that a rival's answers may hang on."""
+    own = recipe.compare.model_dump(mode="json", include={"max_passes", "corpus"})
+    return content_hash([recipe.model_dump(mode="json", exclude={"evaluation", "compare"}), own])
 
 
 def trained_as(shared: Shared, name: str) -> Artifact | None:

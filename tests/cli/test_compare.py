@@ -24,6 +24,7 @@ from nesycd.methods.comparison import methods_of
 from nesycd.records import Attempt
 from nesycd.reports.comparison import load_comparison
 from nesycd.run import read_records
+from nesycd.students.table import TableStudent
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 QUICKSTART = RECIPES / "quickstart.toml"
@@ -162,6 +163,50 @@ def test_seeds_with_other_settings_do_not_count(tmp_path: Path) -> None:
     assert load_comparison(folder / "comparison.json").seeds == [1]
     compare(folder, [], [], *small, "student.max_new_tokens=5")
     assert load_comparison(folder / "comparison.json").seeds == [0, 1], "without seeds, all that were asked for"
+
+
+@pytest.mark.slow
+def test_answers_that_a_rival_gave_with_other_settings_do_not_count(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    small = ("task.limit=8", 'evaluation.splits=["test"]', "collection.mode=in_sample")
+    compare(folder, ["std_cot", "answer_ft"], [0], *small)
+    before = (folder / "comparison.json").read_text()
+    # Only arms are asked for: the rival keeps its student of so many tokens as NesyCD's had.
+    said = compare(folder, ["std_cot"], [0], *small, "training.epochs=4")
+    assert "seed 0 lacks answers with these settings (answer_ft): add it with --seeds 0" in said
+    assert (folder / "comparison.json").read_text() == before
+    compare(folder, ["answer_ft"], [0], *small, "training.epochs=4")
+    costs = load_comparison(folder / "comparison.json").costs
+    assert costs["answer_ft"].completion_tokens == pytest.approx(costs["std_cot"].completion_tokens, rel=0.1)
+    said = compare(folder, ["std_cot"], [1], *small, "training.epochs=4", "compare.max_passes=1")
+    assert "seed 0 lacks answers with these settings (answer_ft): add it with --seeds 0" in said
+
+
+@pytest.mark.slow
+def test_a_run_that_was_cut_short_after_a_change_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "c"
+    small = ("task.limit=8", 'evaluation.splits=["test"]', "collection.mode=in_sample")
+    compare(folder, ["std_cot"], [0], *small)
+
+    def cut(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TableStudent, "train", cut)
+        with pytest.raises(KeyboardInterrupt):
+            compare(folder, ["std_cot"], [0], *small, "training.epochs=4")
+    said = compare(folder, ["std_cot"], [1], *small, "training.epochs=4")
+    assert "seed 0 lacks answers with these settings (std_cot): add it with --seeds 0" in said
+    assert load_comparison(folder / "comparison.json").seeds == [1]
+
+
+@pytest.mark.slow
+def test_a_split_without_questions_is_left_out(tmp_path: Path) -> None:
+    sets = ("task.limit=8", "task.settings.ood_unseen=0", 'evaluation.splits=["test", "ood_unseen"]')
+    compare(tmp_path / "c", ["std_cot", "answer_ft"], [0], *sets, "collection.mode=in_sample")
+    assert [*load_comparison(tmp_path / "c" / "comparison.json").scores["answer_ft"]] == ["test"]
 
 
 def test_the_list_tells_every_method() -> None:
