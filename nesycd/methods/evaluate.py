@@ -77,9 +77,11 @@ def evaluate(parts: Parts, trained: Trained) -> Scored:
         _score(parts, trained, trained.entries, split, examples, scored)
         missing = parts.task.missing_facts(split) if isinstance(parts.task, KnowsTruth) else []
         if missing:
+            known = {entry.item_id for entry in trained.entries}
             by_hand = tuple(
                 Entry(item=fact, status=Status.APPROVED, reviewer="import", evidence=(_import_note(split),))
                 for fact in missing
+                if fact.id not in known
             )
             _score(parts, trained, trained.entries + by_hand, split + IMPORTED, examples, scored)
     return scored
