@@ -98,7 +98,8 @@ def fit(name: str, cases: Sequence[Case]) -> Fitted:
         return Fitted(name, looks, cut, lambda some: [0.0] * len(some), (), ())
     if name in SIGNALS:
         signal = SIGNALS[name]
-        span = (0.0, 2.0) if "margin" in name else (-MOST_ENTROPY - 1, 0.0)
+        # Above the surest draft's value, so that one cut routes all.
+        span = (0.0, 2.0) if "margin" in name else (-MOST_ENTROPY - 1, 1.0)
         asked = [case for case in cases if case.hits]
         values = [signal(case) for case in asked]
         return _cut(name, True, lambda some: [signal(case) for case in some], cases, asked, values, span)

@@ -194,7 +194,7 @@ def _listed(working: str) -> Iterator[Fact]:
     if kind and kind not in {"object", "thing", "item"}:
         for name in _ENTRY.findall(working):
             thing = _singular(name)
-            if thing != kind:
+            if thing and thing != kind:
                 text = f"{_capital(thing)} is {'an' if kind[0] in 'aeiou' else 'a'} {kind}."
                 yield Fact(text=text, subject=thing, relation="is a", object=kind)
 

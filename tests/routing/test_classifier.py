@@ -163,6 +163,13 @@ def test_each_router_routes_what_it_is_for(name: str) -> None:
     assert routed == [case for case in unsure[name] if case.hits]
 
 
+@pytest.mark.parametrize("name", [*compare.SIGNALS])
+def test_drafts_that_could_not_be_surer_can_be_routed(name: str) -> None:
+    draft = attempt("a", False, 1.0, 0.0)
+    cases = [Case(draft, attempt("a", True), "q", HITS, f"g{n}") for n in range(6)]
+    assert compare.fit(name, cases).routes(cases) == [True] * 6
+
+
 def test_outcomes_and_sweep_agree_with_routing_at_every_cut() -> None:
     cases = made()
     fitted = compare.fit("margin", cases)

@@ -68,6 +68,10 @@ def test_a_list_says_what_its_entries_are() -> None:
     ]
 
 
+def test_what_is_but_the_end_of_a_plural_is_no_entry() -> None:
+    assert told("We identify the letters on the list:\n- s (1)\n- yam (1)", asked("How many?"))[0] == "Yam is a letter."
+
+
 @pytest.mark.parametrize(
     ("working", "texts"),
     [
