@@ -36,9 +36,6 @@ PASSAGES = 3
 """Passages in a prompt, at most (Kang et al. 2023); RAFT reads `RAFT_SIZE`."""
 RAFT_SIZE = 4
 SHOTS = 3
-ALGORITHM = 1
-"""Grows when the same inputs would give other training texts or prompts."""
-
 Source = Literal["", "corpus", "kb"]
 
 
@@ -55,6 +52,7 @@ class Rival:
         source: where passages come from, if it reads any.
         student: who answers where nothing is trained: `base` or `general` (the Std-CoT student's rationales, S_P).
         passages: in a prompt, at most.
+        edition: grows when the same inputs would give other training texts or prompts.
     """
 
     about: str
@@ -63,6 +61,7 @@ class Rival:
     source: Source = ""
     student: Literal["base", "general"] = "base"
     passages: int = PASSAGES
+    edition: int = 1
 
 
 @dataclass(frozen=True)
@@ -144,12 +143,11 @@ def _kard(shared: Shared, rival: Rival) -> list[TrainingText]:
 
 def _raft(shared: Shared, rival: Rival) -> list[TrainingText]:
     oracle = {uid: shown[: rival.passages - 1] for uid, shown in shared.by_rationale(rival).items()}
-    if rival.source == "kb":
-        pool: Sequence[Shown] = [entry.item for entry in shared.trained.entries]
-    else:
-        pool = shared.pool
     kept, prompts, seed = shared.trained.kept, shared.parts.prompts, shared.parts.recipe.seed
-    return rivals.raft_texts(shared.train, kept, prompts, oracle, pool, seed, rival.passages)
+    if rival.source == "corpus":
+        return rivals.raft_texts(shared.train, kept, prompts, oracle, shared.pool, seed, rival.passages)
+    pool = [entry.item for entry in shared.trained.entries]
+    return rivals.raft_texts(shared.train, kept, prompts, oracle, pool, seed, rival.passages, hidden=shared.lone)
 
 
 def _by_heart(shared: Shared, rival: Rival) -> list[TrainingText]:
@@ -165,14 +163,18 @@ RIVALS: dict[str, Rival] = {
     "ka_ft_corpus": Rival("answers alone, with passages retrieved from a corpus", _answers, "bare", "corpus"),
     "ka_ft_kb": Rival("answers alone, with items retrieved from the knowledge base", _answers, "bare", "kb"),
     "step_by_step": Rival(
-        "Step-by-step: answers and rationales as two tasks", _two_losses(rivals.step_by_step_texts), "bare"
+        "Step-by-step: answers and rationales as two tasks", _two_losses(rivals.step_by_step_texts), "bare", edition=2
     ),
-    "mt_cot": Rival("MT-CoT: answers and explanations as two tasks", _two_losses(rivals.mt_cot_texts), "bare"),
-    "cascod": Rival("CasCoD: first the rationale, then the answer", _two_losses(rivals.cascod_texts), "stages"),
+    "mt_cot": Rival(
+        "MT-CoT: answers and explanations as two tasks", _two_losses(rivals.mt_cot_texts), "bare", edition=2
+    ),
+    "cascod": Rival(
+        "CasCoD: first the rationale, then the answer", _two_losses(rivals.cascod_texts), "stages", edition=2
+    ),
     "kard_corpus": Rival("KARD over a corpus", _kard, "block", "corpus"),
     "kard_kb": Rival("KARD over the knowledge base", _kard, "block", "kb"),
     "raft_corpus": Rival("RAFT over a corpus", _raft, "block", "corpus", passages=RAFT_SIZE),
-    "raft_kb": Rival("RAFT over the knowledge base", _raft, "block", "kb", passages=RAFT_SIZE),
+    "raft_kb": Rival("RAFT over the knowledge base", _raft, "block", "kb", passages=RAFT_SIZE, edition=2),
     "facts_in_weights": Rival("Std-CoT, with the same items by heart", _by_heart, "closed"),
 }
 """All rivals but those that a run's own arms are (zero_shot, std_cot, std_cot_kb, ...), by the name they have in results."""
@@ -243,7 +245,7 @@ def trained_as(shared: Shared, name: str) -> Artifact | None:
         "entries": list(shared.trained.entries) if rival.source == "kb" or name == "facts_in_weights" else [],
         "seed": parts.recipe.seed,
         "student": parts.student.fingerprint,
-        "algorithm": ALGORITHM,
+        "algorithm": rival.edition,
     }
     texts = parts.run.computed(f"{PREFIX}{name}-texts", TrainingText, inputs, lambda: make(shared, rival))
     budget, passes = shared.trained.summary["completion_tokens"]["nesycd"], parts.recipe.compare.max_passes
@@ -275,8 +277,10 @@ def _answered(shared: Shared, name: str, rival: Rival, adapter: Artifact | None,
         "adapter": adapter.fingerprint if adapter is not None else "",
         "prompts": shared.extra.texts,
         "source": _source(shared, rival),
-        "method": [name, ALGORITHM],
+        "method": [name, rival.edition],
     }
+    if rival.ask == "whole":
+        depends["order"] = [item.id for item in _by_evidence(shared)]
     if rival.ask == "stages":
         return _in_stages(shared, name, path, split, depends)
     if rival.ask == "shots":
@@ -326,12 +330,13 @@ class _Lazy(dict[str, Sequence[Shown]]):
 def _shown(shared: Shared, rival: Rival, examples: Sequence[Example]) -> Found:
     if rival.ask != "whole":
         return shared.by_question(rival, examples)
-    items = [entry.item for entry in sorted(shared.trained.entries, key=_most_evident)]
+    items = _by_evidence(shared)
     return {example.uid: items for example in examples}
 
 
-def _most_evident(entry: Entry) -> tuple[int, str]:
-    return -len(entry.evidence), entry.item_id
+def _by_evidence(shared: Shared) -> list[Shown]:
+    """All items, the most evident first."""
+    return [e.item for e in sorted(shared.trained.entries, key=lambda e: (-len(e.evidence), e.item_id))]
 
 
 def _in_stages(

@@ -103,6 +103,7 @@ def raft_texts(
     seed: int,
     size: int = 4,
     share: float = 0.8,
+    hidden: Callable[[Example], frozenset[str]] = lambda example: frozenset(),
 ) -> list[TrainingText]:
     """RAFT (Zhang et al. 2024): the rationale beside `size` documents, in random order.
 
@@ -113,12 +114,13 @@ def raft_texts(
         seed: decides the draws.
         size: documents in a prompt.
         share: of the prompts that hold the oracle documents; the others hold distractors alone.
+        hidden: ids of documents that an example must not see.
     """
     rng = random.Random(f"raft-{seed}")
     made = []
     for example, rationale in _pairs(examples, kept):
         golden = list(oracle.get(example.uid, ()))[: size - 1]
-        known = {document.id for document in oracle.get(example.uid, ())}
+        known = {document.id for document in oracle.get(example.uid, ())} | hidden(example)
         shown = golden if rng.random() < share else []
         wanted = size - len(shown)
         drawn = rng.sample(list(pool), min(len(pool), wanted + len(known)))
@@ -165,7 +167,7 @@ def worked_examples(
 
 
 def balanced(texts: Sequence[TrainingText], count_tokens: Count, alpha: float = ALPHA) -> list[TrainingText]:
-    """Weigh two losses as (1 - alpha) : alpha, each the mean over its own completion tokens.
+    """Weigh two losses as (1 - alpha) : alpha, each the mean over its own completion tokens, the one that ends a text included.
 
     The trainer divides a batch's sum of weighted token losses by its sum of weights, so what counts is their ratio: the
     rarer kind of token gets the larger weight. The largest is 1.
@@ -173,7 +175,7 @@ def balanced(texts: Sequence[TrainingText], count_tokens: Count, alpha: float = 
     lengths = count_tokens([text.completion for text in texts])
     tokens: Counter[str] = Counter()
     for text, length in zip(texts, lengths, strict=True):
-        tokens["answer" if text.task == "answer" else "rationale"] += length
+        tokens["answer" if text.task == "answer" else "rationale"] += length + 1
     each = {"answer": alpha / max(1, tokens["answer"]), "rationale": (1 - alpha) / max(1, tokens["rationale"])}
     most = max(each[kind] for kind in each if tokens[kind])
     weights = {kind: round(weight / most, 6) for kind, weight in each.items()}

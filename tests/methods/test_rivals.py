@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from nesycd.methods import rivals
 from nesycd.methods.rivals import RIVALS, Shared, corpus_of, run_rival
 from nesycd.prompts import RivalPrompts
 from nesycd.protocols import Generation, Prompt
-from nesycd.records import Example, TrainingText
+from nesycd.records import Attempt, Example, TrainingText
 from nesycd.run import read_records
 from nesycd.run_stage import read_states
 from nesycd.students.table import TableStudent
@@ -111,8 +112,6 @@ def test_what_each_is_asked_on_test_is_what_it_was_trained_on(shared: Shared, as
 
 
 def test_cascod_is_asked_twice_and_the_second_time_with_its_own_rationale(shared: Shared, asked: Asked) -> None:
-    from nesycd.records import Attempt
-
     example = question(shared)
     folder = shared.parts.run.folder
     first, last = (
@@ -132,13 +131,12 @@ def test_training_reads_what_the_rationale_finds_and_hides_what_the_question_gav
         rationale = shared.trained.kept[text.example].text
         assert text.knowledge == tuple(one.id for one in shared.corpus.find(rationale, 3))
     hidden = {example.uid: shared.lone(example) for example in shared.train}
-    lone = [text for text in texts(shared, "kard_kb") if hidden[text.example]]
-    assert lone and not any(set(text.knowledge) & hidden[text.example] for text in lone)
+    for name in ("kard_kb", "raft_kb"):
+        lone = [text for text in texts(shared, name) if hidden[text.example]]
+        assert lone and not any(set(text.knowledge) & hidden[text.example] for text in lone), name
 
 
 def test_the_untrained_read_knowledge_and_worked_examples(shared: Shared, asked: Asked) -> None:
-    from nesycd.records import Attempt
-
     folder = shared.parts.run.folder
     told = read_records(folder, "eval-test-zero_shot_kb", Attempt)
     assert any(one.knowledge for one in told) and all(one.solver == "zero_shot_kb" for one in told)
@@ -162,3 +160,10 @@ def test_a_second_run_does_nothing_again_and_a_plain_run_keeps_the_rivals(shared
 def test_a_method_that_needs_a_corpus_says_where_to_get_one() -> None:
     with pytest.raises(ConfigError, match=r"kard_corpus retrieves .* compare.corpus"):
         rivals.check(["cascod", "kard_corpus"], None)
+
+
+def test_the_whole_base_begins_with_what_is_most_evident(shared: Shared) -> None:
+    *others, last = sorted(shared.trained.entries, key=lambda entry: -len(entry.evidence))
+    told = last.model_copy(update={"evidence": last.evidence * 100})
+    order = rivals._by_evidence(replace(shared, trained=replace(shared.trained, entries=(*others, told))))
+    assert order[0] == last.item and rivals._by_evidence(shared)[0] != last.item

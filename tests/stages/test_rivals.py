@@ -97,6 +97,10 @@ def test_raft_mixes_oracle_and_distractors_and_leaves_the_oracle_out_in_a_share(
     assert places == {0, 1, 2, 3}, "the oracle stands anywhere"
     assert texts == rivals.raft_texts(train, kept, PROMPTS, oracle, pool, seed=3)
     assert texts != rivals.raft_texts(train, kept, PROMPTS, oracle, pool, seed=4)
+    own = {e.uid: frozenset({pool[n % 30].id}) for n, e in enumerate(train)}
+    alone = rivals.raft_texts(train, kept, PROMPTS, {}, pool[:5], seed=3, hidden=lambda example: own[example.uid])
+    assert not any(own[text.example] & {*text.knowledge} for text in alone)
+    assert all(len(text.knowledge) == 4 for text in alone)
 
 
 def test_facts_in_weights_recites_every_item() -> None:
@@ -126,7 +130,7 @@ def test_two_losses_are_weighed_as_means_over_their_own_tokens() -> None:
     )
     mass = {"answer": 0.0, "rationale": 0.0}
     for text in texts:
-        mass[text.task] += text.weight * len(text.completion.split())
+        mass[text.task] += text.weight * (len(text.completion.split()) + 1)  # the end counts as a token, as in training
     assert mass["answer"] / (mass["answer"] + mass["rationale"]) == pytest.approx(0.3, abs=1e-4)
     assert max(text.weight for text in texts) == 1
 
