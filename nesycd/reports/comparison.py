@@ -235,7 +235,8 @@ def _difference(answers: Answers, left: str, right: str, drawn: Mapping[str, Dra
     value, between = float(gap.mean()), drawn[left] - drawn[right]
     low, high = interval(between, value)
     if gap.min() == gap.max():
-        alone = agresti_min(0, 0, _each(answers))
+        each = _each(answers)
+        alone = agresti_min(each if value > 0 else 0, each if value < 0 else 0, each)
         low, high = min(value, alone.low or 0.0), max(value, alone.high or 0.0)
     return Difference(
         n=len(answers), value=value, low=low, high=high, seeds=_by_seed(answers, gap), p=two_sided(between)
