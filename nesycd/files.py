@@ -24,14 +24,20 @@ def did_you_mean(key: str, known: Iterable[str]) -> str:
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects of a JSONL file (`.gz` too) with where each stands, as `file:line`; blank lines are skipped.
+    """The objects of a JSONL file (`.gz` too) with where each stands, as `file:line`.
+
+    Blank lines and a byte order mark are skipped.
 
     Raises:
         DataError: no such file, not UTF-8, damaged gzip, or a line that is not a JSON object.
     """
     where = str(path)
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+        with (
+            gzip.open(path, "rt", encoding="utf-8-sig")
+            if path.suffix == ".gz"
+            else path.open(encoding="utf-8-sig") as file
+        ):
             for number, line in enumerate(file, 1):
                 where = f"{path}:{number}"
                 if line.strip():

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -92,7 +92,8 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.replace(part, path)
             sync_folder(path.parent)
     except BaseException:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only file system refuses even what is not there
+            part.unlink()
         raise
 
 

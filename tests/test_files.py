@@ -75,3 +75,9 @@ def test_equal_questions_have_equal_keys_whatever_their_blanks() -> None:
     assert question_key("t", "a  b\n", ["x "]) == question_key("t", "a b", ["x"])
     assert question_key("t", "a b", ["x", "y"]) != question_key("t", "a b", ["y", "x"])
     assert question_key("t", "a b") != question_key("u", "a b")
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"a": 1}\n', encoding="utf-8-sig")
+    assert [row for _, row in read_jsonl(path)] == [{"a": 1}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,13 @@ def test_json_is_written_for_people_or_on_one_line(tmp_path: Path) -> None:
     assert (tmp_path / "x.json").read_text(encoding="utf-8") == '{\n  "a": "é"\n}\n'
     write_json_atomic(tmp_path / "x.json", {"a": [1, 2]}, indent=None)
     assert (tmp_path / "x.json").read_text(encoding="utf-8") == '{"a": [1, 2]}\n'
+
+
+def test_a_read_only_file_system_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "open", refused)
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.raises(RunError, match=r"x\.json: cannot be written: Read-only file system"):
+        write_atomic(tmp_path / "x.json", "{}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,24 +13,33 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, complete, finish, is_beside, opened
+from nesycd.cli.run import Limit, Overrides, RecipeFile, Root, complete, finish, is_beside, opened
 from nesycd.config import Recipe, load_recipe
-from nesycd.errors import ConfigError, DataError, RunError
+from nesycd.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     from nesycd.methods.comparison import Method
-    from nesycd.methods.parts import Parts
-    from nesycd.records import Passage
     from nesycd.reports.comparison import Comparison
     from nesycd.reports.material import Row
 
 app = typer.Typer()
 
 Names = Annotated[
-    str, typer.Option("--methods", help="Names with commas between; not given: compare.methods of the recipe.")
+    str,
+    typer.Option(
+        "--methods",
+        help="Names with commas between; not given: compare.methods of the recipe (or its arms), and what was asked before.",
+    ),
 ]
 Numbers = Annotated[
-    str, typer.Option("--seeds", help="Numbers with commas between; not given: compare.seeds of the recipe.")
+    str,
+    typer.Option(
+        "--seeds",
+        help="Numbers with commas between; not given: compare.seeds of the recipe (or its seed), and what was asked before.",
+    ),
+]
+Folder = Annotated[
+    str, typer.Option("--name", help="Name of the comparison's folder; not given: compare- and the recipe's name.")
 ]
 
 
@@ -48,10 +58,11 @@ def _list_methods(wanted: bool) -> None:
         "Rivals": {name: rival.about for name, rival in RIVALS.items()},
         "Ablations": {name: text for name, (text, _) in ABLATIONS.items()} | numbered,
     }
+    width = max(len(name) for names in listed.values() for name in names)
     for title, names in listed.items():
         typer.echo(f"{title}:")
         for name, text in names.items():
-            typer.echo(f"  {name:<18} {text}")
+            typer.echo(f"  {name:<{width}} {text}")
     raise typer.Exit
 
 
@@ -62,7 +73,7 @@ def compare(
     seeds: Numbers = "",
     overrides: Overrides = None,
     limit: Limit = None,
-    name: Name = "",
+    name: Folder = "",
     root: Root = Path("runs"),
     listing: Annotated[
         bool, typer.Option("--list", is_eager=True, callback=_list_methods, help="List the methods and exit.")
@@ -108,11 +119,12 @@ def execute(
 ) -> None:
     """Run what was asked for now, then put together all that the folder has been asked for."""
     from nesycd.cli.build import parts_of
+    from nesycd.cli.compare_checks import check, possible
     from nesycd.methods.comparison import methods_of
     from nesycd.methods.evaluate import splits_of
 
     settings = load_recipe(recipe, overrides, limit)
-    # Mistakes are told before anything is run: names here, data and corpus by building the parts.
+    # Mistakes are told before anything is run or remembered.
     found, task, *_ = parts_of(settings)
     own_shots = hasattr(task, "few_shot")
     scored, primary = splits_of(task, found), settings.compare.primary
@@ -122,7 +134,15 @@ def execute(
             f"compare.primary.split: there is no split {primary.split!r} among those scored ({', '.join(scored)})"
         )
     before = _asked(folder)
-    now = methods_of(names or [*settings.compare.methods, *before["methods"]], settings, own_shots)
+    try:
+        methods_of(before["methods"] or ["nesycd"], settings, own_shots)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{folder / 'asked.json'}: {error}; a method that is no longer wanted: delete it there"
+        ) from None
+    named = names or [*settings.compare.methods, *before["methods"]]
+    now = methods_of(named or possible(found.evaluation.arms, task, scored), settings, own_shots)
+    check(now, found, task, scored, lambda changes: load_recipe(recipe, [*overrides, *changes], limit))
     known = sorted({*settings.compare.seeds, *before["seeds"]}) or [settings.seed]
     numbers = list(dict.fromkeys(seeds or known))
     asked = _remember(folder, [one.name for one in now], numbers)
@@ -145,11 +165,17 @@ def _asked(folder: Path) -> dict[str, list[Any]]:
         raise RunError(f"{folder}: not a comparison's folder; name another with --name")
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        return {"methods": list(stored["methods"]), "seeds": list(stored["seeds"])}
     except FileNotFoundError:
         return {"methods": [], "seeds": []}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise RunError(f"{path}: not readable; delete it, and name all methods and seeds again") from None
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError:
+        stored = None
+    match stored:
+        case {"methods": [*methods], "seeds": [*seeds]}:
+            if all(isinstance(one, str) for one in methods) and all(type(one) is int and one >= 0 for one in seeds):
+                return {"methods": methods, "seeds": seeds}
+    raise RunError(f"{path}: not readable; delete it, and name all methods and seeds again")
 
 
 def _remember(folder: Path, names: Sequence[str], seeds: Sequence[int]) -> dict[str, list[Any]]:
@@ -238,14 +264,14 @@ class _Job:
 
     def run_base(self, settings: Recipe, folder: Path) -> None:
         """A seed's own run, and its rivals as further stages."""
+        from nesycd.cli.compare_checks import passages_named
         from nesycd.methods.evaluate import splits_of
-        from nesycd.methods.rivals import Shared, check, corpus_of, run_rival
+        from nesycd.methods.rivals import Shared, corpus_of, run_rival
         from nesycd.prompts import RivalPrompts
 
         names = [method.name for method in self.now if method.sort == "rival"]
         with opened(settings, folder, self.console) as parts:
-            corpus = corpus_of(parts, _passages(parts))
-            check(names, corpus)
+            corpus = corpus_of(parts.task, passages_named(parts.recipe))
             trained, _ = complete(parts)
             shared = Shared(parts, trained, RivalPrompts.load(settings.prompts), corpus)
             for name in names:
@@ -266,6 +292,7 @@ class _Job:
             what = ", ".join(names)
             self.console.print(f"seed {seed} lacks answers with these settings ({what}): add it with --seeds {seed}")
         if not ready:
+            self.console.print("no seed has answers of all methods yet: nothing is compared")
             return
         rows = [self.row(method, {seed: chosen[seed][method.name] for seed in ready}) for method in self.wanted]
         # A benchmark's settings may leave a split without questions.
@@ -361,14 +388,12 @@ class _Job:
 
         Each new set of answers is a line of `scored.jsonl`, which nothing shortens.
         """
-        from nesycd.files import read_jsonl
         from nesycd.run_stage import read_states
+        from nesycd.storage import disk_errors
 
         path = self.folder / "scored.jsonl"
-        seen: dict[tuple[str, str, int], list[str]] = {}
-        for _, line in read_jsonl(path) if path.is_file() else ():
-            seen.setdefault((line["method"], line["split"], line["seed"]), []).append(line["answers"])
-        with path.open("a", encoding="utf-8") as file:
+        seen = _scored_before(path)
+        with disk_errors(path), path.open("a", encoding="utf-8") as file:
             for row in rows:
                 for seed, folder in row.folders.items():
                     states = read_states(folder)
@@ -393,25 +418,26 @@ def _is_empty(folder: Path, split: str) -> bool:
     return state is not None and bool(state["done"]) and not state["metadata"]["records"]
 
 
-def _passages(parts: Parts) -> list[Passage]:
-    """The passages of `compare.corpus`.
+def _scored_before(path: Path) -> dict[tuple[str, str, int], list[str]]:
+    """The lines of `scored.jsonl`: (method, split, seed) -> its answers' hashes. A torn last line is cut off the file.
 
     Raises:
-        DataError: a row without a text, or none at all.
+        DataError, RunError: a damaged line, or a file that cannot be read or written.
     """
     from nesycd.files import read_jsonl
-    from nesycd.retrieval import passages_of
+    from nesycd.storage import disk_errors
 
-    path = parts.recipe.compare.corpus
-    if path is None:
-        return []
-    texts = []
+    seen: dict[tuple[str, str, int], list[str]] = {}
+    if not path.is_file():
+        return seen
+    with disk_errors(path):
+        content = path.read_bytes()
+        if (end := content.rfind(b"\n") + 1) < len(content):
+            os.truncate(path, end)
     for where, line in read_jsonl(path):
-        text = line.get("text")
-        if not isinstance(text, str) or not text.strip():
-            raise DataError(f"{where}: a passage needs a text that is not empty")
-        title = line.get("title")
-        texts.append(f"{title}. {text}" if isinstance(title, str) and title.strip() else text)
-    if not texts:
-        raise DataError(f"{path}: no passages")
-    return passages_of(texts)
+        match line:
+            case {"method": str(method), "split": str(split), "seed": int(seed), "answers": str(answers)}:
+                seen.setdefault((method, split, seed), []).append(answers)
+            case _:
+                raise RunError(f"{where}: not a line with method, split, seed and answers; mend it or take it out")
+    return seen

@@ -65,6 +65,8 @@ def grade(
     """
     if bool(run) == (file is not None) or (file is not None and not benchmark):
         raise ConfigError("give a file and --benchmark NAME, or --run NAME")
+    if run and benchmark:
+        raise ConfigError(f"--run {run} is graded by its own benchmark; leave --benchmark out")
     if file is None:
         rows = list(regraded(find_run(root, run)))
     else:

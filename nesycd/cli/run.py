@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,7 +15,7 @@ from nesycd.cli.build import asks_api, chat_of, parts_of
 from nesycd.cli.main import STEPS
 from nesycd.cli.progress import StageProgress
 from nesycd.config import Recipe, load_recipe
-from nesycd.errors import ConfigError
+from nesycd.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     from nesycd.methods.evaluate import Scored
@@ -152,15 +152,24 @@ def complete(parts: Parts) -> tuple[Trained, Scored]:
     from nesycd.cli.score import results_of
     from nesycd.methods.evaluate import evaluate
     from nesycd.methods.nesycd import distil
-    from nesycd.reports import load_results, write_report
+    from nesycd.reports import write_report
 
     trained = distil(parts)
     assert trained is not None  # it is None only where `until` is given
     scored = evaluate(parts, trained)
     finish(parts)
     results = results_of(parts, trained, scored)
-    known = parts.run.results_path.exists() and parts.run.report_path.exists()
-    if not known or load_results(parts.run.results_path).to_json() != results:
+    if not parts.run.report_path.exists() or _stored_results(parts.run.results_path) != results:
         parts.run.write_results(results)
         write_report(parts.run.folder)
     return trained, scored
+
+
+def _stored_results(path: Path) -> dict[str, Any] | None:
+    """What `results.json` says; None where it is not there or damaged, and is to be written anew."""
+    from nesycd.reports import load_results
+
+    try:
+        return load_results(path).to_json()
+    except RunError:
+        return None

@@ -53,4 +53,4 @@ def ablation(name: str, own: Mapping[str, Sequence[str]]) -> tuple[str, tuple[st
 
 def unknown(name: str, known: Sequence[str]) -> ConfigError:
     """The error for a name that is no method."""
-    return ConfigError(f"no method {name!r}{did_you_mean(name, known)}; nesycd compare --list tells all")
+    return ConfigError(f"no method {name!r}{did_you_mean(name, dict.fromkeys(known))}; nesycd compare --list tells all")

@@ -82,7 +82,7 @@ def arms_of(methods: Sequence[Method]) -> tuple[str, ...]:
 
 def folder_of(root: Path, seed: int, rate: float | None = None, variant: str = "") -> Path:
     """The run folder of a seed, of one of its tuning trials, or of an ablation of either."""
-    trial = "" if rate is None else f".lr-{rate:g}"
+    trial = "" if rate is None else f".lr-{rate!r}"
     return root / f"seed-{seed}{trial}{f'.{variant}' if variant else ''}"
 
 

@@ -45,6 +45,11 @@ class Scored:
     """Split to whether the block of each question (`Example.uid`) holds its gold answer."""
 
 
+def tells_facts(examples: Iterable[Example]) -> bool:
+    """Whether all questions say which facts they need: without that nothing is known to an oracle arm."""
+    return all(example.truth is not None for example in examples)
+
+
 def splits_of(task: Task, recipe: Recipe) -> list[str]:
     """The splits to score: those the recipe names, else `test` and all that are out of domain.
 
@@ -118,7 +123,7 @@ def _score(
         distracting = knowledge.distracting(parts.run, f"distract-{split}", examples, retrievals, parts.recipe.seed)
         distracted = {one.example: one.items for one in distracting}
         blocks |= {arm: distracted for arm in DISTRACTING_ARMS}
-    if all(example.truth is not None for example in examples):
+    if tells_facts(examples):
         needed = {e.uid: e.truth.facts if e.truth else () for e in examples}
         blocks |= {arm: needed for arm in ORACLE_ARMS}
     made: dict[str, Sequence[Attempt]] = {}

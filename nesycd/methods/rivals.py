@@ -22,6 +22,7 @@ from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.nesycd import Trained
 from nesycd.methods.parts import Parts
 from nesycd.prompts import RivalPrompts, Shown
+from nesycd.protocols import Task
 from nesycd.records import Attempt, Entry, Example, Passage, TrainingText, content_hash
 from nesycd.retrieval import PassageIndex
 from nesycd.run_stage import Artifact, StageRecords
@@ -362,11 +363,11 @@ def _in_stages(
     )
 
 
-def corpus_of(parts: Parts, passages: Sequence[Passage]) -> PassageIndex | None:
+def corpus_of(task: Task, passages: Sequence[Passage]) -> PassageIndex | None:
     """The corpus that methods read: given passages, else the benchmark's own; None where there are none."""
     from nesycd.retrieval import passages_of
 
-    own = getattr(parts.task, "passages", None)
+    own = getattr(task, "passages", None)
     if not passages and own is not None:
         passages = passages_of(own())
     return PassageIndex(passages) if passages else None

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nesycd.cli.main import COMMANDS, app, load
+from nesycd.cli.run import _stored_results
 from nesycd.config import load_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +79,14 @@ def test_kb_mistakes(tmp_path: Path) -> None:
     assert "error:" in invoke("kb", "show", "ffff", "--kb", base, ok=False)
     assert "--status" in invoke("kb", "list", "--status", "good", "--kb", base, ok=False)
     assert "needs --subject" in invoke("kb", "add", "x", "--kind", "fact", "--kb", base, ok=False)
+
+
+def test_results_that_are_missing_or_damaged_are_to_be_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    assert _stored_results(path) is None
+    for damaged in ("{", "{}"):
+        path.write_text(damaged)
+        assert _stored_results(path) is None
 
 
 def test_run_and_ask_with_the_table_student(tmp_path: Path) -> None:

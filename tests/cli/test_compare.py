@@ -16,11 +16,13 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from nesycd.cli.compare import execute
+from nesycd.cli.build import task_of
+from nesycd.cli.compare import _scored_before, execute
+from nesycd.cli.compare_checks import possible
 from nesycd.cli.main import app
 from nesycd.config import load_recipe
 from nesycd.errors import ConfigError, RunError
-from nesycd.methods.comparison import methods_of
+from nesycd.methods.comparison import folder_of, methods_of
 from nesycd.records import Attempt
 from nesycd.reports.comparison import load_comparison
 from nesycd.run import read_records
@@ -124,6 +126,19 @@ def test_other_answers_to_test_are_counted(made: tuple[Path, list[str], list[dic
         (["--set", "compare.primary.split=dev"], "there is no split 'dev' among those scored"),
         (["--set", "compare.primary.kind=odd"], "compare.primary.kind"),
         (["--set", "compare.primary.left=nesicd"], r"no method 'nesicd' \(did you mean 'nesycd'"),
+        (
+            ["--methods", "v", "--set", 'compare.variants={v=["knowledge.max_itemz=5"]}'],
+            "v: .*unknown key knowledge.max_itemz",
+        ),
+        (
+            ["--methods", "v", "--set", 'compare.variants={v=["task.sizes.test=4"]}'],
+            "v: task.sizes.test=4 changes the questions",
+        ),
+        (
+            ["--methods", "v", "--set", 'compare.variants={v=["evaluation.splits=[\\"valid\\"]"]}'],
+            "v: .* changes the questions of test",
+        ),
+        (["--set", "compare.corpus=gone.jsonl"], "gone.jsonl: no such file"),
     ],
 )
 def test_mistakes_are_one_line(arguments: list[str], problem: str, tmp_path: Path) -> None:
@@ -141,6 +156,92 @@ def test_mistakes_are_one_line(arguments: list[str], problem: str, tmp_path: Pat
     assert result.exit_code == 2 and len(result.output.strip().splitlines()) == 1
     assert re.search(problem, result.output)
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("method", "problem"),
+    [
+        ("kard_corpus", "kard_corpus retrieves passages from a corpus, and this benchmark has none"),
+        ("nesycd_oracle", "nesycd_oracle is given exactly the needed facts, but these questions do not say"),
+    ],
+)
+def test_what_own_questions_cannot_have_is_told_before_it_is_remembered(
+    method: str, problem: str, tmp_path: Path
+) -> None:
+    recipe = own_questions(tmp_path)
+    result = CliRunner().invoke(app, ["compare", str(recipe), "--root", str(tmp_path / "runs"), "--methods", method])
+    assert result.exit_code == 2 and problem in result.output
+    assert not (tmp_path / "runs").exists()
+
+
+def test_kinds_that_own_questions_lack_are_told_at_once(tmp_path: Path) -> None:
+    given = ["compare", str(own_questions(tmp_path)), "--set", "compare.primary.kind=special"]
+    result = CliRunner().invoke(app, [*given, "--root", str(tmp_path / "runs"), "--methods", "zero_shot"])
+    assert result.exit_code == 2 and "compare.primary.kind: no question of test is special" in result.output
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_recipes_arms_are_compared_without_those_that_the_questions_cannot_have(tmp_path: Path) -> None:
+    recipe = load_recipe(own_questions(tmp_path))
+    arms = possible(recipe.evaluation.arms, task_of(recipe), ["test"])
+    assert arms == [arm for arm in recipe.evaluation.arms if arm != "nesycd_oracle"]
+
+
+def own_questions(folder: Path) -> Path:
+    """A recipe with ten questions of one's own."""
+    rows = [{"question": f"What is {n} + 1?", "answer": n + 1, "rationale": f"{n} + 1 = {n + 1}."} for n in range(10)]
+    (folder / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = folder / "own.toml"
+    recipe.write_text(
+        'name = "own"\n[task]\nname = "jsonl"\n[teacher]\nname = "scripted"\n[student]\nmodel = "table"\n'
+        f"[task.settings]\npath = {str(folder / 'own.jsonl')!r}\n"
+    )
+    return recipe
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"methods": "nesycd", "seeds": [0]}',
+        '{"methods": [1], "seeds": [0]}',
+        '{"methods": ["nesycd"], "seeds": ["0", 1]}',
+        '{"methods": ["nesycd"], "seeds": [-1]}',
+        "{",
+    ],
+)
+def test_a_damaged_list_of_what_was_asked_for_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "asked.json").write_text(content)
+    with pytest.raises(RunError, match=r"asked\.json: not readable; delete it"):
+        compare(tmp_path, ["zero_shot"], [0])
+
+
+def test_a_method_asked_for_before_that_is_no_more_is_told_with_its_file(tmp_path: Path) -> None:
+    (tmp_path / "asked.json").write_text('{"methods": ["few_items"], "seeds": [0]}')
+    with pytest.raises(ConfigError, match=r"asked\.json: no method 'few_items'.*delete it there"):
+        compare(tmp_path, ["zero_shot"], [0])
+
+
+def test_a_root_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be read: Not a directory"):
+        compare(tmp_path / "file" / "c", ["zero_shot"], [0])
+
+
+def test_a_torn_last_line_of_scored_is_cut_off_and_another_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "scored.jsonl"
+    whole = '{"method": "nesycd", "split": "test", "seed": 0, "answers": "abc"}\n'
+    path.write_text(whole + '{"method": "nesy')
+    assert _scored_before(path) == {("nesycd", "test", 0): ["abc"]}
+    assert path.read_text() == whole
+    for damaged in ('{"method": "nesycd"}\n', '{"method": ["a"], "split": "test", "seed": 0, "answers": "b"}\n'):
+        path.write_text(whole + damaged)
+        with pytest.raises(RunError, match=r"scored\.jsonl:2: not a line with method"):
+            _scored_before(path)
+
+
+def test_near_learning_rates_have_folders_of_their_own(tmp_path: Path) -> None:
+    assert folder_of(tmp_path, 0, 0.002).name == "seed-0.lr-0.002"
+    assert folder_of(tmp_path, 0, 0.0010000001) != folder_of(tmp_path, 0, 0.001)
 
 
 def test_a_run_folder_is_no_comparison(tmp_path: Path) -> None:

@@ -127,6 +127,8 @@ def test_other_mistakes_are_told(tmp_path: Path) -> None:
     assert shown.exit_code == 2 and "name another, so that they are kept" in shown.stderr
     shown = CliRunner().invoke(app, ["grade", str(tmp_path / "answers.jsonl")])
     assert shown.exit_code == 2 and "give a file and --benchmark NAME, or --run NAME" in shown.stderr
+    shown = CliRunner().invoke(app, ["grade", "--run", "own", "--benchmark", "gsm8k"])
+    assert shown.exit_code == 2 and "is graded by its own benchmark" in shown.stderr
 
 
 # --- recorded outputs (docs/grading.md gives these numbers) ----------------------------------------------------------

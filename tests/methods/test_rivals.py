@@ -52,7 +52,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, asked: Asked) -> Iterator[S
     folder = tmp_path_factory.mktemp("runs") / "r"
     with opened(load_recipe(QUICKSTART, SMALL), folder, Console(file=io.StringIO())) as parts:
         trained, _ = complete(parts)
-        made = Shared(parts, trained, RivalPrompts.load(), corpus_of(parts, []))
+        made = Shared(parts, trained, RivalPrompts.load(), corpus_of(parts.task, []))
         for name in RIVALS:
             run_rival(made, name, ["test"])
         finish(parts)

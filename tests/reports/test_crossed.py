@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nesycd.reports.comparison import _difference
 from nesycd.reports.crossed import Answers, holm, interval, resample, two_sided
-from nesycd.reports.stats import Design, accuracy_interval
+from nesycd.reports.stats import Design, accuracy_interval, agresti_min
 
 
 def crossed(seeds: int, templates: int, by_seed: float, rng: np.random.Generator) -> tuple[Answers, float]:
@@ -80,3 +81,13 @@ def test_p_values_and_their_correction() -> None:
     assert two_sided(np.linspace(-1, 1, 1000)) == 1.0
     assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == {"a": 0.03, "b": 0.06, "c": 0.06}
     assert holm({}) == {} and holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
+
+
+def test_a_difference_without_variance_lies_about_itself_not_about_zero() -> None:
+    ones, zeros = np.ones(8), np.zeros(8)
+    answers = Answers(["t"] * 8, [str(n) for n in range(8)], [0] * 8, {"ours": ones, "theirs": zeros})
+    drawn = resample(answers, 50, 0)
+    ahead, behind = _difference(answers, "ours", "theirs", drawn), _difference(answers, "theirs", "ours", drawn)
+    expected = agresti_min(8, 0, 8)
+    assert (ahead.low, ahead.high) == (expected.low, expected.high) and ahead.low > 0.4
+    assert (behind.low, behind.high) == (-ahead.high, -ahead.low)
