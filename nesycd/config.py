@@ -247,6 +247,8 @@ class AugmentedSection(Section):
     """Share of the questions that are trained as answer prediction too."""
     share_incomplete: Share = 0.0
     """Share of the questions whose own items were not all retrieved that keep their incomplete block."""
+    share_distracting: Share = 0.0
+    """Share of the questions for which there is no knowledge that are trained beside distractors alone."""
     passes: Count = 3
     """How often each question enters the mix, each time with other distractors."""
     knowledge: Literal["retrieved", "own"] = "retrieved"

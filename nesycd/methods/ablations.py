@@ -23,7 +23,10 @@ ABLATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "in_sample": ("NesyCD with errors of a student trained on those questions", ("collection.mode=in_sample",)),
     "no_answer_task": ("NesyCD without answer prediction", ("augmented.weights.answer=0.0",)),
     "no_direct": ("NesyCD without direct chains of thought", ("augmented.weights.direct=0.0",)),
-    "no_distractors": ("NesyCD trained without distractors", ("augmented.distractors=0",)),
+    "no_distractors": (
+        "NesyCD trained without distractors",
+        ("augmented.distractors=0", "augmented.share_distracting=0.0"),
+    ),
     "own_knowledge": ("NesyCD trained with each question's own items", ("augmented.knowledge=own",)),
 }
 """Name -> what it is, and the settings that it changes."""

@@ -442,6 +442,7 @@ def _augmented(
         closed_share=settings.share_without_knowledge,
         answer_share=settings.share_answer_only,
         incomplete_share=settings.share_incomplete,
+        distracting_share=settings.share_distracting,
     )
     texts = augment.augmented_texts(train, kept, visible, entries, parts.prompts, mix, parts.recipe.seed)
     from_general = settings.init == "general"

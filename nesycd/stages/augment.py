@@ -30,6 +30,8 @@ class Mix:
         closed_share: share of the examples with knowledge that also appear without it, in [0, 1].
         answer_share: share of the examples that also appear as answer prediction, in [0, 1].
         incomplete_share: share of the examples with missing knowledge that keep their incomplete block, in [0, 1].
+        distracting_share: share of the examples that nothing was retrieved for, and nothing is missing from, that stand beside
+            distractors alone (one to `distractors` + 1 of them), in [0, 1].
     """
 
     augmented: float = 1.0
@@ -40,6 +42,7 @@ class Mix:
     closed_share: float = 0.2
     answer_share: float = 0.1
     incomplete_share: float = 0.0
+    distracting_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -137,8 +140,10 @@ def _texts_of(
     made = []
     # Draw all numbers first, so that one example's course does not shift the next one's.
     closed, bare, incomplete, count = rng.random(), rng.random(), rng.random(), rng.randint(0, mix.distractors)
-    noise = rng.sample(list(pool), min(count, len(pool)))
-    usable = bool(seen.items) and (not seen.missing or incomplete < mix.incomplete_share)
+    lost = rng.random() if mix.distracting_share else 1.0
+    alone = not seen.items and not seen.missing and lost < mix.distracting_share
+    noise = rng.sample(list(pool), min(count + alone, len(pool)))
+    usable = bool(noise) if alone else bool(seen.items) and (not seen.missing or incomplete < mix.incomplete_share)
     if usable and mix.augmented:
         items = block(seen.items, seen.missing, noise, rng)
         made.append(
@@ -151,7 +156,7 @@ def _texts_of(
                 knowledge=tuple(item.id for item in items),
             )
         )
-    if mix.direct and (not usable or not seen.had_error or closed < mix.closed_share):
+    if mix.direct and (not usable or not (seen.had_error or alone) or closed < mix.closed_share):
         made.append(direct_text(example, rationale, prompts, mix.direct))
     if mix.answer and bare < mix.answer_share:
         made.append(

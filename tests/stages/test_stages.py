@@ -83,6 +83,29 @@ def test_distractors_are_never_the_hidden_item() -> None:
     assert len(blocks) == 20 and not any(lone.item_id in text.knowledge for text in blocks)
 
 
+def test_what_has_no_knowledge_is_trained_beside_distractors_alone() -> None:
+    pool = [entry(fact(f"unit{i}"), "x", "y") for i in range(9)]
+
+    def texts(share: float, **mix: float) -> list:
+        nothing = {"a": augment.Visible((), (), True)}
+        kept = {"a": Rationale(example="a", teacher="t", text="So.", answer="18", correct=True)}
+        chosen = augment.Mix(passes=200, closed_share=0.0, answer_share=0.0, distracting_share=share, **mix)  # type: ignore[arg-type]
+        return augment.augmented_texts([example("a")], kept, nothing, pool, PROMPTS, chosen, seed=0)
+
+    assert {text.task for text in texts(0.0)} == {"direct"}
+    half = texts(0.5)
+    blocks = [len(text.knowledge) for text in half if text.task == "augmented"]
+    assert len(half) == 200 and 70 < len(blocks) < 130 and set(blocks) == {1, 2, 3}
+    assert not any(text.knowledge for text in half if text.task == "direct")
+    # What lacks the knowledge that it needs never learns to answer beside a block.
+    lacking = augment.Visible((), (fact("fathom"),), True)
+    kept = {"a": Rationale(example="a", teacher="t", text="So.", answer="18", correct=True)}
+    made = augment.augmented_texts(
+        [example("a")], kept, {"a": lacking}, pool, PROMPTS, augment.Mix(distracting_share=1.0), 0
+    )
+    assert "augmented" not in {text.task for text in made}
+
+
 def attempt(uid: str, right: bool, margin: float = 0.5, **more: object) -> Attempt:
     return Attempt(example=uid, solver="s", response="r", correct=right, margin=margin, least_margin=margin, **more)  # type: ignore[arg-type]
 
