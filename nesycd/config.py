@@ -241,6 +241,8 @@ class AugmentedSection(Section):
     weights: Weights = Weights()
     distractors: Annotated[int, Field(ge=0)] = 2
     """Items in a training prompt that are not needed, at most."""
+    fill_to: Annotated[int, Field(ge=0)] = 0
+    """Where it is not 0, such items fill each block up to so many instead (RAFT shows four)."""
     share_without_knowledge: Share = 0.2
     """Share of the questions with knowledge that are trained closed-book too."""
     share_answer_only: Share = 0.1

@@ -443,6 +443,7 @@ def _augmented(
         answer_share=settings.share_answer_only,
         incomplete_share=settings.share_incomplete,
         distracting_share=settings.share_distracting,
+        fill_to=settings.fill_to,
     )
     texts = augment.augmented_texts(train, kept, visible, entries, parts.prompts, mix, parts.recipe.seed)
     from_general = settings.init == "general"

@@ -27,6 +27,7 @@ class Mix:
         augmented, direct, answer: loss weights of the three tasks; a task of weight 0 is left out.
         passes: how often each example appears, each time with other distractors.
         distractors: most unrelated items added to a block (their number is drawn evenly from 0 to this).
+        fill_to: where it is not 0, distractors fill each block up to so many items instead.
         closed_share: share of the examples with knowledge that also appear without it, in [0, 1].
         answer_share: share of the examples that also appear as answer prediction, in [0, 1].
         incomplete_share: share of the examples with missing knowledge that keep their incomplete block, in [0, 1].
@@ -43,6 +44,7 @@ class Mix:
     answer_share: float = 0.1
     incomplete_share: float = 0.0
     distracting_share: float = 0.0
+    fill_to: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ def _texts_of(
     closed, bare, incomplete, count = rng.random(), rng.random(), rng.random(), rng.randint(0, mix.distractors)
     lost = rng.random() if mix.distracting_share else 1.0
     alone = not seen.items and not seen.missing and lost < mix.distracting_share
-    noise = rng.sample(list(pool), min(count + alone, len(pool)))
+    wanted = max(0, mix.fill_to - len(seen.items)) if mix.fill_to else count + alone
+    noise = rng.sample(list(pool), min(wanted, len(pool)))
     usable = bool(noise) if alone else bool(seen.items) and (not seen.missing or incomplete < mix.incomplete_share)
     if usable and mix.augmented:
         items = block(seen.items, seen.missing, noise, rng)

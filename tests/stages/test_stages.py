@@ -75,6 +75,16 @@ def test_shares_and_weights_of_the_mix() -> None:
     assert texts[2].completion == "Therefore, the answer is 18." and "only the answer" in texts[2].prompt
 
 
+def test_blocks_are_filled_with_distractors() -> None:
+    entries = [entry(fact("fathom"), "a", "b"), *(entry(fact(f"unit{i}"), "x", "y") for i in range(9))]
+    seen = {"a": augment.Visible((entries[0].item,), (), True)}
+    kept = {"a": Rationale(example="a", teacher="t", text="So.", answer="18", correct=True)}
+    mix = augment.Mix(passes=50, closed_share=0.0, answer_share=0.0, fill_to=4)
+    texts = augment.augmented_texts([example("a")], kept, seen, entries, PROMPTS, mix, 0)
+    assert all(entries[0].item_id in text.knowledge and 3 <= len(text.knowledge) <= 4 for text in texts)
+    assert {text.knowledge.index(entries[0].item_id) for text in texts} == {0, 1, 2, 3}
+
+
 def test_distractors_are_never_the_hidden_item() -> None:
     lone = entry(fact("fathom"), "a")
     others = [entry(fact(f"unit{i}"), "x", "y") for i in range(5)]
@@ -97,6 +107,7 @@ def test_what_has_no_knowledge_is_trained_beside_distractors_alone() -> None:
     blocks = [len(text.knowledge) for text in half if text.task == "augmented"]
     assert len(half) == 200 and 70 < len(blocks) < 130 and set(blocks) == {1, 2, 3}
     assert not any(text.knowledge for text in half if text.task == "direct")
+    assert {len(text.knowledge) for text in texts(1.0, fill_to=4)} == {4}
     # What lacks the knowledge that it needs never learns to answer beside a block.
     lacking = augment.Visible((), (fact("fathom"),), True)
     kept = {"a": Rationale(example="a", teacher="t", text="So.", answer="18", correct=True)}
