@@ -283,6 +283,7 @@ class _Job:
         from nesycd.reports.comparison import compare
         from nesycd.reports.comparison_page import print_comparison, render_comparison
         from nesycd.reports.material import read_material
+        from nesycd.run_stage import read_states
         from nesycd.storage import write_atomic, write_json_atomic
 
         chosen = {seed: self.chosen(seed, settings) for seed in seeds}
@@ -296,7 +297,8 @@ class _Job:
             return
         rows = [self.row(method, {seed: chosen[seed][method.name] for seed in ready}) for method in self.wanted]
         # A benchmark's settings may leave a split without questions.
-        scored = [split for split in self.scored if not all(_is_empty(rows[0].folders[seed], split) for seed in ready)]
+        found = [read_states(rows[0].folders[seed]) for seed in ready]
+        scored = [split for split in self.scored if not all(_is_empty(states, split) for states in found)]
         material = read_material(rows, ready, scored)
         with _alone(self.folder):
             first, compared = settings.compare.primary, settings.evaluation.bootstrap
@@ -366,7 +368,7 @@ class _Job:
         return same and all(
             states.get(f"eval-{split}-{method.arm}", {}).get("done") and self.is_of(method, recipe, split, states)
             for split in self.scored
-            if not _is_empty(folder, split)
+            if not _is_empty(states, split)
         )
 
     def is_of(self, method: Method, recipe: Recipe, split: str, states: Mapping[str, Any]) -> bool:
@@ -410,11 +412,9 @@ class _Job:
         }
 
 
-def _is_empty(folder: Path, split: str) -> bool:
-    """Whether a run has found that a split has no questions."""
-    from nesycd.run_stage import read_state
-
-    state = read_state(folder / "stages" / f"examples-{split}.json")
+def _is_empty(states: Mapping[str, Any], split: str) -> bool:
+    """Whether a run, by its stages' states, has found that a split has no questions."""
+    state = states.get(f"examples-{split}")
     return state is not None and bool(state["done"]) and not state["metadata"]["records"]
 
 
