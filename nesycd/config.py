@@ -239,17 +239,17 @@ class AugmentedSection(Section):
     """How the student learns to use knowledge (step 4)."""
 
     weights: Weights = Weights()
-    distractors: Annotated[int, Field(ge=0)] = 2
-    """Items in a training prompt that are not needed, at most."""
-    fill_to: Annotated[int, Field(ge=0)] = 0
-    """Where it is not 0, such items fill each block up to so many instead (RAFT shows four)."""
+    fill_to: Annotated[int, Field(ge=0)] = 4
+    """Each block of a training prompt is filled up to so many items with unrelated ones, its distractors (RAFT shows four)."""
     share_without_knowledge: Share = 0.2
     """Share of the questions with knowledge that are trained closed-book too."""
+    share_right_without_knowledge: Share = 0.0
+    """The same of those that the student answered rightly (the paper trains all of them so)."""
     share_answer_only: Share = 0.1
     """Share of the questions that are trained as answer prediction too."""
     share_incomplete: Share = 0.0
     """Share of the questions whose own items were not all retrieved that keep their incomplete block."""
-    share_distracting: Share = 0.0
+    share_distracting: Share = 1.0
     """Share of the questions for which there is no knowledge that are trained beside distractors alone."""
     passes: Count = 3
     """How often each question enters the mix, each time with other distractors."""

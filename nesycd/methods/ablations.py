@@ -25,7 +25,7 @@ ABLATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "no_direct": ("NesyCD without direct chains of thought", ("augmented.weights.direct=0.0",)),
     "no_distractors": (
         "NesyCD trained without distractors",
-        ("augmented.distractors=0", "augmented.fill_to=0", "augmented.share_distracting=0.0"),
+        ("augmented.fill_to=0",),
     ),
     "own_knowledge": ("NesyCD trained with each question's own items", ("augmented.knowledge=own",)),
 }

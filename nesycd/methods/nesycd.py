@@ -438,12 +438,12 @@ def _augmented(
         direct=settings.weights.direct,
         answer=settings.weights.answer,
         passes=settings.passes,
-        distractors=settings.distractors,
+        fill_to=settings.fill_to,
         closed_share=settings.share_without_knowledge,
+        right_closed_share=settings.share_right_without_knowledge,
         answer_share=settings.share_answer_only,
         incomplete_share=settings.share_incomplete,
         distracting_share=settings.share_distracting,
-        fill_to=settings.fill_to,
     )
     texts = augment.augmented_texts(train, kept, visible, entries, parts.prompts, mix, parts.recipe.seed)
     from_general = settings.init == "general"

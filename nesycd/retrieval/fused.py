@@ -27,7 +27,7 @@ from nesycd.retrieval.linked import Found, LinkedFacts, Order
 from nesycd.retrieval.live import LiveIndex, Text
 from nesycd.retrieval.words import content_stems
 
-FUSED_ALGORITHM = 2
+FUSED_ALGORITHM = 3
 """Part of the fingerprint: grows when the same settings would retrieve otherwise."""
 _FLAT = 60
 """The constant of reciprocal rank fusion: how little the first ranks differ."""

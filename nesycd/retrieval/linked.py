@@ -86,7 +86,7 @@ class LinkedFacts:
         self._relations: dict[int, frozenset[str]] = {}
         self._stems: Counter[str] = Counter()
         self._relation_stems: list[str] | None = None
-        self._onward: dict[int, list[str]] = {}
+        self._onward: dict[int, list[Mention]] = {}
 
     def add(self, number: int, item: Item, order: Order) -> None:
         """Take in an item."""
@@ -128,7 +128,7 @@ class LinkedFacts:
         Args:
             question: in English.
             advice: numbers of the rules and lessons that are relevant; their words are asked for too.
-            hidden: numbers of items that are as if they were not there.
+            hidden: numbers of items that are as if they were not there (only how rare words are still counts theirs).
         """
         asked = self._asked(question, advice)
         words = tokens(question)
@@ -218,7 +218,7 @@ class LinkedFacts:
                 if n not in hidden and self._relations[n] & step
             ]
             found += [Found(n, 5, float(len(chain) - number), why) for n, why in facts]
-            front = list(dict.fromkeys((entity, self._hop(n)) for n, _ in facts for entity in self._objects(n)))
+            front = list(dict.fromkeys((entity, self._hop(n)) for n, _ in facts for entity in self._objects(n, hidden)))
         return found
 
     def _hop(self, number: int) -> str:
@@ -235,7 +235,7 @@ class LinkedFacts:
             new: list[Found] = []
             for source in front:
                 why = self._hop(source.index)
-                about = [n for entity in self._ends(source) for n in self._about.get(entity, ())]
+                about = [n for entity in self._ends(source, hidden) for n in self._about.get(entity, ())]
                 facts = [(self._fit(n, asked, self._name_stems(n)), n, why) for n in about if n not in hidden | seen]
                 graded = self._graded(facts, asked, first=3, more=3)
                 new += [replace(f, fit=f.fit + _PASSED_ON * source.fit) for f in graded if f.tier > 1]
@@ -262,22 +262,25 @@ class LinkedFacts:
         stems = self._relations[number]
         return bool(stems) and sum(stem in asked for stem in stems) >= _ASKED_FOR * len(stems)
 
-    def _ends(self, source: Found) -> list[str]:
+    def _ends(self, source: Found, hidden: frozenset[int]) -> list[str]:
         """The entities that a found fact leads on to."""
         fact = self._items[source.index]
         if source.backwards and isinstance(fact, Fact):
             return [self._entities.node(fact.subject)]
-        return self._objects(source.index)
+        return self._objects(source.index, hidden)
 
-    def _objects(self, number: int) -> list[str]:
+    def _objects(self, number: int, hidden: frozenset[int]) -> list[str]:
         """Entities that the object of a fact names."""
+        fact = self._items[number]
+        assert isinstance(fact, Fact)
         if number not in self._onward:
-            fact = self._items[number]
-            assert isinstance(fact, Fact)
-            mentions = self._linker.link(fact.object)
-            names = {candidate.entity for mention in mentions for candidate in mention.candidates}
-            self._onward[number] = sorted(names - {self._entities.node(fact.subject)})
-        return self._onward[number]
+            self._onward[number] = self._linker.link(fact.object)
+        mentions = self._onward[number]
+        # Linked anew only where a name is known from hidden facts alone: a shorter one may stand in its place.
+        if hidden and any(hidden.issuperset(c.sources) for mention in mentions for c in mention.candidates):
+            mentions = self._linker.link(fact.object, hidden)
+        names = {candidate.entity for mention in mentions for candidate in mention.candidates}
+        return sorted(names - {self._entities.node(fact.subject)})
 
     def _name_stems(self, number: int) -> frozenset[str]:
         fact = self._items[number]

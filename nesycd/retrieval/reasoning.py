@@ -17,7 +17,7 @@ from nesycd.retrieval.linker import Linker, Mention
 from nesycd.retrieval.paths import Chain, relation_chain
 from nesycd.retrieval.words import Token, content_stems, stem, tokens
 
-ALGORITHM = 1
+ALGORITHM = 2
 """Part of fingerprints: grows when the same knowledge would be derived or chosen otherwise."""
 MAX_FACTS = 400
 """Facts that a question may be linked to; those nearest to the entities it names are taken."""
@@ -79,7 +79,7 @@ class Reasoner:
         """
         hidden = frozenset(n for n, fact in enumerate(self._facts) if fact.id in hide) if hide else frozenset[int]()
         mentions = self._linker.link(question, hidden)
-        facts = self._linked(mentions, hide)
+        facts = self._linked(mentions, hide, hidden)
         derived = self._deriver.derive(facts, task, hide) if facts else []
         words = tokens(question)
         relations = {stem for one in (*facts, *(d.fact for d in derived)) for stem in content_stems(one.relation)}
@@ -103,7 +103,7 @@ class Reasoner:
         """
         return next((one.derived for one in self.derive(question, task=task) if one.asked), None)
 
-    def _linked(self, mentions: Sequence[Mention], hide: Collection[str]) -> list[Fact]:
+    def _linked(self, mentions: Sequence[Mention], hide: Collection[str], hidden: frozenset[int]) -> list[Fact]:
         """Facts about what is named, about their objects, and so on: nearest first, each once."""
         front = list(dict.fromkeys(c.entity for m in mentions for c in m.candidates))
         seen = set(front)
@@ -114,14 +114,14 @@ class Reasoner:
             found += [*facts, *(fact for fact in into if fact not in facts)]
             if len(found) >= MAX_FACTS:
                 break
-            reached = [entity for fact in facts for entity in self._objects(fact)]
+            reached = [entity for fact in facts for entity in self._objects(fact, hidden)]
             reached += [self._node(fact.subject) for fact in into]
             front = [entity for entity in dict.fromkeys(reached) if entity not in seen]
             seen |= set(front)
         return found[:MAX_FACTS]
 
-    def _objects(self, fact: Fact) -> Iterator[str]:
-        for mention in self._linker.link(fact.object):
+    def _objects(self, fact: Fact, hidden: frozenset[int]) -> Iterator[str]:
+        for mention in self._linker.link(fact.object, hidden):
             for candidate in mention.candidates:
                 yield candidate.entity
 

@@ -24,7 +24,7 @@ from nesycd.records import Entry, Fact, Hit, Item, Status, content_hash
 from nesycd.retrieval.lexical import LexicalIndex
 from nesycd.retrieval.linked import Found, LinkedFacts
 
-ALGORITHM = 3
+ALGORITHM = 4
 """Part of the fingerprint: grows when the same settings would retrieve otherwise."""
 _MAX_ADVICE = 2
 _MAX_UNFITTING = 2

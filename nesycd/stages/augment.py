@@ -2,9 +2,10 @@
 
 Three tasks: augmented (L_AD, rationale given knowledge), direct chain of thought (L_DC) and answer prediction (L_AP). Beyond
 the paper: knowledge comes by retrieval as at inference; an item whose only evidence is the example itself is hidden from
-it, so that no example is trained with an item it gave rise to alone (METHOD, fault 6); distractors and a share of prompts
-without knowledge are part of the mix (RAFT, arXiv 2403.10131); and where an item that the example's own error asked for
-was not retrieved, the rationale is trained closed-book, so that the student never learns to invent beside a block.
+it, so that no example is trained with an item it gave rise to alone (METHOD, fault 6); distractors, alone where there is
+nothing to know, and a share of prompts without knowledge are part of the mix (RAFT, arXiv 2403.10131); and where an item
+that the example's own error asked for was not retrieved, the rationale is trained closed-book, so that the student never
+learns to invent beside a block.
 """
 
 from __future__ import annotations
@@ -26,25 +27,25 @@ class Mix:
     Attributes:
         augmented, direct, answer: loss weights of the three tasks; a task of weight 0 is left out.
         passes: how often each example appears, each time with other distractors.
-        distractors: most unrelated items added to a block (their number is drawn evenly from 0 to this).
-        fill_to: where it is not 0, distractors fill each block up to so many items instead.
+        fill_to: how many items each block is filled up to with unrelated ones (distractors).
         closed_share: share of the examples with knowledge that also appear without it, in [0, 1].
+        right_closed_share: the same of those without an error, in [0, 1].
         answer_share: share of the examples that also appear as answer prediction, in [0, 1].
         incomplete_share: share of the examples with missing knowledge that keep their incomplete block, in [0, 1].
         distracting_share: share of the examples that nothing was retrieved for, and nothing is missing from, that stand beside
-            distractors alone (one to `distractors` + 1 of them), in [0, 1].
+            distractors alone, in [0, 1].
     """
 
     augmented: float = 1.0
     direct: float = 1.0
     answer: float = 0.5
     passes: int = 1
-    distractors: int = 2
+    fill_to: int = 4
     closed_share: float = 0.2
+    right_closed_share: float = 0.0
     answer_share: float = 0.1
     incomplete_share: float = 0.0
-    distracting_share: float = 0.0
-    fill_to: int = 0
+    distracting_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -141,12 +142,12 @@ def _texts_of(
 ) -> list[TrainingText]:
     made = []
     # Draw all numbers first, so that one example's course does not shift the next one's.
-    closed, bare, incomplete, count = rng.random(), rng.random(), rng.random(), rng.randint(0, mix.distractors)
-    lost = rng.random() if mix.distracting_share else 1.0
-    alone = not seen.items and not seen.missing and lost < mix.distracting_share
-    wanted = max(0, mix.fill_to - len(seen.items)) if mix.fill_to else count + alone
-    noise = rng.sample(list(pool), min(wanted, len(pool)))
-    usable = bool(noise) if alone else bool(seen.items) and (not seen.missing or incomplete < mix.incomplete_share)
+    closed, bare, incomplete, lost = (rng.random() for _ in range(4))
+    noise = rng.sample(list(pool), min(max(0, mix.fill_to - len(seen.items)), len(pool)))
+    if seen.items:
+        usable = not seen.missing or incomplete < mix.incomplete_share
+    else:
+        usable = bool(noise) and not seen.missing and lost < mix.distracting_share
     if usable and mix.augmented:
         items = block(seen.items, seen.missing, noise, rng)
         made.append(
@@ -159,7 +160,8 @@ def _texts_of(
                 knowledge=tuple(item.id for item in items),
             )
         )
-    if mix.direct and (not usable or not (seen.had_error or alone) or closed < mix.closed_share):
+    closed_share = mix.closed_share if seen.had_error else max(mix.closed_share, mix.right_closed_share)
+    if mix.direct and (not usable or closed < closed_share):
         made.append(direct_text(example, rationale, prompts, mix.direct))
     if mix.answer and bare < mix.answer_share:
         made.append(

@@ -79,10 +79,10 @@ def test_one_run_can_be_written_too(tmp_path: Path) -> None:
 
 def test_other_settings_of_the_method_are_noted(tmp_path: Path) -> None:
     make_run(tmp_path, "one")
-    make_run(tmp_path, "two", seed=1, augmented__distractors=0)
+    make_run(tmp_path, "two", seed=1, augmented__fill_to=0)
     shown = call(tmp_path, "one", "two")
     assert shown.exit_code == 0
-    assert "note: two: other settings of the method: augmented.distractors is 0, but 2 in one\n" in shown.stderr
+    assert "note: two: other settings of the method: augmented.fill_to is 0, but 4 in one\n" in shown.stderr
 
 
 @pytest.mark.parametrize(

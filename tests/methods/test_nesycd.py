@@ -133,7 +133,7 @@ def test_a_second_run_does_nothing_and_ends_within_three_seconds(finished: Path)
 
 def test_a_changed_setting_redoes_what_depends_on_it_alone(finished: Path) -> None:
     before = states(finished)
-    run(finished, "augmented.distractors=0")
+    run(finished, "augmented.fill_to=0")
     after = states(finished)
     changed = {name for name in before if before[name] != after[name]}
     assert "augmented.json" in changed and "eval-test-nesycd.json" in changed

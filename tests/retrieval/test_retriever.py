@@ -113,6 +113,15 @@ def test_hidden_items_are_as_if_they_were_not_there() -> None:
     assert full.retrieve(question, hide=frozenset(item.id for item in ALL) | {"unknown"}) == []
 
 
+def test_a_hidden_facts_longer_name_does_not_stand_before_a_visible_one() -> None:
+    short = fact("The father of Henry IV was John.", "Henry IV", "father", "John of Gaunt")
+    question = "Who was the father of the father of the father of Louis XIV?"
+    assert found(make([*LOUIS, short]).retrieve(question))[-1] == LOUIS[4].text
+    hidden = make([*LOUIS, short]).retrieve(question, hide=frozenset({LOUIS[4].id}))
+    assert hidden == make([*LOUIS[:4], short]).retrieve(question)
+    assert found(hidden)[-1] == short.text
+
+
 def test_budget_and_number_of_items() -> None:
     question = "Who was the father of the father of the father of Louis XIV?"
     assert found(make(max_items=2).retrieve(question)) == [LOUIS[0].text, LOUIS[2].text]

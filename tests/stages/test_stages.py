@@ -44,7 +44,7 @@ def mixed(entries: list[Entry], examples: list[Example], **mix: float) -> list:
     kept = {
         e.uid: Rationale(example=e.uid, teacher="t", text="3 x 6 = 18.", answer="18", correct=True) for e in examples
     }
-    chosen = augment.Mix(**{"distractors": 0, "closed_share": 0.0, "answer_share": 0.0, **mix})  # type: ignore[arg-type]
+    chosen = augment.Mix(**{"fill_to": 0, "closed_share": 0.0, "answer_share": 0.0, **mix})  # type: ignore[arg-type]
     return augment.augmented_texts(examples, kept, visible, entries, PROMPTS, chosen, seed=0)
 
 
@@ -64,9 +64,15 @@ def test_an_item_is_hidden_from_the_example_that_alone_attests_it() -> None:
     assert texts["b"].completion == "3 x 6 = 18. Therefore, the answer is 18."
 
 
-def test_an_example_without_an_error_is_trained_with_and_without_what_is_found() -> None:
-    texts = mixed([entry(fact("fathom"), "z")], [example("a")])
-    assert [text.task for text in texts] == ["augmented", "direct"]
+def test_a_share_of_the_examples_without_an_error_is_trained_closed_book_too() -> None:
+    def tasks(share: float, by: str) -> list[str]:
+        known = [entry(fact("fathom"), "z", by)]
+        return [text.task for text in mixed(known, [example("a")], right_closed_share=share, passes=100)]
+
+    assert tasks(0.0, by="y") == ["augmented"] * 100
+    assert tasks(1.0, by="y") == ["augmented", "direct"] * 100
+    assert 30 < tasks(0.5, by="y").count("direct") < 70
+    assert tasks(1.0, by="a") == ["augmented"] * 100, "its own error asked for the fact"
 
 
 def test_shares_and_weights_of_the_mix() -> None:
@@ -79,7 +85,7 @@ def test_blocks_are_filled_with_distractors() -> None:
     entries = [entry(fact("fathom"), "a", "b"), *(entry(fact(f"unit{i}"), "x", "y") for i in range(9))]
     seen = {"a": augment.Visible((entries[0].item,), (), True)}
     kept = {"a": Rationale(example="a", teacher="t", text="So.", answer="18", correct=True)}
-    mix = augment.Mix(passes=50, closed_share=0.0, answer_share=0.0, fill_to=4)
+    mix = augment.Mix(passes=50, closed_share=0.0, answer_share=0.0)
     texts = augment.augmented_texts([example("a")], kept, seen, entries, PROMPTS, mix, 0)
     assert all(entries[0].item_id in text.knowledge and 3 <= len(text.knowledge) <= 4 for text in texts)
     assert {text.knowledge.index(entries[0].item_id) for text in texts} == {0, 1, 2, 3}
@@ -88,7 +94,7 @@ def test_blocks_are_filled_with_distractors() -> None:
 def test_distractors_are_never_the_hidden_item() -> None:
     lone = entry(fact("fathom"), "a")
     others = [entry(fact(f"unit{i}"), "x", "y") for i in range(5)]
-    texts = mixed([lone, *others], [example("a")] * 1, distractors=5, passes=20, incomplete_share=1.0)
+    texts = mixed([lone, *others], [example("a")] * 1, fill_to=5, passes=20, incomplete_share=1.0)
     blocks = [text for text in texts if text.task == "augmented"]
     assert len(blocks) == 20 and not any(lone.item_id in text.knowledge for text in blocks)
 
@@ -105,15 +111,14 @@ def test_what_has_no_knowledge_is_trained_beside_distractors_alone() -> None:
     assert {text.task for text in texts(0.0)} == {"direct"}
     half = texts(0.5)
     blocks = [len(text.knowledge) for text in half if text.task == "augmented"]
-    assert len(half) == 200 and 70 < len(blocks) < 130 and set(blocks) == {1, 2, 3}
+    assert len(half) == 200 and 70 < len(blocks) < 130 and set(blocks) == {4}
     assert not any(text.knowledge for text in half if text.task == "direct")
-    assert {len(text.knowledge) for text in texts(1.0, fill_to=4)} == {4}
+    assert {len(text.knowledge) for text in texts(1.0, fill_to=2)} == {2}
+    assert {text.task for text in texts(1.0, fill_to=0)} == {"direct"}
     # What lacks the knowledge that it needs never learns to answer beside a block.
     lacking = augment.Visible((), (fact("fathom"),), True)
     kept = {"a": Rationale(example="a", teacher="t", text="So.", answer="18", correct=True)}
-    made = augment.augmented_texts(
-        [example("a")], kept, {"a": lacking}, pool, PROMPTS, augment.Mix(distracting_share=1.0), 0
-    )
+    made = augment.augmented_texts([example("a")], kept, {"a": lacking}, pool, PROMPTS, augment.Mix(), 0)
     assert "augmented" not in {text.task for text in made}
 
 
