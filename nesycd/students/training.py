@@ -186,17 +186,28 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 def accumulate(model: Any, texts: Sequence[Encoded], scale: float, pad_id: int) -> float:
     """Add the gradients of `scale` x the batch's loss; the batch is halved for as long as memory runs out."""
+    live = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
-        loss = batch_loss(model, texts, pad_id)
-        (loss * scale).backward()
-        return loss.item()
+        # Not `backward`, which would leave some gradients added where memory runs out halfway.
+        loss, gradients = _gradients(model, texts, scale, pad_id, live)
     except RuntimeError as error:
         if len(texts) == 1 or not is_out_of_memory(error):
             raise
+    else:
+        for parameter, gradient in zip(live, gradients, strict=True):
+            parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+        return loss
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     half = len(texts) // 2
     return sum(accumulate(model, part, scale, pad_id) for part in (texts[:half], texts[half:]))
+
+
+def _gradients(
+    model: Any, texts: Sequence[Encoded], scale: float, pad_id: int, live: Sequence[torch.Tensor]
+) -> tuple[float, tuple[torch.Tensor, ...]]:
+    loss = batch_loss(model, texts, pad_id)
+    return loss.item(), torch.autograd.grad(loss * scale, live)
 
 
 class Lanes:
@@ -235,7 +246,7 @@ class Lanes:
             return accumulate(self.model, texts, scale, self.pad_id)
         parts = [texts[lane :: self.count] for lane in range(self.count)]
         try:
-            made = list(self.pool.map(lambda part: self._gradients(part, scale), parts))
+            made = list(self.pool.map(lambda part: _gradients(self.model, part, scale, self.pad_id, self.live), parts))
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -243,10 +254,6 @@ class Lanes:
         for parameter, *gradients in zip(self.live, *(gradients for _, gradients in made), strict=True):
             parameter.grad = sum(gradients[1:], start=gradients[0])
         return sum(loss for loss, _ in made)
-
-    def _gradients(self, texts: Sequence[Encoded], scale: float) -> tuple[float, tuple[torch.Tensor, ...]]:
-        loss = batch_loss(self.model, texts, self.pad_id)
-        return loss.item(), torch.autograd.grad(loss * scale, self.live)
 
 
 def _save_checkpoint(folder: Path, masters: Masters, counters: dict[str, Any]) -> None:

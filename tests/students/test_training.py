@@ -84,6 +84,40 @@ def test_memory_that_runs_out_halves_the_batch(model: Any, two_threads: None, mo
         assert torch.allclose(one, other, atol=1e-6)
 
 
+def test_memory_that_runs_out_in_the_backward_pass_leaves_nothing_behind(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = texts(8)
+    accumulate(model, batch, 0.1, 0)
+    whole = gradients(model)
+    real, sizes = training.batch_loss, []
+
+    class Failing(torch.autograd.Function):
+        @staticmethod
+        def forward(context: Any, embedded: Any) -> Any:
+            return embedded.clone()
+
+        @staticmethod
+        def backward(context: Any, gradient: Any) -> Any:
+            if sizes[-1] > 4:
+                raise RuntimeError("DefaultCPUAllocator: out of memory")
+            return gradient
+
+    def counted(model: Any, texts: list[Encoded], pad_id: int) -> Any:
+        sizes.append(len(texts))
+        return real(model, texts, pad_id)
+
+    # The first layers' gradients come last, when those of all others are there.
+    embeddings = model.get_input_embeddings()
+    hook = embeddings.register_forward_hook(lambda module, given, out: Failing.apply(out))
+    monkeypatch.setattr(training, "batch_loss", counted)
+    accumulate(model, batch, 0.1, 0)
+    hook.remove()
+    assert sizes == [8, 4, 4]
+    for one, other in zip(whole, gradients(model), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
 def test_one_lane_where_threads_would_race(model: Any, two_threads: None) -> None:
     assert Lanes.suited(model, 0, TrainSettings(dropout=0.1)).count == 1
 
