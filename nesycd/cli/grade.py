@@ -53,7 +53,8 @@ def grade(
     are accepted) and `response`, and may have `task`, `options` and whatever else: all is kept. Added are `extracted` (the
     answer found; "" where there is none), `correct`, and `how` it was found: `closing` (a closing sentence, "So the answer
     is X."), or a fallback: `answer_is` (the last "answer is" elsewhere), `hashes` (####), `boxed`; else `none`. Nothing is
-    guessed: an answer that is not there is wrong. The benchmark's own files are not needed.
+    guessed: an answer that is not there is wrong. A row's own `correct` is kept as `given_correct`. The benchmark's own files
+    are not needed.
 
     With --run, each response of the run is graded as its benchmark grades now; the run itself is not changed.
 

@@ -75,6 +75,7 @@ CARD = Card(
     splits='test only; the set "paper" is the eight tasks of NesyCD (2,546), "english" has gaokao-english and math too',
     grading="as an option (as a set of options where the gold has several); math by math-verify",
     hub="hails/agieval",
+    by_task=True,
     form=form_of,
     gold=read_gold,
 )

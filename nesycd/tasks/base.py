@@ -38,6 +38,7 @@ class Card:
         sizes: questions by part, as published; parts are the publisher's splits or tasks.
         splits: which splits there are here, and how they come about.
         grading: how an answer is compared, in one sentence.
+        by_task: whether `sizes` are those of its tasks, so that a row of another task is a mistake.
         hub: the Hugging Face dataset it is mapped from ("" = files only).
         form: the form of a task's answers, by `Example.task`.
         gold: reads the gold answer of a row as the publisher writes it.
@@ -50,6 +51,7 @@ class Card:
     splits: str
     grading: str
     hub: str = ""
+    by_task: bool = False
     form: Callable[[str], Form] = always_plain
     gold: Callable[[Example], Example] = as_it_is
 

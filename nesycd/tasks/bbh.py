@@ -92,6 +92,7 @@ CARD = Card(
     grading="as an option, yes/no, valid/invalid, True/False or number; word_sorting as an ordered list, dyck_languages as "
     "brackets, date_understanding by its date too",
     hub="lukaemon/bbh",
+    by_task=True,
     form=form_of,
     gold=read_gold,
 )

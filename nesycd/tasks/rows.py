@@ -9,10 +9,14 @@ from typing import Any
 
 from nesycd import grading
 from nesycd.errors import DataError
+from nesycd.files import did_you_mean
 from nesycd.grading import Form
 from nesycd.records import Example
 from nesycd.tasks.base import always_plain, as_it_is
 from nesycd.tasks.registry import card
+
+ADDED = {"extracted", "correct", "how"}
+"""What a graded row has more."""
 
 
 class RowGrader:
@@ -28,6 +32,7 @@ class RowGrader:
     def __init__(self, benchmark: str) -> None:
         said = card(benchmark)
         self.benchmark = benchmark
+        self._tasks = tuple(said.sizes) if said and said.by_task else ()
         self._form = said.form if said else always_plain
         self._gold = said.gold if said else as_it_is
         self._grade: Callable[[str, Example, Form], bool] = grading.grade
@@ -37,10 +42,11 @@ class RowGrader:
             self._grade = lambda answer, example, form: grade_answer(answer, example)
 
     def graded(self, number: int, row: dict[str, Any], where: str) -> dict[str, Any]:
-        """The row with `extracted`, `correct` and `how`.
+        """The row with `extracted`, `correct` and `how`; keys of these names that we did not write become `given_...`.
 
         Raises:
-            DataError: a key that is missing or of a wrong type, or a gold answer that is none of the options.
+            DataError: a key that is missing or of a wrong type, a task that the benchmark does not have, or a gold answer that
+                is none of the options.
         """
         response = row.get("response")
         if not isinstance(response, str):
@@ -52,8 +58,9 @@ class RowGrader:
             if example.options and not self._grade(example.answer, example, form):
                 raise DataError(f"{where}: answer {example.answer!r} names none of the {len(example.options)} options")
         extracted = grading.extract(response, examples[0], form)
+        ours = row.keys() >= ADDED
         return {
-            **row,
+            **{f"given_{key}" if key in ADDED and not ours else key: value for key, value in row.items()},
             "extracted": extracted,
             "correct": any(self._grade(extracted, example, form) for example in examples),
             "how": grading.find_answer(response).source if extracted else "none",
@@ -63,7 +70,12 @@ class RowGrader:
         name, task = self.benchmark, row.get("task")
         if not isinstance(task, str | None):
             raise DataError(f"{where}: task must be a text")
-        return f"{name}/{task.removeprefix(f'{name}/')}" if task and task != name else name
+        if not task or task == name:
+            return name
+        part = task.removeprefix(f"{name}/")
+        if self._tasks and part not in self._tasks:
+            raise DataError(f"{where}: {name} has no task {part!r}{did_you_mean(part, self._tasks)}")
+        return f"{name}/{part}"
 
 
 def _golds(row: dict[str, Any], where: str) -> list[str]:

@@ -100,6 +100,27 @@ def test_a_malformed_row_is_named_and_nothing_is_written(rows: Rows | str, probl
     assert problem in shown.stderr
 
 
+@pytest.mark.parametrize(
+    ("benchmark", "task", "problem"),
+    [
+        ("bbh", "word sorting", "bbh has no task 'word sorting' (did you mean 'word_sorting'?)"),
+        ("agieval", "agieval/sat_math", "agieval has no task 'sat_math' (did you mean 'sat-math'?)"),
+    ],
+)
+def test_a_task_that_a_benchmark_does_not_have_is_a_mistake(
+    benchmark: str, task: str, problem: str, tmp_path: Path
+) -> None:
+    shown, made = call(benchmark, [row("1", "x", task=task)], tmp_path)
+    assert (shown.exit_code, made) == (2, []) and f"answers.jsonl:1: {problem}" in shown.stderr
+
+
+def test_a_rows_own_verdict_is_kept(tmp_path: Path) -> None:
+    given = row("2", "The answer is 1.", correct=True)
+    _, made = call("gsm8k", [given], tmp_path)
+    assert (made[0]["given_correct"], made[0]["correct"], made[0]["how"]) == (True, False, "closing")
+    assert call("gsm8k", made, tmp_path, "again.jsonl")[1] == made
+
+
 def test_a_runs_responses_are_graded_again(tmp_path: Path) -> None:
     rows = [{"question": f"{a} + 3?", "answer": str(a + 3), "rationale": f"{a} + 3 = {a + 3}."} for a in range(30)]
     (tmp_path / "q.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
