@@ -13,6 +13,10 @@ from nesycd.run_stage import read_states
 from nesycd.storage import FolderLock, disk_errors
 
 
+COMPARISON = "asked.json"
+"""The file that tells a comparison's folder."""
+
+
 @dataclass(frozen=True)
 class RunSummary:
     """One run folder at a glance."""
@@ -36,11 +40,18 @@ class RunSummary:
         return self.folder.name
 
 
-def list_runs(root: Path) -> list[RunSummary]:
-    """The runs directly below `root`, newest first; none where there is no such folder."""
+def list_runs(root: Path, compared: bool = False) -> list[RunSummary]:
+    """The runs directly below `root`, newest first; none where there is no such folder.
+
+    Args:
+        root: the folder with the runs.
+        compared: those of comparisons below it too, one folder further down.
+    """
     if not root.is_dir():
         return []
-    found = [summarise(folder) for folder in sorted(root.iterdir()) if (folder / "manifest.json").is_file()]
+    inner = [path for path in root.glob("*/*") if (path.parent / COMPARISON).is_file()] if compared else []
+    folders = [folder for folder in sorted([*root.iterdir(), *inner]) if (folder / "manifest.json").is_file()]
+    found = [summarise(folder) for folder in folders]
     return sorted(found, key=lambda run: -run.updated)
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from nesycd.cli.run import Limit, Overrides, RecipeFile, Root, complete, finish, is_beside, opened
 from nesycd.config import Recipe, load_recipe
 from nesycd.errors import ConfigError, RunError
+from nesycd.run_folders import COMPARISON
 
 if TYPE_CHECKING:
     from nesycd.methods.comparison import Method
@@ -160,7 +161,7 @@ def _asked(folder: Path) -> dict[str, list[Any]]:
     Raises:
         RunError: the folder is something else, or the file is damaged.
     """
-    path = folder / "asked.json"
+    path = folder / COMPARISON
     if folder.is_file() or (folder / "manifest.json").is_file():
         raise RunError(f"{folder}: not a comparison's folder; name another with --name")
     try:
@@ -190,7 +191,7 @@ def _remember(folder: Path, names: Sequence[str], seeds: Sequence[int]) -> dict[
             "methods": list(dict.fromkeys([*stored["methods"], *names])),
             "seeds": sorted({*stored["seeds"], *seeds}),
         }
-        write_json_atomic(folder / "asked.json", united)
+        write_json_atomic(folder / COMPARISON, united)
         return united
 
 

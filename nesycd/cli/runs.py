@@ -19,18 +19,19 @@ Root = Annotated[Path, typer.Option("--root", help="The folder with the runs.")]
 
 @app.command()
 def runs(root: Root = Path("runs")) -> None:
-    """List the runs."""
-    found = list_runs(root)
+    """List the runs, those of comparisons as COMPARISON/seed-N: so they are named to other commands, too."""
+    found = list_runs(root, compared=True)
     if not found:
         typer.echo(f"no runs in {root}; begin one by: nesycd run recipes/quickstart.toml")
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("run", "status", "stages", "time", "size", "checkpoints", "last change"):
-        table.add_column(heading, justify="right" if heading in {"stages", "time", "size", "checkpoints"} else "left")
+        right = heading in {"stages", "time", "size", "checkpoints"}
+        table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "run")
     for run in found:
         changed = datetime.fromtimestamp(run.updated).strftime("%Y-%m-%d %H:%M")
         sizes = (size_text(run.size), size_text(run.checkpoints_size))
-        table.add_row(run.name, run.status, str(run.stages_done), time_text(run.seconds), *sizes, changed)
+        table.add_row(str(run.folder.relative_to(root)), run.status, str(run.stages_done), time_text(run.seconds), *sizes, changed)
     Console().print(table)
 
 

@@ -49,6 +49,18 @@ def test_runs_are_listed_with_their_status(tmp_path: Path) -> None:
     assert all(name in shown for name in found)
 
 
+def test_a_comparisons_runs_are_listed_by_the_names_that_find_them(tmp_path: Path) -> None:
+    make_run(tmp_path, "one")
+    (tmp_path / "compare-x").mkdir()
+    (tmp_path / "compare-x/asked.json").write_text("{}")
+    seed = make_run(tmp_path, "compare-x/seed-0")
+    make_run(tmp_path, "no-comparison/seed-1")
+    shown = call("runs", "--root", tmp_path).output
+    assert "compare-x/seed-0 " in shown and "no-comparison" not in shown
+    assert find_run(tmp_path, "compare-x/seed-0") == seed
+    assert [run.name for run in list_runs(tmp_path)] == ["one"]
+
+
 def test_no_runs_is_said(tmp_path: Path) -> None:
     assert "no runs in" in call("runs", "--root", tmp_path / "none").output
 
