@@ -12,7 +12,6 @@ from nesycd.manifest import read_manifest
 from nesycd.run_stage import read_states
 from nesycd.storage import FolderLock, disk_errors
 
-
 COMPARISON = "asked.json"
 """The file that tells a comparison's folder."""
 

@@ -19,7 +19,10 @@ Root = Annotated[Path, typer.Option("--root", help="The folder with the runs.")]
 
 @app.command()
 def runs(root: Root = Path("runs")) -> None:
-    """List the runs, those of comparisons as COMPARISON/seed-N: so they are named to other commands, too."""
+    """List the runs.
+
+    Those of comparisons are listed as COMPARISON/seed-N, and other commands find them by that name.
+    """
     found = list_runs(root, compared=True)
     if not found:
         typer.echo(f"no runs in {root}; begin one by: nesycd run recipes/quickstart.toml")
@@ -30,8 +33,9 @@ def runs(root: Root = Path("runs")) -> None:
         table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "run")
     for run in found:
         changed = datetime.fromtimestamp(run.updated).strftime("%Y-%m-%d %H:%M")
+        name = str(run.folder.relative_to(root))
         sizes = (size_text(run.size), size_text(run.checkpoints_size))
-        table.add_row(str(run.folder.relative_to(root)), run.status, str(run.stages_done), time_text(run.seconds), *sizes, changed)
+        table.add_row(name, run.status, str(run.stages_done), time_text(run.seconds), *sizes, changed)
     Console().print(table)
 
 
