@@ -51,7 +51,7 @@ class Rival:
             (CasCoD's two), `shots` (after worked examples), `told` (untrained, after what was retrieved), `whole` (after
             all knowledge).
         source: where passages come from, if it reads any.
-        student: who answers where nothing is trained: `base` or `general` (the Std-CoT student's rationales, S_P).
+        student: who answers where nothing is trained: `base` or `std_cot`, which has seen as many completion tokens as others.
         passages: in a prompt, at most.
         edition: grows when the same inputs would give other training texts or prompts.
     """
@@ -60,7 +60,7 @@ class Rival:
     texts: Callable[[Shared, Rival], list[TrainingText]] | None
     ask: Literal["closed", "bare", "block", "stages", "shots", "told", "whole"]
     source: Source = ""
-    student: Literal["base", "general"] = "base"
+    student: Literal["base", "std_cot"] = "base"
     passages: int = PASSAGES
     edition: int = 1
 
@@ -159,7 +159,7 @@ def _by_heart(shared: Shared, rival: Rival) -> list[TrainingText]:
 RIVALS: dict[str, Rival] = {
     "few_shot": Rival("untrained, after three worked training questions of its task", None, "shots"),
     "zero_shot_kb": Rival("untrained, given retrieved knowledge", None, "told", "kb"),
-    "whole_kb": Rival("Std-CoT's student with the whole knowledge base in its prompt", None, "whole", "kb", "general"),
+    "whole_kb": Rival("Std-CoT's student with the whole knowledge base in its prompt", None, "whole", "kb", "std_cot"),
     "answer_ft": Rival("fine-tuned on answers alone", _answers, "bare"),
     "ka_ft_corpus": Rival("answers alone, with passages retrieved from a corpus", _answers, "bare", "corpus"),
     "ka_ft_kb": Rival("answers alone, with items retrieved from the knowledge base", _answers, "bare", "kb"),
@@ -235,7 +235,7 @@ def trained_as(shared: Shared, name: str) -> Artifact | None:
     """The adapter that a rival answers with; None for the base model."""
     rival, parts = RIVALS[name], shared.parts
     if rival.texts is None:
-        return shared.trained.general if rival.student == "general" else None
+        return shared.trained.std_cot if rival.student == "std_cot" else None
     make = rival.texts
     inputs = {
         "examples": shared.train,

@@ -86,10 +86,8 @@ def _trainings(row: Row, states: Mapping[str, Any], started: bool) -> tuple[list
         own: list[str] = []
     elif f"rival-{row.arm}" in states:
         own = [f"rival-{row.arm}"]
-    elif row.arm.startswith("std_cot"):
+    elif row.arm.startswith("std_cot") or row.arm == "whole_kb":
         own = ["std-cot" if "std-cot" in states else "general"]
-    elif row.arm == "whole_kb":
-        own = ["general"]
     else:
         # Without any knowledge S_E is S_P.
         own = [*(["general"] if started else []), "augmented"] if "augmented" in states else ["general"]

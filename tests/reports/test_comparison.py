@@ -69,6 +69,11 @@ def test_a_lineage_counts_each_training_once(tmp_path: Path) -> None:
     assert costs(bare, "nesycd").completion_tokens == 10
 
 
+def test_whole_kb_is_answered_by_std_cots_student(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "r", ["general", "augmented", "fold-0", "std-cot"], "general")
+    assert costs(folder, "whole_kb").trained_tokens == 150 == costs(folder, "std_cot_kb").trained_tokens
+
+
 def test_distracting_items_come_from_the_knowledge_base(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "r", ["general", "fold-0", "fold-1", "std-cot"])
     assert costs(folder, "std_cot").trained_tokens == 50
