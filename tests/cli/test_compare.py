@@ -125,6 +125,20 @@ def test_other_answers_to_test_are_counted(made: tuple[Path, list[str], list[dic
         (["--set", 'compare.variants={nesycd=["seed=1"]}'], "compare.variants.nesycd: a method has this name"),
         (["--set", "compare.primary.split=dev"], "there is no split 'dev' among those scored"),
         (["--set", "compare.primary.kind=odd"], "compare.primary.kind"),
+        (["--set", "compare.primary.left=std_cot"], "compare.primary: std_cot cannot be held against itself"),
+        (
+            ["--set", "compare.learning_rates=[0.001,0.002]", "--set", "task.settings.valid=0"],
+            "compare.learning_rates: the best is chosen on valid",
+        ),
+        (
+            ["--methods", "in_sample", "--set", "collection.mode=in_sample"],
+            "in_sample: collection.mode=in_sample is what the recipe says already",
+        ),
+        (
+            ["--methods", "no_rules", "--set", 'knowledge.kinds=["fact"]'],
+            r'no_rules: knowledge.kinds=\["fact"\] is what the recipe says already',
+        ),
+        (["--methods", "no_facts", "--set", 'knowledge.kinds=["fact"]'], "no_facts: .*knowledge.kinds"),
         (["--set", "compare.primary.left=nesicd"], r"no method 'nesicd' \(did you mean 'nesycd'"),
         (
             ["--methods", "v", "--set", 'compare.variants={v=["knowledge.max_itemz=5"]}'],
@@ -328,6 +342,11 @@ def test_names_stand_for_arms_rivals_ablations_and_variants_of_ones_own() -> Non
     assert methods_of(["few_shot"], recipe, True)[0].sort == "arm", "the benchmark's own prompts go first"
     with pytest.raises(ConfigError, match="no method"):
         methods_of(["items_0"], recipe, False)
+
+
+def test_a_kind_is_taken_from_those_that_the_recipe_has() -> None:
+    recipe = load_recipe(QUICKSTART, ['knowledge.kinds=["lesson", "fact"]'])
+    assert methods_of(["no_lessons"], recipe, False)[0].changes == ('knowledge.kinds=["fact"]',)
 
 
 @pytest.mark.slow
