@@ -25,7 +25,7 @@ from nesycd.prompts import RivalPrompts, Shown
 from nesycd.protocols import Task
 from nesycd.records import Attempt, Entry, Example, Passage, TrainingText, content_hash
 from nesycd.retrieval import PassageIndex
-from nesycd.run_stage import Artifact, StageRecords
+from nesycd.run_stage import Artifact, StageRecords, read_states
 from nesycd.stages import augment, rivals
 from nesycd.stages.distil import general_texts
 from nesycd.stages.rivals import Found
@@ -215,20 +215,25 @@ def run_rival(shared: Shared, name: str, splits: Sequence[str]) -> dict[str, Seq
     for split in splits:
         if parts.examples(split):
             made[split] = _answered(shared, name, rival, adapter, split)
-            told = settings_of(parts.recipe)
+            told = settings_of(parts.recipe, read_states(parts.run.folder), split)
             parts.run.value(settings_stage(name, split), {"settings": told}, partial(str, told))
     return made
 
 
 def settings_stage(name: str, split: str) -> str:
-    """The stage that says with which settings a rival last answered a split: its answers outlive a run with others."""
+    """The stage that says from which settings and stages a rival last answered a split: its answers outlive a run with others."""
     return f"{PREFIX}{name}-{split}-settings"
 
 
-def settings_of(recipe: Recipe) -> str:
-    """Hash of all settings that a rival's answers may hang on."""
+def settings_of(recipe: Recipe, states: Mapping[str, Any], split: str) -> str:
+    """Hash of all settings, and of the run's own stages, that a rival's answers to a split may hang on.
+
+    The same settings give other stages where questions, recordings, prompts or the knowledge base were edited.
+    """
     own = recipe.compare.model_dump(mode="json", include={"max_passes", "corpus"})
-    return content_hash([recipe.model_dump(mode="json", exclude={"evaluation", "compare"}), own])
+    read = (f"examples-{split}", "rationales", "general", "augmented", f"retrieve-{split}")
+    made = {stage: [states[stage]["fingerprint"], states[stage]["output"]] for stage in read if stage in states}
+    return content_hash([recipe.model_dump(mode="json", exclude={"evaluation", "compare"}), own, made])
 
 
 def trained_as(shared: Shared, name: str) -> Artifact | None:

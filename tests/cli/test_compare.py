@@ -22,8 +22,9 @@ from nesycd.cli.compare_checks import possible
 from nesycd.cli.main import app
 from nesycd.config import load_recipe
 from nesycd.errors import ConfigError, RunError
+from nesycd.knowledge import KnowledgeBase
 from nesycd.methods.comparison import folder_of, methods_of
-from nesycd.records import Attempt
+from nesycd.records import Attempt, Status
 from nesycd.reports.comparison import load_comparison
 from nesycd.run import read_records
 from nesycd.students.table import TableStudent
@@ -295,6 +296,18 @@ def test_answers_that_a_rival_gave_with_other_settings_do_not_count(tmp_path: Pa
     assert costs["answer_ft"].completion_tokens == pytest.approx(costs["std_cot"].completion_tokens, rel=0.1)
     said = compare(folder, ["std_cot"], [1], *small, "training.epochs=4", "compare.max_passes=1")
     assert "seed 0 lacks answers with these settings (answer_ft): add it with --seeds 0" in said
+
+
+@pytest.mark.slow
+def test_answers_that_a_rival_gave_with_other_knowledge_do_not_count(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    small = ("task.limit=8", 'evaluation.splits=["test"]', "collection.mode=in_sample", "knowledge.source=all")
+    compare(folder, ["zero_shot_kb", "nesycd"], [0], *small)
+    with KnowledgeBase.open(folder / "seed-0" / "kb.sqlite") as base:
+        base.retire(base.entries(status=Status.APPROVED)[0].item_id, reviewer="ann")
+    said = compare(folder, ["nesycd"], [0], *small)
+    assert "seed 0 lacks answers with these settings (zero_shot_kb): add it with --seeds 0" in said
+    assert "lacks" not in compare(folder, [], [], *small)
 
 
 @pytest.mark.slow
