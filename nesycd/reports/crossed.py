@@ -92,7 +92,7 @@ def two_sided(drawn: Draws) -> float:
 def sign_test(won: int, lost: int) -> float:
     """The exact two-sided p-value of paired answers of which one side `won` and `lost` so many (McNemar's test)."""
     n = won + lost
-    return min(1.0, 2 * sum(comb(n, k) for k in range(min(won, lost) + 1)) / 2**n)
+    return min(1.0, 2 * sum(comb(n, k) for k in range(min(won, lost) + 1)) / (1 << n))
 
 
 def holm(values: Mapping[str, float]) -> dict[str, float]:
