@@ -242,9 +242,10 @@ class AugmentedSection(Section):
     fill_to: Annotated[int, Field(ge=0)] = 4
     """Each block of a training prompt is filled up to so many items with unrelated ones, its distractors (RAFT shows four)."""
     share_without_knowledge: Share = 0.2
-    """Share of the questions with knowledge that are trained closed-book too."""
+    """Share of the questions with a block (be it of distractors alone) that are trained closed-book too."""
     share_right_without_knowledge: Share = 0.0
-    """The same of those that the student answered rightly (the paper trains all of them so)."""
+    """The same of those that gave rise to no knowledge, where it is larger: 1.0 trains all of them so, as the paper does those
+    answered rightly."""
     share_answer_only: Share = 0.1
     """Share of the questions that are trained as answer prediction too."""
     share_incomplete: Share = 0.0

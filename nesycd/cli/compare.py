@@ -377,7 +377,7 @@ class _Job:
         from nesycd.methods.rivals import settings_of, settings_stage
 
         stored = states.get(settings_stage(method.name, split)) if method.sort == "rival" else None
-        return stored is None or stored["metadata"].get("value") == settings_of(recipe)
+        return stored is None or stored["metadata"].get("value") == settings_of(recipe, states, split)
 
     def row(self, method: Method, rates: dict[int, float | None]) -> Row:
         """A method with the folders of its answers."""

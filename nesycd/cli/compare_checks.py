@@ -41,14 +41,20 @@ def check(
         changed: the recipe with further settings.
 
     Raises:
-        ConfigError: a method that this benchmark cannot have, a variant's wrong setting or other questions, or a kind
-            of question that is not there.
+        ConfigError: a method that this benchmark cannot have, an ablation that changes nothing, a variant's wrong setting
+            or other questions, a kind of question that is not there, or nothing to tune on.
         DataError: from the corpus.
     """
     primary = recipe.compare.primary
     kinds = {task.kind(example.task) for example in task.load(primary.split)}
     if primary.kind != "all" and primary.kind not in kinds:
         raise ConfigError(f"compare.primary.kind: no question of {primary.split} is {primary.kind}")
+    if primary.left == primary.right:
+        raise ConfigError(f"compare.primary: {primary.left} cannot be held against itself")
+    if recipe.compare.learning_rates and not ("valid" in task.splits() and task.load("valid")):
+        raise ConfigError(
+            "compare.learning_rates: the best is chosen on valid, and the benchmark has no such questions"
+        )
     for method in methods:
         if method.name in ORACLE_ARMS and not _knows_needs(task, scored):
             raise ConfigError(
@@ -70,6 +76,8 @@ def _check_changes(
 ) -> None:
     try:
         other = locate_data(changed(method.changes), data_root())
+        if other == recipe:
+            raise ConfigError(f"{', '.join(method.changes)} is what the recipe says already: leave it out")
         if other.task == recipe.task and other.seed == recipe.seed and other.evaluation == recipe.evaluation:
             return
         questions = task_of(other)

@@ -6,16 +6,27 @@ done again. Routing needs none: the arms `nesycd` and `nesycd_routed` are it.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 
 from nesycd.errors import ConfigError
 from nesycd.files import did_you_mean
 
+KINDS = ("lesson", "fact", "rule")
+WITHOUT = {f"no_{kind}s": kind for kind in KINDS}
+"""Ablations that take one kind of items away from those that the recipe has."""
+
+
+def _kinds(left: Sequence[str]) -> str:
+    return f"knowledge.kinds={json.dumps(left)}"
+
+
 ABLATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "no_lessons": ("NesyCD without lessons", ('knowledge.kinds=["fact", "rule"]',)),
-    "no_facts": ("NesyCD without facts", ('knowledge.kinds=["lesson", "rule"]',)),
-    "no_rules": ("NesyCD without rules", ('knowledge.kinds=["lesson", "fact"]',)),
+    **{
+        name: (f"NesyCD without {kind}s", (_kinds([one for one in KINDS if one != kind]),))
+        for name, kind in WITHOUT.items()
+    },
     "no_graph": (
         "NesyCD with BM25 in place of the graph's links",
         ("retrieval.kind=fused", 'retrieval.sources=["lexical"]'),
@@ -23,10 +34,7 @@ ABLATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "in_sample": ("NesyCD with errors of a student trained on those questions", ("collection.mode=in_sample",)),
     "no_answer_task": ("NesyCD without answer prediction", ("augmented.weights.answer=0.0",)),
     "no_direct": ("NesyCD without direct chains of thought", ("augmented.weights.direct=0.0",)),
-    "no_distractors": (
-        "NesyCD trained without distractors",
-        ("augmented.fill_to=0",),
-    ),
+    "no_distractors": ("NesyCD trained without distractors", ("augmented.fill_to=0",)),
     "own_knowledge": ("NesyCD trained with each question's own items", ("augmented.knowledge=own",)),
 }
 """Name -> what it is, and the settings that it changes."""
@@ -37,15 +45,20 @@ NUMBERED = {
 """Names with a number, as `items_50`."""
 
 
-def ablation(name: str, own: Mapping[str, Sequence[str]]) -> tuple[str, tuple[str, ...]] | None:
+def ablation(
+    name: str, own: Mapping[str, Sequence[str]], kinds: Sequence[str] = KINDS
+) -> tuple[str, tuple[str, ...]] | None:
     """What a name stands for, and the settings that it changes; None where it is no ablation.
 
     Args:
         name: of an ablation, such as `no_rules` or `items_50`.
         own: the recipe's `compare.variants`, which are looked at first.
+        kinds: the recipe's `knowledge.kinds`, of which one is taken away.
     """
     if name in own:
         return f"NesyCD with {', '.join(own[name])}", tuple(own[name])
+    if name in WITHOUT:
+        return ABLATIONS[name][0], (_kinds([kind for kind in kinds if kind != WITHOUT[name]]),)
     if name in ABLATIONS:
         return ABLATIONS[name]
     if (match := re.fullmatch(r"([a-z]+)_([1-9]\d*)", name)) and match[1] in NUMBERED:

@@ -64,7 +64,7 @@ def methods_of(names: Sequence[str], recipe: Recipe, own_shots: bool) -> list[Me
         raise ConfigError(f"compare.variants.{clash[0]}: a method has this name already")
     made = []
     for name in dict.fromkeys(names or recipe.evaluation.arms):
-        if (changed := ablation(name, variants)) is not None:
+        if (changed := ablation(name, variants, recipe.knowledge.kinds)) is not None:
             made.append(Method(name, "ablation", *changed))
         elif name in RIVALS and not (name in ARMS and own_shots):
             made.append(Method(name, "rival", RIVALS[name].about))

@@ -25,7 +25,7 @@ from nesycd.prompts import RivalPrompts, Shown
 from nesycd.protocols import Task
 from nesycd.records import Attempt, Entry, Example, Passage, TrainingText, content_hash
 from nesycd.retrieval import PassageIndex
-from nesycd.run_stage import Artifact, StageRecords
+from nesycd.run_stage import Artifact, StageRecords, read_states
 from nesycd.stages import augment, rivals
 from nesycd.stages.distil import general_texts
 from nesycd.stages.rivals import Found
@@ -51,7 +51,7 @@ class Rival:
             (CasCoD's two), `shots` (after worked examples), `told` (untrained, after what was retrieved), `whole` (after
             all knowledge).
         source: where passages come from, if it reads any.
-        student: who answers where nothing is trained: `base` or `general` (the Std-CoT student's rationales, S_P).
+        student: who answers where nothing is trained: `base` or `std_cot`, which has seen as many completion tokens as others.
         passages: in a prompt, at most.
         edition: grows when the same inputs would give other training texts or prompts.
     """
@@ -60,7 +60,7 @@ class Rival:
     texts: Callable[[Shared, Rival], list[TrainingText]] | None
     ask: Literal["closed", "bare", "block", "stages", "shots", "told", "whole"]
     source: Source = ""
-    student: Literal["base", "general"] = "base"
+    student: Literal["base", "std_cot"] = "base"
     passages: int = PASSAGES
     edition: int = 1
 
@@ -159,7 +159,7 @@ def _by_heart(shared: Shared, rival: Rival) -> list[TrainingText]:
 RIVALS: dict[str, Rival] = {
     "few_shot": Rival("untrained, after three worked training questions of its task", None, "shots"),
     "zero_shot_kb": Rival("untrained, given retrieved knowledge", None, "told", "kb"),
-    "whole_kb": Rival("Std-CoT's student with the whole knowledge base in its prompt", None, "whole", "kb", "general"),
+    "whole_kb": Rival("Std-CoT's student with the whole knowledge base in its prompt", None, "whole", "kb", "std_cot"),
     "answer_ft": Rival("fine-tuned on answers alone", _answers, "bare"),
     "ka_ft_corpus": Rival("answers alone, with passages retrieved from a corpus", _answers, "bare", "corpus"),
     "ka_ft_kb": Rival("answers alone, with items retrieved from the knowledge base", _answers, "bare", "kb"),
@@ -215,27 +215,32 @@ def run_rival(shared: Shared, name: str, splits: Sequence[str]) -> dict[str, Seq
     for split in splits:
         if parts.examples(split):
             made[split] = _answered(shared, name, rival, adapter, split)
-            told = settings_of(parts.recipe)
+            told = settings_of(parts.recipe, read_states(parts.run.folder), split)
             parts.run.value(settings_stage(name, split), {"settings": told}, partial(str, told))
     return made
 
 
 def settings_stage(name: str, split: str) -> str:
-    """The stage that says with which settings a rival last answered a split: its answers outlive a run with others."""
+    """The stage that says from which settings and stages a rival last answered a split: its answers outlive a run with others."""
     return f"{PREFIX}{name}-{split}-settings"
 
 
-def settings_of(recipe: Recipe) -> str:
-    """Hash of all settings that a rival's answers may hang on."""
+def settings_of(recipe: Recipe, states: Mapping[str, Any], split: str) -> str:
+    """Hash of all settings, and of the run's own stages, that a rival's answers to a split may hang on.
+
+    The same settings give other stages where questions, recordings, prompts or the knowledge base were edited.
+    """
     own = recipe.compare.model_dump(mode="json", include={"max_passes", "corpus"})
-    return content_hash([recipe.model_dump(mode="json", exclude={"evaluation", "compare"}), own])
+    read = (f"examples-{split}", "rationales", "general", "augmented", f"retrieve-{split}")
+    made = {stage: [states[stage]["fingerprint"], states[stage]["output"]] for stage in read if stage in states}
+    return content_hash([recipe.model_dump(mode="json", exclude={"evaluation", "compare"}), own, made])
 
 
 def trained_as(shared: Shared, name: str) -> Artifact | None:
     """The adapter that a rival answers with; None for the base model."""
     rival, parts = RIVALS[name], shared.parts
     if rival.texts is None:
-        return shared.trained.general if rival.student == "general" else None
+        return shared.trained.std_cot if rival.student == "std_cot" else None
     make = rival.texts
     inputs = {
         "examples": shared.train,

@@ -18,7 +18,7 @@ from nesycd.errors import ConfigError, RunError
 from nesycd.records import Example
 from nesycd.reports.causes import causes
 from nesycd.reports.comparison_costs import Cost, cost
-from nesycd.reports.crossed import Answers, Draws, holm, interval, resample, two_sided
+from nesycd.reports.crossed import Answers, Draws, holm, interval, resample, sign_test, two_sided
 from nesycd.reports.material import Material, Row
 from nesycd.reports.results import Results
 from nesycd.reports.stats import agresti_min, wilson
@@ -220,11 +220,16 @@ def _figure(answers: Answers, name: str, drawn: Draws) -> Figure:
     right = answers.right[name]
     value = float(right.mean())
     low, high = interval(drawn, value)
-    if right.min() == right.max():
-        # Nothing varies, so nothing can be drawn: one seed's questions, as if independent.
-        alone = wilson(int(value) * _each(answers), _each(answers))
+    if right.min() == right.max() or _alone(answers):
+        # Nothing varies or nothing can be drawn: one seed's questions, as if independent.
+        alone = wilson(round(value * _each(answers)), _each(answers))
         low, high = alone.low or 0.0, alone.high or 0.0
     return Figure(n=len(answers), value=value, low=low, high=high, seeds=_by_seed(answers, answers.right[name]))
+
+
+def _alone(answers: Answers) -> bool:
+    """Whether there is one seed and one question template: no interval can be drawn from one unit."""
+    return len(set(answers.seeds)) == 1 == len(set(zip(answers.tasks, answers.templates, strict=True)))
 
 
 def _each(answers: Answers) -> int:
@@ -236,14 +241,14 @@ def _difference(answers: Answers, left: str, right: str, drawn: Mapping[str, Dra
     gap = answers.right[left] - answers.right[right]
     value, between = float(gap.mean()), drawn[left] - drawn[right]
     low, high = interval(between, value)
-    if gap.min() == gap.max():
+    p = two_sided(between)
+    if gap.min() == gap.max() or _alone(answers):
         # As in `_figure`.
         each = _each(answers)
-        alone = agresti_min(each * (value > 0), each * (value < 0), each)
-        low, high = alone.low or 0.0, alone.high or 0.0
-    return Difference(
-        n=len(answers), value=value, low=low, high=high, seeds=_by_seed(answers, gap), p=two_sided(between)
-    )
+        won, lost = (round(each * float((sign * gap > 0).mean())) for sign in (1, -1))
+        alone = agresti_min(won, lost, each)
+        low, high, p = alone.low or 0.0, alone.high or 0.0, sign_test(won, lost)
+    return Difference(n=len(answers), value=value, low=low, high=high, seeds=_by_seed(answers, gap), p=p)
 
 
 def _domains(found: Mapping[str, Sequence[tuple[Draws, Figure]]]) -> dict[str, Figure]:

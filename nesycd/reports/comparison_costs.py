@@ -58,11 +58,12 @@ def _cost(material: Material, row: Row, seed: int, split: str) -> Cost:
         asked += read_records(folder, "rationales", Rationale)
     if needs_base:
         asked += read_records(folder, "diagnoses", Diagnosis)
-    usd = [one.usd for one in asked]
+    # What took no tokens (mined diagnoses, failed calls) leaves no price unknown.
+    unknown = any(one.usd is None and one.prompt_tokens + one.completion_tokens for one in asked)
     tokens = sum(one.prompt_tokens + one.completion_tokens for one in asked)
     return Cost(
         teacher_tokens=tokens,
-        usd=0.0 if not tokens else None if None in usd else sum(one or 0.0 for one in usd),
+        usd=None if unknown else sum(one.usd or 0.0 for one in asked),
         trained_tokens=sum(states[name]["metadata"]["tokens"] for name in needed),
         completion_tokens=sum(states[name]["metadata"]["completion_tokens"] for name in own),
         train_seconds=sum(states[name]["seconds"] for name in needed),
@@ -85,10 +86,8 @@ def _trainings(row: Row, states: Mapping[str, Any], started: bool) -> tuple[list
         own: list[str] = []
     elif f"rival-{row.arm}" in states:
         own = [f"rival-{row.arm}"]
-    elif row.arm.startswith("std_cot"):
+    elif row.arm.startswith("std_cot") or row.arm == "whole_kb":
         own = ["std-cot" if "std-cot" in states else "general"]
-    elif row.arm == "whole_kb":
-        own = ["general"]
     else:
         # Without any knowledge S_E is S_P.
         own = [*(["general"] if started else []), "augmented"] if "augmented" in states else ["general"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,10 +83,16 @@ def interval(drawn: Draws, value: float) -> tuple[float, float]:
 
 
 def two_sided(drawn: Draws) -> float:
-    """A bootstrap p-value for a difference of zero; never below 1 / (resamples + 1)."""
+    """A bootstrap p-value for a difference of zero; never below 2 / (resamples + 1)."""
     known = drawn[~np.isnan(drawn)]
     least = min(int((known <= 0).sum()), int((known >= 0).sum()))
     return min(1.0, 2 * (least + 1) / (len(known) + 1))
+
+
+def sign_test(won: int, lost: int) -> float:
+    """The exact two-sided p-value of paired answers of which one side `won` and `lost` so many (McNemar's test)."""
+    n = won + lost
+    return min(1.0, 2 * sum(comb(n, k) for k in range(min(won, lost) + 1)) / (1 << n))
 
 
 def holm(values: Mapping[str, float]) -> dict[str, float]:

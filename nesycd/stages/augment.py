@@ -27,9 +27,10 @@ class Mix:
     Attributes:
         augmented, direct, answer: loss weights of the three tasks; a task of weight 0 is left out.
         passes: how often each example appears, each time with other distractors.
-        fill_to: how many items each block is filled up to with unrelated ones (distractors).
-        closed_share: share of the examples with knowledge that also appear without it, in [0, 1].
-        right_closed_share: the same of those without an error, in [0, 1].
+        fill_to: how many items each block is filled up to with unrelated ones (distractors); fewer where a draw hits one
+            that is there already.
+        closed_share: share of the examples with a block that also appear without it, in [0, 1].
+        right_closed_share: the same of those that gave rise to no approved item, where it is larger, in [0, 1].
         answer_share: share of the examples that also appear as answer prediction, in [0, 1].
         incomplete_share: share of the examples with missing knowledge that keep their incomplete block, in [0, 1].
         distracting_share: share of the examples that nothing was retrieved for, and nothing is missing from, that stand beside

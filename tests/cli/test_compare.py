@@ -22,8 +22,9 @@ from nesycd.cli.compare_checks import possible
 from nesycd.cli.main import app
 from nesycd.config import load_recipe
 from nesycd.errors import ConfigError, RunError
+from nesycd.knowledge import KnowledgeBase
 from nesycd.methods.comparison import folder_of, methods_of
-from nesycd.records import Attempt
+from nesycd.records import Attempt, Status
 from nesycd.reports.comparison import load_comparison
 from nesycd.run import read_records
 from nesycd.students.table import TableStudent
@@ -125,6 +126,20 @@ def test_other_answers_to_test_are_counted(made: tuple[Path, list[str], list[dic
         (["--set", 'compare.variants={nesycd=["seed=1"]}'], "compare.variants.nesycd: a method has this name"),
         (["--set", "compare.primary.split=dev"], "there is no split 'dev' among those scored"),
         (["--set", "compare.primary.kind=odd"], "compare.primary.kind"),
+        (["--set", "compare.primary.left=std_cot"], "compare.primary: std_cot cannot be held against itself"),
+        (
+            ["--set", "compare.learning_rates=[0.001,0.002]", "--set", "task.settings.valid=0"],
+            "compare.learning_rates: the best is chosen on valid",
+        ),
+        (
+            ["--methods", "in_sample", "--set", "collection.mode=in_sample"],
+            "in_sample: collection.mode=in_sample is what the recipe says already",
+        ),
+        (
+            ["--methods", "no_rules", "--set", 'knowledge.kinds=["fact"]'],
+            r'no_rules: knowledge.kinds=\["fact"\] is what the recipe says already',
+        ),
+        (["--methods", "no_facts", "--set", 'knowledge.kinds=["fact"]'], "no_facts: .*knowledge.kinds"),
         (["--set", "compare.primary.left=nesicd"], r"no method 'nesicd' \(did you mean 'nesycd'"),
         (
             ["--methods", "v", "--set", 'compare.variants={v=["knowledge.max_itemz=5"]}'],
@@ -284,6 +299,18 @@ def test_answers_that_a_rival_gave_with_other_settings_do_not_count(tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_answers_that_a_rival_gave_with_other_knowledge_do_not_count(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    small = ("task.limit=8", 'evaluation.splits=["test"]', "collection.mode=in_sample", "knowledge.source=all")
+    compare(folder, ["zero_shot_kb", "nesycd"], [0], *small)
+    with KnowledgeBase.open(folder / "seed-0" / "kb.sqlite") as base:
+        base.retire(base.entries(status=Status.APPROVED)[0].item_id, reviewer="ann")
+    said = compare(folder, ["nesycd"], [0], *small)
+    assert "seed 0 lacks answers with these settings (zero_shot_kb): add it with --seeds 0" in said
+    assert "lacks" not in compare(folder, [], [], *small)
+
+
+@pytest.mark.slow
 def test_a_run_that_was_cut_short_after_a_change_does_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,6 +355,11 @@ def test_names_stand_for_arms_rivals_ablations_and_variants_of_ones_own() -> Non
     assert methods_of(["few_shot"], recipe, True)[0].sort == "arm", "the benchmark's own prompts go first"
     with pytest.raises(ConfigError, match="no method"):
         methods_of(["items_0"], recipe, False)
+
+
+def test_a_kind_is_taken_from_those_that_the_recipe_has() -> None:
+    recipe = load_recipe(QUICKSTART, ['knowledge.kinds=["lesson", "fact"]'])
+    assert methods_of(["no_lessons"], recipe, False)[0].changes == ('knowledge.kinds=["fact"]',)
 
 
 @pytest.mark.slow

@@ -162,6 +162,11 @@ def test_a_method_that_needs_a_corpus_says_where_to_get_one() -> None:
         rivals.check(["cascod", "kard_corpus"], None)
 
 
+def test_the_whole_base_is_read_by_the_student_that_saw_as_much_as_all_others(shared: Shared) -> None:
+    longer = replace(shared.trained.std_cot, fingerprint="trained on, since S_E began from S_P")
+    assert rivals.trained_as(replace(shared, trained=replace(shared.trained, std_cot=longer)), "whole_kb") == longer
+
+
 def test_the_whole_base_begins_with_what_is_most_evident(shared: Shared) -> None:
     *others, last = sorted(shared.trained.entries, key=lambda entry: -len(entry.evidence))
     told = last.model_copy(update={"evidence": last.evidence * 100})

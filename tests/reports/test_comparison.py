@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nesycd.errors import ConfigError
-from nesycd.records import Attempt, Example
+from nesycd.records import Attempt, Diagnosis, Example, Rationale, Record
 from nesycd.reports.comparison import Comparison, compare
 from nesycd.reports.comparison_costs import Cost, cost
 from nesycd.reports.material import Material, Row
@@ -69,7 +69,30 @@ def test_a_lineage_counts_each_training_once(tmp_path: Path) -> None:
     assert costs(bare, "nesycd").completion_tokens == 10
 
 
+def test_whole_kb_is_answered_by_std_cots_student(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "r", ["general", "augmented", "fold-0", "std-cot"], "general")
+    assert costs(folder, "whole_kb").trained_tokens == 150 == costs(folder, "std_cot_kb").trained_tokens
+
+
 def test_distracting_items_come_from_the_knowledge_base(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "r", ["general", "fold-0", "fold-1", "std-cot"])
     assert costs(folder, "std_cot").trained_tokens == 50
     assert costs(folder, "std_cot_distracting").trained_tokens == costs(folder, "std_cot_kb").trained_tokens == 200
+
+
+@pytest.mark.parametrize(("price", "usd"), [(0.25, 0.5), (None, None)])
+def test_what_took_no_tokens_leaves_no_price_unknown(price: float | None, usd: float | None, tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "r", ["general", "augmented"])
+    told = {"teacher": "t", "prompt_tokens": 5, "usd": price}
+    made: dict[str, list[Record]] = {
+        "rationales": [
+            Rationale(example="a", **told),
+            Rationale(example="b", **told),
+            Rationale(example="c", teacher="t"),
+        ],
+        "diagnoses": [Diagnosis(example="a", attempt="x", teacher="mined")],
+    }
+    with Run.open(folder, {"augmented": {"init": "base"}}) as run:
+        for name, records in made.items():
+            run.computed(name, type(records[0]), {}, lambda records=records: records)  # type: ignore[misc]
+    assert costs(folder, "nesycd").usd == usd and costs(folder, "nesycd").teacher_tokens == 10

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nesycd.reports.comparison import _difference
-from nesycd.reports.crossed import Answers, holm, interval, resample, two_sided
-from nesycd.reports.stats import Design, accuracy_interval, agresti_min
+from nesycd.reports.comparison import _difference, _figure
+from nesycd.reports.crossed import Answers, holm, interval, resample, sign_test, two_sided
+from nesycd.reports.stats import Design, accuracy_interval, agresti_min, wilson
 
 
 def crossed(seeds: int, templates: int, by_seed: float, rng: np.random.Generator) -> tuple[Answers, float]:
@@ -81,6 +81,23 @@ def test_p_values_and_their_correction() -> None:
     assert two_sided(np.linspace(-1, 1, 1000)) == 1.0
     assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == {"a": 0.03, "b": 0.06, "c": 0.06}
     assert holm({}) == {} and holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
+
+
+def test_one_template_under_one_seed_is_no_certainty() -> None:
+    ours, theirs = np.array([1.0, 1, 1, 0, 0, 1]), np.array([0.0, 1, 0, 0, 0, 1])
+    answers = Answers(["t"] * 6, ["one"] * 6, [0] * 6, {"ours": ours, "theirs": theirs})
+    drawn = resample(answers, 200, 0)
+    gap = _difference(answers, "ours", "theirs", drawn)
+    expected = agresti_min(2, 0, 6)
+    assert (gap.low, gap.high, gap.p) == (expected.low, expected.high, 0.5)
+    figure, alone = _figure(answers, "ours", drawn["ours"]), wilson(4, 6)
+    assert (figure.low, figure.high) == (alone.low, alone.high)
+
+
+def test_three_questions_prove_nothing_though_all_go_one_way() -> None:
+    answers = Answers(["t"] * 3, ["1", "2", "3"], [0] * 3, {"ours": np.ones(3), "theirs": np.zeros(3)})
+    assert _difference(answers, "ours", "theirs", resample(answers, 2000, 0)).p == 0.25
+    assert [sign_test(8, 2), sign_test(0, 0)] == [pytest.approx(0.109375), 1.0]
 
 
 def test_a_difference_without_variance_lies_about_itself_not_about_zero() -> None:
