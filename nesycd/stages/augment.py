@@ -27,8 +27,7 @@ class Mix:
     Attributes:
         augmented, direct, answer: loss weights of the three tasks; a task of weight 0 is left out.
         passes: how often each example appears, each time with other distractors.
-        fill_to: how many items each block is filled up to with unrelated ones (distractors); fewer where a draw hits one
-            that is there already.
+        fill_to: how many items each block is filled up to with unrelated ones (distractors).
         closed_share: share of the examples with a block that also appear without it, in [0, 1].
         right_closed_share: the same of those that gave rise to no approved item, where it is larger, in [0, 1].
         answer_share: share of the examples that also appear as answer prediction, in [0, 1].
@@ -124,10 +123,10 @@ def augmented_texts(
     pool = [entry.item for entry in entries if entry.status == Status.APPROVED and isinstance(entry.item, Fact)]
     texts: list[TrainingText] = []
     for number in range(mix.passes):
-        rng = random.Random(f"mix-{seed}-{number}")
         for example in examples:
             rationale = rationales.get(example.uid)
             if rationale is not None:
+                rng = random.Random(f"mix-{seed}-{number}-{example.uid}")
                 texts += _texts_of(example, rationale, visible[example.uid], pool, prompts, mix, rng)
     return texts
 
@@ -142,15 +141,15 @@ def _texts_of(
     rng: random.Random,
 ) -> list[TrainingText]:
     made = []
-    # Draw all numbers first, so that one example's course does not shift the next one's.
+    # Drawn first, so that they are the same whatever block there is.
     closed, bare, incomplete, lost = (rng.random() for _ in range(4))
-    noise = rng.sample(list(pool), min(max(0, mix.fill_to - len(seen.items)), len(pool)))
+    noise = distractors(seen, pool, mix.fill_to, rng)
     if seen.items:
         usable = not seen.missing or incomplete < mix.incomplete_share
     else:
         usable = bool(noise) and not seen.missing and lost < mix.distracting_share
     if usable and mix.augmented:
-        items = block(seen.items, seen.missing, noise, rng)
+        items = block(seen.items, noise, rng)
         made.append(
             TrainingText(
                 example=example.uid,
@@ -177,11 +176,17 @@ def _texts_of(
     return made
 
 
-def block(items: Sequence[Item], hidden: Sequence[Item], noise: Sequence[Item], rng: random.Random) -> list[Item]:
-    """Retrieved items with distractors inserted at random places; hidden and doubled items never come back as noise."""
-    taken = {item.id for item in (*items, *hidden)}
+def distractors(seen: Visible, pool: Sequence[Item], fill_to: int, rng: random.Random) -> list[Item]:
+    """Items that fill a block up to `fill_to`, as far as there are others than the example sees or lacks."""
+    taken = {item.id for item in (*seen.items, *seen.missing)}
+    wanted = max(0, fill_to - len(seen.items))
+    drawn = rng.sample(pool, min(wanted + len(taken), len(pool))) if wanted else []
+    return [item for item in drawn if item.id not in taken][:wanted]
+
+
+def block(items: Sequence[Item], noise: Sequence[Item], rng: random.Random) -> list[Item]:
+    """Retrieved items with distractors inserted at random places."""
     result = list(items)
     for item in noise:
-        if item.id not in taken:
-            result.insert(rng.randint(0, len(result)), item)
+        result.insert(rng.randint(0, len(result)), item)
     return result

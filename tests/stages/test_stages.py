@@ -87,8 +87,18 @@ def test_blocks_are_filled_with_distractors() -> None:
     kept = {"a": Rationale(example="a", teacher="t", text="So.", answer="18", correct=True)}
     mix = augment.Mix(passes=50, closed_share=0.0, answer_share=0.0)
     texts = augment.augmented_texts([example("a")], kept, seen, entries, PROMPTS, mix, 0)
-    assert all(entries[0].item_id in text.knowledge and 3 <= len(text.knowledge) <= 4 for text in texts)
+    assert all(entries[0].item_id in text.knowledge and len(set(text.knowledge)) == 4 for text in texts)
     assert {text.knowledge.index(entries[0].item_id) for text in texts} == {0, 1, 2, 3}
+
+
+def test_which_examples_are_trained_closed_book_or_as_answers_does_not_hang_on_the_blocks() -> None:
+    known = [entry(fact(f"unit{i}"), "y", "z") for i in range(9)]
+
+    def others(**mix: float) -> list[tuple[str, str]]:
+        texts = mixed(known, [example(str(i)) for i in range(40)], closed_share=0.5, answer_share=0.5, passes=2, **mix)
+        return [(text.example, text.task) for text in texts if text.task != "augmented"]
+
+    assert others(fill_to=0) == others(fill_to=12) and 20 < len(others()) < 140
 
 
 def test_distractors_are_never_the_hidden_item() -> None:
