@@ -389,6 +389,7 @@ def test_real_agieval() -> None:
 def test_real_arc() -> None:
     task = build_task("arc", {"path": data("arc"), "sets": ["easy"]})
     assert {split: len(task.load(split)) for split in task.splits()} == {"train": 2251, "valid": 570, "test": 2376}
+    assert notes(task).endswith("2 question(s) stand in both train and test: results on test flatter")
     assert accepts_its_golds(task, 7)
 
 
