@@ -8,6 +8,8 @@ from __future__ import annotations
 import difflib
 import gzip
 import json
+import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     Blank lines and a byte order mark are skipped.
 
     Raises:
-        DataError: no such file, not UTF-8, damaged gzip, or a line that is not a JSON object.
+        DataError: no such file, not UTF-8, damaged gzip, a line that is not a JSON object, or half a character in one.
     """
     where = str(path)
     try:
@@ -41,7 +43,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             for number, line in enumerate(file, 1):
                 where = f"{path}:{number}"
                 if line.strip():
-                    row = json.loads(line)
+                    row = _loads(line)
                     if not isinstance(row, dict):
                         raise DataError(f"{where}: a JSON object is needed, but this is a {type(row).__name__}")
                     yield where, row
@@ -49,6 +51,10 @@ def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise DataError(f"{where}: not valid JSON: {error.msg} at column {error.colno}") from None
     except UnicodeDecodeError:
         raise DataError(f"{where}: not valid UTF-8 text at or after this line") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: cannot be read: {error}") from None
+    except zlib.error:
+        raise DataError(f"{where}: the gzip file is damaged; copy it again") from None
     except EOFError:
         raise DataError(f"{where}: the gzip file ends too early; copy it again") from None
     except FileNotFoundError:
@@ -61,12 +67,28 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
-        DataError: no such file or not JSON.
+        DataError: no such file, not JSON, or half a character in it.
     """
     try:
-        return json.loads(read_text(path))
+        return _loads(read_text(path))
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+
+
+def _loads(text: str) -> Any:
+    """What a JSON text says.
+
+    Raises:
+        ValueError: it is none, has a number of thousands of digits, or an escape for half a character (an emoji cut in two),
+            which no UTF-8 file could hold.
+        RecursionError: thousands of brackets in each other.
+    """
+    content = json.loads(text)
+    if "\\u" in text and (half := re.search(r"[\ud800-\udfff]", json.dumps(content, ensure_ascii=False))):
+        raise ValueError(f"\\u{ord(half[0]):x} is half a character; take it out")
+    return content
 
 
 def read_text(path: Path) -> str:

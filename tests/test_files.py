@@ -30,6 +30,9 @@ def test_gzip_is_read(tmp_path: Path) -> None:
         (b'{"a": 1}\n{"a": \n', "rows.jsonl:2: not valid JSON"),
         (b"[1]\n", "rows.jsonl:1: a JSON object is needed, but this is a list"),
         (b'{"a": 1}\n{"a": "\xff"}\n', "not valid UTF-8"),
+        (b'{"a": 1}\n{"a": ["\\ud83d"]}\n', r"rows.jsonl:2: cannot be read: \\ud83d is half a character"),
+        (b'{"a": ' + b"9" * 5000 + b"}\n", "rows.jsonl:1: cannot be read: Exceeds the limit"),
+        (b"[" * 100_000, "rows.jsonl:1: cannot be read: maximum recursion depth"),
     ],
 )
 def test_bad_lines_are_named(tmp_path: Path, content: bytes, message: str) -> None:
@@ -44,6 +47,10 @@ def test_damaged_gzip_is_named(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "rows.jsonl.gz"
     path.write_bytes(gzip.compress(json.dumps({"a": list(range(500))}).encode())[:cut])
     with pytest.raises(DataError, match="ends too early"):
+        list(read_jsonl(path))
+    whole = gzip.compress(json.dumps({"a": list(range(500))}).encode())
+    path.write_bytes(whole[:30] + b"\xff" * 30 + whole[60:])
+    with pytest.raises(DataError, match=r"rows\.jsonl\.gz: the gzip file is damaged"):
         list(read_jsonl(path))
     path.write_bytes(b"no gzip at all")
     with pytest.raises(DataError, match="cannot be read"):
@@ -64,6 +71,11 @@ def test_bad_json_file_names_its_line(tmp_path: Path) -> None:
     path.write_text('{\n"a": oops}')
     with pytest.raises(DataError, match=r"x\.json:2: not valid JSON"):
         read_json(path)
+    path.write_text('["\\ud83d"]')
+    with pytest.raises(DataError, match=r"x\.json: cannot be read: \\ud83d is half a character"):
+        read_json(path)
+    path.write_text('["\\ud83d\\ude00"]')
+    assert read_json(path) == ["\U0001f600"]
 
 
 def test_the_nearest_key_is_proposed() -> None:

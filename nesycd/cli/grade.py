@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from nesycd.cli.regrade import regraded
@@ -112,5 +113,7 @@ def _print(rows: list[dict[str, Any]], benchmark: str, console: Console) -> None
         table.add_column(column, justify="right" if column else "left")
     for name, tally in sorted(tallies.items(), key=lambda named: (named[0] == "all", named[0])):
         counts = [str(tally.how[source]) for source in SOURCES]
-        table.add_row(name, str(tally.total), str(tally.right), f"{100 * tally.right / tally.total:.1f} %", *counts)
+        table.add_row(
+            escape(name), str(tally.total), str(tally.right), f"{100 * tally.right / tally.total:.1f} %", *counts
+        )
     console.print(table)

@@ -22,8 +22,9 @@ Source = Literal["closing", "answer_is", "hashes", "boxed", "none"]
 that a report counts, after the last "answer is" elsewhere, after `####`, in `\\boxed{}`. The list is closed."""
 
 _ANSWER_IS = re.compile(r"\banswer\s+is\b[ \t]*[:=]?", re.IGNORECASE)
+# Each run of blanks is read from one place only, and possessively, so that a text of nothing else costs no time.
 _CLOSING_SENTENCE = re.compile(
-    r"(?:^|(?<=[.!?:;)\]\"'])\s|\n)\s*(?:(?:so|therefore|thus|hence|then|finally)\b,?\s+)?"
+    r"(?:^\s*+|(?<=[.!?:;)\]\"'])\s++|\n[^\S\n]*+)[*_]*(?:(?:so|therefore|thus|hence|then|finally)\b,?\s+)?"
     r"the\s+(?:final\s+|correct\s+)?answer\s+is\b",
     re.IGNORECASE,
 )
@@ -137,8 +138,13 @@ def _answer_line(text: str) -> tuple[str, Source]:
         rest, source = boxes[-1], "boxed"
     else:
         return "", "none"
-    lines = [line.strip() for line in rest.splitlines() if line.strip()]
+    lines = [line.strip() for line in rest.splitlines() if not is_markup(line)]
     return (lines[0], source) if lines else ("", "none")  # type: ignore[return-value]
+
+
+def is_markup(line: str) -> bool:
+    """Whether a line says nothing: blanks, or what opens or closes bold text, displayed mathematics or a block of code."""
+    return bool(re.fullmatch(r"[\s:*_]*|\s*(?:\\[\[\]]|\$\$|```[a-z]*)\s*", line))
 
 
 def _closing_kind(text: str, start: int) -> str:
@@ -164,9 +170,9 @@ def _first_sentence(line: str) -> str:
 # --- options and words -----------------------------------------------------------------------------------------------
 
 _LETTER = re.compile(
-    r"^(?:(?:option|choice)\s+)?[(\[]\s*(?P<bracketed>[A-Za-z])\s*[)\]]\s*[.:,-]?\s*(?P<rest1>.*)$"
-    r"|^(?:option|choice)\s+(?P<named>[A-Za-z])(?:[.:)]\s*|$)(?P<rest2>.*)$"
-    r"|^(?P<bare>[A-Za-z])(?:[.:)]\s*|$)(?P<rest3>.*)$",
+    r"^(?:(?:option|choice)\s+)?[(\[]\s*(?P<bracketed>[A-Za-z])\s*[)\]]\s*[.:,—-]?\s*(?P<rest1>.*)$"
+    r"|^(?:option|choice)\s+(?P<named>[A-Za-z])(?:[.:)]\s*|\s*[,—-]\s*(?=\S)|$)(?P<rest2>.*)$"
+    r"|^(?P<bare>[A-Za-z])(?:[.:)]\s*|\s*[,—-]\s*(?=\S)|$)(?P<rest3>.*)$",
     re.IGNORECASE | re.DOTALL,
 )
 _LONE_LETTER = re.compile(r"\(([A-Za-z])\)")
@@ -216,7 +222,7 @@ def _polarity(answer: str) -> str:
     text = clean(answer).lower()
     for pair in _POLAR:
         for word, opposite in (pair, pair[::-1]):
-            opening = re.match(rf"{word}\s*(?:$|[,;:(]|-\s)", text)
+            opening = re.match(rf"{word}\s*(?:$|[,;:(—]|-\s)", text)
             if opening and not re.search(rf"\b{opposite}\b", text):
                 return word
     return ""
@@ -227,13 +233,17 @@ def _polarity(answer: str) -> str:
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+"
 _QUANTITY = re.compile(
     rf"^(?P<sign>[-+]?)\s*(?P<before>[$£€¥]?)\s*(?P<sign2>-?)(?:(?P<whole>\d+)\s+(?=\d+\s*/))?(?P<number>{_DIGITS})"
-    rf"(?:\s*/\s*(?P<divisor>{_DIGITS}))?\s*(?P<after>[$£€¥]?)(?:%|\s*percent\b)?\s*(?P<unit>[^\W\d][^\d]*)?$"
+    rf"(?:\s*/\s*(?P<divisor>{_DIGITS}))?\s*(?P<after>[$£€¥]?)(?:%|\s*percent\b)?\s*(?P<unit>/?[^\W\d][^\d]*)?$"
 )
-# "5 dozen" is not 5, and "5 or more" no number at all.
+# "5 dozen" and "5k" are not 5, "5 or more" is no number at all, and "5 below zero" may be -5.
 _NOT_UNIT = re.compile(
-    r"a|an|and|or|not|to|than|more|less|at|least|most|times|plus|minus"
-    r"|about|hundred|thousand|million|billion|trillion|dozen|score|half|halves|third|thirds|quarter|quarters|fifth|fifths|tenth|tenths"
+    r"and|or|not|to|than|more|less|at|least|most|times|a|an|plus|minus|about|if|unless|but|is|below|negative|squared|cubed|factorial"
+    r"|(?:hundred|thousand|million|billion|trillion|dozen)s?|score|half|halves|quarters?"
+    r"|(?:third|(?:fif|six|seven|eigh|nin|ten|twelf|hundred|thousand|million)th)s?|mil|bn|[kxyzieπ]"
 )
+_UNIT_WORD = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*")
+_LONGEST = 300
+"""Characters of what is still read as a number: Python refuses to convert thousands of digits, which a student may stutter."""
 
 
 @dataclass(frozen=True)
@@ -252,6 +262,8 @@ def quantity(text: str) -> Quantity | None:
         None where the text is not one number.
     """
     text = _without_latex(clean(text))
+    if len(text) > _LONGEST:
+        return None
     power = _POWER_OF_TEN.match(text)
     if power:
         return Quantity(Fraction(power["number"]) * Fraction(10) ** int(power["power"]), "", "")
@@ -259,8 +271,7 @@ def quantity(text: str) -> Quantity | None:
     if match is None:
         return None
     unit = " ".join((match["unit"] or "").lower().split())
-    words = unit.split()
-    if len(words) > 3 or not all(map(_is_unit, words)):
+    if not is_unit(unit):
         return None
     value = Fraction(match["number"].replace(",", ""))
     if match["divisor"]:
@@ -292,8 +303,12 @@ def _without_latex(text: str) -> str:
     return re.sub(r"(?<=[a-z])\s*\^\s*\{?([23])\}?$", lambda power: "²³"[int(power[1]) - 2], text)
 
 
-def _is_unit(word: str) -> bool:
-    return not _NOT_UNIT.fullmatch(word) and bool(re.fullmatch(r"[^\W\d_]+(?:/[^\W\d_]+)?", word))
+def is_unit(text: str) -> bool:
+    """Whether words after a number, up to three, leave it what it is: "eggs", "km/h", "dollars an hour", "times", "p.m"."""
+    words = re.sub(r"^times$|/|(?:^|(?<= ))an? (?=\S)", " ", text).split()
+    return len(words) <= 3 and all(
+        word[0].isalpha() and _UNIT_WORD.fullmatch(word) and not _NOT_UNIT.fullmatch(word) for word in words
+    )
 
 
 def same_answer(answer: str, gold: str) -> bool:

@@ -82,10 +82,10 @@ def _listed_lines(text: str) -> list[str]:
     items: list[str] = []
     for line in text.splitlines():
         mark = _MARKED.match(line.strip())
-        if mark is None and (items or line.strip(" :")):
-            break
         if mark is not None:
             items.append(answers.clean(mark[1]))
+        elif not answers.is_markup(line):
+            break
     return items
 
 

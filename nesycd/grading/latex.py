@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
-from nesycd.grading.answers import clean
+from nesycd.grading.answers import clean, is_unit
 
 LONGEST = 300
 """Characters of an answer that is still compared."""
@@ -74,9 +74,10 @@ def _as_latex(text: str) -> tuple[str, str]:
     for typed, written in _TYPED:
         text = typed.sub(written, text)
     unit = _UNIT.search(text.rstrip())
-    if unit is None:
+    words = (unit["latex"] or unit["typed"]).strip().lower() if unit else ""
+    if unit is None or not is_unit(words):
         return clean(text), ""
-    return clean(text[: unit.start()]), (unit["latex"] or unit["typed"]).strip().lower()
+    return clean(text[: unit.start()]), words
 
 
 def _seconds() -> int | None:

@@ -51,8 +51,9 @@ def read_gold(example: Example) -> Example:
     if not example.options:
         return example
     options = _options(list(example.options), example.uid)
-    golds = re.findall(r"[A-Z]", example.answer) if re.fullmatch(r"[A-Z()\[\], ]+", example.answer) else []
-    answer = ", ".join(f"({gold})" for gold in golds) or grading.option_letter(example.answer, options)
+    answer = grading.option_letter(example.answer, options)
+    if not answer and re.fullmatch(r"[A-Z()\[\], ]+", example.answer):
+        answer = ", ".join(f"({gold})" for gold in re.findall(r"[A-Z]", example.answer))
     return example.model_copy(update={"options": options, "answer": answer})
 
 

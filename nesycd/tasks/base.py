@@ -140,13 +140,24 @@ def find_conflicts(
     return conflicts
 
 
+def overlaps(splits: Mapping[str, Sequence[Example]]) -> list[str]:
+    """One sentence for each pair of splits that share a group, such as a text."""
+    notes, names = [], list(splits)
+    for position, one in enumerate(names):
+        for other in names[position + 1 :]:
+            shared = {example.group for example in splits[one]} & {example.group for example in splits[other]} - {""}
+            if shared:
+                notes.append(f"{len(shared)} question(s) stand in both {one} and {other}: results on {other} flatter")
+    return notes
+
+
 class StoredTask:
     """A benchmark whose examples were read from files: `protocols.Task` with the shared grading.
 
     Args:
         name: the benchmark's name.
         examples: its examples by split, in order.
-        notes: what the user should know about the data (conflicting golds are added).
+        notes: what the user should know about the data (questions of two splits and conflicting golds are added).
         form: the form of a task's answers, by `Example.task`.
         accepted: gold answers besides `Example.answer`, by uid, where a benchmark has several.
         revision: the data's version, where it was fetched (from the hub); it is the task's fingerprint.
@@ -175,7 +186,7 @@ class StoredTask:
                 raise DataError(f"{name}: split {split!r} is empty ({total} questions in all); give more questions")
         everything = (example for members in self._examples.values() for example in members)
         self.conflicts = find_conflicts(everything, self.grade)
-        self._notes = list(notes)
+        self._notes = [*notes, *overlaps(self._examples)]
 
     def splits(self) -> tuple[str, ...]:
         """Names of the splits."""
@@ -206,5 +217,5 @@ class StoredTask:
         return any(grading.grade(answer, one, form) for one in (example, *others))
 
     def warnings(self) -> list[str]:
-        """What the user should know about this data, one sentence each: cautions and conflicting golds."""
+        """What the user should know about this data, one sentence each: cautions, overlapping splits, conflicting golds."""
         return [*self._notes, *map(str, self.conflicts)]

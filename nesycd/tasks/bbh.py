@@ -74,12 +74,14 @@ def form_of(task: str) -> Form:
 def read_gold(example: Example) -> Example:
     """The example with the options that stand in its question's text parsed, as in the files' own questions.
 
-    Options that the gold is none of, broken at the source, are dropped: the question is an open one.
+    Options that the gold is none of, broken at the source, are dropped: the question is an open one. A gold letter stays one.
     """
+    letter = re.fullmatch(r"\(?([A-Za-z])\)?", example.answer)
     if example.options:
-        broken = not grading.option_letter(example.answer, example.options)
+        broken = not letter and not grading.option_letter(example.answer, example.options)
         return example.model_copy(update={"options": ()}) if broken else example
-    question, options = _parse_options(example.question.strip(), example.answer)
+    gold = f"({letter[1].upper()})" if letter else example.answer
+    question, options = _parse_options(example.question.strip(), gold)
     return example.model_copy(update={"question": question, "options": options})
 
 

@@ -96,7 +96,7 @@ class Bigbench(StoredTask):
 def _from_files(settings: BigbenchSettings) -> Iterator[tuple[str, Any, str]]:
     """Name, content and place of each task wanted."""
     root = settings.folder
-    files = {root.name: root / "task.json"} if (root / "task.json").is_file() else {}
+    files = {root.resolve().name: root / "task.json"} if (root / "task.json").is_file() else {}
     for pattern in ("*/task.json", "*/*/task.json"):
         files |= {path.parent.relative_to(root).as_posix(): path for path in sorted(root.glob(pattern))}
     if not files:

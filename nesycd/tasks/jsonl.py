@@ -74,7 +74,7 @@ class Jsonl(StoredTask):
                 splits["train"], held = hold_out(splits["train"], count, settings.seed)
                 valid = [example.model_copy(update={"split": "valid"}) for example in held]
                 splits = {"train": splits["train"], "valid": valid, "test": splits["test"]}
-        super().__init__(settings.name, splits, _overlaps(splits))
+        super().__init__(settings.name, splits)
 
 
 def read_questions(path: Path, name: str) -> list[Example]:
@@ -170,14 +170,3 @@ def _answer(row: dict[str, Any], options: tuple[str, ...], where: str) -> str:
     if not letter:
         raise DataError(f"{where}: answer {answer!r} names none or more than one of the {len(options)} options")
     return letter
-
-
-def _overlaps(splits: dict[str, list[Example]]) -> list[str]:
-    """One sentence for each pair of splits that share a text."""
-    notes, names = [], list(splits)
-    for position, one in enumerate(names):
-        for other in names[position + 1 :]:
-            shared = {example.group for example in splits[one]} & {example.group for example in splits[other]}
-            if shared:
-                notes.append(f"{len(shared)} question(s) stand in both {one} and {other}: results on {other} flatter")
-    return notes

@@ -82,7 +82,7 @@ def _csv_rows(folder: Path) -> Rows:
     for path in files:
         subject = path.stem.removesuffix(f"_{folder.name}")
         try:
-            with path.open(encoding="utf-8", newline="") as file:
+            with path.open(encoding="utf-8-sig", newline="") as file:
                 for line in (reader := csv.reader(file)):
                     where = f"{path}:{reader.line_num}"
                     if len(line) != 6:

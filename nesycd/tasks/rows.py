@@ -52,11 +52,14 @@ class RowGrader:
         if not isinstance(response, str):
             raise DataError(f"{where}: response must be a text{' and is missing' if 'response' not in row else ''}")
         task = self._task(row, where)
-        examples = [self._gold(_example(task, number, row, gold, where)) for gold in _golds(row, where)]
+        golds = _golds(row, where)
+        examples = [self._gold(_example(task, number, row, gold, where)) for gold in golds]
         form = self._form(task)
-        for example in examples:
+        for gold, example in zip(golds, examples, strict=True):
+            if not example.answer.strip():
+                raise DataError(f"{where}: no gold answer can be read from {gold!r}")
             if example.options and not self._grade(example.answer, example, form):
-                raise DataError(f"{where}: answer {example.answer!r} names none of the {len(example.options)} options")
+                raise DataError(f"{where}: answer {gold!r} names none of the {len(example.options)} options")
         extracted = grading.extract(response, examples[0], form)
         ours = row.keys() >= ADDED
         return {

@@ -92,6 +92,7 @@ def test_a_summary_by_task_is_printed_and_grading_can_be_repeated(tmp_path: Path
         ("[1]\n", "answers.jsonl:1: a JSON object is needed"),
         ("{\n", "answers.jsonl:1: not valid JSON"),
         ("\n", "answers.jsonl: no rows in this file"),
+        ([row("1", "cut \ud83d")], "answers.jsonl:1: cannot be read: \\ud83d is half a character"),
     ],
 )
 def test_a_malformed_row_is_named_and_nothing_is_written(rows: Rows | str, problem: str, tmp_path: Path) -> None:
@@ -112,6 +113,33 @@ def test_a_task_that_a_benchmark_does_not_have_is_a_mistake(
 ) -> None:
     shown, made = call(benchmark, [row("1", "x", task=task)], tmp_path)
     assert (shown.exit_code, made) == (2, []) and f"answers.jsonl:1: {problem}" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "given", "problem"),
+    [
+        ("gsm8k", row("2 + 2\n####", "x"), "no gold answer can be read from '2 + 2\\n####'"),
+        ("agieval", row("Z", "x", options=["(A)x", "(B)y"]), "answer 'Z' names none of the 2 options"),
+        ("bbh", row("C", "x", options=["x", "y"]), "answer 'C' names none of the 2 options"),
+    ],
+)
+def test_a_gold_that_cannot_be_one_is_named_as_it_stands(
+    benchmark: str, given: dict[str, Any], problem: str, tmp_path: Path
+) -> None:
+    shown, made = call(benchmark, [given], tmp_path)
+    assert (shown.exit_code, made) == (2, []) and f"answers.jsonl:1: {problem}" in shown.stderr
+
+
+def test_a_gold_is_read_as_people_write_it(tmp_path: Path) -> None:
+    colours = {"question": "Which?\nOptions:\n(A) red\n(B) blue"}
+    assert call("bbh", [row("B", "The answer is (B).") | colours], tmp_path)[1][0]["correct"] is True
+    bodies = row("NATO", "The answer is (B).", options=["(A)EU", "(B)NATO"])
+    assert call("agieval", [bodies], tmp_path)[1][0]["correct"] is True
+
+
+def test_a_task_may_be_called_anything(tmp_path: Path) -> None:
+    shown, made = call("jsonl", [row("1", "x", task="[/b]")], tmp_path)
+    assert shown.exit_code == 0 and "[/b]" in shown.output and len(made) == 1
 
 
 def test_a_rows_own_verdict_is_kept(tmp_path: Path) -> None:

@@ -29,9 +29,12 @@ NUMBER_CASES = [
                                 "**1200**", "$1200$", r"\(1200\)", r"$\boxed{1200}$", r"1{,}200", r"1,\!200", r"1\,200",
                                 "`1200`.", "x = 1200", "1.2e3", r"1.2 \times 10^3", r"1.2 \cdot 10^{3}", "€1200",
                                 r"\$1200", "1200 m^2", "1200 cm³", "1200°", r"1200^\circ", "1200!", "\"1200\"",
-                                r"1200 \text{ kg}", r"1200\mathrm{kg}", "1200 miles per hour", "1200 %", "2400/2"],
+                                r"1200 \text{ kg}", r"1200\mathrm{kg}", "1200 miles per hour", "1200 %", "2400/2",
+                                "1200 times", "$1200 an hour", "1200 dollars a week", "$1200/hour", "1200 p.m."],
           ["12000.", "120.0", "1 200 300", "1200 or 1300", "about 1200", "between 1200 and 1300", "not 1200", "1.200.0",
            "one thousand", "1200 dozen", "-1200", "1200 x 2", "1100 + 100", "600 * 2 = 1200", "1200 thousand", "1,20",
+           "1200²", "1200½", "1200π", "1200x", "$1200k", "1200 millions", "1200 sixths", "1200 squared",
+           "1200 times 3", "1200 times seven", "1200 a dozen", "1200 is wrong", "1200 feet below zero", "1200/dozen",
            "1200 more than before", "unknown", "at least 1200", "1200/0", "12e99", "1200 1200", "<1200"]),
     *said("plain", "0.5", (), ["1/2", ".5", "0.50", r"\frac{1}{2}", r"\dfrac12", r"\tfrac{1}{2}.", "2/4", "0.5 cups"],
           ["0.51", "1/3", "5", "half", "50%", "1 / 2 / 2", r"\frac{1}{0}"]),
@@ -48,7 +51,8 @@ NUMBER_CASES = [
 ]  # fmt: skip
 
 WORD_CASES = [
-    *said("plain", "yes", (), ["yes", "Yes.", "YES!", "yes, it does", "**Yes**", "yes - they meet", "yes (they meet)"],
+    *said("plain", "yes", (), ["yes", "Yes.", "YES!", "yes, it does", "**Yes**", "yes - they meet", "yes — they meet",
+                                  "yes (they meet)"],
           ["no", "not yes", "yes and no", "yes or no", "yes/no", "yesterday", "true", "maybe", "yes, no", "unclear"]),
     *said("plain", "invalid", (), ["invalid", "Invalid.", "\"invalid\"", "invalid, since it does not follow"],
           ["valid", "not valid", "valid or invalid", "not invalid", "invalidated", "in valid", "neither"]),
@@ -60,8 +64,10 @@ WORD_CASES = [
 OPTION_CASES = [
     *said("plain", "(B)", FISH, ["(B)", "B", "b.", "(b)", "option B", "Option (B)", "choice b", "[B]", "B)", "the pike",
                                  "The pike.", "(B) the pike", "B: the pike", "**(B)** the pike", "\"the pike\"", "$B$",
-                                 r"\boxed{B}", r"\text{B}", r"\boxed{\text{(B)}}"],
-          ["(A)", "(B) or (C)", "(B) the carp", "B or C", "not (B)", "(E)", "pike", "a pike", "the", "both", "the perch",
+                                 r"\boxed{B}", r"\text{B}", r"\boxed{\text{(B)}}", "B, the pike", "B - the pike",
+                                "(B) — the pike", "option B, the pike"],
+          ["(A)", "B, the carp", "B - C", "B -",
+           "(B) or (C)", "(B) the carp", "B or C", "not (B)", "(E)", "pike", "a pike", "the", "both", "the perch",
            "neither", "2", "the second", "(A) and (B)", "between B and C", "BC", "Because it swims"]),
     *said("plain", "(A)", NUMBERS, ["(A)", "12", "12.0", "A"], ["12.5", "1200", "-12", "12 or 12.5", "13"]),
     *said("plain", "(B)", CASED, ["(B)", "BB"], ["Bb", "bb", "bB", "b b"]),
@@ -77,7 +83,8 @@ LIST_CASES = [
                                              "ash < beech < elm < oak", "[ash, beech, elm, oak]", "ash -> beech -> elm -> oak",
                                              "\"ash\", \"beech\", \"elm\", \"oak\"", "1. ash 2. beech 3. elm 4. oak",
                                              "ash; beech; elm; oak", ":\n1. ash\n2. beech\n3. elm\n4. oak",
-                                             "\n- ash\n- beech\n- elm\n- oak\nDone."],
+                                             "\n- ash\n- beech\n- elm\n- oak\nDone.",
+                                             ":**\n1. ash\n\n2. beech\n\n3. elm\n\n4. oak"],
           ["ash beech oak elm", "ash beech elm", "ash beech elm oak pine", "ash, beech", "beech ash elm oak",
            "ashbeech elm oak", "the list above", ":\n1. ash\n2. elm\n3. beech\n4. oak"]),
     *said("words", "and or", (), ["and or", "and, or"], ["or and", "or", "and and or"]),
@@ -104,7 +111,9 @@ MATH_CASES = [
     *said("math", "x^2 + 2x + 1", (), ["(x+1)^2", "1 + 2x + x^2"], ["(x-1)^2", "x^2", "2x^2 + 1"]),
     *said("math", r"17\text{ meters}", (), ["17", "17 meters", r"17 \text{ meters}"], ["17 feet", "18 meters"]),
     *said("math", r"\text{odd}", (), ["odd", r"\text{odd}", "Odd."], ["even", "1"]),
-    *said("math", "12", (), ["12", "12.0", r"12^\circ", "y = 12"], ["9^9^9^9", "2^{100000}", "1" * 400, "12x", "{{{{", "\\"]),
+    *said("math", "12", (), ["12", "12.0", r"12^\circ", "y = 12", "12 eggs"],
+          ["12 dozen", "12 or more", r"12 \text{ million}", "12 squared",
+           "9^9^9^9", "2^{100000}", "1" * 400, "12x", "{{{{", "\\"]),
 ]  # fmt: skip
 
 SOURCE_CASES: list[Case] = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +32,11 @@ def example(answer: str, options: tuple[str, ...] = ()) -> Example:
         ('The answer is "red".', "red"),
         ("The final answer is **(B)**.", "(B)"),
         ("The answer is\n\n42\nand more", "42"),
+        ("**The final answer is:**\n\n42", "42"),
+        ("The answer is:\n\\[\n\\boxed{42}\n\\]", "42"),
+        ("The answer is:\n$$\n42\n$$", "42"),
+        ("The answer is:\n```text\n42\n```", "42"),
+        ("The answer is **", ""),
         (r"The answer is $\boxed{7}$.", "7"),
         (r"The answer is \(7\).", "7"),
         ("The answer is $5.", "$5"),
@@ -48,6 +55,7 @@ def test_the_answer_stands_after_the_last_closing_phrase(text: str, answer: str)
     ("text", "answer", "source"),
     [
         ("2 + 2\nTherefore, the answer is 4.\n#### 5", "4", "closing"),
+        ("2 + 2\n**Therefore, the answer is 4.**", "4", "closing"),
         ("2 + 2 = 4\n#### 4", "4", "hashes"),
         (r"so \boxed{3} and \boxed{\frac{1}{2}}", r"\frac{1}{2}", "boxed"),
         ("the number 4 and the number 5", "", "none"),
@@ -199,3 +207,12 @@ def test_no_text_breaks_the_readers(text: str) -> None:
 
 def test_an_option_that_contains_its_closing_full_stop() -> None:
     assert grading.closing("Monsters, Inc.") == "Therefore, the answer is Monsters, Inc."
+
+
+def test_a_response_that_stutters_is_wrong_and_costs_no_time() -> None:
+    digits, blanks = "7" * 5000, "\n" * 4000
+    assert not grading.grade(grading.extract(f"The answer is {digits}", example("7")), example("7"))
+    assert not grading.same_answer(f"1/{digits}", "7") and grading.quantity(digits) is None
+    before = time.process_time()
+    assert grading.split_closing(f"{blanks}the answer") == ("the answer", "")
+    assert time.process_time() - before < 0.2

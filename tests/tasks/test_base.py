@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nesycd.records import Example
-from nesycd.tasks.base import find_conflicts, hold_out, split_by_group
+from nesycd.tasks.base import StoredTask, find_conflicts, hold_out, split_by_group
 
 
 def examples(groups: list[int]) -> list[Example]:
@@ -51,3 +51,16 @@ def test_equal_answers_in_other_words_are_no_conflict() -> None:
     assert find_conflicts([one, two.model_copy(update={"answer": "1.0"})]) == []
     [conflict] = find_conflicts([one, two, three.model_copy(update={"answer": "2"})])
     assert conflict.uids == ("q0", "q1", "q2")
+
+
+def test_questions_that_stand_in_two_splits_are_told() -> None:
+    train, test = (
+        [
+            Example(uid=f"{split}-{n}", task="t", question=f"{n}?", answer="1", split=split, group=f"{n}")
+            for n in numbers
+        ]
+        for split, numbers in (("train", (1, 2, 3)), ("test", (3, 4)))
+    )
+    told = StoredTask("t", {"train": train, "test": test}, ["a caution"]).warnings()
+    assert told == ["a caution", "1 question(s) stand in both train and test: results on test flatter"]
+    assert StoredTask("t", {"train": train[:2], "test": test}).warnings() == []

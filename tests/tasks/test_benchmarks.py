@@ -389,6 +389,7 @@ def test_real_agieval() -> None:
 def test_real_arc() -> None:
     task = build_task("arc", {"path": data("arc"), "sets": ["easy"]})
     assert {split: len(task.load(split)) for split in task.splits()} == {"train": 2251, "valid": 570, "test": 2376}
+    assert notes(task).endswith("2 question(s) stand in both train and test: results on test flatter")
     assert accepts_its_golds(task, 7)
 
 
@@ -399,3 +400,22 @@ def test_real_bbh_prompts() -> None:
     assert len(made) == 27
     for text in made.values():
         assert text.count("\nQ: ") == 4 and text.count("So the answer is") == 3 and "canary" not in text
+
+
+def test_a_bigbench_task_is_named_by_its_folder_from_within_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "riddles").mkdir()
+    (tmp_path / "riddles" / "task.json").write_text('{"examples": [{"input": "Why?", "target": "so"}]}')
+    monkeypatch.chdir(tmp_path / "riddles")
+    assert [e.uid for e in build_task("bigbench", {"path": "."}).load("test")] == ["bigbench-riddles-000"]
+
+
+def test_a_byte_order_mark_is_no_part_of_an_mmlu_question(tmp_path: Path) -> None:
+    for part in ("dev", "val"):
+        (tmp_path / part).mkdir()
+        lines = "".join(f"{part} {n}?,a,b,c,d,A\n" for n in range(3))
+        (tmp_path / part / f"law_{part}.csv").write_text(lines, encoding="utf-8-sig")
+    task = build_task("mmlu", {"path": tmp_path})
+    questions = {e.question for split in task.splits() for e in task.load(split)}
+    assert questions == {f"{part} {n}?" for part in ("dev", "val") for n in range(3)}
