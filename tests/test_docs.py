@@ -49,7 +49,9 @@ def test_the_teachers_document_names_every_prompt_and_its_placeholders() -> None
 
 
 def test_the_teachers_documents_code_runs() -> None:
-    for code in blocks("python"):
+    codes = blocks("python")
+    assert codes and all("assert" in code for code in codes), "each example says what comes of it"
+    for code in codes:
         exec(code, {})
 
 

@@ -242,8 +242,9 @@ _NOT_UNIT = re.compile(
     r"|(?:third|(?:fif|six|seven|eigh|nin|ten|twelf|hundred|thousand|million)th)s?|mil|bn|[kxyzieπ]"
 )
 _UNIT_WORD = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*")
-_LONGEST = 300
-"""Characters of what is still read as a number: Python refuses to convert thousands of digits, which a student may stutter."""
+LONGEST = 300
+"""Characters of what is still read as a number or a formula: Python refuses to convert thousands of digits, which a student may
+stutter."""
 
 
 @dataclass(frozen=True)
@@ -262,7 +263,7 @@ def quantity(text: str) -> Quantity | None:
         None where the text is not one number.
     """
     text = _without_latex(clean(text))
-    if len(text) > _LONGEST:
+    if len(text) > LONGEST:
         return None
     power = _POWER_OF_TEN.match(text)
     if power:

@@ -14,10 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
-from nesycd.grading.answers import clean, is_unit
+from nesycd.grading.answers import LONGEST, clean, is_unit
 
-LONGEST = 300
-"""Characters of an answer that is still compared."""
 SECONDS = 5
 """math-verify's limit for each step, in the main thread."""
 

@@ -10,10 +10,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
+from nesycd.config import KnowledgeSection
 from nesycd.errors import ConfigError
 from nesycd.files import did_you_mean
 
-KINDS = ("lesson", "fact", "rule")
+KINDS: tuple[str, ...] = KnowledgeSection().kinds
 WITHOUT = {f"no_{kind}s": kind for kind in KINDS}
 """Ablations that take one kind of items away from those that the recipe has."""
 

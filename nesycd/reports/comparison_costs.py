@@ -14,6 +14,7 @@ from nesycd.records import Diagnosis, Rationale
 from nesycd.reports.material import Material, Row
 from nesycd.run import read_records
 from nesycd.run_stage import read_states
+from nesycd.stages.spend import usd_of
 
 
 class Cost(BaseModel):
@@ -58,12 +59,10 @@ def _cost(material: Material, row: Row, seed: int, split: str) -> Cost:
         asked += read_records(folder, "rationales", Rationale)
     if needs_base:
         asked += read_records(folder, "diagnoses", Diagnosis)
-    # What took no tokens (mined diagnoses, failed calls) leaves no price unknown.
-    unknown = any(one.usd is None and one.prompt_tokens + one.completion_tokens for one in asked)
     tokens = sum(one.prompt_tokens + one.completion_tokens for one in asked)
     return Cost(
         teacher_tokens=tokens,
-        usd=None if unknown else sum(one.usd or 0.0 for one in asked),
+        usd=usd_of(asked),
         trained_tokens=sum(states[name]["metadata"]["tokens"] for name in needed),
         completion_tokens=sum(states[name]["metadata"]["completion_tokens"] for name in own),
         train_seconds=sum(states[name]["seconds"] for name in needed),

@@ -86,7 +86,7 @@ class LinkedFacts:
         self._relations: dict[int, frozenset[str]] = {}
         self._stems: Counter[str] = Counter()
         self._relation_stems: list[str] | None = None
-        self._onward: dict[int, list[Mention]] = {}
+        self._onward: dict[int, list[str]] = {}
 
     def add(self, number: int, item: Item, order: Order) -> None:
         """Take in an item."""
@@ -271,14 +271,16 @@ class LinkedFacts:
 
     def _objects(self, number: int, hidden: frozenset[int]) -> list[str]:
         """Entities that the object of a fact names."""
+        if hidden:
+            return self._linked_object(number, hidden)
+        if number not in self._onward:
+            self._onward[number] = self._linked_object(number, hidden)
+        return self._onward[number]
+
+    def _linked_object(self, number: int, hidden: frozenset[int]) -> list[str]:
         fact = self._items[number]
         assert isinstance(fact, Fact)
-        if number not in self._onward:
-            self._onward[number] = self._linker.link(fact.object)
-        mentions = self._onward[number]
-        # Linked anew only where a name is known from hidden facts alone: a shorter one may stand in its place.
-        if hidden and any(hidden.issuperset(c.sources) for mention in mentions for c in mention.candidates):
-            mentions = self._linker.link(fact.object, hidden)
+        mentions = self._linker.link(fact.object, hidden)
         names = {candidate.entity for mention in mentions for candidate in mention.candidates}
         return sorted(names - {self._entities.node(fact.subject)})
 

@@ -19,7 +19,7 @@ def spent(rationales: Sequence[Rationale], diagnoses: Sequence[Diagnosis], usefu
     if not prompt + completion:
         return None
     kept = sum(rationale.correct for rationale in rationales)
-    writing, diagnosing = _usd(rationales), _usd(diagnoses)
+    writing, diagnosing = usd_of(rationales), usd_of(diagnoses)
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
@@ -29,7 +29,7 @@ def spent(rationales: Sequence[Rationale], diagnoses: Sequence[Diagnosis], usefu
     }
 
 
-def _usd(answers: Sequence[Rationale] | Sequence[Diagnosis]) -> float | None:
+def usd_of(answers: Sequence[Rationale | Diagnosis]) -> float | None:
     """The sum; None where any price is unknown: an unknown price is said, never guessed."""
     costs = [answer.usd for answer in answers if answer.prompt_tokens + answer.completion_tokens]
     return None if None in costs else sum(cost for cost in costs if cost is not None)

@@ -9,6 +9,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from nesycd import grading
 from nesycd.errors import DataError
@@ -142,13 +143,12 @@ def find_conflicts(
 
 def overlaps(splits: Mapping[str, Sequence[Example]]) -> list[str]:
     """One sentence for each pair of splits that share a group, such as a text."""
-    notes, names = [], list(splits)
-    for position, one in enumerate(names):
-        for other in names[position + 1 :]:
-            shared = {example.group for example in splits[one]} & {example.group for example in splits[other]} - {""}
-            if shared:
-                notes.append(f"{len(shared)} question(s) stand in both {one} and {other}: results on {other} flatter")
-    return notes
+    groups = {name: {example.group for example in members} - {""} for name, members in splits.items()}
+    return [
+        f"{len(shared)} question(s) stand in both {one} and {other}: results on {other} flatter"
+        for one, other in combinations(groups, 2)
+        if (shared := groups[one] & groups[other])
+    ]
 
 
 class StoredTask:
