@@ -81,8 +81,13 @@ class Shared:
 
     @cached_property
     def knowledge(self) -> Knowledge:
-        """The run's knowledge base, retrieved as NesyCD does."""
+        """The run's knowledge base, retrieved as NesyCD does in training."""
         return Knowledge.of(self.parts, self.trained.entries)
+
+    @cached_property
+    def answering(self) -> Knowledge:
+        """The same as NesyCD retrieves to answer."""
+        return Knowledge.of(self.parts, self.trained.entries, to_answer=True)
 
     @cached_property
     def own(self) -> dict[str, list[Entry]]:
@@ -98,8 +103,9 @@ class Shared:
         if source == "corpus":
             assert self.corpus is not None
             return self.corpus.find(query, count)
+        retriever = (self.knowledge if training else self.answering).retriever
         hide = self.lone(example) if training else frozenset()
-        return [hit.item for hit in self.knowledge.retriever.retrieve(query, hide=hide, task=example.task)]
+        return [hit.item for hit in retriever.retrieve(query, hide=hide, task=example.task)]
 
     def by_question(self, rival: Rival, examples: Sequence[Example], training: bool = False) -> Found:
         """What the questions themselves retrieve."""
@@ -246,7 +252,7 @@ def trained_as(shared: Shared, name: str) -> Artifact | None:
         "examples": shared.train,
         "rationales": [shared.trained.kept[e.uid] for e in shared.train if e.uid in shared.trained.kept],
         "prompts": [parts.prompts.fingerprint, shared.extra.texts],
-        "source": _source(shared, rival),
+        "source": _source(shared, rival, shared.knowledge),
         # Only what these texts read: an edited item changes no text of a method that reads none.
         "entries": list(shared.trained.entries) if rival.source == "kb" or name == "facts_in_weights" else [],
         "seed": parts.recipe.seed,
@@ -268,11 +274,11 @@ def _size(shared: Shared, texts: Sequence[TrainingText]) -> int:
     return sum(shared.parts.student.count_tokens([text.completion for text in texts])) + len(texts)
 
 
-def _source(shared: Shared, rival: Rival) -> str:
+def _source(shared: Shared, rival: Rival, knowledge: Knowledge) -> str:
     if rival.source == "corpus":
         assert shared.corpus is not None
         return shared.corpus.fingerprint
-    return shared.knowledge.fingerprint if rival.source == "kb" else ""
+    return knowledge.fingerprint if rival.source == "kb" else ""
 
 
 def _answered(shared: Shared, name: str, rival: Rival, adapter: Artifact | None, split: str) -> Sequence[Attempt]:
@@ -282,7 +288,7 @@ def _answered(shared: Shared, name: str, rival: Rival, adapter: Artifact | None,
     depends: dict[str, Any] = {
         "adapter": adapter.fingerprint if adapter is not None else "",
         "prompts": shared.extra.texts,
-        "source": _source(shared, rival),
+        "source": _source(shared, rival, shared.answering),
         "method": [name, rival.edition],
     }
     if rival.ask == "whole":
