@@ -175,6 +175,7 @@ _LETTER = re.compile(
     r"|^(?P<bare>[A-Za-z])(?:[.:)]\s*|\s*[,—-]\s*(?=\S)|$)(?P<rest3>.*)$",
     re.IGNORECASE | re.DOTALL,
 )
+_REASON = re.compile(r"(?:because|since)\b", re.IGNORECASE)
 _LONE_LETTER = re.compile(r"\(([A-Za-z])\)")
 _POLAR = (("yes", "no"), ("valid", "invalid"), ("true", "false"))
 
@@ -187,7 +188,7 @@ def letter(index: int) -> str:
 def option_letter(answer: str, options: tuple[str, ...]) -> str:
     """The option that an answer names, as "(B)": by letter, or by the text of exactly one option.
 
-    A letter followed by something that is not the text of its own option names nothing.
+    A letter followed by something that is neither the text of its own option nor a reason names nothing.
 
     Returns:
         "" where the answer names no option or might name two.
@@ -204,6 +205,7 @@ def option_letter(answer: str, options: tuple[str, ...]) -> str:
         return letter(by_text[0]) if len(by_text) == 1 else ""
     named = match["bracketed"] or match["named"] or match["bare"]
     rest = match["rest1"] or match["rest2"] or match["rest3"] or ""
+    rest = "" if _REASON.match(rest) else rest
     index = ord(named.upper()) - ord("A")
     if index >= len(options) or (rest and not _begins(options[index], rest)):
         return letter(by_text[0]) if len(by_text) == 1 else ""

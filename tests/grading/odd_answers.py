@@ -65,7 +65,7 @@ OPTION_CASES = [
     *said("plain", "(B)", FISH, ["(B)", "B", "b.", "(b)", "option B", "Option (B)", "choice b", "[B]", "B)", "the pike",
                                  "The pike.", "(B) the pike", "B: the pike", "**(B)** the pike", "\"the pike\"", "$B$",
                                  r"\boxed{B}", r"\text{B}", r"\boxed{\text{(B)}}", "B, the pike", "B - the pike",
-                                "(B) — the pike", "option B, the pike"],
+                                "(B) — the pike", "option B, the pike", "(B), since it has teeth.", "B, because (A) has none"],
           ["(A)", "B, the carp", "B - C", "B -",
            "(B) or (C)", "(B) the carp", "B or C", "not (B)", "(E)", "pike", "a pike", "the", "both", "the perch",
            "neither", "2", "the second", "(A) and (B)", "between B and C", "BC", "Because it swims"]),
