@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic_core import PydanticSerializationError
 
 from nesycd.errors import DataError
 
@@ -47,6 +48,15 @@ class Record(BaseModel):
         copy = super().model_copy(update=update, deep=deep)
         copy.__dict__.pop("id", None)
         return copy
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """The fields; Ctrl-C stays Ctrl-C, which pydantic makes a `ValueError` of where a serializer is interrupted."""
+        try:
+            return super().model_dump(**options)
+        except PydanticSerializationError as error:
+            if isinstance(error.__cause__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
 
     def to_json(self) -> dict[str, Any]:
         """The record as a JSON object with its `schema` and `id`."""

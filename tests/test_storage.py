@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import errno
+import json
+import sys
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
 from nesycd.errors import ModelError, RunError
 from nesycd.files import read_json
-from nesycd.storage import disk_errors, whole_file, write_atomic, write_json_atomic
+from nesycd.records import Attempt
+from nesycd.storage import RecordLog, disk_errors, whole_file, write_atomic, write_json_atomic
 
 RUST = "Error while serializing: I/O error: No space left on device (os error 28)"
 """How safetensors tells a full disk: an exception of its own, with the system's number in its text."""
@@ -100,3 +104,24 @@ def test_a_read_only_file_system_is_one_line(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(Path, "unlink", refused)
     with pytest.raises(RunError, match=r"x\.json: cannot be written: Read-only file system"):
         write_atomic(tmp_path / "x.json", "{}")
+
+
+def test_an_interruption_while_a_record_is_read_or_written_stays_one(tmp_path: Path) -> None:
+    attempt = Attempt(example="e", solver="s", response="r", answer="a", correct=True)
+    path = tmp_path / "attempts.jsonl"
+    path.write_text(json.dumps(attempt.to_json()) + "\n")
+    file = RecordLog(path, Attempt)
+
+    def interrupt(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_name == "_without_unmeasured":
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+    for act in (file.read, lambda: file.append(attempt)):
+        sys.setprofile(interrupt)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                act()
+        finally:
+            sys.setprofile(None)
+    assert file.read() == [attempt]
