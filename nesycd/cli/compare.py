@@ -360,7 +360,7 @@ class _Job:
             return False
         states = read_states(folder)
         whole = all(state["done"] for name, state in states.items() if not is_beside(name))
-        if not whole or (read_manifest(folder) or {}).get("finished") is None:
+        if not isinstance(config, dict) or not whole or (read_manifest(folder) or {}).get("finished") is None:
             return False  # cut short, it may hold answers from before its settings were changed
         recipe = locate_data(self.settings(seed, rate, method.changes), data_root())
         wanted = recipe.model_dump(mode="json")

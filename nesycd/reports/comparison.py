@@ -21,6 +21,7 @@ from nesycd.reports.comparison_costs import Cost, cost
 from nesycd.reports.crossed import Answers, Draws, holm, interval, resample, sign_test, two_sided
 from nesycd.reports.material import Material, Row
 from nesycd.reports.results import Results
+from nesycd.reports.scores import ABOUT
 from nesycd.reports.stats import agresti_min, wilson
 
 SCHEMA = "comparison/1"
@@ -151,7 +152,7 @@ def compare(
         methods={
             row.name: MethodInfo(
                 sort=row.sort,  # type: ignore[arg-type]
-                about=row.about,
+                about=row.about or ABOUT.get(row.name, ""),
                 learning_rates={str(seed): rate for seed, rate in rates.get(row.name, {}).items()},
             )
             for row in material.rows
@@ -256,7 +257,13 @@ def _domains(found: Mapping[str, Sequence[tuple[Draws, Figure]]]) -> dict[str, F
     for name, parts in found.items():
         if parts:
             value = float(np.mean([figure.value for _, figure in parts]))
-            low, high = interval(np.mean([drawn for drawn, _ in parts], axis=0), value)
+            drawn = np.mean([draws for draws, _ in parts], axis=0)
+            low, high = interval(drawn, value) if len(parts) > 1 else (parts[0][1].low, parts[0][1].high)
+            if len(parts) > 1 and np.nanmin(drawn) == np.nanmax(drawn):
+                # As in `_figure`.
+                asked = sum(figure.n // len(figure.seeds) for _, figure in parts)
+                alone = wilson(round(value * asked), asked)
+                low, high = alone.low or 0.0, alone.high or 0.0
             each = [float(np.mean(values)) for values in zip(*(figure.seeds for _, figure in parts), strict=True)]
             made[name] = Figure(n=sum(figure.n for _, figure in parts), value=value, low=low, high=high, seeds=each)
     return made

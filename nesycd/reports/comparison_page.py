@@ -18,7 +18,7 @@ from nesycd.reports.material import Material
 from nesycd.reports.page import whole_page
 from nesycd.reports.plots import Point, difference_bar, interval_bar
 from nesycd.reports.samples import sample_answers
-from nesycd.reports.scores import ABOUT, note, section, table
+from nesycd.reports.scores import note, section, table
 from nesycd.reports.terminal import SHORT_SPLITS, fits
 
 SECTIONS = {
@@ -29,11 +29,6 @@ SECTIONS = {
     "samples": "answers",
     "setup": "set-up",
 }
-
-
-def about(made: Comparison, name: str) -> str:
-    """What a method is, in one phrase."""
-    return made.methods[name].about or ABOUT.get(name, "")
 
 
 def columns(made: Comparison) -> list[tuple[str, str]]:
@@ -156,7 +151,7 @@ def render_comparison(made: Comparison, material: Material) -> str:
 
 def _name(made: Comparison, name: str) -> Markup:
     css = "s4" if name == made.primary.left else "s1" if name == made.primary.right else "s7"
-    return tag("span", tag("i", class_="key"), name, class_=f"arm {css}", title=about(made, name))
+    return tag("span", tag("i", class_="key"), name, class_=f"arm {css}", title=made.methods[name].about)
 
 
 def _accuracies(made: Comparison) -> Markup:
@@ -181,7 +176,7 @@ def _accuracies(made: Comparison) -> Markup:
         tag(
             "details",
             tag("summary", "What the methods are"),
-            tag("dl", [(tag("dt", _name(made, n)), tag("dd", about(made, n))) for n in made.methods]),
+            tag("dl", [(tag("dt", _name(made, n)), tag("dd", made.methods[n].about)) for n in made.methods]),
         ),
     )
 

@@ -279,6 +279,8 @@ def test_seeds_with_other_settings_do_not_count(tmp_path: Path) -> None:
     assert load_comparison(folder / "comparison.json").seeds == [1]
     compare(folder, [], [], *small, "student.max_new_tokens=5")
     assert load_comparison(folder / "comparison.json").seeds == [0, 1], "without seeds, all that were asked for"
+    (folder / "seed-0" / "config.json").write_text("[]")
+    assert "seed 0 lacks" in compare(folder, [], [1], *small, "student.max_new_tokens=5"), "damaged settings are none"
 
 
 @pytest.mark.slow

@@ -50,6 +50,20 @@ def test_a_difference_without_exception_is_no_interval_around_zero(ours: bool, t
     assert (found.low > 0, found.high < 0) == (ours, theirs)
 
 
+@pytest.mark.parametrize(("splits", "high"), [(("test", "ood_a"), 0.39), (("test", "ood_a", "ood_b"), 0.24)])
+def test_a_domain_of_equal_answers_has_an_interval(splits: tuple[str, ...], high: float, tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "r", ["general", "augmented"])
+    found = compared(material(folder, {"std_cot": False, "nesycd": True}, splits)).domains
+    assert found["std_cot"]["in domain"].high == pytest.approx(0.39, abs=0.01)
+    assert found["std_cot"]["out of domain"].high == pytest.approx(high, abs=0.01)
+    assert found["nesycd"]["out of domain"].low == pytest.approx(1 - found["std_cot"]["out of domain"].high)
+
+
+def test_every_method_says_what_it_is(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "r", ["general", "augmented"])
+    assert all(one.about for one in compared(material(folder, {"std_cot": True, "nesycd": True})).methods.values())
+
+
 def test_a_primary_split_without_questions_is_told(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "r", ["general", "augmented"])
     with pytest.raises(ConfigError, match=r"compare\.primary\.split: ood_unseen has no questions"):
