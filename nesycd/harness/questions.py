@@ -17,7 +17,13 @@ _LIMITS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_token
 
 
 def doc_to_text(doc: Mapping[str, Any]) -> str:
-    """A row's `question`, with its `options` (where it has any) as our prompts have them. A task's `doc_to_text`."""
+    """A row's `question`, with its `options` (where it has any) as our prompts have them. A task's `doc_to_text`.
+
+    Raises:
+        DataError: the row has no question.
+    """
+    if not isinstance(doc.get("question"), str):
+        raise DataError(f"doc_to_text: a row needs a `question` that is a text, but has {', '.join(doc) or 'nothing'}")
     options = tuple(doc.get("options") or ())
     return question_text(Example(uid="row", task="harness", question=doc["question"], answer="", options=options))
 
@@ -81,8 +87,8 @@ class Request:
                 "generation_kwargs: do_sample is set, but a finished run answers greedily; set it to false"
             )
         until = settings.get("until") or ()
-        stops = (until,) if isinstance(until, str) else tuple(until)
-        if not all(isinstance(stop, str) for stop in stops):
+        stops = (until,) if isinstance(until, str) else until
+        if not isinstance(stops, (list, tuple)) or not all(isinstance(stop, str) for stop in stops):
             raise ConfigError(f"generation_kwargs: until must be a text or a list of texts, but is {until!r}")
         asked = next((settings[name] for name in _LIMITS if settings.get(name) is not None), limit)
         if not isinstance(asked, int) or asked < 1:

@@ -7,9 +7,9 @@ benchmark it comes from, and keeps that one's task name.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nesycd.errors import DataError
 from nesycd.protocols import Task
@@ -24,8 +24,15 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     use: dict[str, str] = Field(min_length=1)
-    count: dict[str, int] = {}
+    count: dict[str, Annotated[int, Field(ge=1)]] = {}
     settings: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _counts_what_is_used(self) -> Part:
+        if unused := sorted(self.count.keys() - set(self.use.values())):
+            there = ", ".join(self.use.values())
+            raise ValueError(f"count: no split here is called {unused[0]!r} ({self.name} fills {there})")
+        return self
 
 
 class MixtureSettings(BaseModel):

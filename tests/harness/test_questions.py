@@ -66,6 +66,7 @@ def test_the_task_is_the_rows_where_it_has_one() -> None:
         (" \n", {}, "request 1: the task's doc_to_text gave an empty text"),
         ("Why?", {"do_sample": True}, "do_sample is set"),
         ("Why?", {"until": [3]}, "until must be a text"),
+        ("Why?", {"until": 3}, "until must be a text"),
         ("Why?", {"max_gen_toks": "many"}, "from 1 on, but is 'many'"),
     ],
 )
@@ -87,3 +88,8 @@ def test_rows_are_graded_as_their_benchmark_grades() -> None:
         _ = grading.gsm9k
     with pytest.raises(ConfigError):
         grading.graded_by("gsm9k")
+
+
+def test_a_row_without_a_question_is_told() -> None:
+    with pytest.raises(DataError, match="a row needs a `question` that is a text, but has prompt, answer"):
+        doc_to_text({"prompt": "Why?", "answer": "So."})

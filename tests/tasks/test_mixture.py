@@ -73,6 +73,19 @@ def test_faults_are_named(folder: Path) -> None:
         build_task("mixture", {"parts": []})
 
 
+@pytest.mark.parametrize(
+    ("count", "problem"),
+    [
+        ({"test": 3}, r"count: no split here is called 'test' \(gsm8k fills train, ood_gsm8k\)"),
+        ({"train": 0}, r"parts\.0\.count\.train: .*greater than or equal to 1"),
+    ],
+)
+def test_a_count_that_would_count_nothing_is_told(count: dict[str, int], problem: str, folder: Path) -> None:
+    first, *_ = parts(folder)
+    with pytest.raises(ConfigError, match=problem):
+        build_task("mixture", {"parts": [{**first, "count": count}]})
+
+
 def test_paths_of_parts_are_found_in_the_data_folder(tmp_path: Path) -> None:
     (tmp_path / "data" / "train").mkdir(parents=True)
     (tmp_path / "data" / "mmlu").mkdir()
