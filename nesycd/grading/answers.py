@@ -38,7 +38,7 @@ _ABBREVIATION = re.compile(r"mr|mrs|ms|dr|prof|st|jr|sr|inc|co|ltd|corp|vs|etc|a
 _MONTH = re.compile(r"jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec")
 _SAME_CHARACTER = str.maketrans({"−": "-", "–": "-", "“": '"', "”": '"', "‘": "'", "’": "'", "\u00a0": " "})
 _OPENING = " \t\n\"'`*_"
-_TRAILING = " \t\n\"'`*_.,;:!?"
+_TRAILING = " \t\n\"'`*_.,;:!?。"
 
 
 @dataclass(frozen=True)
@@ -154,14 +154,18 @@ def _closing_kind(text: str, start: int) -> str:
 
 
 def _first_sentence(line: str) -> str:
-    """The line up to its first full stop before a blank; one after an abbreviation or between initials ends nothing."""
+    """The line up to its first full stop before a blank.
+
+    One after an abbreviation, between initials or before "and" or "or" ends nothing.
+    """
     for end in _SENTENCE_END.finditer(line):
         before, after = line[: end.start()], line[end.end() :]
         word = before.rsplit(None, 1)[-1].lower() if before.strip() else ""
         initial = re.fullmatch(r"[a-z]", word) and re.match(r"\s+[A-Z]\.\s", after)
         month = _MONTH.fullmatch(word) and re.match(r"\s+\d", after)
+        goes_on = re.match(r"\s+(?:and|or)\b", after)
         last_initial = re.search(r"(?:^|\s)[A-Z]\.\s+[A-Z]$", before)
-        if line[end.start()] == "." and (_ABBREVIATION.fullmatch(word) or initial or month or last_initial):
+        if line[end.start()] == "." and (_ABBREVIATION.fullmatch(word) or initial or month or last_initial or goes_on):
             continue
         return before
     return line
@@ -171,8 +175,8 @@ def _first_sentence(line: str) -> str:
 
 _LETTER = re.compile(
     r"^(?:(?:option|choice)\s+)?[(\[]\s*(?P<bracketed>[A-Za-z])\s*[)\]]\s*[.:,—-]?\s*(?P<rest1>.*)$"
-    r"|^(?:option|choice)\s+(?P<named>[A-Za-z])(?:[.:)]\s*|\s*[,—-]\s*(?=\S)|$)(?P<rest2>.*)$"
-    r"|^(?P<bare>[A-Za-z])(?:[.:)]\s*|\s*[,—-]\s*(?=\S)|$)(?P<rest3>.*)$",
+    r"|^(?:option|choice)\s+(?P<named>[A-Za-z])(?:[.:)]\s*|\s*[,—-]\s*(?=\S)|\s+(?=because\b|since\b)|$)(?P<rest2>.*)$"
+    r"|^(?P<bare>[A-Za-z])(?:[.:)]\s*|\s*[,—-]\s*(?=\S)|\s+(?=because\b|since\b)|$)(?P<rest3>.*)$",
     re.IGNORECASE | re.DOTALL,
 )
 _REASON = re.compile(r"(?:because|since)\b", re.IGNORECASE)
@@ -295,10 +299,11 @@ _POWER_OF_TEN = re.compile(
 
 def _without_latex(text: str) -> str:
     """A number as people type it: LaTeX's fractions, blanks, degrees and powers of units, and a `x =` before it."""
-    text = text.replace("\\$", "$").replace("\\%", "%")
+    text = re.sub(r"\\[()]", " ", text.replace("\\$", "$").replace("\\%", "%")).strip()
     text = re.sub(r"^[A-Za-z]\s*=\s*(?=\S)", "", text)
     text = re.sub(r"(?<=\d)\s*\{?,\}?\s*\\[!,]|(?<=\d)\{,\}", ",", text)
     text = re.sub(r"(?<=\d)\\[,!;: ](?=\d)", "", text)
+    text = re.sub(r"(?<=\d)\\[,;: ]\s*(?=[^\W\d])", " ", text)
     text = re.sub(r"(?<=\d)\s*\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}", r" \1/\2", text)
     text = re.sub(r"\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}", r"\1/\2", text)
     text = re.sub(r"\\[dt]?frac\s*(\d)\s*(\d)(?!\d)", r"\1/\2", text)

@@ -50,7 +50,7 @@ def _plain(answer: str, example: Example) -> bool:
 # --- numbers ---------------------------------------------------------------------------------------------------------
 
 _UNANSWERABLE = re.compile(
-    r"(?:the answer is |it is |it )?(?:none|unknown|undetermined|indeterminate|unanswerable|undeterminable"
+    r"(?:that )?(?:the answer is |it is |it )?(?:none|unknown|undetermined|indeterminate|unanswerable|undeterminable"
     r"|not enough information(?: given| provided)?|(?:there is )?insufficient information"
     r"|(?:not possible|impossible) to (?:determine|tell|say|know|answer|calculate)"
     r"|(?:cannot|can not|can't|could not) be (?:determined|known|answered|calculated|found))"
