@@ -143,6 +143,8 @@ class StudentSection(Section):
     """How prompts are rendered; `auto`: chat where the model has a chat template."""
     max_new_tokens: Count = 192
     """Longest answer."""
+    calculator: bool = False
+    """Whether sums are computed while the student writes them: after `7 x 11 =` the result is put in."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `mps`."""
     delay: Annotated[float, Field(ge=0)] = 0.0

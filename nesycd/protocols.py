@@ -181,6 +181,8 @@ class Student(Protocol):
     name: str
     fingerprint: str
     """Hash of the base model's files and template."""
+    decoding: str
+    """What else has a hand in its answers, with a version; "" where nothing has."""
 
     def train(
         self,

@@ -133,6 +133,7 @@ def open_answerer(folder: Path, arm: str = ARMS[0]) -> tuple[Answerer, str]:
     states = read_states(folder)
     trained = [states[name]["fingerprint"] for name in run.adapters if name in states]
     told = [trained, student.fingerprint, run.prompts.fingerprint, run.settings, answerer.max_new_tokens]
+    told += [student.decoding] if student.decoding else []
     return answerer, content_hash(told if arm == ARMS[0] else [told, arm])
 
 

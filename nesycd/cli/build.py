@@ -145,7 +145,13 @@ def endpoint_of(api: ApiSection) -> OpenAIEndpoint | AnthropicEndpoint:
 def student_of(recipe: Recipe) -> Student:
     """The recipe's student; nothing heavy is loaded yet."""
     section = recipe.student
-    return build_student(section.model, template=section.template, device=section.device, delay=section.delay)
+    return build_student(
+        section.model,
+        template=section.template,
+        device=section.device,
+        calculator=section.calculator,
+        delay=section.delay,
+    )
 
 
 def parts_of(recipe: Recipe) -> tuple[Recipe, Task, Teacher, Student, Prompts]:

@@ -68,6 +68,8 @@ class Parts:
             "max_new_tokens": solver.max_new_tokens,
             "depends": depends,
         }
+        if self.student.decoding:
+            inputs["decoding"] = self.student.decoding
         return self.run.batches(
             name,
             Attempt,

@@ -7,7 +7,7 @@ the rows are dealt out to the cores, since one small product shared by all of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -88,6 +88,8 @@ class Row:
         self.margins: list[float] = []
         self.entropies: list[float] = []
         self.finish = "length"
+        self.given: list[int] = []
+        """Computed tokens that come next."""
 
 
 def greedy_in_lanes(model: Any, prompts: Sequence[list[int]], **options: Any) -> list[Row]:
@@ -117,6 +119,7 @@ def greedy(
     pad_id: int,
     max_new_tokens: int,
     stops: Any = None,
+    computed: Callable[[list[int]], list[int]] | None = None,
 ) -> list[Row]:
     """Continue each prompt greedily. What all prompts begin with is read once where it is long (`SHARED`).
 
@@ -127,6 +130,7 @@ def greedy(
         pad_id: filler for shorter rows.
         max_new_tokens: limit for each row, in tokens.
         stops: called with a row's ids so far; True ends the row (the ids are kept).
+        computed: called likewise; the tokens that it returns come next (see `Calculator`), with margin 1 and entropy 0.
 
     Returns:
         Rows in the order of the prompts: ids without the end token, and for each step p1 - p2 in [0, 1] and the entropy in nats.
@@ -149,10 +153,12 @@ def greedy(
         ).logits[:, -1]
         top, entropies = top_two(logits)
         chosen, margins = top.indices[:, 0].tolist(), (top.values[:, 0] - top.values[:, 1]).tolist()
-        keep = _advance(alive, chosen, margins, entropies.tolist(), eos_ids, stops)
+        certain = entropies.tolist()
+        _give(alive, chosen, margins, certain)
+        keep = _advance(alive, chosen, margins, certain, eos_ids, stops, computed)
         if not keep:
             break
-        ids = top.indices[:, :1]
+        ids = torch.tensor(chosen, device=device)[:, None]
         mask = torch.cat([mask, mask.new_ones(len(alive), 1)], 1)
         # Compacting copies the cache, so it pays only once a good part of the rows is done.
         if len(keep) <= 0.75 * len(alive):
@@ -194,6 +200,13 @@ def top_two(logits: torch.Tensor) -> tuple[Any, torch.Tensor]:
     return top, entropies.clamp(min=0)
 
 
+def _give(alive: list[Row], chosen: list[int], margins: list[float], entropies: list[float]) -> None:
+    """Put computed tokens in the place of chosen ones."""
+    for place, row in enumerate(alive):
+        if row.given:
+            chosen[place], margins[place], entropies[place] = row.given.pop(0), 1.0, 0.0
+
+
 def _advance(
     alive: list[Row],
     chosen: list[int],
@@ -201,6 +214,7 @@ def _advance(
     entropies: list[float],
     eos_ids: frozenset[int],
     stops: Any,
+    computed: Callable[[list[int]], list[int]] | None,
 ) -> list[int]:
     """Append one token to each unfinished row; return the places of rows that go on."""
     going = []
@@ -216,5 +230,7 @@ def _advance(
         if stops is not None and stops(row.ids):
             row.finish = "stop"
             continue
+        if computed is not None and not row.given:
+            row.given = computed(row.ids)
         going.append(place)
     return going

@@ -21,6 +21,7 @@ from nesycd.protocols import LEAST, Generation, Prompt, TrainReport, TrainSettin
 from nesycd.records import TrainingText
 from nesycd.storage import disk_errors, sync_tree
 from nesycd.students import embedded
+from nesycd.students.calculator import CALCULATOR, Calculator
 from nesycd.students.devices import pick_device, pick_dtype
 from nesycd.students.fingerprint import student_fingerprint
 from nesycd.students.generation import greedy_in_lanes
@@ -41,6 +42,7 @@ class LocalStudent:
         device: `auto`, `cpu`, `cuda`, ...
         batch_rows: rows of a generation batch at most.
         batch_tokens: padded prompt tokens of a generation batch at most.
+        calculator: whether sums are computed while they are written (`Calculator`).
 
     Raises:
         ModelError: the folder or id is not a causal LM that can be loaded.
@@ -55,6 +57,7 @@ class LocalStudent:
         device: str = "auto",
         batch_rows: int = 128,
         batch_tokens: int = 16384,
+        calculator: bool = False,
     ) -> None:
         self.name = model
         self.batch_rows, self.batch_tokens = batch_rows, batch_tokens
@@ -67,6 +70,8 @@ class LocalStudent:
         self._base: Any = None
         self._merged: tuple[Path | None, Any] | None = None
         self.fingerprint = student_fingerprint(model, template, system)
+        self._computed = Calculator(tokenizer) if calculator else None
+        self.decoding = CALCULATOR if calculator else ""
 
     # --- model and adapters -------------------------------------------------------------------------------------------
 
@@ -180,7 +185,13 @@ class LocalStudent:
         eos |= set(listed) if isinstance(listed, list) else {listed} - {None}
         try:
             return greedy_in_lanes(
-                model, ids, eos_ids=frozenset(eos), pad_id=self._pad_id, max_new_tokens=max_new_tokens, stops=stops
+                model,
+                ids,
+                eos_ids=frozenset(eos),
+                pad_id=self._pad_id,
+                max_new_tokens=max_new_tokens,
+                stops=stops,
+                computed=self._computed,
             )
         except RuntimeError as error:
             if len(ids) == 1 or not is_out_of_memory(error):

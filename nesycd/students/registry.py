@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from nesycd.protocols import Generation, Prompt, Student, TrainReport, TrainSettings
 from nesycd.records import TrainingText
+from nesycd.students.calculator import CALCULATOR
 from nesycd.students.fingerprint import student_fingerprint
 from nesycd.students.table import TableStudent
 
@@ -21,16 +22,19 @@ class LazyStudent:
     A finished run is recognised by fingerprints alone, so running it again takes no torch (12 s on a cold machine).
     """
 
-    def __init__(self, model: str, template: Literal["auto", "chat", "plain"], device: str) -> None:
+    def __init__(self, model: str, template: Literal["auto", "chat", "plain"], device: str, calculator: bool) -> None:
         self.name = model
-        self._template, self._device = template, device
+        self._template, self._device, self._calculator = template, device, calculator
+        self.decoding = CALCULATOR if calculator else ""
         self.fingerprint = student_fingerprint(model, template, "")
 
     @cached_property
     def _student(self) -> Student:
         from nesycd.students.local import LocalStudent
 
-        return LocalStudent(self.name, template=self._template, system="", device=self._device)
+        return LocalStudent(
+            self.name, template=self._template, system="", device=self._device, calculator=self._calculator
+        )
 
     def train(
         self,
@@ -71,6 +75,7 @@ def build_student(
     *,
     template: Literal["auto", "chat", "plain"] = "auto",
     device: str = "auto",
+    calculator: bool = False,
     delay: float = 0.0,
 ) -> Student:
     """The student of that name: `table` is the fake without torch, everything else a local model.
@@ -79,8 +84,9 @@ def build_student(
         model: `smollm2-135m`, a folder, a Hugging Face id, or `table`.
         template: how prompts are rendered.
         device: where to compute.
+        calculator: whether sums are computed while they are written; the table student's never are.
         delay: seconds that the table student sleeps at each step.
     """
     if model == TABLE:
         return TableStudent(delay=delay)
-    return LazyStudent(model, template, device)
+    return LazyStudent(model, template, device, calculator)

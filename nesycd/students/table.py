@@ -56,6 +56,7 @@ class TableStudent:
         self.batch = batch
         self.delay = delay
         self.fingerprint = content_hash(["table/1", context, batch])
+        self.decoding = ""
         self._loaded: dict[tuple[Path, int], Memory] = {}
 
     def train(

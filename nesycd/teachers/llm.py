@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from nesycd import grading
 from nesycd.config import AskSection
 from nesycd.errors import TeacherError
+from nesycd.grading.working import comes_to, false_equation
 from nesycd.prompts import TeacherPrompts, question_text
 from nesycd.protocols import ErrorCase, Task
 from nesycd.records import Diagnosis, Example, Rationale, Sample, content_hash
 from nesycd.teachers.chat import Chat, Completion, Message, Request
 from nesycd.teachers.diagnosis_reply import CLUSTERED_SCHEMA, SCHEMA, Reading, read_clustered, read_diagnosis
-from nesycd.teachers.working import comes_to, false_equation
 
 _VERSION = 1
 _RESPONSE_WORDS = 256

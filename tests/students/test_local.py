@@ -52,6 +52,19 @@ def test_inference_ids_equal_training_ids_up_to_the_first_completion_token(stude
     assert encoded.prompt[:4] == [1, 9690, 198, 2]  # <|im_start|> system \n <|im_end|>
 
 
+def test_computed_results_are_the_tokens_that_training_shows(student):
+    from nesycd.students.calculator import Calculator
+
+    calculator, renderer = Calculator(student.renderer.tokenizer), student.renderer
+    for text in texts():
+        ids = renderer.completion_ids(text.completion)
+        sums = [place for place, one in enumerate(ids) if "=" in renderer.tokenizer.decode([one])]
+        for place in sums:
+            result = calculator(ids[: place + 1])
+            assert result and ids[place + 1 :][: len(result)] == result, text.completion
+        assert len(sums) == 1 and not any(calculator(ids[:end]) for end in range(1, len(ids)) if end - 1 not in sums)
+
+
 def test_base_template_has_no_chat_marks(student):
     from nesycd.students.rendering import Renderer
 

@@ -1,4 +1,4 @@
-"""Whether the sums in a written working are true: its equations are computed again. No algebra, no language.
+"""Whether the sums in a written working are true, and what comes next in one: equations are computed. No algebra, no language.
 
 Nothing is called false that could be meant rightly: what cannot be read as arithmetic is not checked, and rounding,
 per cents and remainders are allowed for.
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from nesycd.grading import quantity
+from nesycd.grading.answers import quantity
 
 _LATEX = (
     (re.compile(r"\\(?:times|cdot)\b"), "*"),
@@ -34,6 +34,7 @@ _CONVERTED = frozenset(
 """Units that are changed without a word: `2 x 30 minutes = 1 hour`, `$1/2 = 50 cents`."""
 _JOINING = frozenset(["of", "and", "or", "to", "per", "is", "times", "plus", "minus", "by", "x", "half"])
 """Words that make the sum before or after them another one."""
+_OPEN_EQUATION = re.compile(r"(?P<blank>[ \t]?)=[ \t]*\$?$")
 _LONGEST = 40
 """Tokens of one side of an equation; anything longer is not checked."""
 
@@ -60,6 +61,33 @@ def comes_to(text: str, answer: str) -> bool:
     named = {_value(token) for kind, token in _tokens(_plain(text)) if kind == "number"}
     # A hundredfold: cents of dollars, per cents of shares.
     return not named.isdisjoint({abs(wanted.value), abs(wanted.value) / 100, abs(wanted.value) * 100})
+
+
+def next_result(text: str) -> str:
+    """What a working that ends in a sum and `=` goes on with, its blanks and thousands as in the sum; "" where that is not sure.
+
+    >>> next_result("3 packs cost 3 x $5 = $"), next_result("So 2.5 x 3 ="), next_result("x + 3 =")
+    ('15', ' 7.5', '')
+    """
+    ending = _OPEN_EQUATION.search(text)
+    if ending is None:
+        return ""
+    part = _BREAK.split(text[: ending.start()])[-1].split("=")[-1]
+    tokens = _last_sum(_tokens(_plain(part)))
+    values = set(_readings(tokens)) if tokens else set()
+    if len(values) != 1 or ("$" in part) != ("$" in ending.group()):
+        return ""
+    written = _decimal(values.pop(), grouped=any("," in token for _, token in tokens))
+    return f" {written}" if written and ending["blank"] and ending.group().endswith("=") else written
+
+
+def _decimal(value: Fraction, grouped: bool) -> str:
+    """A number as people write it, exactly; "" where it takes more than four decimals."""
+    if value * 10_000 % 1 or abs(value) >= 10**12:
+        return ""
+    whole = value.denominator == 1
+    written = f"{value.numerator:,}" if whole else f"{float(value):,.4f}".rstrip("0")
+    return written if grouped else written.replace(",", "")
 
 
 def _plain(text: str) -> str:

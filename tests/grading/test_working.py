@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nesycd.teachers.working import comes_to, false_equation
+from nesycd.grading.working import comes_to, false_equation, next_result
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,51 @@ def test_a_working_must_come_to_its_answer() -> None:
     assert comes_to("Four sixes and three make it.", "31"), "no sum: nothing to check"
     assert comes_to("The mother of A was B.", "B")
     assert comes_to("1 / 4 = 0.25", "25%")
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("4 x 5 =", " 20"),
+        ("4x5=", "20"),
+        ("4 × 5 = ", "20"),
+        ("One prana makes 4 seconds. 5 x 4 = 20. 20 + 9 =", " 29"),
+        ("a = 3 + 4 =", " 7"),
+        ("3 x 6 feet + 4 feet =", " 22"),
+        ("20 - (3 + 4) =", " 13"),
+        ("7 - 12 =", " -5"),
+        ("2 + 3 * 4 =", " 14"),
+        ("10 / 4 =", " 2.5"),
+        ("0.1 + 0.2 =", " 0.3"),
+        (r"So \\(\\frac{1}{2} + 1 =".replace("\\\\", "\\"), " 1.5"),
+        ("1,200 + 300 =", " 1,500"),
+        ("1200 + 300 =", " 1500"),
+        ("3 packs cost 3 x $5 = $", "15"),
+        ("$12 - $3 = $9. 9 x 2 =", " 18"),
+        # What is not sure, the student writes itself.
+        ("3 x $5 =", ""),
+        ("3 x 5 = $", ""),
+        ("10 / 3 =", ""),
+        ("6 / 1/3 =", ""),
+        ("50% + 3 =", ""),
+        ("2 ^ 3 =", ""),
+        ("x + 3 =", ""),
+        ("half of 3 + 4 =", ""),
+        ("5 / 0 =", ""),
+        ("5 =", ""),
+        ("=", ""),
+        ("", ""),
+        ("4 x 5", ""),
+        ("999999999999 x 9 =", ""),
+    ],
+)
+def test_what_a_sum_comes_to(text: str, result: str) -> None:
+    assert next_result(text) == result
+
+
+@given(st.integers(0, 9999), st.integers(1, 9999), st.sampled_from("+-*/x"))
+def test_what_comes_next_makes_a_true_equation(left: int, right: int, sign: str) -> None:
+    written = f"So {left} {sign} {right} ="
+    result = next_result(written)
+    assert not false_equation(written + result)
+    assert result or (sign == "/" and left * 10_000 % right)
