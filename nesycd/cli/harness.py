@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from nesycd.errors import ConfigError
+
 app = typer.Typer()
 
 
@@ -34,6 +36,9 @@ def harness(
 
         nesycd harness --run quickstart --arm std_cot --include_path my-tasks --tasks my_task
     """
+    given = {key: value for key, value in (("run", run), ("root", root), ("arm", arm)) if value}
+    if given and any(word.partition("=")[0] in ("--model_args", "-a") for word in context.args):
+        raise ConfigError(f"--{next(iter(given))} and --model_args say which run it is, both: put all into one of them")
     from lm_eval.__main__ import cli_evaluate
     from lm_eval.api.registry import model_registry
 
@@ -43,7 +48,6 @@ def harness(
     words = list(context.args)
     if not any(word in ("--model", "-M") or word.startswith("--model=") for word in words):
         words = ["--model", "nesycd", *words]
-    given = {key: value for key, value in (("run", run), ("root", root), ("arm", arm)) if value}
     arguments = ["--model_args", json.dumps(given)] if given else []
     before, sys.argv = sys.argv, ["lm-eval", "run", *arguments, *words]
     try:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from nesycd.cli.main import app
 from nesycd.errors import ConfigError, DataError, NesycdError
 from nesycd.harness import grading
 from nesycd.harness.questions import Request, doc_to_text, split_options
@@ -93,3 +95,13 @@ def test_rows_are_graded_as_their_benchmark_grades() -> None:
 def test_a_row_without_a_question_is_told() -> None:
     with pytest.raises(DataError, match="a row needs a `question` that is a text, but has prompt, answer"):
         doc_to_text({"prompt": "Why?", "answer": "So."})
+
+
+@pytest.mark.parametrize(
+    "words", [["--model_args", "arm=std_cot"], ["--model_args=arm=std_cot"], ["-a", "arm=std_cot"]]
+)
+def test_a_run_is_named_in_one_place(words: list[str]) -> None:
+    """The harness would keep the last `--model_args` alone, and take the newest run in place of the named one."""
+    made = CliRunner().invoke(app, ["harness", "--run", "quickstart", *words, "--tasks", "my_task"])
+    assert made.exit_code == 2
+    assert made.stderr == "error: --run and --model_args say which run it is, both: put all into one of them\n"
