@@ -299,7 +299,12 @@ def test_a_benchmarks_own_few_shot_prompts_are_an_arm(tmp_path: Path) -> None:
         {"id": f"bbh-parity-{n:03d}", "rationale": "Halve it.", "answer": row["target"]} for n, row in enumerate(rows)
     ]
     (tmp_path / "told.jsonl").write_text("".join(json.dumps(row) + "\n" for row in told))
-    own = ["task.name=bbh", f"task.settings.path={tmp_path / 'bbh'}", "student.model=table", "teacher.name=replay"]
+    own = [
+        "task.name=bbh",
+        f"task.settings={{path = '{tmp_path / 'bbh'}'}}",
+        "student.model=table",
+        "teacher.name=replay",
+    ]
     arms = [
         f"teacher.paths=['{tmp_path / 'told.jsonl'}']",
         "evaluation.bootstrap=50",
