@@ -1,7 +1,7 @@
 """Grading: finding the answer that a response states, and comparing it with the gold one, by the form that the gold has.
 
 `answers` is what all benchmarks share; `forms` is what some golds need besides: lists, brackets, dates, several options,
-rounded numbers, mathematics. Neither knows benchmarks, files or models.
+rounded numbers, mathematics; `working` computes the sums of what leads there. None knows benchmarks, files or models.
 """
 
 from nesycd.grading.answers import (

@@ -173,13 +173,14 @@ def _first_sentence(line: str) -> str:
 
 # --- options and words -----------------------------------------------------------------------------------------------
 
+_REASON = re.compile(r"(?:because|since)\b", re.IGNORECASE)
+_AFTER_LETTER = rf"(?:[.:)]\s*|\s*[,—-]\s*(?=\S)|\s+(?={_REASON.pattern})|$)"
 _LETTER = re.compile(
     r"^(?:(?:option|choice)\s+)?[(\[]\s*(?P<bracketed>[A-Za-z])\s*[)\]]\s*[.:,—-]?\s*(?P<rest1>.*)$"
-    r"|^(?:option|choice)\s+(?P<named>[A-Za-z])(?:[.:)]\s*|\s*[,—-]\s*(?=\S)|\s+(?=because\b|since\b)|$)(?P<rest2>.*)$"
-    r"|^(?P<bare>[A-Za-z])(?:[.:)]\s*|\s*[,—-]\s*(?=\S)|\s+(?=because\b|since\b)|$)(?P<rest3>.*)$",
+    rf"|^(?:option|choice)\s+(?P<named>[A-Za-z]){_AFTER_LETTER}(?P<rest2>.*)$"
+    rf"|^(?P<bare>[A-Za-z]){_AFTER_LETTER}(?P<rest3>.*)$",
     re.IGNORECASE | re.DOTALL,
 )
-_REASON = re.compile(r"(?:because|since)\b", re.IGNORECASE)
 _LONE_LETTER = re.compile(r"\(([A-Za-z])\)")
 _POLAR = (("yes", "no"), ("valid", "invalid"), ("true", "false"))
 
