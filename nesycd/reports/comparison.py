@@ -222,10 +222,14 @@ def _figure(answers: Answers, name: str, drawn: Draws) -> Figure:
     value = float(right.mean())
     low, high = interval(drawn, value)
     if right.min() == right.max() or _alone(answers):
-        # Nothing varies or nothing can be drawn: one seed's questions, as if independent.
-        alone = wilson(round(value * _each(answers)), _each(answers))
-        low, high = alone.low or 0.0, alone.high or 0.0
+        low, high = _independent(value, _each(answers))
     return Figure(n=len(answers), value=value, low=low, high=high, seeds=_by_seed(answers, answers.right[name]))
+
+
+def _independent(value: float, n: int) -> tuple[float, float]:
+    """The interval where nothing varies or nothing can be drawn: of one seed's questions, as if independent."""
+    alone = wilson(round(value * n), n)
+    return alone.low or 0.0, alone.high or 0.0
 
 
 def _alone(answers: Answers) -> bool:
@@ -258,12 +262,12 @@ def _domains(found: Mapping[str, Sequence[tuple[Draws, Figure]]]) -> dict[str, F
         if parts:
             value = float(np.mean([figure.value for _, figure in parts]))
             drawn = np.mean([draws for draws, _ in parts], axis=0)
-            low, high = interval(drawn, value) if len(parts) > 1 else (parts[0][1].low, parts[0][1].high)
-            if len(parts) > 1 and np.nanmin(drawn) == np.nanmax(drawn):
-                # As in `_figure`.
-                asked = sum(figure.n // len(figure.seeds) for _, figure in parts)
-                alone = wilson(round(value * asked), asked)
-                low, high = alone.low or 0.0, alone.high or 0.0
+            if len(parts) == 1:
+                low, high = parts[0][1].low, parts[0][1].high
+            elif np.nanmin(drawn) == np.nanmax(drawn):
+                low, high = _independent(value, sum(figure.n // len(figure.seeds) for _, figure in parts))
+            else:
+                low, high = interval(drawn, value)
             each = [float(np.mean(values)) for values in zip(*(figure.seeds for _, figure in parts), strict=True)]
             made[name] = Figure(n=sum(figure.n for _, figure in parts), value=value, low=low, high=high, seeds=each)
     return made
