@@ -145,8 +145,12 @@ class StudentSection(Section):
     """Longest answer."""
     calculator: bool = False
     """Whether sums are computed while the student writes them: after `7 x 11 =` the result is put in."""
+    end_loops: bool = False
+    """Whether an answer that goes in circles is ended before it reaches `max_new_tokens`: small students often do."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `mps`."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Whether training goes through compiled layers; `auto`: on a CPU with a C++ compiler, where the training is not short."""
     delay: Annotated[float, Field(ge=0)] = 0.0
     """Seconds that the table student sleeps at each step (for tests)."""
 

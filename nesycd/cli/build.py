@@ -150,6 +150,8 @@ def student_of(recipe: Recipe) -> Student:
         template=section.template,
         device=section.device,
         calculator=section.calculator,
+        end_loops=section.end_loops,
+        compile=section.compile,
         delay=section.delay,
     )
 

@@ -76,6 +76,9 @@ def compare(
     limit: Limit = None,
     name: Folder = "",
     root: Root = Path("runs"),
+    table: Annotated[
+        bool, typer.Option("--table", help="Run nothing: put together what is finished, also while others still run.")
+    ] = False,
     listing: Annotated[
         bool, typer.Option("--list", is_eager=True, callback=_list_methods, help="List the methods and exit.")
     ] = False,
@@ -86,7 +89,8 @@ def compare(
     Each seed is an ordinary run in the comparison's folder; rivals are further stages of it, ablations runs beside it that
     begin from its finished stages. What is finished is never done again: call it with more methods or seeds and these are
     added to what the folder holds; interrupt it (Ctrl-C) and the same command goes on. Several processes may work on
-    different seeds of one comparison. Writes comparison.json and report.html.
+    different seeds of one comparison, and seeds run on another machine count when their folders are copied into the
+    comparison's. Writes comparison.json and report.html.
 
     Examples:
 
@@ -94,12 +98,14 @@ def compare(
 
         nesycd compare recipes/quickstart.toml --methods std_cot,kard_kb,nesycd --seeds 0,1,2 --name trio
 
+        nesycd compare recipes/compare-longtail.toml --table
+
         nesycd compare --list
     """
     settings = load_recipe(recipe, overrides or [], limit)
     given = [one.strip() for one in methods.split(",") if one.strip()]
     own = settings.name if settings.name.startswith("compare") else f"compare-{settings.name}"
-    execute(recipe, overrides or [], limit, root / (name or own), Console(), given, _numbers(seeds))
+    execute(recipe, overrides or [], limit, root / (name or own), Console(), given, _numbers(seeds), run=not table)
 
 
 def _numbers(text: str) -> list[int]:
@@ -117,8 +123,9 @@ def execute(
     console: Console,
     names: Sequence[str] = (),
     seeds: Sequence[int] = (),
+    run: bool = True,
 ) -> None:
-    """Run what was asked for now, then put together all that the folder has been asked for."""
+    """Run what was asked for now (unless `run` is false), then put together all that the folder has been asked for."""
     from nesycd.cli.build import parts_of
     from nesycd.cli.compare_checks import check, possible
     from nesycd.methods.comparison import methods_of
@@ -141,15 +148,18 @@ def execute(
         raise ConfigError(
             f"{folder / 'asked.json'}: {error}; a method that is no longer wanted: delete it there"
         ) from None
-    named = names or [*settings.compare.methods, *before["methods"]]
-    now = methods_of(named or possible(found.evaluation.arms, task, scored), settings, own_shots)
+    named, known = [*settings.compare.methods, *before["methods"]], {*settings.compare.seeds, *before["seeds"]}
+    if not run and before["seeds"]:
+        named, known = before["methods"], set(before["seeds"])
+    now = methods_of([*names] or named or possible(found.evaluation.arms, task, scored), settings, own_shots)
     check(now, found, task, scored, lambda changes: load_recipe(recipe, [*overrides, *changes], limit))
-    known = sorted({*settings.compare.seeds, *before["seeds"]}) or [settings.seed]
-    numbers = list(dict.fromkeys(seeds or known))
-    asked = _remember(folder, [one.name for one in now], numbers)
+    numbers = list(dict.fromkeys(seeds or sorted(known) or [settings.seed]))
+    asked = {"methods": [one.name for one in now], "seeds": numbers}
+    if run:
+        asked = _remember(folder, asked["methods"], numbers)
     wanted = methods_of(asked["methods"], settings, own_shots)
     job = _Job(recipe, list(overrides), limit, folder, console, now, wanted, scored)
-    for number, seed in enumerate(numbers, 1):
+    for number, seed in enumerate(numbers if run else [], 1):
         console.print(f"seed {seed} ({number} of {len(numbers)})", style="bold")
         job.run_seed(seed)
     job.put_together(asked["seeds"], settings)
@@ -355,15 +365,16 @@ class _Job:
 
         folder = self.place(method, seed, rate)
         try:
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            # What settings were not there yet when it was made, it ran with as they are by default.
+            made = Recipe.model_validate_json((folder / "config.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
         states = read_states(folder)
         whole = all(state["done"] for name, state in states.items() if not is_beside(name))
-        if not isinstance(config, dict) or not whole or (read_manifest(folder) or {}).get("finished") is None:
+        if not whole or (read_manifest(folder) or {}).get("finished") is None:
             return False  # cut short, it may hold answers from before its settings were changed
         recipe = locate_data(self.settings(seed, rate, method.changes), data_root())
-        wanted = recipe.model_dump(mode="json")
+        wanted, config = recipe.model_dump(mode="json"), made.model_dump(mode="json")
         # Arms and methods may be more than they were when the run was made.
         same = all(config.get(part) == value for part, value in wanted.items() if part not in ("evaluation", "compare"))
         return same and all(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from nesycd.records import content_hash
 from nesycd.students import embedded
+from nesycd.students.calculator import CALCULATOR
+from nesycd.students.loops import END_LOOPS
 
 SAMPLE = 1 << 20
 """Bytes hashed at either end of a weights file."""
@@ -23,6 +25,11 @@ def student_fingerprint(model: str, template: str, system: str | None) -> str:
         return content_hash([embedded.NAME, embedded.GGUF_SHA256, template, system])
     folder = Path(model)
     return content_hash([model, _folder_digest(folder) if folder.is_dir() else "hub", template, system])
+
+
+def decoding(calculator: bool, end_loops: bool) -> str:
+    """What has a hand in a student's answers besides its weights (`Student.decoding`)."""
+    return " ".join([CALCULATOR] * calculator + [END_LOOPS] * end_loops)
 
 
 def _folder_digest(folder: Path) -> str:

@@ -88,6 +88,7 @@ class Row:
         self.margins: list[float] = []
         self.entropies: list[float] = []
         self.finish = "length"
+        self.done = False
         self.given: list[int] = []
         """Computed tokens that come next."""
 
@@ -120,6 +121,7 @@ def greedy(
     max_new_tokens: int,
     stops: Any = None,
     computed: Callable[[list[int]], list[int]] | None = None,
+    loops: Callable[[list[int]], bool] | None = None,
 ) -> list[Row]:
     """Continue each prompt greedily. What all prompts begin with is read once where it is long (`SHARED`).
 
@@ -131,6 +133,7 @@ def greedy(
         max_new_tokens: limit for each row, in tokens.
         stops: called with a row's ids so far; True ends the row (the ids are kept).
         computed: called likewise; the tokens that it returns come next (see `Calculator`), with margin 1 and entropy 0.
+        loops: called likewise; True ends the row as one that was cut off (see `goes_in_circles`).
 
     Returns:
         Rows in the order of the prompts: ids without the end token, and for each step p1 - p2 in [0, 1] and the entropy in nats.
@@ -155,7 +158,7 @@ def greedy(
         chosen, margins = top.indices[:, 0].tolist(), (top.values[:, 0] - top.values[:, 1]).tolist()
         certain = entropies.tolist()
         _give(alive, chosen, margins, certain)
-        keep = _advance(alive, chosen, margins, certain, eos_ids, stops, computed)
+        keep = _advance(alive, chosen, margins, certain, eos_ids, stops, computed, loops)
         if not keep:
             break
         ids = torch.tensor(chosen, device=device)[:, None]
@@ -215,20 +218,24 @@ def _advance(
     eos_ids: frozenset[int],
     stops: Any,
     computed: Callable[[list[int]], list[int]] | None,
+    loops: Callable[[list[int]], bool] | None,
 ) -> list[int]:
     """Append one token to each unfinished row; return the places of rows that go on."""
     going = []
     for place, (row, token, margin, entropy) in enumerate(zip(alive, chosen, margins, entropies, strict=True)):
-        if row.finish == "stop":
+        if row.done:
             continue
         row.margins.append(margin)
         row.entropies.append(entropy)
         if token in eos_ids:
-            row.finish = "stop"
+            row.finish, row.done = "stop", True
             continue
         row.ids.append(token)
         if stops is not None and stops(row.ids):
-            row.finish = "stop"
+            row.finish, row.done = "stop", True
+            continue
+        if loops is not None and loops(row.ids):
+            row.done = True
             continue
         if computed is not None and not row.given:
             row.given = computed(row.ids)

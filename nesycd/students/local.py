@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import transformers
@@ -21,12 +21,15 @@ from nesycd.protocols import LEAST, Generation, Prompt, TrainReport, TrainSettin
 from nesycd.records import TrainingText
 from nesycd.storage import disk_errors, sync_tree
 from nesycd.students import embedded
-from nesycd.students.calculator import CALCULATOR, Calculator
+from nesycd.students.calculator import Calculator
+from nesycd.students.compiling import WORTH, can_compile, compile_layers
 from nesycd.students.devices import pick_device, pick_dtype
-from nesycd.students.fingerprint import student_fingerprint
+from nesycd.students.fingerprint import decoding, student_fingerprint
 from nesycd.students.generation import greedy_in_lanes
+from nesycd.students.loops import goes_in_circles
+from nesycd.students.memory import keep_freed_memory
 from nesycd.students.rendering import Renderer, Template
-from nesycd.students.training import CHECKPOINT, Encoded, fine_tune, is_out_of_memory, token_losses
+from nesycd.students.training import CHECKPOINT, Encoded, fine_tune, is_out_of_memory, planned_tokens, token_losses
 
 _SCORED_TOKENS = 4096
 """Padded tokens of a batch whose completions are scored: their output layer's logits are held at once."""
@@ -43,6 +46,9 @@ class LocalStudent:
         batch_rows: rows of a generation batch at most.
         batch_tokens: padded prompt tokens of a generation batch at most.
         calculator: whether sums are computed while they are written (`Calculator`).
+        end_loops: whether answers that go in circles are ended (`goes_in_circles`).
+        compile: whether training goes through compiled layers (`compile_layers`); `auto`: on a CPU with a C++ compiler,
+            for trainings of at least `WORTH` tokens.
 
     Raises:
         ModelError: the folder or id is not a causal LM that can be loaded.
@@ -58,11 +64,15 @@ class LocalStudent:
         batch_rows: int = 128,
         batch_tokens: int = 16384,
         calculator: bool = False,
+        end_loops: bool = False,
+        compile: Literal["auto", "on", "off"] = "auto",
     ) -> None:
         self.name = model
         self.batch_rows, self.batch_tokens = batch_rows, batch_tokens
         self._source = str(embedded.fetch()) if model == embedded.NAME else model
         self._device = pick_device(device)
+        if self._device.type == "cpu":
+            keep_freed_memory()
         self._dtype = pick_dtype(self._device)
         tokenizer = _load(transformers.AutoTokenizer, model, self._source)
         self.renderer = Renderer(tokenizer, template, system)
@@ -71,7 +81,9 @@ class LocalStudent:
         self._merged: tuple[Path | None, Any] | None = None
         self.fingerprint = student_fingerprint(model, template, system)
         self._computed = Calculator(tokenizer) if calculator else None
-        self.decoding = CALCULATOR if calculator else ""
+        self._compile = compile
+        self._loops = goes_in_circles if end_loops else None
+        self.decoding = decoding(calculator, end_loops)
 
     # --- model and adapters -------------------------------------------------------------------------------------------
 
@@ -134,12 +146,19 @@ class LocalStudent:
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.to(self._dtype)
+        if self._is_worth_compiling(kept, settings):
+            compile_layers(model.get_base_model())
         report = fine_tune(
             model.get_base_model(), kept, settings, folder, seed=seed, pad_id=self._pad_id, progress=progress
         )
         _save_adapter(model, folder)
         shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
         return replace(report, dropped=len(encoded) - len(kept))
+
+    def _is_worth_compiling(self, texts: Sequence[Encoded], settings: TrainSettings) -> bool:
+        if self._compile != "auto":
+            return self._compile == "on"
+        return self._device.type == "cpu" and planned_tokens(texts, settings) >= WORTH and can_compile()
 
     def _encode(self, text: TrainingText) -> Encoded:
         return Encoded(
@@ -192,6 +211,7 @@ class LocalStudent:
                 max_new_tokens=max_new_tokens,
                 stops=stops,
                 computed=self._computed,
+                loops=self._loops,
             )
         except RuntimeError as error:
             if len(ids) == 1 or not is_out_of_memory(error):

@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 from nesycd.protocols import Generation, Prompt, Student, TrainReport, TrainSettings
 from nesycd.records import TrainingText
-from nesycd.students.calculator import CALCULATOR
-from nesycd.students.fingerprint import student_fingerprint
+from nesycd.students.fingerprint import decoding, student_fingerprint
 from nesycd.students.table import TableStudent
 
 TABLE = "table"
@@ -22,19 +21,17 @@ class LazyStudent:
     A finished run is recognised by fingerprints alone, so running it again takes no torch (12 s on a cold machine).
     """
 
-    def __init__(self, model: str, template: Literal["auto", "chat", "plain"], device: str, calculator: bool) -> None:
+    def __init__(self, model: str, *, template: str, calculator: bool, end_loops: bool, **others: Any) -> None:
         self.name = model
-        self._template, self._device, self._calculator = template, device, calculator
-        self.decoding = CALCULATOR if calculator else ""
+        self._options = {"template": template, "calculator": calculator, "end_loops": end_loops, **others}
+        self.decoding = decoding(calculator, end_loops)
         self.fingerprint = student_fingerprint(model, template, "")
 
     @cached_property
     def _student(self) -> Student:
         from nesycd.students.local import LocalStudent
 
-        return LocalStudent(
-            self.name, template=self._template, system="", device=self._device, calculator=self._calculator
-        )
+        return LocalStudent(self.name, system="", **self._options)
 
     def train(
         self,
@@ -76,6 +73,8 @@ def build_student(
     template: Literal["auto", "chat", "plain"] = "auto",
     device: str = "auto",
     calculator: bool = False,
+    end_loops: bool = False,
+    compile: Literal["auto", "on", "off"] = "auto",
     delay: float = 0.0,
 ) -> Student:
     """The student of that name: `table` is the fake without torch, everything else a local model.
@@ -85,8 +84,12 @@ def build_student(
         template: how prompts are rendered.
         device: where to compute.
         calculator: whether sums are computed while they are written; the table student's never are.
+        end_loops: whether answers that go in circles are ended; the table student's never are.
+        compile: whether training goes through compiled layers.
         delay: seconds that the table student sleeps at each step.
     """
     if model == TABLE:
         return TableStudent(delay=delay)
-    return LazyStudent(model, template, device, calculator)
+    return LazyStudent(
+        model, template=template, device=device, calculator=calculator, end_loops=end_loops, compile=compile
+    )

@@ -86,6 +86,14 @@ def plan_steps(texts: Sequence[Encoded], settings: TrainSettings, seed: int) -> 
     return steps
 
 
+def planned_tokens(texts: Sequence[Encoded], settings: TrainSettings) -> float:
+    """About how many tokens a training goes over, those of prompts among them."""
+    tokens = float(sum(map(len, texts)))
+    if (budget := settings.completion_token_budget) is None:
+        return tokens * settings.epochs
+    return tokens * budget / max(1, sum(len(text.completion) for text in texts))
+
+
 def learning_rate(step: int, steps: int, settings: TrainSettings) -> float:
     """Linear warm-up over `warmup` of the steps, then a cosine down to a tenth of the peak."""
     warm = max(1, round(settings.warmup * steps))

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -281,6 +282,36 @@ def test_seeds_with_other_settings_do_not_count(tmp_path: Path) -> None:
     assert load_comparison(folder / "comparison.json").seeds == [0, 1], "without seeds, all that were asked for"
     (folder / "seed-0" / "config.json").write_text("[]")
     assert "seed 0 lacks" in compare(folder, [], [1], *small, "student.max_new_tokens=5"), "damaged settings are none"
+
+
+def test_a_table_is_made_of_what_is_finished_and_of_seeds_from_elsewhere(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    small = ("task.limit=8", 'evaluation.arms=["zero_shot"]', 'evaluation.splits=["test"]')
+    compare(here, ["zero_shot"], [0], *small)
+    compare(there, ["zero_shot"], [1], *small)
+    # Another machine's seed needs no checkpoints; what settings came later, it ran with as they are by default.
+    shutil.rmtree(there / "seed-1" / "checkpoints")
+    config = json.loads((there / "seed-1" / "config.json").read_text())
+    del config["student"]["compile"]
+    (there / "seed-1" / "config.json").write_text(json.dumps(config))
+    shutil.copytree(there / "seed-1", here / "seed-1")
+    asked = (here / "asked.json").read_text()
+    table = [*SMALL, *small, 'compare.methods=["zero_shot", "answer_ft"]', "compare.seeds=[0, 1, 2]"]
+
+    def put_together(folder: Path, seeds: list[int]) -> str:
+        out = io.StringIO()
+        execute(QUICKSTART, table, None, folder, Console(file=out, width=200), seeds=seeds, run=False)
+        return out.getvalue()
+
+    put_together(here, [])
+    assert load_comparison(here / "comparison.json").seeds == [0], "what was asked for before"
+    said = put_together(here, [0, 1, 2])
+    found = load_comparison(here / "comparison.json")
+    assert found.seeds == [0, 1] and list(found.methods) == ["zero_shot"]
+    assert "seed 2 lacks answers" in said and not (here / "seed-2").exists()
+    assert (here / "asked.json").read_text() == asked, "a table asks for nothing"
+    (here / "asked.json").unlink()
+    assert "seed 0 lacks answers with these settings (answer_ft)" in put_together(here, []), "else all of the recipe"
 
 
 @pytest.mark.slow

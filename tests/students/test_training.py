@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 import random
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +14,8 @@ torch = pytest.importorskip("torch")
 
 from nesycd.protocols import TrainSettings  # noqa: E402
 from nesycd.students import training  # noqa: E402
+from nesycd.students.compiling import can_compile, compile_layers  # noqa: E402
+from nesycd.students.memory import keep_freed_memory  # noqa: E402
 from nesycd.students.training import Encoded, Lanes, accumulate  # noqa: E402
 
 
@@ -144,3 +148,51 @@ def test_each_token_of_an_answer_has_its_entropy(model: Any) -> None:
         assert len(row.entropies) == len(row.margins) == 4
         shares = torch.softmax(model(torch.tensor([start])).logits[0, -1].detach().double(), -1)
         assert row.entropies[0] == pytest.approx(float(-(shares * shares.log()).sum()), abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, on importing what compiles
+@pytest.mark.skipif(not can_compile(), reason="no C++ compiler here")
+def test_compiled_layers_give_the_same_gradients_whatever_came_before(model: Any) -> None:
+    import copy
+
+    batches = [texts(5), texts(1), texts(3)]
+    plain, compiled, after_others = model, copy.deepcopy(model), copy.deepcopy(model)
+    found = []
+    for one, shapes in ((plain, ()), (compiled, ()), (after_others, (4, 1, 6))):
+        if one is not plain:
+            compile_layers(one)
+        for count in shapes:
+            accumulate(one, texts(count), 1.0, 0)
+            one.zero_grad()
+        made = []
+        for batch in batches:
+            accumulate(one, batch, 0.1, 0)
+            made += gradients(one)
+        found.append(made)
+    for mine, theirs, again in zip(*found, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
+        assert torch.equal(theirs, again)
+
+
+@pytest.mark.parametrize(
+    ("compile", "tokens", "expected"),
+    [("auto", 19_990, False), ("auto", 20_010, True), ("on", 10, True), ("off", 10**6, False)],
+)
+def test_long_trainings_on_a_cpu_are_compiled(
+    monkeypatch: pytest.MonkeyPatch, compile: Any, tokens: int, expected: bool
+) -> None:
+    from nesycd.students import local
+
+    monkeypatch.setattr(local, "can_compile", lambda: True)
+    student = object.__new__(local.LocalStudent)
+    student._compile, student._device = compile, torch.device("cpu")
+    whole = [Encoded([1] * (tokens // 10 // 2), [2] * (tokens // 10 // 2), 1.0)]
+    assert student._is_worth_compiling(whole, TrainSettings(epochs=10)) is expected
+    budget = TrainSettings(epochs=1, completion_token_budget=tokens // 2)
+    assert student._is_worth_compiling([Encoded([1] * 5, [2] * 5, 1.0)], budget) is expected
+
+
+def test_freed_memory_is_kept_where_glibc_is() -> None:
+    assert keep_freed_memory() is (sys.platform.startswith("linux") and "glibc" in platform.libc_ver())
