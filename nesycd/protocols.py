@@ -196,7 +196,8 @@ class Student(Protocol):
     ) -> TrainReport:
         """Fine-tune an adapter into `folder` (resuming from its checkpoint where one lies there).
 
-        `init` is an adapter folder to start from. `progress` gets `{"step", "steps", "loss", "tokens_per_second"}`.
+        `init` is an adapter folder to start from. `progress` gets `{"step", "steps", "loss", "tokens_per_second"}`,
+        and `{"step", "steps", "note"}` while something else is waited for.
         """
         ...
 

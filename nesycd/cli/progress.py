@@ -44,7 +44,7 @@ class StageProgress:
 
     def training(self, stage: str, state: dict[str, Any]) -> None:
         """A step of a fine-tuning."""
-        note = f"loss {state['loss']:.3f}, {state['tokens_per_second']:.0f} tokens/s"
+        note = state.get("note") or f"loss {state['loss']:.3f}, {state['tokens_per_second']:.0f} tokens/s"
         self._show(f"train {stage}", state["step"], state["steps"], note)
 
     def notify(self, text: str) -> None:

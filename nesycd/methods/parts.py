@@ -27,7 +27,7 @@ class Parts:
 
     Attributes:
         engine: runs the rules' clauses, where the recipe asks for that; starts when first asked.
-        training: told (stage, `{"step", "steps", "loss", "tokens_per_second"}`) while the student is fine-tuned.
+        training: told (stage, state) while the student is fine-tuned; state is what `Student.train` tells.
     """
 
     run: Run

@@ -87,8 +87,8 @@ class Comparison(_Part):
     costs: dict[str, Cost]
     errors: dict[str, dict[str, float]]
     """METHOD, then cause: share of the answers on `primary.split`."""
-    leaks: dict[str, int]
-    """Approved items that leak, by seed."""
+    leaks: dict[str, int | None]
+    """Approved items that leak, by seed; None where a run was not checked."""
     scored: dict[str, dict[str, int]]
     """METHOD, SPLIT: how often other answers were scored there under one seed, at most: 1 where nothing was tried twice."""
     resamples: int
@@ -282,9 +282,9 @@ def _causes(material: Material, row: Row, split: str) -> dict[str, float]:
     return {cause: count / len(pairs) for cause, count in causes(pairs).items()}
 
 
-def _leaks(results: Results) -> int:
+def _leaks(results: Results) -> int | None:
     found = results.method.leaks if results.method else None
-    return found.approved_leaking if found else 0
+    return found.approved_leaking if found else None
 
 
 def load_comparison(path: Path) -> Comparison:

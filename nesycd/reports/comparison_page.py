@@ -274,7 +274,7 @@ def _setup(made: Comparison) -> Markup:
         for name, info in made.methods.items()
         if info.learning_rates
     ]
-    leaks = ", ".join(f"seed {seed}: {count}" for seed, count in made.leaks.items())
+    leaks = ", ".join(f"seed {seed}: {'not checked' if n is None else n}" for seed, n in made.leaks.items())
     return section(
         "setup",
         "How it was done",

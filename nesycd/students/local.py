@@ -146,10 +146,12 @@ class LocalStudent:
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.to(self._dtype)
+        note = ""
         if self._is_worth_compiling(kept, settings):
             compile_layers(model.get_base_model())
+            note = "compiling its layers"
         report = fine_tune(
-            model.get_base_model(), kept, settings, folder, seed=seed, pad_id=self._pad_id, progress=progress
+            model.get_base_model(), kept, settings, folder, seed=seed, pad_id=self._pad_id, progress=progress, note=note
         )
         _save_adapter(model, folder)
         shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)

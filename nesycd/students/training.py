@@ -292,6 +292,7 @@ def fine_tune(
     seed: int,
     pad_id: int,
     progress: Callable[[dict[str, Any]], None] | None = None,
+    note: str = "",
 ) -> TrainReport:
     """Train the adapter that is active in `model`; checkpoints go to `folder/checkpoint`, and an existing one resumes.
 
@@ -303,6 +304,7 @@ def fine_tune(
         seed: decides the order of batches.
         pad_id: filler for shorter rows.
         progress: gets `{"step", "steps", "loss", "tokens_per_second"}` after each step.
+        note: what the first step waits for; `progress` gets it before that, as `{"step", "steps", "note"}`.
 
     Raises:
         RunError: the disk is full; the last checkpoint is kept.
@@ -313,6 +315,8 @@ def fine_tune(
     model.train()
     started = saved = time.monotonic()
     before, recent = counters["seconds"], [0.0]
+    if note and progress is not None:
+        progress({"step": counters["step"], "steps": len(steps), "note": note})
     with Lanes.suited(model, pad_id, settings) as lanes:
         for number in range(counters["step"], len(steps)):
             batch = [texts[i] for i in steps[number]]
