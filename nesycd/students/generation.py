@@ -19,6 +19,8 @@ GROWTH = 64
 """Positions added to a full cache buffer at once."""
 LANE_ROWS = 32
 """Rows that a core gets at least where rows are dealt out to cores."""
+READ_AT_ONCE = 2048
+"""Padded prompt tokens that a CPU reads at once: what a layer makes of more does not stay in its caches."""
 SHARED = 128
 """Tokens that all prompts of a batch must begin with for them to be read once (examples, a whole knowledge base)."""
 
@@ -53,6 +55,23 @@ class RoomyLayer(DynamicLayer):
         if old is not None:
             buffer[:, :, : self.length] = old[:, :, : self.length]
         return buffer
+
+    def take_over(self, parts: Sequence[RoomyLayer]) -> None:
+        """Become the layer that holds these layers' rows, one after the other; they are left without buffers."""
+        self.lazy_initialization(*(buffer[:, :, :1] for buffer in parts[0].buffers))
+        self.length = parts[0].length
+        whole = []
+        for number in range(2):
+            each = [part.buffers[number][:, :, : self.length] for part in parts]
+            first, rows = each[0], [len(states) for states in each]
+            buffer = first.new_zeros(sum(rows), first.shape[1], self.length + GROWTH, first.shape[3])
+            for states, place in zip(each, buffer[:, :, : self.length].split(rows), strict=True):
+                place.copy_(states)
+            whole.append(buffer)
+        self.buffers = whole
+        self.keys, self.values = (buffer[:, :, : self.length] for buffer in whole)
+        for part in parts:
+            part.buffers, part.keys, part.values = [], None, None
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
         """Keep these rows only."""
@@ -150,10 +169,8 @@ def greedy(
     positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, shared:]
     rows = [Row() for _ in prompts]
     alive = rows
+    logits = _read(model, ids, mask, positions, cache)
     for _ in range(max_new_tokens):
-        logits = model(
-            ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1
-        ).logits[:, -1]
         top, entropies = top_two(logits)
         chosen, margins = top.indices[:, 0].tolist(), (top.values[:, 0] - top.values[:, 1]).tolist()
         certain = entropies.tolist()
@@ -168,8 +185,35 @@ def greedy(
             index = torch.tensor(keep, device=device)
             cache.batch_select_indices(index)
             ids, mask, alive = ids[index], mask[index], [alive[i] for i in keep]
-        positions = mask.sum(1, keepdim=True) - 1
+        logits = _next(model, ids, mask, mask.sum(1, keepdim=True) - 1, cache)
     return rows
+
+
+def _next(model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache) -> Any:
+    """Logits of the token after the last of each row, shape [rows, vocabulary]; the cache grows."""
+    return model(
+        ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1
+    ).logits[:, -1]
+
+
+def _read(model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache) -> Any:
+    """As `_next`, for whole prompts: on a CPU a few rows after the other, whose states the cache then takes over."""
+    at_once = max(1, READ_AT_ONCE // ids.shape[1])
+    plain = all(type(layer) is RoomyLayer for layer in cache.layers)
+    if ids.device.type != "cpu" or not plain or at_once >= len(ids):
+        return _next(model, ids, mask, positions, cache)
+    logits, parts = [], []
+    for rows in torch.arange(len(ids)).split(at_once):
+        part = roomy_cache(model.config)
+        if cache.get_seq_length():
+            # What all prompts begin with is there already.
+            for layer, whole in zip(part.layers, cache.layers, strict=True):
+                layer.update(whole.keys[rows], whole.values[rows])
+        logits.append(_next(model, ids[rows], mask[rows], positions[rows], part))
+        parts.append(part)
+    for number, layer in enumerate(cache.layers):
+        layer.take_over([part.layers[number] for part in parts])
+    return torch.cat(logits)
 
 
 def _read_shared(model: Any, prompts: Sequence[list[int]], cache: DynamicCache) -> int:

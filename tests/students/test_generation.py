@@ -1,0 +1,65 @@
+"""Greedy decoding on a tiny random model: prompts read in parts, circles ended."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from nesycd.students import generation  # noqa: E402
+from nesycd.students.generation import greedy  # noqa: E402
+from nesycd.students.loops import LEAST, goes_in_circles  # noqa: E402
+
+OPTIONS: dict[str, Any] = {"eos_ids": frozenset({0}), "pad_id": 0, "max_new_tokens": 24}
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+@pytest.mark.parametrize("shared", [0, 140])
+def test_prompts_read_in_parts_are_continued_alike(model: Any, monkeypatch: pytest.MonkeyPatch, shared: int) -> None:
+    rng = random.Random(1)
+    start = [rng.randrange(1, 64) for _ in range(shared)]
+    prompts = [start + [rng.randrange(1, 64) for _ in range(rng.randint(3, 30))] for _ in range(11)]
+    made, read = [], []
+    usual = generation._next
+    monkeypatch.setattr(generation, "_next", lambda m, ids, *rest: read.append(ids.shape) or usual(m, ids, *rest))
+    for at_once in (100_000, 90, 1):
+        monkeypatch.setattr(generation, "READ_AT_ONCE", at_once)
+        read.clear()
+        made.append(greedy(model, prompts, **OPTIONS))
+        widths = [shape for shape in read if shape[1] > 1]
+        assert len(widths) == {100_000: 1, 90: 4, 1: 11}[at_once], "the parts of the prompts"
+    whole, *others = made
+    for rows in others:
+        assert [row.ids for row in rows] == [row.ids for row in whole]
+        for one, other in zip(rows, whole, strict=True):
+            assert one.margins == pytest.approx(other.margins, abs=1e-5) and one.finish == other.finish
+
+
+def test_a_row_that_goes_in_circles_is_cut_off_and_others_go_on(model: Any) -> None:
+    rng = random.Random(2)
+    prompts = [[rng.randrange(1, 64) for _ in range(12)] for _ in range(8)]
+    options = {**OPTIONS, "eos_ids": frozenset(), "max_new_tokens": 320}
+    free, ended = greedy(model, prompts, **options), greedy(model, prompts, loops=goes_in_circles, **options)
+    short = [len(row.ids) for row in ended if len(row.ids) < 320]
+    assert short and min(short) >= LEAST, "a random model soon says the same over and over"
+    for one, whole in zip(ended, free, strict=True):
+        assert one.ids == whole.ids[: len(one.ids)] and one.finish == "length"
+        assert (len(one.ids) < 320) == goes_in_circles(one.ids)
