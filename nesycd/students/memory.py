@@ -1,7 +1,7 @@
 """Freed memory stays with the process, so that the next training step need not ask the kernel for it again.
 
-glibc gives large blocks back as soon as they are freed. A step of training or decoding allocates hundreds of them, and each comes
-back as fresh pages, which the kernel clears one by one: on 2 virtual cores that took a fifth of the time (docs/log.md).
+glibc gives memory at the end of its heap back as soon as much of it is free. A step of training frees nearly all that it
+allocated, and the next one gets fresh pages, which the kernel clears one by one: a tenth of the time and more (docs/log.md).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Numbers of glibc's malloc.h."""
 _NEVER = (1 << 31) - 1
 _LARGEST = 32 << 20
-"""Bytes. Larger blocks are few, and kept they would leave holes that no other block fits into: twice the memory."""
+"""Bytes. Larger blocks are few; kept too, they save as much again and leave holes that nothing else fits into: twice the memory."""
 
 
 @cache
