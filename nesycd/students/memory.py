@@ -14,7 +14,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Numbers of glibc's malloc.h."""
 _NEVER = (1 << 31) - 1
 _LARGEST = 32 << 20
-"""Bytes. Larger blocks are few; kept too, they save as much again and leave holes that nothing else fits into: twice the memory."""
+"""Bytes. Larger blocks are few; kept too, they save as much again, but leave holes that nothing fits into: twice the memory."""
 
 
 @cache
