@@ -3,6 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/knowledge_claims.py distractors runs/quickstart --count 10000
     OMP_NUM_THREADS=1 python benchmarks/knowledge_claims.py rules runs/quickstart [--by-hand] [--retrain]
     OMP_NUM_THREADS=1 python benchmarks/knowledge_claims.py prune runs/quickstart
+    OMP_NUM_THREADS=1 python benchmarks/knowledge_claims.py noise runs/compare-longtail/seed-0 [--sizes 4,8]
     OMP_NUM_THREADS=1 python benchmarks/knowledge_claims.py lying runs/quickstart --share 0.1 [--always] [--effect]
 
 Each works in a folder of its own beside the run (`--work` names another), prints a table and writes its figures there as JSON.
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from claims import distractors, lying, prune, rules
+from claims import distractors, lying, noise, prune, rules
 from rich.console import Console
 
 from nesycd.errors import NesycdError
@@ -45,11 +46,22 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--retrain", action="store_true", help="train an S_E for each variant, too")
     sub = command("prune", prune.__doc__ or "")
     sub.add_argument("--no-effect", action="store_true", help="do not measure effects where there is no effect.json")
+    sub = command("noise", (noise.__doc__ or "").partition("\n")[0])
+    sub.add_argument(
+        "--sizes", type=_sizes, default=(4, 8), metavar="N,N", help="items of a block, with commas between"
+    )
     sub = command("lying", lying.__doc__ or "")
     sub.add_argument("--share", type=float, default=0.1, help="share of lies, 0 to 1")
     sub.add_argument("--always", action="store_true", help="lie about a fact always or never, not each time anew")
     sub.add_argument("--effect", action="store_true", help="measure effects, too")
     return made
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    numbers = tuple(int(word) for word in text.split(","))
+    if min(numbers) < 1:
+        raise ValueError
+    return numbers
 
 
 def execute(given: argparse.Namespace, console: Console) -> dict[str, Any]:
@@ -72,6 +84,8 @@ def execute(given: argparse.Namespace, console: Console) -> dict[str, Any]:
         return rules.measure(*common, by_hand=given.by_hand, retrain=given.retrain)
     if given.command == "prune":
         return prune.measure(*common, effect=not given.no_effect)
+    if given.command == "noise":
+        return noise.measure(*common, sizes=given.sizes)
     return lying.measure(*common, share=given.share, always=given.always, effect=given.effect)
 
 

@@ -27,6 +27,7 @@ from nesycd.reports import accuracy_interval, paired_difference
 from nesycd.reports.results import Estimate, Score
 from nesycd.reports.stats import Design, Interval
 from nesycd.reports.terminal import accuracy_cell, estimate_cell
+from nesycd.run_stage import Artifact
 from nesycd.storage import write_json_atomic
 
 ARM = "nesycd"
@@ -87,9 +88,14 @@ def blocks_of(parts: Parts, name: str, entries: Sequence[Entry], examples: Seque
 
 
 def answers(
-    parts: Parts, trained: Trained, name: str, examples: Sequence[Example], variants: Mapping[str, Blocks]
+    parts: Parts,
+    trained: Trained,
+    name: str,
+    examples: Sequence[Example],
+    variants: Mapping[str, Blocks],
+    student: Artifact | None = None,
 ) -> dict[str, list[Attempt]]:
-    """S_E's answers under each variant's blocks, in the order of the examples; a stage of that name.
+    """Answers of S_E, or of another student, under each variant's blocks, in the order of the examples; a stage of that name.
 
     Equal prompts are answered once, and all in the same planned batches: the company of a prompt makes no difference
     between variants.
@@ -105,9 +111,10 @@ def answers(
             asked.setdefault(key, (example, items))
             keys[variant, example.uid] = key
     copies = [example.model_copy(update={"uid": key}) for key, (example, _) in asked.items()]
-    solver = parts.solver(ARM, trained.augmented.path, knowledge=lambda example: asked[example.uid][1])
+    student = student or trained.augmented
+    solver = parts.solver(ARM, student.path, knowledge=lambda example: asked[example.uid][1])
     shown = content_hash([[item.id for item in items] for _, items in asked.values()])
-    depends = {"adapter": trained.augmented.fingerprint, "knowledge": shown}
+    depends = {"adapter": student.fingerprint, "knowledge": shown}
     made = {one.example: one for one in parts.attempts(name, solver, copies, depends)}
     return {variant: [made[keys[variant, example.uid]] for example in examples] for variant in variants}
 

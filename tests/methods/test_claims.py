@@ -20,8 +20,9 @@ from nesycd.knowledge import KnowledgeBase, knowledge_version, normal_triple
 from nesycd.knowledge.lint import lint
 from nesycd.manifest import read_manifest
 from nesycd.protocols import Generation, Prompt
-from nesycd.records import Derivation, Entry, Evidence, Example, Fact, Item, Lesson, Rule, Status
+from nesycd.records import Attempt, Derivation, Entry, Evidence, Example, Fact, Item, Lesson, Rule, Status
 from nesycd.retrieval import KnowledgeRetriever
+from nesycd.run import read_records
 from nesycd.students.table import TableStudent
 
 ROOT = Path(__file__).parents[2]
@@ -241,3 +242,37 @@ def test_lies_on_a_run(claims: ModuleType, run: Path) -> None:
     assert measure(claims, "lying", str(run), "--share", "0.3", "--effect")[0] == content
     manifest = read_manifest(work)
     assert manifest is not None and manifest["hashes"]["teacher"] != (read_manifest(run) or {})["hashes"]["teacher"]
+
+
+def test_blocks_are_filled_with_the_nearest_other_items(claims: ModuleType) -> None:
+    items = [fact(name, f"{n} feet") for n, name in enumerate(("fathom", "ell", "rod", "span", "pace"), 2)]
+    real = {"q": items[:2], "none": []}
+    near = {"q": items, "none": items[3:]}
+    for size in (1, 2, 4, 9):
+        made = claims.noise.filled(real, near, size, 0)
+        assert {item.id for item in made["q"]} == {item.id for item in items[: max(2, min(size, 5))]}
+        assert [item for item in made["q"] if item in items[:2]] == items[:2], "what was found keeps its order"
+        assert len(made["none"]) == min(size, 2)
+    assert claims.noise.filled(real, near, 4, 0) == claims.noise.filled(real, near, 4, 0)
+
+
+@pytest.mark.slow
+def test_noise_asks_each_student_that_reads_the_base(claims: ModuleType, tmp_path: Path) -> None:
+    from nesycd.cli.compare import execute as compare
+
+    folder = tmp_path / "c"
+    recipe = ROOT / "recipes" / "quickstart.toml"
+    compare(recipe, list(TINY), None, folder, Console(file=io.StringIO()), ["nesycd", "kard_kb"], [0])
+    content, told = measure(claims, "noise", str(folder / "seed-0"), "--sizes", "3,6")
+    assert list(content["accuracy"]) == ["nesycd", "kard_kb"] and list(content["nesycd_minus"]) == ["kard_kb"]
+    each = content["items_each"]
+    assert each["as found"] < each["3 items"] < each["6 items"] <= 6
+    found = {
+        name: [a.correct for a in read_records(folder / "seed-0", f"eval-test-{name}", Attempt)]
+        for name in ("nesycd", "kard_kb")
+    }
+    for name, right in found.items():
+        assert content["accuracy"][name]["as found"]["all"]["correct"] == sum(right), "as in the comparison"
+    assert "kard_kb: test, accuracy" in told and "nesycd - kard_kb, points: as found" in told
+    with pytest.raises(SystemExit):
+        measure(claims, "noise", str(folder / "seed-0"), "--sizes", "4,x")

@@ -1,0 +1,119 @@
+"""Who still answers where retrieval brings more than is needed? Blocks of the test are filled up with what BM25 finds besides.
+
+Asked are all students of a run that were trained to read the knowledge base: NesyCD's, and those of KARD and RAFT where the run
+is a comparison's.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from claims.common import (
+    ALL,
+    ARM,
+    SPECIAL,
+    Blocks,
+    answers,
+    blocks_of,
+    changes,
+    copied,
+    recipe_of,
+    scores,
+    table_of,
+    trained_of,
+    write,
+)
+from nesycd.methods.knowledge import Knowledge
+from nesycd.methods.nesycd import Trained
+from nesycd.methods.parts import Parts
+from nesycd.records import Entry, Example, Item
+from nesycd.run_stage import Artifact, read_states
+
+READERS = ("kard_kb", "raft_kb")
+"""Rivals that are trained to read the knowledge base."""
+AS_FOUND = "as found"
+
+
+def readers(parts: Parts, trained: Trained) -> dict[str, Artifact]:
+    """The students to ask: NesyCD's, and those rivals that lie finished in the run's folder."""
+    found, states = {ARM: trained.augmented}, read_states(parts.run.folder)
+    for name in READERS:
+        state = states.get(f"rival-{name}")
+        if state is not None and state["done"]:
+            path = parts.run.folder / "checkpoints" / f"rival-{name}"
+            found[name] = Artifact(path, state["metadata"], state["output"])
+    return found
+
+
+def nearest(parts: Parts, entries: Sequence[Entry], examples: Sequence[Example], count: int) -> Blocks:
+    """The items that BM25 ranks first for each question, needed or not."""
+    recipe = parts.recipe
+    ranking = {"kind": "fused", "sources": ("lexical",), "min_cover": 0.0, "max_items": count, "budget_tokens": 10_000}
+    settings = recipe.retrieval.model_copy(update={**ranking, "choose": False})
+    known = Knowledge.of(replace(parts, recipe=recipe.model_copy(update={"retrieval": settings})), entries)
+    return {e.uid: [hit.item for hit in known.retriever.retrieve(known.query(e), task=e.task)] for e in examples}
+
+
+def filled(real: Blocks, near: Blocks, size: int, seed: int) -> Blocks:
+    """Each block with the nearest other items at random places, up to `size` items."""
+    made = {}
+    for uid, items in real.items():
+        rng, block = random.Random(f"noise-{seed}-{uid}"), list(items)
+        known = {item.id for item in items}
+        for item in [one for one in near[uid] if one.id not in known][: max(0, size - len(items))]:
+            block.insert(rng.randint(0, len(block)), item)
+        made[uid] = block
+    return made
+
+
+def measure(
+    source: Path, work: Path, overrides: Sequence[str], console: Console, sizes: Sequence[int]
+) -> dict[str, Any]:
+    """Take the test with blocks as they are found and filled up to each of `sizes`, by each student that reads."""
+    with copied(source, work, recipe_of(source, overrides), console) as parts:
+        trained = trained_of(parts)
+        examples = parts.examples("test")
+        real = blocks_of(parts, "claims-retrieve", trained.entries, examples)
+        near = nearest(parts, trained.entries, examples, max(sizes))
+        blocks: dict[str, Mapping[str, Sequence[Item]]] = {AS_FOUND: real}
+        blocks |= {f"{size} items": filled(real, near, size, parts.recipe.seed) for size in sizes}
+        made = {
+            name: answers(parts, trained, f"claims-noise-{name}", examples, blocks, student)
+            for name, student in readers(parts, trained).items()
+        }
+        told = {name: {block: scores(parts, examples, a) for block, a in by.items()} for name, by in made.items()}
+        lost = {
+            name: {block: changes(parts, examples, a, by[AS_FOUND]) for block, a in by.items() if block != AS_FOUND}
+            for name, by in made.items()
+        }
+        ahead = {
+            name: {block: changes(parts, examples, made[ARM][block], a) for block, a in by.items()}
+            for name, by in made.items()
+            if name != ARM
+        }
+        content = {
+            "schema": "claim-noise/1",
+            "run": source.name,
+            "questions": len(examples),
+            "items_each": {
+                block: sum(len(each[e.uid]) for e in examples) / max(1, len(examples)) for block, each in blocks.items()
+            },
+            "accuracy": told,
+            "change": lost,
+            "nesycd_minus": ahead,
+        }
+    for name, by in told.items():
+        rows = {block: (score, lost[name].get(block)) for block, score in by.items()}
+        columns = [group for group in (SPECIAL, ALL) if group in by[AS_FOUND]]
+        console.print(table_of(f"{name}: test, accuracy % and paired difference to blocks as found", rows, columns))
+    for name, gaps in ahead.items():
+        told_gaps = ", ".join(f"{block} {100 * gap[ALL]['value']:+.1f}" for block, gap in gaps.items())
+        console.print(f"{ARM} - {name}, points: {told_gaps}")
+    write(work / "noise.json", content, console)
+    return content
