@@ -36,7 +36,6 @@ PREFIX = "rival-"
 PASSAGES = 3
 """Passages in a prompt, at most (Kang et al. 2023); RAFT reads `RAFT_SIZE`."""
 RAFT_SIZE = 4
-SHOTS = 3
 Source = Literal["", "corpus", "kb"]
 
 
@@ -312,7 +311,7 @@ def _solver(shared: Shared, name: str, rival: Rival, path: Path | None, examples
 
     def shots(example: Example) -> str:
         seed = parts.recipe.seed
-        return rivals.worked_examples(example, shared.train, shared.trained.kept, extra, SHOTS, seed)
+        return rivals.worked_examples(example, shared.train, shared.trained.kept, extra, rivals.SHOTS, seed)
 
     def told(example: Example) -> str:
         items = found[example.uid]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from nesycd.records import Diagnosis, Rationale
+from nesycd.records import Diagnosis, Example, Rationale
 from nesycd.reports.material import Material, Row
 from nesycd.run import read_records
 from nesycd.run_stage import read_states
+from nesycd.stages.rationalise import kept as kept_of
+from nesycd.stages.rivals import SHOTS, shown_to
 from nesycd.stages.spend import usd_of
 
 
@@ -57,6 +59,8 @@ def _cost(material: Material, row: Row, seed: int, split: str) -> Cost:
     asked: list[Rationale | Diagnosis] = []
     if needed or needs_base:
         asked += read_records(folder, "rationales", Rationale)
+    elif row.sort == "rival" and row.arm == "few_shot":
+        asked += _shown(folder, material.examples[seed, split].values())
     if needs_base:
         asked += read_records(folder, "diagnoses", Diagnosis)
     tokens = sum(one.prompt_tokens + one.completion_tokens for one in asked)
@@ -72,10 +76,27 @@ def _cost(material: Material, row: Row, seed: int, split: str) -> Cost:
     )
 
 
+def _shown(folder: Path, questions: Iterable[Example]) -> list[Rationale]:
+    """The rationales that few-shot prompts show: no others are needed for them."""
+    train, kept = (
+        read_records(folder, "examples-train", Example),
+        kept_of(read_records(folder, "rationales", Rationale)),
+    )
+    # All questions of a task are shown the same, but for a training question, which is not shown itself.
+    each = {question.task: question for question in questions}.values()
+    seed = _config(folder)["seed"]
+    shown = {r.example: r for question in each for _, r in shown_to(question, train, kept, SHOTS, seed)}
+    return [*shown.values()]
+
+
 def _continues(folder: Path) -> bool:
     """Whether S_E was trained on from S_P."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return bool(config["augmented"]["init"] == "general")
+    return bool(_config(folder)["augmented"]["init"] == "general")
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return found
 
 
 def _trainings(row: Row, states: Mapping[str, Any], started: bool) -> tuple[list[str], list[str]]:

@@ -17,6 +17,8 @@ from nesycd.records import Attempt, Entry, Example, Fact, Rationale, TrainingTex
 
 ALPHA = 0.3
 """Share of the answers' loss in methods with two losses."""
+SHOTS = 3
+"""Worked examples of a few-shot prompt."""
 Found = Mapping[str, Sequence[Shown]]
 """`Example.uid` -> what was retrieved for it."""
 Count = Callable[[Sequence[str]], list[int]]
@@ -143,6 +145,16 @@ def recital_texts(entries: Sequence[Entry], extra: RivalPrompts) -> list[Trainin
     return made
 
 
+def shown_to(
+    example: Example, examples: Sequence[Example], kept: Mapping[str, Rationale], shots: int, seed: int
+) -> list[tuple[Example, Rationale]]:
+    """The training questions of a few-shot prompt: of the example's own task; where it has fewer, others fill up."""
+    pairs = [(other, rationale) for other, rationale in _pairs(examples, kept) if other.uid != example.uid]
+    rng = random.Random(f"shots-{seed}-{example.task}")
+    order = rng.sample(pairs, len(pairs))
+    return sorted(order, key=lambda pair: pair[0].task != example.task)[:shots]
+
+
 def worked_examples(
     example: Example,
     examples: Sequence[Example],
@@ -151,17 +163,10 @@ def worked_examples(
     shots: int,
     seed: int,
 ) -> str:
-    """A few-shot prompt: training questions of the example's own task with the teacher's rationales, then the question.
-
-    Of a task with fewer than `shots` such questions others fill up.
-    """
-    pairs = [(other, rationale) for other, rationale in _pairs(examples, kept) if other.uid != example.uid]
-    rng = random.Random(f"shots-{seed}-{example.task}")
-    order = rng.sample(pairs, len(pairs))
-    order.sort(key=lambda pair: pair[0].task != example.task)
+    """A few-shot prompt: training questions (`shown_to`) with the teacher's rationales, then the question."""
     parts = [
         extra.fill("worked_example", other, completion=completion_text(rationale.text, rationale.answer))
-        for other, rationale in order[:shots]
+        for other, rationale in shown_to(example, examples, kept, shots, seed)
     ]
     return "\n\n".join([*parts, extra.fill("worked_question", example)])
 

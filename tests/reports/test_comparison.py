@@ -110,3 +110,21 @@ def test_what_took_no_tokens_leaves_no_price_unknown(price: float | None, usd: f
         for name, records in made.items():
             run.computed(name, type(records[0]), {}, lambda records=records: records)  # type: ignore[misc]
     assert costs(folder, "nesycd").usd == usd and costs(folder, "nesycd").teacher_tokens == 10
+
+
+def test_few_shot_costs_the_rationales_that_its_prompts_show(tmp_path: Path) -> None:
+    config = {"augmented": {"init": "base"}, "seed": 0}
+    train = [Example(uid=f"{n}", task="t" if n < 5 else "u", question=f"q{n}", answer="a") for n in range(9)]
+    rationales = [
+        Rationale(example=one.uid, teacher="t", prompt_tokens=5, usd=0.25, text="r", answer="a", correct=one.uid != "0")
+        for one in train
+    ]
+    with Run.open(tmp_path / "r", config) as run:
+        run.computed("examples-train", Example, {}, lambda: train)
+        run.computed("rationales", Rationale, {}, lambda: rationales)
+    made = material(tmp_path / "r", {"few_shot": True})
+    rival = Row("few_shot", "rival", "", {0: tmp_path / "r"}, "few_shot")
+    found = cost(made, rival, "test")
+    assert (found.teacher_tokens, found.usd) == (15, 0.75), "three of the four kept ones of the test's one task"
+    # A publisher's own prompts ask no teacher.
+    assert cost(made, made.rows[0], "test").teacher_tokens == 0
