@@ -78,10 +78,8 @@ def _cost(material: Material, row: Row, seed: int, split: str) -> Cost:
 
 def _shown(folder: Path, questions: Iterable[Example]) -> list[Rationale]:
     """The rationales that few-shot prompts show: no others are needed for them."""
-    train, kept = (
-        read_records(folder, "examples-train", Example),
-        kept_of(read_records(folder, "rationales", Rationale)),
-    )
+    train = read_records(folder, "examples-train", Example)
+    kept = kept_of(read_records(folder, "rationales", Rationale))
     # All questions of a task are shown the same, but for a training question, which is not shown itself.
     each = {question.task: question for question in questions}.values()
     seed = _config(folder)["seed"]

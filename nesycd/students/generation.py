@@ -170,7 +170,9 @@ def greedy(
     rows = [Row() for _ in prompts]
     alive = rows
     logits = _read(model, ids, mask, positions, cache)
-    for _ in range(max_new_tokens):
+    for step in range(max_new_tokens):
+        if step:
+            logits = _next(model, ids, mask, mask.sum(1, keepdim=True) - 1, cache)
         top, entropies = top_two(logits)
         chosen, margins = top.indices[:, 0].tolist(), (top.values[:, 0] - top.values[:, 1]).tolist()
         certain = entropies.tolist()
@@ -185,7 +187,6 @@ def greedy(
             index = torch.tensor(keep, device=device)
             cache.batch_select_indices(index)
             ids, mask, alive = ids[index], mask[index], [alive[i] for i in keep]
-        logits = _next(model, ids, mask, mask.sum(1, keepdim=True) - 1, cache)
     return rows
 
 
