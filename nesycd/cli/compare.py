@@ -301,7 +301,7 @@ class _Job:
         lacking = {seed: names for seed in seeds if (names := self.lacking(seed, settings))}
         ready = [seed for seed in seeds if seed not in lacking]
         for seed, names in lacking.items():
-            what = ", ".join(names)
+            what = "all methods" if len(names) == len(self.wanted) > 3 else ", ".join(names)
             self.console.print(f"seed {seed} lacks answers with these settings ({what}): add it with --seeds {seed}")
         if not ready:
             self.console.print("no seed has answers of all methods yet: nothing is compared")

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from nesycd.config import load_recipe
 from nesycd.errors import ConfigError, RunError
 from nesycd.knowledge import KnowledgeBase
 from nesycd.methods.comparison import folder_of, methods_of
-from nesycd.records import Attempt, Status
+from nesycd.records import Attempt, Example, Status
 from nesycd.reports.comparison import load_comparison
 from nesycd.run import read_records
 from nesycd.students.table import TableStudent
@@ -472,3 +473,30 @@ def test_killed_at_three_moments_it_ends_with_the_same_comparison(tmp_path: Path
         return found
 
     assert figures("killed") == figures("whole")
+
+
+@pytest.mark.slow
+def test_the_recorded_answers_are_put_together_again_and_graded_alike(tmp_path: Path) -> None:
+    """The answers behind the log's tables: their format, their grading and the recipe that they belong to are kept."""
+    recipe, folder = RECIPES / "compare-longtail.toml", tmp_path / "compare-longtail"
+    folder.mkdir()
+    recorded = sorted((RECIPES.parent / "benchmarks" / "answers").glob("compare-longtail.*.tar.xz"))
+    for path in recorded:
+        with tarfile.open(path) as archive:
+            archive.extractall(folder, filter="data")
+    out = io.StringIO()
+    execute(recipe, ["evaluation.bootstrap=50"], None, folder, Console(file=out, width=200), run=False)
+    found = load_comparison(folder / "comparison.json")
+    assert len(found.seeds) == len(recorded) > 0, out.getvalue()
+    settings = load_recipe(recipe)
+    assert set(found.methods) == set(settings.compare.methods)
+    for seed in found.seeds:
+        task = task_of(load_recipe(recipe, [f"seed={seed}"]))
+        questions = {e.uid: e for e in task.load("test")}
+        stored = {e.uid: e for e in read_records(folder / f"seed-{seed}", "examples-test", Example)}
+        assert stored == questions, "the benchmark still draws the same questions"
+        for name in found.methods:
+            for attempt in read_records(folder / f"seed-{seed}", f"eval-test-{name}", Attempt):
+                example = questions[attempt.example]
+                answer = task.extract(attempt.response, example)
+                assert (bool(answer) and task.grade(answer, example)) == attempt.correct, (name, attempt.example)
