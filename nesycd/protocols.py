@@ -144,6 +144,10 @@ class Draft(Protocol):
         ...
 
 
+TRAINING = 2
+"""Part of the fingerprint of what is trained: grows when the same texts and settings would give another student."""
+
+
 @dataclass(frozen=True)
 class TrainSettings:
     """Hyperparameters of one fine-tuning; sizes in tokens, `learning_rate` at its peak."""

@@ -361,6 +361,7 @@ class _Job:
         from nesycd.cli.build import data_root
         from nesycd.config import locate_data
         from nesycd.manifest import read_manifest
+        from nesycd.protocols import TRAINING
         from nesycd.run_stage import read_states
 
         folder = self.place(method, seed, rate)
@@ -370,6 +371,8 @@ class _Job:
         except (OSError, ValueError):
             return False
         states = read_states(folder)
+        if states.get("general", {}).get("version", TRAINING) != TRAINING:
+            return False  # of students that would be trained otherwise today
         whole = all(state["done"] for name, state in states.items() if not is_beside(name))
         if not whole or (read_manifest(folder) or {}).get("finished") is None:
             return False  # cut short, it may hold answers from before its settings were changed

@@ -10,7 +10,7 @@ from typing import Any
 from nesycd.config import Recipe
 from nesycd.knowledge import Engine
 from nesycd.prompts import Prompts
-from nesycd.protocols import Student, Task, Teacher, TrainSettings
+from nesycd.protocols import TRAINING, Student, Task, Teacher, TrainSettings
 from nesycd.records import Attempt, Example, TrainingText
 from nesycd.run import Run
 from nesycd.run_stage import Artifact, StageRecords
@@ -123,7 +123,7 @@ class Parts:
             "seed": self.recipe.seed,
             "init": init.fingerprint if init is not None else "",
         }
-        return self.run.artifact(name, depends, make)
+        return self.run.artifact(name, depends, make, TRAINING)
 
     def solver(self, name: str, adapter: Any, **options: Any) -> Solver:
         """A solver with the recipe's limits."""

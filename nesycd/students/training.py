@@ -283,6 +283,11 @@ def _load_checkpoint(folder: Path, masters: Masters) -> dict[str, Any]:
     return counters
 
 
+def _weight(batch: Sequence[Encoded]) -> float:
+    """Of all completion tokens of a batch."""
+    return sum(text.weight * len(text.completion) for text in batch)
+
+
 def fine_tune(
     model: Any,
     texts: Sequence[Encoded],
@@ -310,6 +315,7 @@ def fine_tune(
         RunError: the disk is full; the last checkpoint is kept.
     """
     steps = plan_steps(texts, settings, seed)
+    usual = sum(_weight([texts[i] for i in step]) for step in steps) / max(1, len(steps))
     masters = Masters(model, settings)
     counters = _load_checkpoint(folder / CHECKPOINT, masters)
     model.train()
@@ -320,8 +326,9 @@ def fine_tune(
     with Lanes.suited(model, pad_id, settings) as lanes:
         for number in range(counters["step"], len(steps)):
             batch = [texts[i] for i in steps[number]]
-            weight = sum(text.weight * len(text.completion) for text in batch)
-            loss = lanes.accumulate(batch, 1.0 / max(weight, 1e-9)) / max(weight, 1e-9)
+            # Divided by the usual batch's weight, not by its own, which would make each batch count alike: a text's weight
+            # would count for nothing among its like, which lie together since batches are of like length.
+            loss = lanes.accumulate(batch, 1.0 / max(usual, 1e-9)) / max(_weight(batch), 1e-9)
             masters.step(learning_rate(number, len(steps), settings))
             recent = [*recent[-9:], loss] if number else [loss]
             counters["step"] = number + 1

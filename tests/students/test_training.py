@@ -6,6 +6,7 @@ import platform
 import random
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -197,3 +198,20 @@ def test_long_trainings_on_a_cpu_are_compiled(
 
 def test_freed_memory_is_kept_where_glibc_is() -> None:
     assert keep_freed_memory() is (sys.platform.startswith("linux") and "glibc" in platform.libc_ver())
+
+
+def test_a_text_counts_by_its_weight_whatever_it_is_batched_with(
+    model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Short light texts and long heavy ones never share a batch, as answers alone and rationales do not.
+    mixed = [Encoded([1] * 3, [2] * 3, 0.25) for _ in range(16)] + [Encoded([1] * 20, [2] * 20, 1.0) for _ in range(8)]
+    seen: list[tuple[float, float]] = []
+
+    def recorded(lanes: Lanes, batch: list[Encoded], scale: float) -> float:
+        seen.append((sum(text.weight * len(text.completion) for text in batch), scale))
+        return accumulate(lanes.model, batch, scale, lanes.pad_id)
+
+    monkeypatch.setattr(Lanes, "accumulate", recorded)
+    training.fine_tune(model, mixed, TrainSettings(epochs=2, batch_tokens=80), tmp_path, seed=0, pad_id=0)
+    assert len({scale for _, scale in seen}) == 1 and len({weight for weight, _ in seen}) > 1
+    assert sum(weight * scale for weight, scale in seen) == pytest.approx(len(seen)), "the usual batch counts as before"
