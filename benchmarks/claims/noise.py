@@ -32,11 +32,12 @@ from claims.common import (
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.nesycd import Trained
 from nesycd.methods.parts import Parts
+from nesycd.methods.rivals import PREFIX, RIVALS
 from nesycd.records import Entry, Example, Item
 from nesycd.run_stage import Artifact, read_states
 
-READERS = ("kard_kb", "raft_kb")
-"""Rivals that are trained to read the knowledge base."""
+READERS = tuple(name for name, rival in RIVALS.items() if (rival.source, rival.ask) == ("kb", "block"))
+"""Rivals that are trained to read the knowledge base and to write a rationale (kard_kb, raft_kb)."""
 AS_FOUND = "as found"
 
 
@@ -44,9 +45,9 @@ def readers(parts: Parts, trained: Trained) -> dict[str, Artifact]:
     """The students to ask: NesyCD's, and those rivals that lie finished in the run's folder."""
     found, states = {ARM: trained.augmented}, read_states(parts.run.folder)
     for name in READERS:
-        state = states.get(f"rival-{name}")
+        state = states.get(stage := f"{PREFIX}{name}")
         if state is not None and state["done"]:
-            path = parts.run.folder / "checkpoints" / f"rival-{name}"
+            path = parts.run.folder / "checkpoints" / stage
             found[name] = Artifact(path, state["metadata"], state["output"])
     return found
 
