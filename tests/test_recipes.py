@@ -141,15 +141,25 @@ class Knowing:
         )
 
 
+# The table student remembers what it was trained on: in sample it makes no errors.
+TABLE = ("student.model=table", "knowledge.source=all")
+EMBEDDED = ("student.model=smollm2-135m", "training.epochs=1", "augmented.epochs=1", "student.max_new_tokens=8")
+
+
 @pytest.mark.parametrize(
-    "less",
+    "sets",
     [
-        pytest.param(("evaluation.arms=['nesycd']", "evaluation.splits=['test']"), id="some"),
-        pytest.param((), id="all", marks=pytest.mark.slow),
+        pytest.param((*TABLE, "evaluation.arms=['nesycd']", "evaluation.splits=['test']"), id="some"),
+        pytest.param(TABLE, id="all", marks=pytest.mark.slow),
+        pytest.param(
+            (*EMBEDDED, "evaluation.arms=['nesycd', 'nesycd_routed']", "evaluation.splits=['test', 'ood_arc_easy']"),
+            id="embedded student",
+            marks=[pytest.mark.slow, pytest.mark.timeout(900)],
+        ),
     ],
 )
 def test_a_papers_recipe_runs_in_miniature(
-    less: tuple[str, ...], published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sets: tuple[str, ...], published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NESYCD_DATA", str(published))
 
@@ -157,9 +167,7 @@ def test_a_papers_recipe_runs_in_miniature(
         return build.asking_teacher(recipe, task, ScriptedChat(Knowing(task)))
 
     monkeypatch.setattr(build, "teacher_of", teacher_of)
-    # The table student remembers what it was trained on: in sample it makes no errors.
-    sets = ["student.model=table", "evaluation.bootstrap=20", "knowledge.source=all", *less]
-    recipe = load_recipe(RECIPES / "paper-qwen2-0.5b.toml", sets)
+    recipe = load_recipe(RECIPES / "paper-qwen2-0.5b.toml", ["evaluation.bootstrap=20", *sets])
     execute(recipe, tmp_path / "r", Console(file=io.StringIO()))
     arms = load_results(tmp_path / "r/results.json").to_json()["arms"]
     ood = {"ood_bigbench", "ood_agieval", "ood_gsm_plus", "ood_arc_easy", "ood_arc_challenge"}

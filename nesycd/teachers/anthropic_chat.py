@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nesycd.teachers.batches import BatchServer
-from nesycd.teachers.chat import Request
+from nesycd.teachers.chat import CUT, Request
 from nesycd.teachers.client import Reading, check_parameters, key_for, limits_for, origin_of, send_learning
 from nesycd.teachers.endpoint import Reply, clean_usage
 
@@ -145,7 +145,7 @@ def _failure(stop: Any, details: Any, text: str) -> str:
         told = details if isinstance(details, dict) else {}
         return f"refusal: {told.get('explanation') or told.get('category') or 'no reason told'}"
     if stop in _CUT:
-        return "length"
+        return CUT
     return "" if text.strip() else "empty"
 
 

@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
+CUT = "length"
+"""The failure of an answer that was cut off at its request's `max_tokens`."""
+
 
 @dataclass(frozen=True)
 class Message:
@@ -40,9 +43,9 @@ class Completion:
 
     key: str
     text: str
-    """"" where it failed."""
+    """"" where it failed; what there is of one that was cut off."""
     failure: str = ""
-    """The reason: `length`, `refusal: ...`, `empty`, `HTTP 400: ...`, `cap: max_usd reached`, ..."""
+    """The reason: `length` (see `CUT`), `refusal: ...`, `empty`, `HTTP 400: ...`, `cap: max_usd reached`, ..."""
     model: str = ""
     """The snapshot that answered."""
     prompt_tokens: int = 0

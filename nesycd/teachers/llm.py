@@ -17,7 +17,7 @@ from nesycd.grading.working import comes_to, false_equation
 from nesycd.prompts import TeacherPrompts, question_text
 from nesycd.protocols import ErrorCase, Task
 from nesycd.records import Diagnosis, Example, Rationale, Sample, content_hash
-from nesycd.teachers.chat import Chat, Completion, Message, Request
+from nesycd.teachers.chat import CUT, Chat, Completion, Message, Request
 from nesycd.teachers.diagnosis_reply import CLUSTERED_SCHEMA, SCHEMA, Reading, read_clustered, read_diagnosis
 
 _VERSION = 1
@@ -249,6 +249,10 @@ class LLMTeacher:
         return Request(key, messages, max_tokens=self._settings.max_tokens, schema=schema)
 
     def _read(self, cluster: Sequence[ErrorCase], completion: Completion) -> dict[int, Reading]:
+        if completion.failure == CUT and len(cluster) > 1:
+            # What was paid for before the cut is kept; the last one may miss a part.
+            whole = read_clustered(completion.text, len(cluster), self._prompts.texts["diagnosis_clustered"])
+            return dict(list(whole.items())[:-1])
         if completion.failure:
             return {number: Reading(problem=completion.failure) for number in range(1, len(cluster) + 1)}
         if len(cluster) == 1:
@@ -256,7 +260,9 @@ class LLMTeacher:
         return read_clustered(completion.text, len(cluster), self._prompts.texts["diagnosis_clustered"])
 
     def _diagnosis(self, case: ErrorCase, reading: Reading, completion: Completion, cost: _Cost) -> Diagnosis:
-        failure = completion.failure or (f"the answer cannot be read: {reading.problem}" if reading.problem else "")
+        failure = ""
+        if reading.problem:
+            failure = completion.failure or f"the answer cannot be read: {reading.problem}"
         return Diagnosis(
             example=case.example.uid,
             attempt=case.attempt.id,

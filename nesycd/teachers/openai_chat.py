@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nesycd.teachers.batches import BatchServer
-from nesycd.teachers.chat import Request
+from nesycd.teachers.chat import CUT, Request
 from nesycd.teachers.client import NOT_TAKEN, Reading, check_parameters, key_for, limits_for, origin_of, send_learning
 from nesycd.teachers.endpoint import Reply, clean_usage
 
@@ -162,7 +162,7 @@ def _failure(finish: Any, refusal: Any, text: str) -> str:
     if finish == "content_filter":
         return "refusal: content filter"
     if finish == "length":
-        return "length"
+        return CUT
     return "" if text.strip() else "empty"
 
 

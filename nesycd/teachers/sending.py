@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nesycd.errors import TeacherError
-from nesycd.teachers.chat import Completion, Request
+from nesycd.teachers.chat import CUT, Completion, Request
 from nesycd.teachers.costs import Costs, about_tokens
 from nesycd.teachers.endpoint import Connection, SendError
 from nesycd.teachers.ledger import PICO, Answer, Budget, Call, Claim, Ledger
@@ -265,7 +265,7 @@ def completion(request: Request, answer: Answer, *, cached: bool) -> Completion:
     """What the caller gets of an answer in the ledger."""
     return Completion(
         request.key,
-        "" if answer.failure else answer.text,
+        answer.text if answer.failure in ("", CUT) else "",
         failure=answer.failure,
         model=answer.snapshot,
         prompt_tokens=answer.prompt_tokens,

@@ -46,21 +46,21 @@ def test_the_system_prompt_stands_apart_and_thinking_is_no_answer(serve: Serve, 
 
 
 @pytest.mark.parametrize(
-    ("text", "failure"),
+    ("text", "failure", "kept"),
     [
-        ("length 1", "length"),
-        ("refusal 1", "refusal: I will not"),
-        ("filtered 1", "refusal: no reason told"),
-        ("empty 1", "empty"),
+        ("length 1", "length", "cut"),
+        ("refusal 1", "refusal: I will not", ""),
+        ("filtered 1", "refusal: no reason told", ""),
+        ("empty 1", "empty", ""),
     ],
 )
 def test_what_was_paid_for_but_is_of_no_use_fails_and_is_not_asked_again(
-    serve: Serve, ledger_path: Path, text: str, failure: str
+    serve: Serve, ledger_path: Path, text: str, failure: str, kept: str
 ) -> None:
     server = serve()
     for cached in (False, True):
         [answer] = ask(server, ledger_path, text)
-        assert (answer.text, answer.failure, answer.cached, answer.completion_tokens) == ("", failure, cached, 7)
+        assert (answer.text, answer.failure, answer.cached, answer.completion_tokens) == (kept, failure, cached, 7)
     assert server.told("log") == {text: [text.split()[0]]}
 
 

@@ -164,6 +164,23 @@ def test_errors_of_one_task_share_calls_and_one_left_out_is_asked_alone() -> Non
     assert shared and len(chat.asked) == len(planned) + len(shared)
 
 
+def test_of_a_shared_answer_that_was_cut_off_all_but_the_last_diagnosis_is_kept() -> None:
+    whole = json.dumps({"diagnoses": [{"error": number, "facts": [HIN], "lessons": []} for number in (1, 2, 3)]})
+
+    def script(request: Request) -> Completion | str:
+        errors = request.messages[0].content.count("[Right answer]")
+        cut = whole[: whole.rindex("lessons")]
+        return REPLY if errors == 1 else Completion(request.key, cut, failure="length", completion_tokens=9)
+
+    cases = [case(number) for number in range(6)]
+    [shared] = [cluster for cluster in teacher({}, cluster=3)[0]._clusters(cases) if len(cluster) == 3]
+    found, chat = diagnose(script, *shared, cluster=3)
+    assert [request.key for request in chat.asked] == ["diagnosis:q5+2", "diagnosis:q7"]
+    assert all(d.items and not d.failure for d in found)
+    found, chat = diagnose(script, *shared, cluster=3, repair=False)
+    assert [d.failure for d in found] == ["", "", "length"]
+
+
 def test_clusters_still_to_be_asked_are_the_same_after_a_kill() -> None:
     cases = [
         ErrorCase(e, None, Attempt(example=e.uid, solver="s", response="x"))

@@ -49,21 +49,21 @@ def test_an_answer_comes_with_its_usage_cost_and_snapshot(serve: Serve, ledger_p
 
 
 @pytest.mark.parametrize(
-    ("text", "failure"),
+    ("text", "failure", "kept"),
     [
-        ("length 1", "length"),
-        ("refusal 1", "refusal: I will not"),
-        ("filtered 1", "refusal: content filter"),
-        ("empty 1", "empty"),
+        ("length 1", "length", "cut"),
+        ("refusal 1", "refusal: I will not", ""),
+        ("filtered 1", "refusal: content filter", ""),
+        ("empty 1", "empty", ""),
     ],
 )
 def test_what_was_paid_for_but_is_of_no_use_fails_and_is_not_asked_again(
-    serve: Serve, ledger_path: Path, text: str, failure: str
+    serve: Serve, ledger_path: Path, text: str, failure: str, kept: str
 ) -> None:
     server = serve()
     for cached in (False, True):
         [answer] = ask(server.chat(ledger_path), text)
-        assert (answer.text, answer.failure, answer.cached) == ("", failure, cached)
+        assert (answer.text, answer.failure, answer.cached) == (kept, failure, cached)
         assert answer.completion_tokens == 7
     assert server.told("log") == {text: [text.split()[0]]}
 
