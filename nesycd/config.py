@@ -99,8 +99,8 @@ class ApiSection(Section):
     """Seconds between two looks at batches that are waited for."""
     concurrency: Count = 8
     """Calls on their way at once, at most."""
-    timeout: Annotated[float, Field(gt=0)] = 120.0
-    """Seconds for one answer."""
+    timeout: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds for one answer; one that comes later is lost, perhaps paid, and asked for again."""
     retries: Annotated[int, Field(ge=0)] = 8
     """How often a call is sent again after a passing failure."""
     max_usd: Annotated[float, Field(ge=0)] | None = None

@@ -46,7 +46,7 @@ class AnthropicEndpoint:
         model: str,
         base_url: str = ANTHROPIC,
         key_env: str = "",
-        timeout: float = 120.0,
+        timeout: float = 600.0,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
         self.model = model

@@ -45,7 +45,7 @@ class OpenAIEndpoint:
         model: str,
         base_url: str,
         key_env: str = "",
-        timeout: float = 120.0,
+        timeout: float = 600.0,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
         self.model = model
