@@ -249,15 +249,13 @@ class LLMTeacher:
         return Request(key, messages, max_tokens=self._settings.max_tokens, schema=schema)
 
     def _read(self, cluster: Sequence[ErrorCase], completion: Completion) -> dict[int, Reading]:
-        if completion.failure == CUT and len(cluster) > 1:
-            # What was paid for before the cut is kept; the last one may miss a part.
-            whole = read_clustered(completion.text, len(cluster), self._prompts.texts["diagnosis_clustered"])
-            return dict(list(whole.items())[:-1])
-        if completion.failure:
+        if completion.failure and not (completion.failure == CUT and len(cluster) > 1):
             return {number: Reading(problem=completion.failure) for number in range(1, len(cluster) + 1)}
         if len(cluster) == 1:
             return {1: read_diagnosis(completion.text, self._prompts.texts["diagnosis"])}
-        return read_clustered(completion.text, len(cluster), self._prompts.texts["diagnosis_clustered"])
+        found = read_clustered(completion.text, len(cluster), self._prompts.texts["diagnosis_clustered"])
+        # What was paid for before a cut is kept, but for the last one, which may miss a part.
+        return dict(list(found.items())[:-1]) if completion.failure else found
 
     def _diagnosis(self, case: ErrorCase, reading: Reading, completion: Completion, cost: _Cost) -> Diagnosis:
         failure = ""
