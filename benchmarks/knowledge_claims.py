@@ -21,7 +21,7 @@ from typing import Any
 from claims import distractors, lying, noise, prune, rules
 from rich.console import Console
 
-from nesycd.errors import NesycdError
+from nesycd.core.errors import NesycdError
 
 
 def parser() -> argparse.ArgumentParser:

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from nesycd.core.records import Entry, Evidence, Fact, Status
 from nesycd.knowledge import KnowledgeBase
-from nesycd.records import Entry, Evidence, Fact, Status
 from nesycd.retrieval import FusedRetriever, Fusion
 from nesycd.retrieval.dense import VectorIndex
 from nesycd.retrieval.live import LiveIndex

@@ -13,7 +13,14 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "nesycd"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = {"torch", "transformers", "peft", "tokenizers", "safetensors", "gguf", "accelerate"}
-LIGHT = {"nesycd", "nesycd.cli.main", "nesycd.run", "nesycd.config", "nesycd.protocols", "nesycd.students.table"}
+LIGHT = {
+    "nesycd",
+    "nesycd.cli.main",
+    "nesycd.runs.run",
+    "nesycd.core.config",
+    "nesycd.core.protocols",
+    "nesycd.students.table",
+}
 
 
 def name(path: Path) -> str:

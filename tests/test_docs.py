@@ -13,17 +13,18 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from nesycd.cli.main import app
-from nesycd.config import AskSection, RetrievalSection, RouterSection
-from nesycd.errors import KnowledgeError
+from nesycd.core.config import AskSection, RetrievalSection, RouterSection
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Fact
 from nesycd.grading import Source
-from nesycd.knowledge import Deriver, Engine, KnowledgeBase, Limits, read_relations
-from nesycd.knowledge.clause_checks import check_safe, check_stratified
-from nesycd.knowledge.clause_parser import ClauseError, parse_clauses
+from nesycd.knowledge import Deriver, KnowledgeBase, read_relations
 from nesycd.knowledge.deriving import MAX_PROOF
 from nesycd.prompts import PLACEHOLDERS, TEACHER_PLACEHOLDERS
-from nesycd.records import Fact
 from nesycd.retrieval.reasoning import MAX_DERIVED, MAX_FACTS
 from nesycd.routing import compare, features
+from nesycd.rules import Engine, Limits
+from nesycd.rules.checks import check_safe, check_stratified
+from nesycd.rules.parser import ClauseError, parse_clauses
 from nesycd.tasks.registry import card, task_names
 
 DOCS = Path(__file__).parents[1] / "docs"

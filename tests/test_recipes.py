@@ -21,14 +21,14 @@ from typer.testing import CliRunner
 from nesycd.cli import build
 from nesycd.cli.main import app
 from nesycd.cli.run import execute
-from nesycd.config import Recipe, load_recipe, locate_data
+from nesycd.core.config import Recipe, load_recipe, locate_data
+from nesycd.core.protocols import Task
+from nesycd.core.records import Example
 from nesycd.grading import closing
 from nesycd.knowledge import KnowledgeBase, LeakCheck, read_file, unfit
-from nesycd.protocols import Task
-from nesycd.records import Example
+from nesycd.llm.chat import Request
+from nesycd.llm.scripted_chat import ScriptedChat
 from nesycd.reports import load_results
-from nesycd.teachers.chat import Request
-from nesycd.teachers.scripted_chat import ScriptedChat
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 PAPER = {

@@ -16,19 +16,19 @@ from rich.table import Table
 
 from nesycd.cli.build import parts_of
 from nesycd.cli.run import opened
-from nesycd.config import Recipe, apply_override
-from nesycd.errors import ConfigError, RunError
-from nesycd.manifest import read_manifest
+from nesycd.core.config import Recipe, apply_override
+from nesycd.core.errors import ConfigError, RunError
+from nesycd.core.records import Attempt, Entry, Example, Item, content_hash
+from nesycd.core.storage import write_json_atomic
+from nesycd.methods.context import Parts
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.nesycd import Trained, distil
-from nesycd.methods.parts import Parts
-from nesycd.records import Attempt, Entry, Example, Item, content_hash
 from nesycd.reports import accuracy_interval, paired_difference
 from nesycd.reports.results import Estimate, Score
 from nesycd.reports.stats import Design, Interval
 from nesycd.reports.terminal import accuracy_cell, estimate_cell
-from nesycd.run_stage import Artifact
-from nesycd.storage import write_json_atomic
+from nesycd.runs.manifest import read_manifest
+from nesycd.runs.stage import Artifact
 
 ARM = "nesycd"
 SPECIAL, ALL = "special", "all"

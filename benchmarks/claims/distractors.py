@@ -24,9 +24,10 @@ from claims.common import (
     trained_of,
     write,
 )
-from nesycd.errors import DataError
-from nesycd.knowledge import item_key, normal
-from nesycd.records import Entry, Evidence, Fact, Status
+from nesycd.core.errors import DataError
+from nesycd.core.records import Entry, Evidence, Fact, Status
+from nesycd.core.text import normal
+from nesycd.knowledge import item_key
 from nesycd.retrieval import count_recall
 
 TARGET = 0.03

@@ -28,12 +28,12 @@ from claims.common import (
     write,
 )
 from claims.prune import without
-from nesycd.errors import ConfigError
+from nesycd.core.errors import ConfigError
+from nesycd.core.protocols import FactSource, KnowsTruth
+from nesycd.core.records import Entry, Fact
 from nesycd.knowledge import entities_at, normal_triple
 from nesycd.knowledge.lint import Finding, lint
-from nesycd.methods import effect as effects
-from nesycd.protocols import FactSource, KnowsTruth
-from nesycd.records import Entry, Fact
+from nesycd.measure import effect as effects
 from nesycd.teachers.lying import LyingTeacher
 
 LOOKED_AT = (10, 20, 50, 100)

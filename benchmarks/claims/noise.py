@@ -29,12 +29,12 @@ from claims.common import (
     trained_of,
     write,
 )
+from nesycd.core.records import Entry, Example, Item
+from nesycd.methods.context import Parts
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.nesycd import Trained
-from nesycd.methods.parts import Parts
 from nesycd.methods.rivals import PREFIX, RIVALS
-from nesycd.records import Entry, Example, Item
-from nesycd.run_stage import Artifact, read_states
+from nesycd.runs.stage import Artifact, read_states
 
 READERS = tuple(name for name, rival in RIVALS.items() if (rival.source, rival.ask) == ("kb", "block"))
 """Rivals that are trained to read the knowledge base and to write a rationale (kard_kb, raft_kb)."""

@@ -25,10 +25,10 @@ from claims.common import (
     write,
 )
 from nesycd.cli.effect import execute as measure_effect
-from nesycd.errors import RunError
+from nesycd.core.errors import RunError
+from nesycd.core.records import Entry
 from nesycd.knowledge import entities_at, knowledge_version
 from nesycd.knowledge.lint import lint
-from nesycd.records import Entry
 
 MARGIN = 0.01
 """By how much answers may be worse, as a fraction."""

@@ -22,10 +22,10 @@ from claims.common import (
     trained_of,
     write,
 )
-from nesycd.errors import ConfigError, RunError
+from nesycd.core.errors import ConfigError, RunError
+from nesycd.core.records import Attempt, Entry, Evidence, Example, Rule, Status
 from nesycd.knowledge import KnowledgeBase
-from nesycd.methods.parts import Parts
-from nesycd.records import Attempt, Entry, Evidence, Example, Rule, Status
+from nesycd.methods.context import Parts
 from nesycd.retrieval import count_recall, holds_answer
 
 SPLITS = ("test", "ood_composed")

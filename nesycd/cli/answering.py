@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nesycd.errors import ConfigError, RunError
-from nesycd.files import did_you_mean
+from nesycd.core.errors import ConfigError, RunError
+from nesycd.core.files import did_you_mean
 
 if TYPE_CHECKING:
-    from nesycd.config import Recipe
+    from nesycd.core.config import Recipe
+    from nesycd.core.protocols import Router, Student
+    from nesycd.core.records import Entry
     from nesycd.knowledge import Entities
     from nesycd.methods.answering import Answerer
     from nesycd.prompts import Prompts
-    from nesycd.protocols import Router, Student
-    from nesycd.records import Entry
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ def open_finished(folder: Path) -> FinishedRun:
         RunError: the run is not finished, or its adapters are gone.
     """
     from nesycd.cli.build import data_root, student_of
-    from nesycd.config import Recipe, locate_data
+    from nesycd.core.config import Recipe, locate_data
+    from nesycd.core.records import Status
     from nesycd.knowledge import KnowledgeBase, read_entities
-    from nesycd.manifest import read_manifest
     from nesycd.prompts import Prompts
-    from nesycd.records import Status
     from nesycd.reports import load_results
+    from nesycd.runs.manifest import read_manifest
 
     if not (folder / "results.json").is_file():
         raise RunError(f"{folder}: not a finished run (no results.json); finish it by: nesycd run RECIPE")
@@ -77,7 +77,7 @@ def _router(folder: Path, settings: dict[str, Any]) -> Router:
     from nesycd.methods.routing import STAGE
     from nesycd.routing import router_of
     from nesycd.routing.classifier import ClassifierRouter
-    from nesycd.run_stage import read_states
+    from nesycd.runs.stage import read_states
 
     if settings["mode"] != "classifier":
         return router_of(str(settings["mode"]), float(settings["threshold"]), settings["signal"])
@@ -99,11 +99,11 @@ def open_answerer(folder: Path, arm: str = ARMS[0]) -> tuple[Answerer, str]:
         RunError: see `open_finished`.
     """
     from nesycd.cli.build import task_of
-    from nesycd.knowledge import Engine
+    from nesycd.core.records import content_hash
     from nesycd.methods.answering import Answerer
     from nesycd.methods.knowledge import Knowledge, choice_of
-    from nesycd.records import content_hash
-    from nesycd.run_stage import read_states
+    from nesycd.rules import Engine
+    from nesycd.runs.stage import read_states
 
     if arm not in ARMS:
         raise ConfigError(f"arm: a finished run does not answer as {arm!r}{did_you_mean(arm, ARMS)}")

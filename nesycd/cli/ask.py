@@ -39,7 +39,7 @@ def ask(
 
         nesycd ask "Which is longer?" --option "a span" --option "an ell"
     """
-    from nesycd.run_folders import find_run, newest_run
+    from nesycd.runs.folders import find_run, newest_run
 
     folder = find_run(root, run) if run else newest_run(root, "results.json", finished=True)
     console = Console()
@@ -89,14 +89,14 @@ def answer(
         RunError: the run is not finished, or its adapters are gone.
     """
     from nesycd.cli.answering import open_finished
+    from nesycd.core.protocols import Prompt
+    from nesycd.core.records import Example
     from nesycd.grading import extract
-    from nesycd.knowledge import Engine
     from nesycd.methods.knowledge import Knowledge, choice_of
-    from nesycd.protocols import Prompt
-    from nesycd.records import Example
     from nesycd.routing import margin_of
     from nesycd.routing.classifier import ClassifierRouter
-    from nesycd.run import read_records
+    from nesycd.rules import Engine
+    from nesycd.runs.run import read_records
 
     run = open_finished(folder)
     recipe, router, student = run.recipe, run.settings, run.student
@@ -135,7 +135,7 @@ def answer(
 def _mismatch(folder: Path, entries: Any) -> str:
     from nesycd.knowledge import knowledge_version
     from nesycd.methods.nesycd import KNOWLEDGE
-    from nesycd.run_stage import read_states
+    from nesycd.runs.stage import read_states
 
     then = read_states(folder).get("augmented", {}).get("metadata", {}).get(KNOWLEDGE)
     now = knowledge_version(entry.item_id for entry in entries)

@@ -7,21 +7,21 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from nesycd.config import ApiSection, Recipe, locate_data
-from nesycd.errors import ConfigError
+from nesycd.core.config import ApiSection, Recipe, locate_data
+from nesycd.core.errors import ConfigError
+from nesycd.core.protocols import Student, Task, Teacher
+from nesycd.llm import ledger
+from nesycd.llm.anthropic_chat import ANTHROPIC, AnthropicEndpoint
+from nesycd.llm.batch_chat import BatchChat
+from nesycd.llm.chat import Chat
+from nesycd.llm.openai_chat import OPENAI, OpenAIEndpoint
+from nesycd.llm.paid_chat import PaidChat
+from nesycd.llm.prices import find_price, pico
+from nesycd.llm.sending import Limits
 from nesycd.prompts import Prompts, TeacherPrompts, completion_text
-from nesycd.protocols import Student, Task, Teacher
 from nesycd.students.registry import build_student
 from nesycd.tasks.registry import build_task, limited
-from nesycd.teachers import ledger
-from nesycd.teachers.anthropic_chat import ANTHROPIC, AnthropicEndpoint
-from nesycd.teachers.batch_chat import BatchChat
-from nesycd.teachers.chat import Chat
 from nesycd.teachers.llm import LLMTeacher
-from nesycd.teachers.openai_chat import OPENAI, OpenAIEndpoint
-from nesycd.teachers.paid_chat import PaidChat
-from nesycd.teachers.prices import find_price, pico
-from nesycd.teachers.sending import Limits
 
 
 def data_root() -> Path | None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nesycd.cli.runs import Root, size_text
-from nesycd.run_folders import find_run, remove_run, summarise
+from nesycd.runs.folders import find_run, remove_run, summarise
 
 app = typer.Typer()
 

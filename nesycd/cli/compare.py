@@ -14,9 +14,9 @@ import typer
 from rich.console import Console
 
 from nesycd.cli.run import Limit, Overrides, RecipeFile, Root, complete, finish, is_beside, opened
-from nesycd.config import Recipe, load_recipe
-from nesycd.errors import ConfigError, RunError
-from nesycd.run_folders import COMPARISON
+from nesycd.core.config import Recipe, load_recipe
+from nesycd.core.errors import ConfigError, RunError
+from nesycd.runs.folders import COMPARISON
 
 if TYPE_CHECKING:
     from nesycd.methods.comparison import Method
@@ -191,7 +191,7 @@ def _asked(folder: Path) -> dict[str, list[Any]]:
 
 def _remember(folder: Path, names: Sequence[str], seeds: Sequence[int]) -> dict[str, list[Any]]:
     """Add methods and seeds to those that the comparison was asked for before; returns all of them."""
-    from nesycd.storage import disk_errors, write_json_atomic
+    from nesycd.core.storage import disk_errors, write_json_atomic
 
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -212,7 +212,7 @@ def _alone(folder: Path, patience: float = 60.0) -> Iterator[None]:
     Raises:
         RunError: another one holds the folder for longer than `patience` seconds.
     """
-    from nesycd.storage import FolderLock
+    from nesycd.core.storage import FolderLock
 
     deadline = time.monotonic() + patience
     while True:
@@ -291,11 +291,11 @@ class _Job:
 
     def put_together(self, seeds: Sequence[int], settings: Recipe) -> None:
         """Write and print the comparison of all seeds that have all methods."""
+        from nesycd.core.storage import write_atomic, write_json_atomic
         from nesycd.reports.comparison import compare
         from nesycd.reports.comparison_page import print_comparison, render_comparison
         from nesycd.reports.material import read_material
-        from nesycd.run_stage import read_states
-        from nesycd.storage import write_atomic, write_json_atomic
+        from nesycd.runs.stage import read_states
 
         chosen = {seed: self.chosen(seed, settings) for seed in seeds}
         lacking = {seed: names for seed in seeds if (names := self.lacking(seed, settings))}
@@ -344,8 +344,8 @@ class _Job:
 
     def on_valid(self, method: Method, seed: int, rate: float) -> float:
         """A trial's accuracy on valid; -1 where it has not been run."""
-        from nesycd.records import Attempt
-        from nesycd.run import read_records
+        from nesycd.core.records import Attempt
+        from nesycd.runs.run import read_records
         from nesycd.stages.route import accuracy
 
         found = read_records(self.place(method, seed, rate), f"eval-valid-{method.arm}", Attempt)
@@ -359,10 +359,10 @@ class _Job:
     def is_done(self, method: Method, seed: int, rate: float | None) -> bool:
         """Whether a method has answered all splits, in a run of these very settings."""
         from nesycd.cli.build import data_root
-        from nesycd.config import locate_data
-        from nesycd.manifest import read_manifest
-        from nesycd.protocols import TRAINING
-        from nesycd.run_stage import read_states
+        from nesycd.core.config import locate_data
+        from nesycd.core.protocols import TRAINING
+        from nesycd.runs.manifest import read_manifest
+        from nesycd.runs.stage import read_states
 
         folder = self.place(method, seed, rate)
         try:
@@ -405,8 +405,8 @@ class _Job:
 
         Each new set of answers is a line of `scored.jsonl`, which nothing shortens.
         """
-        from nesycd.run_stage import read_states
-        from nesycd.storage import disk_errors
+        from nesycd.core.storage import disk_errors
+        from nesycd.runs.stage import read_states
 
         path = self.folder / "scored.jsonl"
         seen = _scored_before(path)
@@ -439,8 +439,8 @@ def _scored_before(path: Path) -> dict[tuple[str, str, int], list[str]]:
     Raises:
         DataError, RunError: a damaged line, or a file that cannot be read or written.
     """
-    from nesycd.files import read_jsonl
-    from nesycd.storage import disk_errors
+    from nesycd.core.files import read_jsonl
+    from nesycd.core.storage import disk_errors
 
     seen: dict[tuple[str, str, int], list[str]] = {}
     if not path.is_file():

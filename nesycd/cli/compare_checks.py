@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from nesycd.cli.build import data_root, task_of
-from nesycd.config import Recipe, locate_data
-from nesycd.errors import ConfigError, DataError
-from nesycd.files import read_jsonl
+from nesycd.core.config import Recipe, locate_data
+from nesycd.core.errors import ConfigError, DataError
+from nesycd.core.files import read_jsonl
 from nesycd.methods import rivals
 from nesycd.methods.evaluate import ORACLE_ARMS, splits_of, tells_facts
 from nesycd.retrieval import passages_of
 
 if TYPE_CHECKING:
+    from nesycd.core.protocols import Task
+    from nesycd.core.records import Passage
     from nesycd.methods.comparison import Method
-    from nesycd.protocols import Task
-    from nesycd.records import Passage
 
 
 def possible(arms: Sequence[str], task: Task, scored: Sequence[str]) -> list[str]:

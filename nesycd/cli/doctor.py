@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from nesycd import __version__, manifest
+from nesycd import __version__
+from nesycd.runs import manifest
 
 CORE = ("pydantic", "typer", "rich", "SQLAlchemy", "bm25s", "pyahocorasick", "networkx", "PyYAML", "numpy")
 STUDENT = ("torch", "transformers", "tokenizers", "peft", "safetensors", "gguf", "accelerate")

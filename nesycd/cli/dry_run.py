@@ -8,12 +8,12 @@ from typing import Protocol, runtime_checkable
 from rich.console import Console
 from rich.table import Table
 
-from nesycd.config import Recipe
-from nesycd.protocols import ErrorCase, Task, Teacher
-from nesycd.records import Attempt, Example
-from nesycd.teachers.batch_chat import BatchChat
-from nesycd.teachers.chat import Request
-from nesycd.teachers.paid_chat import Estimate, PaidChat
+from nesycd.core.config import Recipe
+from nesycd.core.protocols import ErrorCase, Task, Teacher
+from nesycd.core.records import Attempt, Example
+from nesycd.llm.batch_chat import BatchChat
+from nesycd.llm.chat import Request
+from nesycd.llm.paid_chat import Estimate, PaidChat
 
 
 @runtime_checkable

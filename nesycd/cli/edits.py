@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, complete, finish, opened
-from nesycd.config import Recipe, load_recipe
+from nesycd.core.config import Recipe, load_recipe
 
 if TYPE_CHECKING:
-    from nesycd.methods.edits import Measurement, Outcome
-    from nesycd.methods.parts import Parts
+    from nesycd.measure.edits import Measurement, Outcome
+    from nesycd.methods.context import Parts
 
 app = typer.Typer()
 
@@ -52,8 +52,8 @@ def edits(
 
 def execute(settings: Recipe, folder: Path, console: Console, count: int = 50) -> None:
     """Complete a recipe's run, measure edits in it, write `edits.json` and print a table."""
-    from nesycd.methods.edits import ARM, SPLIT, check, measure
-    from nesycd.storage import write_json_atomic
+    from nesycd.core.storage import write_json_atomic
+    from nesycd.measure.edits import ARM, SPLIT, check, measure
 
     with opened(settings, folder, console) as parts:
         check(parts)
@@ -72,7 +72,7 @@ def execute(settings: Recipe, folder: Path, console: Console, count: int = 50) -
 def edits_json(parts: Parts, measured: Measurement) -> dict[str, Any]:
     """The content of `edits.json` (see `docs/results.md`)."""
     from nesycd.knowledge import KnowledgeBase
-    from nesycd.methods.edits import ARM, SPLIT
+    from nesycd.measure.edits import ARM, SPLIT
 
     with KnowledgeBase.open(parts.run.kb_path) as kb:
         version = kb.version

@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, complete, finish, opened
-from nesycd.config import Recipe, load_recipe
+from nesycd.core.config import Recipe, load_recipe
 
 if TYPE_CHECKING:
     from nesycd.knowledge import KnowledgeBase
-    from nesycd.methods.effect import Measurement
+    from nesycd.measure.effect import Measurement
     from nesycd.stages.choice import Judgement
 
 SCHEMA = "effect/1"
@@ -58,10 +58,10 @@ def execute(
     settings: Recipe, folder: Path, console: Console, masks: int = 8, rate: float = 0.1, retire: bool = False
 ) -> None:
     """Complete a recipe's run, measure effects in it, write `effect.json` and print a table."""
+    from nesycd.core.storage import write_json_atomic
     from nesycd.knowledge import KnowledgeBase
-    from nesycd.methods.effect import measure
+    from nesycd.measure.effect import measure
     from nesycd.methods.knowledge import EFFECT_FILE
-    from nesycd.storage import write_json_atomic
 
     with opened(settings, folder, console) as parts:
         trained, _ = complete(parts)
@@ -84,7 +84,7 @@ def execute(
 
 def effect_json(kb: KnowledgeBase, measured: Measurement) -> dict[str, Any]:
     """The content of `effect.json` (see `docs/results.md`)."""
-    from nesycd.records import Status
+    from nesycd.core.records import Status
 
     items = {entry.item_id: entry.item for entry in kb.entries(status=Status.APPROVED)}
     halves = {"all": measured.all, "selection": measured.selection, "confirmation": measured.confirmation}

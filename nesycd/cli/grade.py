@@ -15,11 +15,11 @@ from rich.table import Table
 
 from nesycd.cli.regrade import regraded
 from nesycd.cli.runs import Root
-from nesycd.errors import ConfigError, DataError
-from nesycd.files import read_jsonl
+from nesycd.core.errors import ConfigError, DataError
+from nesycd.core.files import read_jsonl
+from nesycd.core.storage import write_atomic
 from nesycd.grading import Source
-from nesycd.run_folders import find_run
-from nesycd.storage import write_atomic
+from nesycd.runs.folders import find_run
 from nesycd.tasks.rows import RowGrader
 
 app = typer.Typer()

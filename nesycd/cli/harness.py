@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nesycd.errors import ConfigError
+from nesycd.core.errors import ConfigError
 
 app = typer.Typer()
 

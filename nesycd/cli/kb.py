@@ -26,7 +26,7 @@ from nesycd.cli.kb_common import (
     user,
 )
 from nesycd.cli.kb_rules import RuleTests, tests_of
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
 
 kb_app = typer.Typer(no_args_is_help=True)
 kb_app.command("effect")(effect)
@@ -138,7 +138,7 @@ def add(
     """
     from pydantic import ValidationError
 
-    from nesycd.records import Evidence, Fact, Lesson, Rule, Status
+    from nesycd.core.records import Evidence, Fact, Lesson, Rule, Status
 
     who = user(by)
     try:

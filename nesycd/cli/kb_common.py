@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
 
 Kb = Annotated[
     str | None,
@@ -32,8 +32,9 @@ MOST_SHOWN = 300
 
 def open_base(place: str | None, *, is_backed_up: bool = False) -> Any:
     """The knowledge base given, or that of the newest run; it must exist. Approved rules must pass their tests."""
-    from nesycd.knowledge import Engine, KnowledgeBase, RuleGate
-    from nesycd.run_folders import newest_run
+    from nesycd.knowledge import KnowledgeBase
+    from nesycd.rules import Engine, RuleGate
+    from nesycd.runs.folders import newest_run
 
     found = place if place is not None else newest_run(Path("runs"), "kb.sqlite") / "kb.sqlite"
     return KnowledgeBase.open(
@@ -52,7 +53,7 @@ def user(by: str) -> str:
 
 def status_of(name: str | None) -> Any:
     """A status given on the command line."""
-    from nesycd.records import Status
+    from nesycd.core.records import Status
 
     try:
         return None if name is None else Status(name)
@@ -62,7 +63,7 @@ def status_of(name: str | None) -> Any:
 
 def plain(text: str, most: int = 0) -> str:
     """A text as a terminal may get it, cut to `most` characters where that is given."""
-    from nesycd.knowledge import printable
+    from nesycd.core.text import printable
 
     return printable(text if not most or len(text) <= most else f"{text[:most]}… ({len(text):,} characters)")
 

@@ -29,7 +29,8 @@ def export(
     YAML (.yaml) and JSON-LD (.jsonld) hold all of it and are read back as they were. CSV (.csv) and Turtle (.ttl) are read
     back too, without evidence; Markdown (.md) is for reading, and .lp for clingo.
     """
-    from nesycd.knowledge import export_file, export_text, printable
+    from nesycd.core.text import printable
+    from nesycd.knowledge import export_file, export_text
     from nesycd.knowledge.exchange import format_of
 
     with open_base(kb) as base:
@@ -74,8 +75,8 @@ def import_(
 
         nesycd kb import kb.yaml --replace --dry-run
     """
+    from nesycd.core.records import Status
     from nesycd.knowledge import import_file
-    from nesycd.records import Status
 
     status = Status.APPROVED if approve_them else Status.PROPOSED
     how: dict[str, Any] = {"dry_run": dry_run, "replace": replace, "may_lose": yes}

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nesycd.cli.kb_common import By, Kb, Why, open_base
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
 
 Entity = Annotated[str, typer.Argument(help="A name or alias, in quotes.", show_default=False)]
 
@@ -118,15 +118,15 @@ def relations(
 
 
 def _shown(text: str) -> str:
-    from nesycd.knowledge import printable
+    from nesycd.core.text import printable
 
     return printable(text)
 
 
 def _graph(kb: str | None) -> tuple[Any, Any]:
+    from nesycd.core.records import Fact, Status
     from nesycd.knowledge import read_entities
     from nesycd.knowledge.graph import KnowledgeGraph
-    from nesycd.records import Fact, Status
     from nesycd.retrieval import Linker
 
     with open_base(kb) as base:

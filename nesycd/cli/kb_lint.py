@@ -31,10 +31,11 @@ def lint(
 
         nesycd kb lint --kb runs/quickstart/kb.sqlite
     """
-    from nesycd.knowledge import Engine, EngineError, read_entities
+    from nesycd.knowledge import read_entities
     from nesycd.knowledge.clashes import LIMITS, Clashes, clashes
     from nesycd.knowledge.lint import lint as findings_of
     from nesycd.knowledge.queue import enqueue, reasons_of
+    from nesycd.rules import Engine, EngineError
 
     with open_base(kb) as base:
         entries, entities = base.entries(), read_entities(base)

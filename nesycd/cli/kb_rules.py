@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from nesycd.cli.kb_common import Kb, Limit, State, open_base, shown, status_of, tell_more
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
 
 app = typer.Typer()
 
@@ -20,7 +20,7 @@ RuleTests = Annotated[
 
 def tests_of(given: list[str] | None) -> tuple[Any, ...] | None:
     """A rule's tests as given on the command line; None where none were."""
-    from nesycd.records import RuleTest
+    from nesycd.core.records import RuleTest
 
     if not given:
         return None
@@ -42,9 +42,10 @@ def test_rules(kb: Kb = None, state: State = "approved") -> None:
 
     In a test nothing is known but what it gives; all rules of the same status run in it. See docs/rules.md.
     """
-    from nesycd.knowledge import Engine, failures, printable
-    from nesycd.knowledge.clauses import predicate_of
-    from nesycd.records import Fact, Rule
+    from nesycd.core.records import Fact, Rule
+    from nesycd.core.text import printable
+    from nesycd.rules import Engine, failures
+    from nesycd.rules.clauses import predicate_of
 
     with open_base(kb) as base:
         entries = base.entries(status=status_of(state))
@@ -74,9 +75,11 @@ def derive(
 
         nesycd kb derive "Who was the father of Edward III's mother?"
     """
-    from nesycd.knowledge import Engine, printable, read_entities
-    from nesycd.records import Status
+    from nesycd.core.records import Status
+    from nesycd.core.text import printable
+    from nesycd.knowledge import read_entities
     from nesycd.retrieval import Reasoner
+    from nesycd.rules import Engine
 
     with open_base(kb) as base, Engine() as engine:
         reasoner = Reasoner(base.entries(status=Status.APPROVED), engine, read_entities(base))

@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from nesycd.errors import DataError
+from nesycd.core.errors import DataError
 
 if TYPE_CHECKING:
+    from nesycd.measure.knowledge_tests import Outcome, Pins
     from nesycd.methods.answering import Answerer
-    from nesycd.methods.knowledge_tests import Outcome, Pins
 
 _STYLES = {"intended": "green", "regression": "red", "drift": "yellow"}
 
@@ -44,8 +44,8 @@ def test(
         nesycd kb test suite.jsonl --pin
     """
     from nesycd.cli.answering import open_answerer
-    from nesycd.methods.knowledge_tests import run_suite
-    from nesycd.run_folders import find_run, newest_run
+    from nesycd.measure.knowledge_tests import run_suite
+    from nesycd.runs.folders import find_run, newest_run
     from nesycd.tasks.jsonl import read_questions
 
     folder = find_run(root, run) if run else newest_run(root, "results.json", finished=True)
@@ -76,7 +76,7 @@ def _pins_path(suite: Path) -> Path:
 def _read_pins(path: Path) -> Pins | None:
     from pydantic import ValidationError
 
-    from nesycd.methods.knowledge_tests import Pins
+    from nesycd.measure.knowledge_tests import Pins
 
     try:
         return Pins.model_validate_json(path.read_text(encoding="utf-8"))
@@ -87,7 +87,7 @@ def _read_pins(path: Path) -> Pins | None:
 
 
 def _write_suite(path: Path, answerer: Answerer, split: str) -> None:
-    from nesycd.storage import write_atomic
+    from nesycd.core.storage import write_atomic
 
     if path.exists():
         raise DataError(f"{path}: exists already; --from writes a new suite")
@@ -101,7 +101,7 @@ def _write_suite(path: Path, answerer: Answerer, split: str) -> None:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    from nesycd.storage import write_json_atomic
+    from nesycd.core.storage import write_json_atomic
 
     write_json_atomic(path, content)
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nesycd.cli.kb_common import By, Kb, Limit, Why, open_base, plain, print_differences, shown, tell_more, user
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
 
 app = typer.Typer()
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from nesycd.errors import ConfigError
+from nesycd.core.errors import ConfigError
 
 ledger_app = typer.Typer(no_args_is_help=True)
 
@@ -39,7 +39,7 @@ def ledger() -> None:
 
 
 def _open(path: Path | None) -> Any:
-    from nesycd.teachers.ledger import Ledger, default_path
+    from nesycd.llm.ledger import Ledger, default_path
 
     return Ledger.open(path or default_path(), create=False)
 
@@ -50,11 +50,11 @@ def show(
     ledger: Place = None,
 ) -> None:
     """Sum up calls, tokens and cost."""
-    from nesycd.teachers.ledger import dollars
+    from nesycd.llm.ledger import dollars
 
     if by not in _GROUPS:
         raise ConfigError(f"--by {by}: use {' or '.join(_GROUPS)}")
-    from nesycd.teachers.batch_ledger import pending
+    from nesycd.llm.batch_ledger import pending
 
     with _open(ledger) as opened:
         rows, place, batches = opened.totals(*_GROUPS[by]), opened.path, pending(opened)
@@ -90,7 +90,7 @@ def show(
 
 
 def _show_batches(batches: list[dict[str, Any]]) -> None:
-    from nesycd.teachers.ledger import dollars
+    from nesycd.llm.ledger import dollars
 
     typer.echo("\nBatches at their providers; the command that submitted them collects the answers:")
     table = Table(box=None, pad_edge=False)
@@ -111,7 +111,7 @@ def export(
     ledger: Place = None,
 ) -> None:
     """Write every stored answer, with its request, tokens and cost, as JSONL."""
-    from nesycd.storage import whole_file
+    from nesycd.core.storage import whole_file
 
     with _open(ledger) as opened:
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in opened.export())
@@ -149,7 +149,7 @@ def prune(
 
 
 def _give_up(batch: str, ledger: Path | None) -> None:
-    from nesycd.teachers.batch_ledger import give_up
+    from nesycd.llm.batch_ledger import give_up
 
     with _open(ledger) as opened:
         waited = give_up(opened, batch)
@@ -161,6 +161,6 @@ def _give_up(batch: str, ledger: Path | None) -> None:
 @ledger_app.command()
 def prices() -> None:
     """Print the package's price table, as a form for your own (teacher.api.prices, NESYCD_PRICES)."""
-    from nesycd.teachers.prices import packaged_table
+    from nesycd.llm.prices import packaged_table
 
     typer.echo(packaged_table(), nl=False)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from nesycd.core.records import Attempt, Diagnosis, Rationale, Refusal, Retrieval
 from nesycd.knowledge import KnowledgeBase
-from nesycd.records import Attempt, Diagnosis, Rationale, Refusal, Retrieval
-from nesycd.run import Run, read_records
-from nesycd.run_stage import read_states
+from nesycd.runs.run import Run, read_records
+from nesycd.runs.stage import read_states
 from nesycd.stages import collect, rationalise
 
 STAGES = {

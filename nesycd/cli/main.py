@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nesycd import __version__
-from nesycd.errors import NesycdError
+from nesycd.core.errors import NesycdError
 
 STEPS = {
     "rationalise": "Step 1a: have the teacher write down how it reaches each training answer.",

@@ -9,11 +9,11 @@ from typing import Any
 
 from nesycd import grading
 from nesycd.cli.build import data_root, task_of
-from nesycd.config import Recipe, locate_data
-from nesycd.errors import RunError
-from nesycd.manifest import read_manifest
-from nesycd.records import Attempt, Example
+from nesycd.core.config import Recipe, locate_data
+from nesycd.core.errors import RunError
+from nesycd.core.records import Attempt, Example
 from nesycd.reports.folder import read_run
+from nesycd.runs.manifest import read_manifest
 
 
 def regraded(folder: Path) -> Iterator[dict[str, Any]]:

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 
 from nesycd.cli.runs import Root
-from nesycd.errors import RunError
-from nesycd.run_folders import find_run
+from nesycd.core.errors import RunError
+from nesycd.runs.folders import find_run
 
 app = typer.Typer()
 
@@ -41,8 +41,8 @@ def results(
 
         nesycd results seed-0 seed-1 seed-2 --json seeds.json
     """
+    from nesycd.core.storage import write_json_atomic
     from nesycd.reports import load_results, print_results, print_spread, spread_of_runs
-    from nesycd.storage import write_json_atomic
 
     folders = _folders(root, names)
     for warning in _warnings(folders):
@@ -80,7 +80,7 @@ def _warnings(folders: Mapping[str, Path]) -> Iterator[str]:
     Raises:
         RunError: runs of different questions or students; the message names the setting and both values.
     """
-    from nesycd.manifest import read_manifest
+    from nesycd.runs.manifest import read_manifest
 
     manifests = {name: read_manifest(folder) or {} for name, folder in folders.items()}
     for name, manifest in manifests.items():

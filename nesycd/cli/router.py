@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, complete, finish, opened
-from nesycd.config import Recipe, load_recipe
-from nesycd.errors import DataError
+from nesycd.core.config import Recipe, load_recipe
+from nesycd.core.errors import DataError
 
 if TYPE_CHECKING:
-    from nesycd.methods.parts import Parts
-    from nesycd.records import Example
+    from nesycd.core.records import Example
+    from nesycd.methods.context import Parts
     from nesycd.routing.compare import Fitted, Judged
     from nesycd.routing.fitting import Case
 
@@ -73,10 +73,10 @@ def calibrate(
 
 def execute(settings: Recipe, folder: Path, console: Console, test: bool = False) -> None:
     """Complete a recipe's run, compare routers on it, write `router.json` and `router.html`, and print tables."""
+    from nesycd.core.storage import write_json_atomic
     from nesycd.methods.evaluate import cases_on
     from nesycd.reports.router_page import write_router_page
     from nesycd.routing import compare
-    from nesycd.storage import write_json_atomic
 
     with opened(settings, folder, console) as parts:
         trained, scored = complete(parts)

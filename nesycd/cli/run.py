@@ -14,13 +14,13 @@ from rich.console import Console
 from nesycd.cli.build import asks_api, chat_of, parts_of
 from nesycd.cli.main import STEPS
 from nesycd.cli.progress import StageProgress
-from nesycd.config import Recipe, load_recipe
-from nesycd.errors import ConfigError, RunError
+from nesycd.core.config import Recipe, load_recipe
+from nesycd.core.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
+    from nesycd.methods.context import Parts
     from nesycd.methods.evaluate import Scored
     from nesycd.methods.nesycd import Trained
-    from nesycd.methods.parts import Parts
 
 app = typer.Typer()
 
@@ -113,9 +113,9 @@ def execute(settings: Recipe, folder: Path, console: Console, until: str = "") -
 @contextmanager
 def opened(settings: Recipe, folder: Path, console: Console) -> Iterator[Parts]:
     """A recipe's parts in its run folder, which is this process's for as long; progress is shown on the console."""
-    from nesycd.knowledge import Engine
-    from nesycd.methods.parts import Parts
-    from nesycd.run import Run
+    from nesycd.methods.context import Parts
+    from nesycd.rules import Engine
+    from nesycd.runs.run import Run
 
     recipe, task, teacher, student, prompts = parts_of(settings)
     for warning in getattr(task, "warnings", list)():
@@ -135,14 +135,15 @@ def opened(settings: Recipe, folder: Path, console: Console) -> Iterator[Parts]:
 
 def finish(parts: Parts) -> None:
     """Mark the run as finished; what was measured beside it stays."""
-    from nesycd.run_stage import read_states
+    from nesycd.runs.stage import read_states
 
     parts.run.finish(keep=filter(is_beside, read_states(parts.run.folder)))
 
 
 def is_beside(stage: str) -> bool:
     """Whether a stage is a measurement's beside the run, which the run alone neither makes nor removes."""
-    from nesycd.methods import edits, effect, rivals
+    from nesycd.measure import edits, effect
+    from nesycd.methods import rivals
 
     return stage in edits.STAGES or stage.startswith(effect.PREFIX) or rivals.is_stage(stage)
 

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from nesycd.run_folders import list_runs
+from nesycd.runs.folders import list_runs
 
 app = typer.Typer()
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from nesycd.core.protocols import KnowsTruth
+from nesycd.core.records import Example, content_hash
 from nesycd.knowledge import KnowledgeBase
+from nesycd.methods.context import Parts
 from nesycd.methods.evaluate import Scored
 from nesycd.methods.nesycd import Trained
-from nesycd.methods.parts import Parts
-from nesycd.protocols import KnowsTruth
-from nesycd.records import Example, content_hash
 from nesycd.reports import Evaluation, build_results
-from nesycd.run_stage import fingerprint_of
+from nesycd.runs.stage import fingerprint_of
 
 
 def results_of(parts: Parts, trained: Trained, scored: Scored) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from nesycd.cli.build import data_root
-from nesycd.config import apply_override, load_recipe, locate_settings
-from nesycd.errors import DataError
+from nesycd.core.config import apply_override, load_recipe, locate_settings
+from nesycd.core.errors import DataError
+from nesycd.core.protocols import Task
+from nesycd.core.records import Example, Fact, Rule
 from nesycd.prompts import Prompts
-from nesycd.protocols import Task
-from nesycd.records import Example, Fact, Rule
 from nesycd.tasks.registry import build_task, card, task_names
 
 app = typer.Typer(invoke_without_command=True)

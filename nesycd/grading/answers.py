@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from nesycd.records import Example
+from nesycd.core.records import Example
 
 CLOSING = "Therefore, the answer is"
 """The phrase that ends every rationale (released code of NesyCD)."""

@@ -11,8 +11,8 @@ from datetime import date
 from fractions import Fraction
 from typing import Literal
 
+from nesycd.core.records import Example
 from nesycd.grading import answers, latex
-from nesycd.records import Example
 
 Form = Literal["plain", "number", "words", "brackets", "date", "letters", "math"]
 """How an answer is compared with the gold one; see `FORMS`."""

@@ -17,13 +17,13 @@ from tqdm import tqdm
 
 from nesycd import __version__
 from nesycd.cli.answering import ARMS, open_answerer
-from nesycd.errors import ConfigError
+from nesycd.core.errors import ConfigError
+from nesycd.core.protocols import Generation, Prompt
+from nesycd.core.records import Example, content_hash
 from nesycd.harness.questions import Request
 from nesycd.methods.answering import Answerer, Asked
-from nesycd.protocols import Generation, Prompt
-from nesycd.records import Example, content_hash
 from nesycd.routing import AlwaysRouter
-from nesycd.run_folders import find_run, newest_run
+from nesycd.runs.folders import find_run, newest_run
 
 CACHE_KEY = "nesycd"
 """Where a response cache of the harness says whose answers it holds."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nesycd.errors import ConfigError, DataError
+from nesycd.core.errors import ConfigError, DataError
+from nesycd.core.records import Example
 from nesycd.prompts import question_text
-from nesycd.records import Example
 
 _OPTION = re.compile(r"\(([A-Z])\) (.*\S.*)")
 _LIMITS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")

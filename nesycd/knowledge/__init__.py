@@ -2,7 +2,6 @@
 
 from nesycd.knowledge.deriving import Derived, Deriver
 from nesycd.knowledge.differences import Difference
-from nesycd.knowledge.engine import Engine, EngineError, Limits
 from nesycd.knowledge.entities import (
     Entities,
     EntityMerge,
@@ -20,9 +19,7 @@ from nesycd.knowledge.graph import KnowledgeGraph, Misfit, Step
 from nesycd.knowledge.leak import LeakCheck
 from nesycd.knowledge.merge import AUTO, item_key, normal_triple, unite
 from nesycd.knowledge.rows import AddCounts
-from nesycd.knowledge.rule_tests import RuleGate, failures
 from nesycd.knowledge.store import KnowledgeBase, knowledge_version
-from nesycd.knowledge.text import normal, printable
 from nesycd.knowledge.versions import HistoryLine, Revision
 
 __all__ = [
@@ -32,32 +29,25 @@ __all__ = [
     "Derived",
     "Deriver",
     "Difference",
-    "Engine",
-    "EngineError",
     "Entities",
     "EntityMerge",
     "HistoryLine",
     "KnowledgeBase",
     "KnowledgeGraph",
     "LeakCheck",
-    "Limits",
     "Misfit",
     "Relation",
     "Revision",
-    "RuleGate",
     "Step",
     "declare_relations",
     "entities_at",
     "export_file",
     "export_text",
-    "failures",
     "import_file",
     "item_key",
     "knowledge_version",
     "merge_entities",
-    "normal",
     "normal_triple",
-    "printable",
     "read_entities",
     "read_file",
     "read_relations",

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
+from nesycd.core.records import Entry
 from nesycd.knowledge import rows
 from nesycd.knowledge.schema import history, names
 from nesycd.knowledge.store import KnowledgeBase
-from nesycd.records import Entry
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from nesycd.knowledge.clauses import FALSE, Atom, predicate_of
+from nesycd.core.records import Entry, Fact, Status
 from nesycd.knowledge.deriving import Deriver, that_can_fire
-from nesycd.knowledge.engine import Engine, Firing, Limits, Step
 from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.merge import entry_order
-from nesycd.knowledge.proofs import Key, Proof, shortest_proofs
-from nesycd.knowledge.rules import RunnableRule, exception_number
-from nesycd.records import Entry, Fact, Status
+from nesycd.rules.clauses import FALSE, Atom, predicate_of
+from nesycd.rules.engine import Engine, Firing, Limits, Step
+from nesycd.rules.proofs import Key, Proof, shortest_proofs
+from nesycd.rules.validation import RunnableRule, exception_number
 
 LIMITS = Limits(seconds=10.0, most=500_000, memory_mb=2048)
 """Of the one call that derives all that follows from a base, and of each that looks for a least set."""

@@ -17,10 +17,10 @@ from sqlalchemy import Engine, create_engine, event, inspect, select, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Fact, Lesson, Rule
 from nesycd.knowledge import places
 from nesycd.knowledge.schema import SCHEMA_VERSION, meta, metadata
-from nesycd.records import Fact, Lesson, Rule
 
 BUSY_SECONDS = 60.0
 """How long a writer waits for others before it gives up."""

@@ -9,14 +9,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from nesycd.knowledge.clauses import Atom, Clause, Constant, number, predicate_of
-from nesycd.knowledge.engine import Engine
+from nesycd.core.records import Entry, Fact, Rule, Status
+from nesycd.core.text import normal
 from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.merge import entry_order, normal_triple
-from nesycd.knowledge.proofs import Proof, shortest_proofs
-from nesycd.knowledge.rules import RuleSet, RunnableRule, exception_number, runnable
-from nesycd.knowledge.text import normal
-from nesycd.records import Entry, Fact, Rule, Status
+from nesycd.rules.clauses import Atom, Clause, Constant, number, predicate_of
+from nesycd.rules.engine import Engine
+from nesycd.rules.proofs import Proof, shortest_proofs
+from nesycd.rules.validation import RuleSet, RunnableRule, exception_number, runnable
 
 MAX_PROOF = 64
 """Firings in a proof that is still told."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nesycd.core.records import Entry
 from nesycd.knowledge.merge import entry_order
-from nesycd.records import Entry
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy import insert, select
 from sqlalchemy.engine import Connection
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Fact, content_hash
+from nesycd.core.text import normal, printable
 from nesycd.knowledge.formats.mapping import first_problem
 from nesycd.knowledge.rows import ITEM
 from nesycd.knowledge.schema import entries as entry_rows
 from nesycd.knowledge.schema import graph_acts
 from nesycd.knowledge.store import KnowledgeBase
-from nesycd.knowledge.text import normal, printable
 from nesycd.knowledge.yaml_text import Node, emit_mapping, parse
-from nesycd.records import Fact, content_hash
 
 FORMAT = "nesycd-graph/1"
 _MARKS = ("functional", "symmetric")

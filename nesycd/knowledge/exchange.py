@@ -19,7 +19,8 @@ from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Entry, Item, Status
 from nesycd.knowledge import graph_exchange, rows, versions
 from nesycd.knowledge.differences import Difference, differences
 from nesycd.knowledge.entities import read_entities
@@ -29,7 +30,6 @@ from nesycd.knowledge.graph_exchange import Graph
 from nesycd.knowledge.merge import item_key, tidy, unite
 from nesycd.knowledge.rows import AddCounts
 from nesycd.knowledge.store import KnowledgeBase, OnlyTried
-from nesycd.records import Entry, Item, Status
 
 
 @dataclass(frozen=True)

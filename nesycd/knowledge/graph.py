@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Entry, Fact, Status
+from nesycd.core.text import normal, printable
 from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.merge import entry_order
-from nesycd.knowledge.text import normal, printable
-from nesycd.records import Entry, Fact, Status
 
 IS_A = "is a"
 """The relation whose objects are an entity's classes, for the domains and ranges of relations."""
@@ -47,7 +47,7 @@ class KnowledgeGraph:
     """Approved facts as a graph.
 
     Example:
-        >>> from nesycd.records import Entry, Fact, Status
+        >>> from nesycd.core.records import Entry, Fact, Status
         >>> def fact(a, b): return Fact(text=f"The father of {a} was {b}.", subject=a, relation="father", object=b)
         >>> facts = [fact("Louis XIV", "Louis XIII"), fact("Louis XIII", "Henry IV")]
         >>> graph = KnowledgeGraph([Entry(item=item, status=Status.APPROVED) for item in facts])

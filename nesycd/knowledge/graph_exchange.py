@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.text import normal
 from nesycd.knowledge.entities import Entities, Relation, act, as_mapping, relation_of, stand
 from nesycd.knowledge.formats.mapping import Row
-from nesycd.knowledge.text import normal
 
 _MERGE_KEYS = ("entity", "into", "by", "why")
 

@@ -14,12 +14,12 @@ from itertools import groupby
 from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Entry, Evidence, Fact, Item
+from nesycd.core.text import normal
 from nesycd.knowledge.database import change_of
 from nesycd.knowledge.merge import item_key
 from nesycd.knowledge.schema import entries, evidence, history, names, revisions
-from nesycd.knowledge.text import normal
-from nesycd.records import Entry, Evidence, Fact, Item
 
 MAX_ITEM = 1_000_000
 """Bytes of an item's JSON. No prompt holds more, and a listing or export of many such items would never end."""

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from nesycd import grading
-from nesycd.knowledge.text import normal
-from nesycd.records import Evidence, Example, Fact, Item, Refusal, Rule
+from nesycd.core.records import Evidence, Example, Fact, Item, Refusal, Rule
+from nesycd.core.text import normal
 
 ALGORITHM = 1
 """Raised when other items are refused: stages depend on it."""

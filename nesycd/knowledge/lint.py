@@ -17,14 +17,14 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from nesycd.core.records import Entry, Fact, Status
+from nesycd.core.text import normal
 from nesycd.knowledge.clashes import Clash
 from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.graph import KnowledgeGraph
 from nesycd.knowledge.leak import Text
 from nesycd.knowledge.merge import entry_order
-from nesycd.knowledge.text import normal
 from nesycd.knowledge.unfit import unfit
-from nesycd.records import Entry, Fact, Status
 
 Sort = Literal["contradiction", "suspected contradiction", "near-duplicate", "subsumed", "unfit"]
 _SUBJECTS = 8
@@ -67,7 +67,7 @@ def lint(
         clashing: what `clashes` found of the same entries.
 
     Example:
-        >>> from nesycd.records import Lesson
+        >>> from nesycd.core.records import Lesson
         >>> said = ["Always convert units first.", "Convert the units first, always."]
         >>> [found.sort for found in lint([Entry(item=Lesson(text=text)) for text in said])]
         ['near-duplicate']

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nesycd.knowledge.text import normal
-from nesycd.records import Entry, Evidence, Fact, Item, Rule, RuleTest, Status, content_hash
+from nesycd.core.records import Entry, Evidence, Fact, Item, Rule, RuleTest, Status, content_hash
+from nesycd.core.text import normal
 
 STATUS_RANK = {Status.PROPOSED: 0, Status.APPROVED: 1, Status.RETIRED: 2, Status.REJECTED: 3}
 """Which status stands when equal items meet (after a person's has been preferred): the more wary one."""

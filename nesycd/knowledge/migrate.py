@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy.engine import Connection
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
 from nesycd.knowledge import places
 from nesycd.knowledge.schema import SCHEMA_VERSION
 

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from nesycd.core.records import Evidence, Example, Fact, Item, Refusal, Rule
 from nesycd.knowledge.leak import Text
-from nesycd.records import Evidence, Example, Fact, Item, Refusal, Rule
 
 ALGORITHM = 1
 """Part of the fingerprint of what was refused: grows when other items would be."""

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
 
 HIDDEN = "***"
 _LOGIN = re.compile(r"(?<=://)([^:/@]*):(.*)(?=@)")

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Entry, Status
 from nesycd.knowledge import rows
 from nesycd.knowledge.journal import QUEUE, Journal
 from nesycd.knowledge.lint import Finding
 from nesycd.knowledge.merge import entry_order
 from nesycd.knowledge.schema import history
 from nesycd.knowledge.store import KnowledgeBase
-from nesycd.records import Entry, Status
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from pydantic import TypeAdapter
 from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Entry, Evidence, Item, Rule, Status
+from nesycd.core.text import printable
 from nesycd.knowledge.database import RECORDS
 from nesycd.knowledge.journal import QUEUE, Journal, parts
 from nesycd.knowledge.merge import item_key, tidy, unite, unite_evidence
 from nesycd.knowledge.schema import entries, evidence, history, meta, names
-from nesycd.knowledge.text import printable
-from nesycd.records import Entry, Evidence, Item, Rule, Status
 
 ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 MIN_PREFIX = 4

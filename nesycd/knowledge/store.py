@@ -4,7 +4,7 @@ Every change is one transaction: it happens wholly or not at all, and many proce
 
 Example:
     >>> from nesycd.knowledge import KnowledgeBase
-    >>> from nesycd.records import Evidence, Lesson
+    >>> from nesycd.core.records import Evidence, Lesson
     >>> with KnowledgeBase.open(":memory:") as kb:
     ...     counts = kb.add([(Lesson(text="Count the items one by one."), Evidence(example="q1", source="expert"))])
     ...     kb.approve_all(), kb.stats()["by_status"]
@@ -24,16 +24,16 @@ from pydantic import ValidationError
 from sqlalchemy import Engine, select
 from sqlalchemy.engine import Connection
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Entry, Evidence, Item, Rule, Status, content_hash
+from nesycd.core.text import normal
 from nesycd.knowledge import database, places, rows, schema, versions
 from nesycd.knowledge.database import Change, Notify
 from nesycd.knowledge.differences import Difference, differences
 from nesycd.knowledge.formats.mapping import first_problem
 from nesycd.knowledge.merge import AUTO, entry_order
 from nesycd.knowledge.rows import AddCounts
-from nesycd.knowledge.text import normal
 from nesycd.knowledge.versions import HistoryLine, Revision
-from nesycd.records import Entry, Evidence, Item, Rule, Status, content_hash
 
 Gate = Callable[[Sequence[Rule], Sequence[Rule], Callable[[], Collection[str]]], None]
 """Told the approved rules before and after a change, and how to find the relations of the approved facts; refuses the

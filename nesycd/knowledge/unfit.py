@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from nesycd.records import Evidence, Item, Refusal
+from nesycd.core.records import Evidence, Item, Refusal
 
 ALGORITHM = 1
 """Part of the fingerprint of what was refused: grows when other items would be."""
@@ -32,7 +32,7 @@ def unfit(item: Item) -> str:
     """Why an item cannot be knowledge; "" where it may be.
 
     Example:
-        >>> from nesycd.records import Lesson
+        >>> from nesycd.core.records import Lesson
         >>> unfit(Lesson(text="The sum of 11 and 4 is 15."))
         'bare arithmetic'
         >>> unfit(Lesson(text="A gross is 144 pieces."))

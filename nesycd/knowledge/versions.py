@@ -15,13 +15,13 @@ from typing import Any
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.engine import Connection
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Entry, Evidence, Item, Status
+from nesycd.core.text import printable
 from nesycd.knowledge import rows
 from nesycd.knowledge.journal import Journal, parts
 from nesycd.knowledge.merge import item_key, unite_evidence
 from nesycd.knowledge.schema import history, revisions, versions
-from nesycd.knowledge.text import printable
-from nesycd.records import Entry, Evidence, Item, Status
 
 NOW = "now"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")

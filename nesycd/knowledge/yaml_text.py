@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from nesycd.errors import KnowledgeError
-from nesycd.knowledge.text import is_visible, printable
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.text import is_visible, printable
 
 _MAX_DEPTH = 8
 _WORDS = {"y", "n", "yes", "no", "true", "false", "on", "off", "null"}

@@ -10,9 +10,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from nesycd.config import KnowledgeSection
-from nesycd.errors import ConfigError
-from nesycd.files import did_you_mean
+from nesycd.core.config import KnowledgeSection
+from nesycd.core.errors import ConfigError
+from nesycd.core.files import did_you_mean
 
 KINDS: tuple[str, ...] = KnowledgeSection().kinds
 WITHOUT = {f"no_{kind}s": kind for kind in KINDS}

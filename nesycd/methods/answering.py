@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nesycd.core.protocols import Generation, Prompt, Router, Student, Task
+from nesycd.core.records import Example, Hit, content_hash
 from nesycd.methods.knowledge import Knowledge
 from nesycd.prompts import Prompts
-from nesycd.protocols import Generation, Prompt, Router, Student, Task
-from nesycd.records import Example, Hit, content_hash
 
 
 @dataclass(frozen=True)

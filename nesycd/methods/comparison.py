@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from nesycd.config import Arm, Recipe
-from nesycd.errors import ConfigError
+from nesycd.core.config import Arm, Recipe
+from nesycd.core.errors import ConfigError
 from nesycd.methods.ablations import ABLATIONS, ablation, unknown
 from nesycd.methods.knowledge import EFFECT_FILE
 from nesycd.methods.rivals import RIVALS

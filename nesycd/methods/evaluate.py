@@ -6,20 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nesycd.config import Recipe
-from nesycd.errors import ConfigError
+from nesycd.core.config import Recipe
+from nesycd.core.errors import ConfigError
+from nesycd.core.protocols import KnowsTruth, Task
+from nesycd.core.records import Attempt, Entry, Evidence, Example, Item, Retrieval, Status, content_hash
 from nesycd.knowledge import entities_at, knowledge_version
+from nesycd.methods.context import Parts
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.nesycd import Trained
-from nesycd.methods.parts import Parts
 from nesycd.methods.routing import cases_of, signals
-from nesycd.protocols import KnowsTruth, Task
-from nesycd.records import Attempt, Entry, Evidence, Example, Item, Retrieval, Status, content_hash
 from nesycd.retrieval import Reasoner, reasoning
 from nesycd.retrieval.recall import count_recall, holds_answer
 from nesycd.routing import ALGORITHM as ROUTING
 from nesycd.routing.fitting import Case
-from nesycd.run_stage import Artifact
+from nesycd.runs.stage import Artifact
 from nesycd.stages.derive import ARM, rules_alone
 from nesycd.stages.route import routed
 

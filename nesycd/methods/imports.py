@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nesycd.core.records import Evidence, Item, Status
 from nesycd.knowledge import read_file
-from nesycd.methods.parts import Parts
-from nesycd.records import Evidence, Item, Status
+from nesycd.methods.context import Parts
 
 _PASSED_OVER = {Status.REJECTED, Status.RETIRED}
 

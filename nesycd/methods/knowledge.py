@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from nesycd.config import RetrievalSection
-from nesycd.knowledge import Engine, Entities, entities_at, knowledge_version
-from nesycd.methods.parts import Parts
-from nesycd.protocols import Retriever, Student
-from nesycd.records import Entry, Example, Retrieval, content_hash
+from nesycd.core.config import RetrievalSection
+from nesycd.core.protocols import Retriever, Student
+from nesycd.core.records import Entry, Example, Retrieval, content_hash
+from nesycd.knowledge import Entities, entities_at, knowledge_version
+from nesycd.methods.context import Parts
 from nesycd.retrieval import DerivingRetriever, Reasoner, reasoning
 from nesycd.retrieval.choice import identity, query_of, retriever_of
 from nesycd.retrieval.choosing import Choice, ChoosingRetriever, read_choice
-from nesycd.run import Run
+from nesycd.rules import Engine
+from nesycd.runs.run import Run
 from nesycd.stages import distract
 
 

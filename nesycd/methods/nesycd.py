@@ -10,24 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nesycd.errors import DataError, KnowledgeError
-from nesycd.knowledge import (
-    KnowledgeBase,
-    LeakCheck,
-    failures,
-    knowledge_version,
-    leak,
-    unfit,
-)
-from nesycd.knowledge.particulars import ALGORITHM as PARTICULARS
-from nesycd.knowledge.particulars import Particulars
-from nesycd.methods.imports import imported
-from nesycd.methods.knowledge import Knowledge
-from nesycd.methods.parts import Parts
-from nesycd.methods.routing import Routing, choose_router
-from nesycd.prompts import question_text
-from nesycd.protocols import Router
-from nesycd.records import (
+from nesycd.core.errors import DataError, KnowledgeError
+from nesycd.core.protocols import Router
+from nesycd.core.records import (
     Attempt,
     Diagnosis,
     Entry,
@@ -41,9 +26,18 @@ from nesycd.records import (
     Status,
     TrainingText,
 )
+from nesycd.knowledge import KnowledgeBase, LeakCheck, knowledge_version, leak, unfit
+from nesycd.knowledge.particulars import ALGORITHM as PARTICULARS
+from nesycd.knowledge.particulars import Particulars
+from nesycd.methods.context import Parts
+from nesycd.methods.imports import imported
+from nesycd.methods.knowledge import Knowledge
+from nesycd.methods.routing import Routing, choose_router
+from nesycd.prompts import question_text
 from nesycd.retrieval.recall import count_recall
 from nesycd.routing import MarginRouter, calibrate
-from nesycd.run_stage import Artifact
+from nesycd.rules import failures
+from nesycd.runs.stage import Artifact
 from nesycd.stages import augment, collect, diagnose, rationalise, self_check, spend
 from nesycd.stages.distil import general_texts
 

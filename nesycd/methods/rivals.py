@@ -14,18 +14,18 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from nesycd.config import Recipe
-from nesycd.errors import ConfigError
+from nesycd.core.config import Recipe
+from nesycd.core.errors import ConfigError
+from nesycd.core.protocols import Task
+from nesycd.core.records import Attempt, Entry, Example, Passage, TrainingText, content_hash
 from nesycd.grading import CLOSING
+from nesycd.methods.context import Parts
 from nesycd.methods.evaluate import FEW_SHOT_STOP
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.nesycd import Trained
-from nesycd.methods.parts import Parts
 from nesycd.prompts import RivalPrompts, Shown
-from nesycd.protocols import Task
-from nesycd.records import Attempt, Entry, Example, Passage, TrainingText, content_hash
 from nesycd.retrieval import PassageIndex
-from nesycd.run_stage import Artifact, StageRecords, read_states
+from nesycd.runs.stage import Artifact, StageRecords, read_states
 from nesycd.stages import augment, rivals
 from nesycd.stages.distil import general_texts
 from nesycd.stages.rivals import Found

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nesycd.errors import ConfigError
+from nesycd.core.errors import ConfigError
+from nesycd.core.protocols import Router
+from nesycd.core.records import Attempt, Entry, Example, Retrieval
+from nesycd.methods.context import Parts
 from nesycd.methods.knowledge import Knowledge
-from nesycd.methods.parts import Parts
-from nesycd.protocols import Router
-from nesycd.records import Attempt, Entry, Example, Retrieval
 from nesycd.routing import calibrate, calibrate_routing, features, fitting, router_of
 from nesycd.routing.classifier import ClassifierRouter
 from nesycd.routing.fitting import Case
-from nesycd.run_stage import Artifact
+from nesycd.runs.stage import Artifact
 from nesycd.stages import spend
 from nesycd.stages.route import accuracy, better_closed_book
 

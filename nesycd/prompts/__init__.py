@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nesycd.errors import ConfigError
-from nesycd.files import did_you_mean
+from nesycd.core.errors import ConfigError
+from nesycd.core.files import did_you_mean
+from nesycd.core.records import Example, Fact, Lesson, Passage, Rule, content_hash
 from nesycd.grading import closing
-from nesycd.records import Example, Fact, Lesson, Passage, Rule, content_hash
 
 PLACEHOLDERS = {
     "question": {"question"},

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from nesycd.errors import DataError
-from nesycd.records import Attempt, Example
+from nesycd.core.errors import DataError
+from nesycd.core.records import Attempt, Example
 from nesycd.reports.results import ARMS, KNOWLEDGE_ARMS, SCHEMA, SPLITS, Knowledge, Results, in_order
 from nesycd.reports.stats import Design, Interval, accuracy_interval, gap_closed, paired_difference
 

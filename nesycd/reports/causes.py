@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nesycd.records import Attempt, Example
+from nesycd.core.records import Attempt, Example
 from nesycd.retrieval import mentions
 
 CAUSES = {

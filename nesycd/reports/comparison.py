@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from nesycd.errors import ConfigError, RunError
-from nesycd.records import Example
+from nesycd.core.errors import ConfigError, RunError
+from nesycd.core.records import Example
 from nesycd.reports.causes import causes
 from nesycd.reports.comparison_costs import Cost, cost
 from nesycd.reports.crossed import Answers, Draws, holm, interval, resample, sign_test, two_sided

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from nesycd.records import Diagnosis, Example, Rationale
+from nesycd.core.records import Diagnosis, Example, Rationale
 from nesycd.reports.material import Material, Row
-from nesycd.run import read_records
-from nesycd.run_stage import read_states
+from nesycd.runs.run import read_records
+from nesycd.runs.stage import read_states
 from nesycd.stages.rationalise import kept as kept_of
 from nesycd.stages.rivals import SHOTS, shown_to
 from nesycd.stages.spend import usd_of

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from nesycd.errors import RunError
+from nesycd.core.errors import RunError
+from nesycd.core.records import Attempt, Entry, Example, Item, Retrieval
 from nesycd.knowledge import KnowledgeBase
-from nesycd.records import Attempt, Entry, Example, Item, Retrieval
 from nesycd.reports.results import Results, load_results
-from nesycd.run import read_records
+from nesycd.runs.run import read_records
 
 DOCUMENTS = ("config.json", "manifest.json")
 KNOWLEDGE = "kb.sqlite"

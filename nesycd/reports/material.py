@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from nesycd.errors import RunError
-from nesycd.records import Attempt, Example
+from nesycd.core.errors import RunError
+from nesycd.core.records import Attempt, Example
 from nesycd.reports.results import Results, load_results
-from nesycd.run import read_records
+from nesycd.runs.run import read_records
 
 
 @dataclass(frozen=True)

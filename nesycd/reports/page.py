@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
+from nesycd.core.storage import write_atomic
 from nesycd.reports.folder import RunFiles, read_run
 from nesycd.reports.markup import Markup, tag
 from nesycd.reports.samples import sample_answers
 from nesycd.reports.scores import by_frequency, by_task, differences, headline, known_unknown
 from nesycd.reports.sources import costs, how_it_was_run, knowledge, retrieval, steps
-from nesycd.storage import write_atomic
 
 SECTIONS = {
     "accuracy": "accuracy",

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nesycd.errors import RunError
-from nesycd.storage import write_json_atomic
+from nesycd.core.errors import RunError
+from nesycd.core.storage import write_json_atomic
 
 SCHEMA = "results/1"
 SPLITS = ("test", "ood_composed", "ood_unseen", "ood_unseen_imported")

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nesycd.core.storage import write_atomic
 from nesycd.reports.markup import Child, Markup, tag
 from nesycd.reports.page import whole_page
 from nesycd.reports.plots import Curve, curve_plot
 from nesycd.reports.scores import note, section, table
-from nesycd.storage import write_atomic
 
 
 def write_router_page(path: Path, run: str, content: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nesycd.records import Attempt, Example
+from nesycd.core.records import Attempt, Example
 from nesycd.reports.folder import RunFiles
 from nesycd.reports.markup import Child, Markup, tag
 from nesycd.reports.scores import arm_name, note, section

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nesycd.records import Entry, Status
+from nesycd.core.records import Entry, Status
 from nesycd.reports.figures import method_figures
 from nesycd.reports.folder import RunFiles
 from nesycd.reports.markup import Child, Markup, tag

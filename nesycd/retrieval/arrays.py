@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nesycd.storage import disk_errors
+from nesycd.core.storage import disk_errors
 
 _MAGIC = b"nesycd-arrays/1\n"
 _DIGEST = hashlib.sha256().digest_size

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nesycd.config import Asks, RetrievalSection
+from nesycd.core.config import Asks, RetrievalSection
+from nesycd.core.protocols import Retriever
+from nesycd.core.records import Entry, Example
 from nesycd.knowledge.entities import Entities
-from nesycd.protocols import Retriever
-from nesycd.records import Entry, Example
 from nesycd.retrieval.dense import CachedEmbedder, embedder_of
 from nesycd.retrieval.fused import FUSED_ALGORITHM, FusedRetriever, Fusion, Tasks
 from nesycd.retrieval.retriever import ALGORITHM, KnowledgeRetriever

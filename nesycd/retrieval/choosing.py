@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nesycd.errors import ConfigError
-from nesycd.protocols import Retriever
-from nesycd.records import Hit, content_hash
+from nesycd.core.errors import ConfigError
+from nesycd.core.protocols import Retriever
+from nesycd.core.records import Hit, content_hash
 from nesycd.retrieval.words import content_stems
 
 ALGORITHM = 1

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nesycd.errors import ModelError
-from nesycd.records import content_hash
+from nesycd.core.errors import ModelError
+from nesycd.core.records import content_hash
 from nesycd.retrieval.arrays import load_arrays, save_arrays
 from nesycd.retrieval.live import best
 

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nesycd.core.records import Entry, Fact, Hit, Item, Status, content_hash
 from nesycd.knowledge.changes import changes_since
 from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.merge import entry_order
 from nesycd.knowledge.store import KnowledgeBase
-from nesycd.records import Entry, Fact, Hit, Item, Status, content_hash
 from nesycd.retrieval.dense import Embedder, VectorIndex
 from nesycd.retrieval.linked import Found, LinkedFacts, Order
 from nesycd.retrieval.live import LiveIndex, Text
@@ -78,7 +78,7 @@ class FusedRetriever:
     """Finds knowledge in entries that may change; see the module for how.
 
     Example:
-        >>> from nesycd.records import Entry, Fact, Status
+        >>> from nesycd.core.records import Entry, Fact, Status
         >>> fathom = Fact(text="A fathom is 6 feet.", subject="fathom", relation="length", object="6 feet")
         >>> found = FusedRetriever([Entry(item=fathom, status=Status.APPROVED)], lambda ts: [len(t) for t in ts])
         >>> [(hit.item.text, hit.why) for hit in found.retrieve("Which length in feet has a fathom?")]

@@ -16,9 +16,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from nesycd.core.records import Fact, Item
+from nesycd.core.text import normal
 from nesycd.knowledge.entities import Entities
-from nesycd.knowledge.text import normal
-from nesycd.records import Fact, Item
 from nesycd.retrieval.linker import Candidate, Linker, Mention
 from nesycd.retrieval.paths import Chain, relation_chain
 from nesycd.retrieval.words import content_stems, tokens

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nesycd.knowledge.text import normal
-from nesycd.records import Fact
+from nesycd.core.records import Fact
+from nesycd.core.text import normal
 from nesycd.retrieval.words import STOPWORDS, Token, forms, root, tokens
 
 _SHORT = 2

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from nesycd.records import Passage, content_hash
+from nesycd.core.records import Passage, content_hash
 from nesycd.retrieval.lexical import LexicalIndex
 
 WORDS = 128

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from nesycd.knowledge import Deriver, Engine, EngineError, Entities, normal
+from nesycd.core.protocols import Retriever
+from nesycd.core.records import Entry, Fact, Hit, Status, content_hash
+from nesycd.core.text import normal
+from nesycd.knowledge import Deriver, Entities
 from nesycd.knowledge.deriving import Derived
-from nesycd.protocols import Retriever
-from nesycd.records import Entry, Fact, Hit, Status, content_hash
 from nesycd.retrieval.linker import Linker, Mention
 from nesycd.retrieval.paths import Chain, relation_chain
 from nesycd.retrieval.words import Token, content_stems, stem, tokens
+from nesycd.rules import Engine, EngineError
 
 ALGORITHM = 2
 """Part of fingerprints: grows when the same knowledge would be derived or chosen otherwise."""

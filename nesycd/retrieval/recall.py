@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from nesycd.core.records import Example, Fact, Hit, Item
+from nesycd.core.text import normal
 from nesycd.knowledge.merge import normal_triple
-from nesycd.knowledge.text import normal
-from nesycd.records import Example, Fact, Hit, Item
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from nesycd.core.records import Entry, Fact, Hit, Item, Status, content_hash
 from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.merge import entry_order
 from nesycd.knowledge.store import knowledge_version
-from nesycd.records import Entry, Fact, Hit, Item, Status, content_hash
 from nesycd.retrieval.lexical import LexicalIndex
 from nesycd.retrieval.linked import Found, LinkedFacts
 
@@ -34,7 +34,7 @@ class KnowledgeRetriever:
     """Finds knowledge in a fixed set of entries; see the module for how.
 
     Example:
-        >>> from nesycd.records import Entry, Fact, Status
+        >>> from nesycd.core.records import Entry, Fact, Status
         >>> fathom = Fact(text="A fathom is 6 feet.", subject="fathom", relation="length", object="6 feet")
         >>> found = KnowledgeRetriever([Entry(item=fathom, status=Status.APPROVED)], lambda ts: [len(t) for t in ts])
         >>> [(hit.item.text, hit.why) for hit in found.retrieve("How many feet are 3 fathoms?")]

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nesycd.protocols import Draft, Router
-from nesycd.records import Attempt, Hit
+from nesycd.core.protocols import Draft, Router
+from nesycd.core.records import Attempt, Hit
 
 ALGORITHM = 3
 """Part of the routed arm's fingerprint: grows when the same router would route otherwise."""

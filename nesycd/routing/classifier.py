@@ -13,9 +13,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from nesycd.errors import RunError
-from nesycd.protocols import Draft
-from nesycd.records import Hit
+from nesycd.core.errors import RunError
+from nesycd.core.protocols import Draft
+from nesycd.core.records import Hit
 from nesycd.routing import features
 
 SCHEMA = "router/1"

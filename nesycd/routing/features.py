@@ -6,9 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from nesycd.knowledge.text import normal
-from nesycd.protocols import Draft
-from nesycd.records import Fact, Hit, Item
+from nesycd.core.protocols import Draft
+from nesycd.core.records import Fact, Hit, Item
+from nesycd.core.text import normal
 
 ALGORITHM = 1
 """Grows when a feature would be counted otherwise."""

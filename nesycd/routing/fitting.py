@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nesycd.errors import DataError
-from nesycd.records import Attempt, Hit
+from nesycd.core.errors import DataError
+from nesycd.core.records import Attempt, Hit
 from nesycd.routing import best_of, cuts, features
 from nesycd.routing.classifier import ClassifierRouter, Logistic, Matrix, Pair, constant
 

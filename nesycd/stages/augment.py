@@ -14,9 +14,9 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from nesycd.core.protocols import Retriever
+from nesycd.core.records import Entry, Example, Fact, Item, Rationale, Retrieval, Status, TrainingText
 from nesycd.prompts import Prompts, completion_text
-from nesycd.protocols import Retriever
-from nesycd.records import Entry, Example, Fact, Item, Rationale, Retrieval, Status, TrainingText
 from nesycd.stages.distil import direct_text
 
 

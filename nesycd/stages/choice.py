@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nesycd.records import content_hash
+from nesycd.core.records import content_hash
 from nesycd.retrieval.choosing import EFFECT, FEATURES, Choice, Matrix
 from nesycd.stages import effect
 

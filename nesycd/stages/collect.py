@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from nesycd.records import Attempt, Example
+from nesycd.core.records import Attempt, Example
 
 
 def assign_folds(examples: Sequence[Example], folds: int, seed: int) -> dict[str, int]:

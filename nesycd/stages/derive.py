@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.protocols import Task
+from nesycd.core.records import Attempt, Example
 from nesycd.grading import closing
 from nesycd.knowledge import Derived
-from nesycd.protocols import Task
-from nesycd.records import Attempt, Example
 
 ARM = "rules_alone"
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from nesycd.protocols import ErrorCase
-from nesycd.records import Attempt, Diagnosis, Evidence, Example, Item, Rationale, Refusal
+from nesycd.core.protocols import ErrorCase
+from nesycd.core.records import Attempt, Diagnosis, Evidence, Example, Item, Rationale, Refusal
 from nesycd.stages.collect import errors
 
 Source = str

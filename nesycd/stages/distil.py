@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from nesycd.core.records import Example, Rationale, TrainingText
 from nesycd.prompts import Prompts, completion_text
-from nesycd.records import Example, Rationale, TrainingText
 
 
 def direct_text(example: Example, rationale: Rationale, prompts: Prompts, weight: float = 1.0) -> TrainingText:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
+from nesycd.core.protocols import Retriever
+from nesycd.core.records import Entry, Example, Fact, Hit, Retrieval, Status
 from nesycd.knowledge import normal_triple
-from nesycd.protocols import Retriever
-from nesycd.records import Entry, Example, Fact, Hit, Retrieval, Status
 from nesycd.retrieval import holds_answer
 
 ALGORITHM = 1

@@ -16,7 +16,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from nesycd.records import Attempt, Example, content_hash
+from nesycd.core.records import Attempt, Example, content_hash
 
 CLIP = 5.0
 """Contrasts count as at most so many nats: beyond, the answer is as good as certain or impossible."""

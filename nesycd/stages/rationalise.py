@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nesycd.protocols import Task, Teacher
-from nesycd.records import Example, Rationale
+from nesycd.core.protocols import Task, Teacher
+from nesycd.core.records import Example, Rationale
 
 
 def rationalise(examples: Sequence[Example], teacher: Teacher, task: Task) -> Iterable[Rationale]:

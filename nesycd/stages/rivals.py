@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
+from nesycd.core.records import Attempt, Entry, Example, Fact, Rationale, TrainingText
 from nesycd.grading import CLOSING
 from nesycd.prompts import Prompts, RivalPrompts, Shown, completion_text
-from nesycd.records import Attempt, Entry, Example, Fact, Rationale, TrainingText
 
 ALPHA = 0.3
 """Share of the answers' loss in methods with two losses."""

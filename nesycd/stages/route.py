@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nesycd.protocols import Router
-from nesycd.records import Attempt, Example, Retrieval
+from nesycd.core.protocols import Router
+from nesycd.core.records import Attempt, Example, Retrieval
 
 
 def accuracy(attempts: Sequence[Attempt]) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nesycd.records import Attempt, Evidence, Item
+from nesycd.core.records import Attempt, Evidence, Item
 from nesycd.stages.collect import errors
 
 

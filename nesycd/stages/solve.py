@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from nesycd.core.protocols import Prompt, Student, Task
+from nesycd.core.records import Attempt, Example, Item, Passage, content_hash
 from nesycd.prompts import Prompts, item_line
-from nesycd.protocols import Prompt, Student, Task
-from nesycd.records import Attempt, Example, Item, Passage, content_hash
 
 Knowledge = Callable[[Example], Sequence[Item | Passage]]
 """Gives the items that go into a question's prompt, in order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nesycd.records import Attempt, Diagnosis, Rationale
+from nesycd.core.records import Attempt, Diagnosis, Rationale
 
 
 def spent(rationales: Sequence[Rationale], diagnoses: Sequence[Diagnosis], useful: int | None) -> dict[str, Any] | None:

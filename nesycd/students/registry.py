@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from nesycd.protocols import Generation, Prompt, Student, TrainReport, TrainSettings
-from nesycd.records import TrainingText
+from nesycd.core.protocols import Generation, Prompt, Student, TrainReport, TrainSettings
+from nesycd.core.records import TrainingText
 from nesycd.students.fingerprint import decoding, student_fingerprint
 from nesycd.students.table import TableStudent
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nesycd.errors import ModelError
-from nesycd.records import content_hash
+from nesycd.core.errors import ModelError
+from nesycd.core.records import content_hash
 
 Template = Literal["auto", "chat", "plain"]
 

@@ -29,10 +29,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nesycd.errors import ModelError
-from nesycd.protocols import LEAST, Generation, Prompt, TrainReport, TrainSettings
-from nesycd.records import TrainingText, content_hash
-from nesycd.storage import write_json_atomic
+from nesycd.core.errors import ModelError
+from nesycd.core.protocols import LEAST, Generation, Prompt, TrainReport, TrainSettings
+from nesycd.core.records import TrainingText, content_hash
+from nesycd.core.storage import write_json_atomic
 from nesycd.students.table_memory import Memory, Parts
 
 ADAPTER = "adapter.json"

@@ -20,8 +20,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
-from nesycd.protocols import TrainReport, TrainSettings
-from nesycd.storage import disk_errors, whole_file
+from nesycd.core.protocols import TrainReport, TrainSettings
+from nesycd.core.storage import disk_errors, whole_file
 
 CHECKPOINT = "checkpoint"
 HEAD_EXTRAS = ("final_logit_softcapping", "logit_scale", "logits_scaling")

@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 from pydantic import field_validator
 
 from nesycd import grading
-from nesycd.errors import DataError
-from nesycd.files import did_you_mean, question_key, read_jsonl
+from nesycd.core.errors import DataError
+from nesycd.core.files import did_you_mean, question_key, read_jsonl
+from nesycd.core.records import Example
 from nesycd.grading import Form, latex
-from nesycd.records import Example
 from nesycd.tasks.base import Card, StoredTask
 from nesycd.tasks.hub import Hub, Rows, SourceSettings
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from nesycd import grading
-from nesycd.errors import DataError
-from nesycd.files import question_key, read_jsonl
-from nesycd.records import Example
+from nesycd.core.errors import DataError
+from nesycd.core.files import question_key, read_jsonl
+from nesycd.core.records import Example
 from nesycd.tasks.base import Card, StoredTask
 from nesycd.tasks.hub import Hub, Rows, SourceSettings
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from nesycd import grading
-from nesycd.errors import DataError
-from nesycd.files import did_you_mean, question_key
+from nesycd.core.errors import DataError
+from nesycd.core.files import did_you_mean, question_key
+from nesycd.core.records import Example
 from nesycd.grading import Form
-from nesycd.records import Example
 
 
 def always_plain(task: str) -> Form:

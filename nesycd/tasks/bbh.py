@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from nesycd import grading
-from nesycd.errors import DataError
-from nesycd.files import did_you_mean, question_key, read_json, read_text
+from nesycd.core.errors import DataError
+from nesycd.core.files import did_you_mean, question_key, read_json, read_text
+from nesycd.core.records import Example
 from nesycd.grading import Form
-from nesycd.records import Example
 from nesycd.tasks.base import Card, StoredTask, hold_out
 from nesycd.tasks.hub import Hub, SourceSettings
 

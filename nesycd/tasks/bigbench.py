@@ -21,9 +21,9 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from nesycd import grading
-from nesycd.errors import DataError
-from nesycd.files import did_you_mean, question_key, read_json
-from nesycd.records import Example
+from nesycd.core.errors import DataError
+from nesycd.core.files import did_you_mean, question_key, read_json
+from nesycd.core.records import Example
 from nesycd.tasks.base import Card, StoredTask, hold_out
 from nesycd.tasks.hub import Hub, SourceSettings
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar
 
-from nesycd.errors import DataError
-from nesycd.files import question_key, read_jsonl
-from nesycd.records import Example
+from nesycd.core.errors import DataError
+from nesycd.core.files import question_key, read_jsonl
+from nesycd.core.records import Example
 from nesycd.tasks.base import Card, StoredTask, hold_out
 from nesycd.tasks.hub import Hub, Rows, SourceSettings
 

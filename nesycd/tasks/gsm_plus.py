@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar, Literal
 
-from nesycd.errors import DataError
-from nesycd.files import did_you_mean, question_key, read_jsonl
+from nesycd.core.errors import DataError
+from nesycd.core.files import did_you_mean, question_key, read_jsonl
+from nesycd.core.records import Example
 from nesycd.grading import Form
-from nesycd.records import Example
 from nesycd.tasks.base import Card, StoredTask
 from nesycd.tasks.hub import Hub, SourceSettings
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from nesycd.errors import DataError
+from nesycd.core.errors import DataError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

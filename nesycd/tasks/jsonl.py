@@ -15,9 +15,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nesycd import grading
-from nesycd.errors import DataError
-from nesycd.files import did_you_mean, question_key, read_jsonl
-from nesycd.records import Example
+from nesycd.core.errors import DataError
+from nesycd.core.files import did_you_mean, question_key, read_jsonl
+from nesycd.core.records import Example
 from nesycd.tasks.base import StoredTask, hold_out, split_by_group
 
 KEYS = ("question", "answer", "id", "options", "rationale", "task")

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from nesycd import grading
-from nesycd.errors import DataError
-from nesycd.files import question_key, read_json, read_jsonl
+from nesycd.core.errors import DataError
+from nesycd.core.files import question_key, read_json, read_jsonl
+from nesycd.core.records import Example
 from nesycd.grading import Form, latex
-from nesycd.records import Example
 from nesycd.tasks.base import Card, StoredTask, hold_out
 from nesycd.tasks.hub import Hub, Rows, SourceSettings
 

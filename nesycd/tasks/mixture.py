@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from nesycd.errors import DataError
-from nesycd.protocols import Task
-from nesycd.records import Example, content_hash
+from nesycd.core.errors import DataError
+from nesycd.core.protocols import Task
+from nesycd.core.records import Example, content_hash
 
 NAME = "mixture"
 

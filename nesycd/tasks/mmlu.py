@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from nesycd import grading
-from nesycd.errors import DataError
-from nesycd.files import did_you_mean, question_key
-from nesycd.records import Example
+from nesycd.core.errors import DataError
+from nesycd.core.files import did_you_mean, question_key
+from nesycd.core.records import Example
 from nesycd.tasks.base import Card, StoredTask, hold_out
 from nesycd.tasks.hub import Hub, Rows, SourceSettings
 

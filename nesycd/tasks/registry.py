@@ -14,10 +14,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from nesycd.errors import ConfigError
-from nesycd.files import did_you_mean
-from nesycd.protocols import KnowsTruth, Task
-from nesycd.records import Derivation, Example, Fact
+from nesycd.core.errors import ConfigError
+from nesycd.core.files import did_you_mean
+from nesycd.core.protocols import KnowsTruth, Task
+from nesycd.core.records import Derivation, Example, Fact
 from nesycd.tasks.base import Card
 
 # Module, settings class and task class of each benchmark; imported when asked for, so that listing names costs nothing.

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from nesycd import grading
-from nesycd.errors import DataError
-from nesycd.files import did_you_mean
+from nesycd.core.errors import DataError
+from nesycd.core.files import did_you_mean
+from nesycd.core.records import Example
 from nesycd.grading import Form
-from nesycd.records import Example
 from nesycd.tasks.base import always_plain, as_it_is
 from nesycd.tasks.registry import card
 

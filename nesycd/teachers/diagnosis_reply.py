@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nesycd.files import squeeze
-from nesycd.records import Fact, Item, Lesson, Rule
+from nesycd.core.files import squeeze
+from nesycd.core.records import Fact, Item, Lesson, Rule
 from nesycd.teachers.loose_json import find_values
 
 _TEXT = {"type": "string"}

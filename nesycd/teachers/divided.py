@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nesycd.protocols import ErrorCase, Teacher
-from nesycd.records import Diagnosis, Example, Rationale, content_hash
-from nesycd.teachers.chat import Request
+from nesycd.core.protocols import ErrorCase, Teacher
+from nesycd.core.records import Diagnosis, Example, Rationale, content_hash
+from nesycd.llm.chat import Request
 from nesycd.teachers.llm import LLMTeacher
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nesycd import grading
-from nesycd.errors import NesycdError
-from nesycd.protocols import ErrorCase
-from nesycd.records import Derivation, Diagnosis, Example, Fact, Item, Lesson, Rationale, Rule, content_hash
+from nesycd.core.errors import NesycdError
+from nesycd.core.protocols import ErrorCase
+from nesycd.core.records import Derivation, Diagnosis, Example, Fact, Item, Lesson, Rationale, Rule, content_hash
 
 _VERSION = 1
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|\n+")

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nesycd import grading
-from nesycd.config import AskSection
-from nesycd.errors import TeacherError
+from nesycd.core.config import AskSection
+from nesycd.core.errors import TeacherError
+from nesycd.core.protocols import ErrorCase, Task
+from nesycd.core.records import Diagnosis, Example, Rationale, Sample, content_hash
 from nesycd.grading.working import comes_to, false_equation
+from nesycd.llm.chat import CUT, Chat, Completion, Message, Request
 from nesycd.prompts import TeacherPrompts, question_text
-from nesycd.protocols import ErrorCase, Task
-from nesycd.records import Diagnosis, Example, Rationale, Sample, content_hash
-from nesycd.teachers.chat import CUT, Chat, Completion, Message, Request
 from nesycd.teachers.diagnosis_reply import CLUSTERED_SCHEMA, SCHEMA, Reading, read_clustered, read_diagnosis
 
 _VERSION = 1
@@ -61,7 +61,7 @@ class LLMTeacher:
 
     Example:
         >>> from nesycd.tasks.base import StoredTask
-        >>> from nesycd.teachers.scripted_chat import ScriptedChat
+        >>> from nesycd.llm.scripted_chat import ScriptedChat
         >>> example = Example(uid="q", task="sums", question="What is 2 + 2?", answer="4")
         >>> chat = ScriptedChat({"rationale:q:0": "2 + 2 = 5. The answer is 4.", "rationale:q:1": "2 + 2 = 4. The answer is 4."})
         >>> teacher = LLMTeacher(chat, TeacherPrompts.load(), StoredTask("sums", {"train": [example]}))

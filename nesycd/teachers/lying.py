@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nesycd.errors import DataError
-from nesycd.protocols import ErrorCase, KnowsTruth, Teacher
-from nesycd.records import Diagnosis, Example, Fact, Item, Rationale, content_hash
+from nesycd.core.errors import DataError
+from nesycd.core.protocols import ErrorCase, KnowsTruth, Teacher
+from nesycd.core.records import Diagnosis, Example, Fact, Item, Rationale, content_hash
 
 
 class LyingTeacher:

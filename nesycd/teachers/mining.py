@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from nesycd.core.protocols import ErrorCase, Teacher
+from nesycd.core.records import Diagnosis, Example, Fact, Item, Lesson, Rationale, Rule, content_hash
 from nesycd.prompts import question_text
-from nesycd.protocols import ErrorCase, Teacher
-from nesycd.records import Diagnosis, Example, Fact, Item, Lesson, Rationale, Rule, content_hash
 
 ALGORITHM = 1
 """Part of the fingerprint: grows when other items would be mined."""
@@ -46,7 +46,7 @@ class MiningTeacher:
 def mine(case: ErrorCase) -> Diagnosis:
     """What the accepted working of a question says that holds beyond it; a failure where there is no working.
 
-    >>> from nesycd.records import Attempt
+    >>> from nesycd.core.records import Attempt
     >>> asked = Example(uid="q", task="sports", question='Is this plausible? "Ann Lee threw a slant pass."', answer="no")
     >>> wrong = Attempt(example="q", solver="fold-0", response="yes")
     >>> said = "Ann Lee is an American soccer player. Slant pass is part of American football."

@@ -20,10 +20,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from nesycd import grading
-from nesycd.errors import DataError, TeacherError
-from nesycd.files import did_you_mean, question_key, read_jsonl, squeeze
-from nesycd.protocols import ErrorCase
-from nesycd.records import Diagnosis, Example, Item, Rationale, content_hash
+from nesycd.core.errors import DataError, TeacherError
+from nesycd.core.files import did_you_mean, question_key, read_jsonl, squeeze
+from nesycd.core.protocols import ErrorCase
+from nesycd.core.records import Diagnosis, Example, Item, Rationale, content_hash
 
 OWN = ("id", "question", "rationale", "answer", "teacher", "options", "task")
 RECORDED = (*OWN, "benchmark", "teacher_answer", "teacher_correct", "split", "rationale_agrees")

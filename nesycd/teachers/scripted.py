@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from nesycd import grading
-from nesycd.protocols import ErrorCase
-from nesycd.records import Diagnosis, Example, Item, Rationale, content_hash
+from nesycd.core.protocols import ErrorCase
+from nesycd.core.records import Diagnosis, Example, Item, Rationale, content_hash
 
 RationaleScript = Mapping[str, str] | Callable[[Example], str | None]
 DiagnosisScript = Mapping[str, Sequence[Item]] | Callable[[ErrorCase], Sequence[Item] | None]

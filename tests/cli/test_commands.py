@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from nesycd.cli.main import COMMANDS, app, load
 from nesycd.cli.run import _stored_results
-from nesycd.config import load_recipe
+from nesycd.core.config import load_recipe
 
 ROOT = Path(__file__).parents[2]
 

@@ -21,14 +21,14 @@ from nesycd.cli.build import task_of
 from nesycd.cli.compare import _scored_before, execute
 from nesycd.cli.compare_checks import possible
 from nesycd.cli.main import app
-from nesycd.config import load_recipe
-from nesycd.errors import ConfigError, RunError
+from nesycd.core.config import load_recipe
+from nesycd.core.errors import ConfigError, RunError
+from nesycd.core.protocols import TRAINING
+from nesycd.core.records import Attempt, Status
 from nesycd.knowledge import KnowledgeBase
 from nesycd.methods.comparison import folder_of, methods_of
-from nesycd.protocols import TRAINING
-from nesycd.records import Attempt, Status
 from nesycd.reports.comparison import load_comparison
-from nesycd.run import read_records
+from nesycd.runs.run import read_records
 from nesycd.students.table import TableStudent
 
 RECIPES = Path(__file__).parents[2] / "recipes"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from nesycd import manifest
 from nesycd.cli.main import app
+from nesycd.runs import manifest
 
 
 @pytest.fixture(autouse=True)

@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 
 from nesycd.cli.effect import execute
 from nesycd.cli.main import app
-from nesycd.config import load_recipe
-from nesycd.errors import ConfigError, DataError
+from nesycd.core.config import load_recipe
+from nesycd.core.errors import ConfigError, DataError
+from nesycd.core.records import Example, Masked, Retrieval, Status
 from nesycd.knowledge import KnowledgeBase
-from nesycd.records import Example, Masked, Retrieval, Status
 from nesycd.retrieval.choosing import Choice
-from nesycd.run import read_records
+from nesycd.runs.run import read_records
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "recipes" / "quickstart.toml"
@@ -102,7 +102,7 @@ def test_the_command_explains_itself() -> None:
 @pytest.mark.slow
 def test_answers_are_given_with_what_a_measured_choice_leaves(measured: tuple[Path, str], tmp_path: Path) -> None:
     from nesycd.cli.run import execute as run
-    from nesycd.records import Attempt
+    from nesycd.core.records import Attempt
 
     folder = tmp_path / "r"
     shutil.copytree(measured[0], folder)

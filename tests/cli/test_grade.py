@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 
 from nesycd import grading
 from nesycd.cli.main import app
-from nesycd.files import read_jsonl
-from nesycd.records import Example
+from nesycd.core.files import read_jsonl
+from nesycd.core.records import Example
 
 real = pytest.mark.skipif("NESYCD_DATA" not in os.environ, reason="NESYCD_DATA names no folder of real data")
 

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from nesycd.cli.main import app
+from nesycd.core.records import Evidence, Fact, Status
 from nesycd.knowledge import KnowledgeBase
-from nesycd.records import Evidence, Fact, Status
 
 
 def fact(text: str, subject: str, relation: str, value: str, *aliases: str) -> Fact:

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from nesycd.cli import kb_lint
 from nesycd.cli.main import app
+from nesycd.core.records import Evidence, Fact, Item, Lesson, Rule, Status
 from nesycd.knowledge import KnowledgeBase, Relation, declare_relations
-from nesycd.records import Evidence, Fact, Item, Lesson, Rule, Status
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from nesycd.cli.main import app
+from nesycd.core.records import Evidence, Fact, Rule, Status
 from nesycd.knowledge import KnowledgeBase
-from nesycd.records import Evidence, Fact, Rule, Status
 
 FATHERS = [
     Fact(text=f"The father of {child} was {father}.", subject=child, relation="father", object=father)

@@ -14,9 +14,9 @@ from typer.testing import CliRunner, Result
 
 from nesycd.cli.main import app
 from nesycd.cli.run import execute
-from nesycd.config import load_recipe
+from nesycd.core.config import load_recipe
+from nesycd.core.records import Fact
 from nesycd.knowledge import KnowledgeBase
-from nesycd.records import Fact
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 SETTINGS = (

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from nesycd.cli.main import app
+from nesycd.core.records import Evidence, Fact, Lesson
 from nesycd.knowledge import KnowledgeBase
-from nesycd.records import Evidence, Fact, Lesson
 
 FATHOM = Fact(text="A fathom is 6 feet.", subject="fathom", relation="length", object="6 feet")
 COUNT = Lesson(text="Count the apples.")

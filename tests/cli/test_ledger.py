@@ -13,16 +13,16 @@ from typer.testing import CliRunner
 from nesycd.cli.build import chat_of
 from nesycd.cli.dry_run import print_plan
 from nesycd.cli.main import app
-from nesycd.config import Recipe, load_recipe
-from nesycd.errors import ConfigError, TeacherError
-from nesycd.protocols import ErrorCase
-from nesycd.records import Example
+from nesycd.core.config import Recipe, load_recipe
+from nesycd.core.errors import ConfigError, TeacherError
+from nesycd.core.protocols import ErrorCase
+from nesycd.core.records import Example
+from nesycd.llm.batch_chat import BatchChat
+from nesycd.llm.batch_ledger import Batches
+from nesycd.llm.chat import Message, Request
+from nesycd.llm.ledger import Answer, Budget, Call, Ledger, default_path
+from nesycd.llm.openai_chat import OpenAIEndpoint
 from nesycd.tasks.base import StoredTask
-from nesycd.teachers.batch_chat import BatchChat
-from nesycd.teachers.batch_ledger import Batches
-from nesycd.teachers.chat import Message, Request
-from nesycd.teachers.ledger import Answer, Budget, Call, Ledger, default_path
-from nesycd.teachers.openai_chat import OpenAIEndpoint
 
 LOCAL = "http://localhost:9"
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from nesycd import __version__
 from nesycd.cli import main
-from nesycd.errors import DataError
+from nesycd.core.errors import DataError
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from nesycd.cli.main import app
-from nesycd.config import Recipe
-from nesycd.records import Attempt, Example
+from nesycd.core.config import Recipe
+from nesycd.core.records import Attempt, Example
 from nesycd.reports import Evaluation, build_results
-from nesycd.run import Run
+from nesycd.runs.run import Run
 
 EXAMPLES = [Example(uid=f"q{n}", task="units", question=f"{n}?", answer="12", split="test") for n in range(10)]
 

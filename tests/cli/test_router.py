@@ -15,14 +15,14 @@ from nesycd.cli.answering import open_answerer, open_finished
 from nesycd.cli.ask import answer
 from nesycd.cli.main import app
 from nesycd.cli.router import execute
-from nesycd.config import load_recipe
-from nesycd.errors import ConfigError, DataError, RunError
-from nesycd.methods.knowledge_tests import run_suite
-from nesycd.records import Attempt, Example
+from nesycd.core.config import load_recipe
+from nesycd.core.errors import ConfigError, DataError, RunError
+from nesycd.core.records import Attempt, Example
+from nesycd.measure.knowledge_tests import run_suite
 from nesycd.reports.router_page import write_router_page
 from nesycd.routing import compare
 from nesycd.routing.classifier import ClassifierRouter
-from nesycd.run import read_records
+from nesycd.runs.run import read_records
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 SETTINGS = (

@@ -11,9 +11,9 @@ from typer.testing import CliRunner, Result
 
 from nesycd.cli.main import app
 from nesycd.cli.runs import size_text, time_text
-from nesycd.errors import RunError
-from nesycd.run import Run
-from nesycd.run_folders import find_run, list_runs, newest_run, remove_run, summarise
+from nesycd.core.errors import RunError
+from nesycd.runs.folders import find_run, list_runs, newest_run, remove_run, summarise
+from nesycd.runs.run import Run
 
 
 def make_run(root: Path, name: str, finish: bool = True) -> Path:

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from nesycd.cli.main import STEPS, app
-from nesycd.config import Recipe
-from nesycd.run_folders import summarise
-from nesycd.run_stage import read_states
+from nesycd.core.config import Recipe
+from nesycd.runs.folders import summarise
+from nesycd.runs.stage import read_states
 
 RECIPE = str(Path(__file__).parents[2] / "recipes" / "quickstart.toml")
 TABLE = ["--set", "student.model=table", "--set", "evaluation.splits=['test']", "--limit", "40", "--name", "r"]

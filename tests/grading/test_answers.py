@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nesycd import grading
-from nesycd.records import Example
+from nesycd.core.records import Example
 
 SHAPES = ("circle", "heptagon", "hexagon", "kite")
 

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nesycd import grading
+from nesycd.core.records import Example
 from nesycd.grading import FORMS, Form
 from nesycd.grading.forms import read_date
-from nesycd.records import Example
 
 spec = importlib.util.spec_from_file_location("odd_answers", Path(__file__).with_name("odd_answers.py"))
 assert spec and spec.loader

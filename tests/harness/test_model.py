@@ -18,8 +18,8 @@ from rich.console import Console
 
 from nesycd.cli.regrade import regraded
 from nesycd.cli.run import execute
-from nesycd.config import load_recipe
-from nesycd.errors import ConfigError, RunError
+from nesycd.core.config import load_recipe
+from nesycd.core.errors import ConfigError, RunError
 from nesycd.knowledge import KnowledgeBase
 from nesycd.reports import load_results
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from nesycd.cli.main import app
-from nesycd.errors import ConfigError, DataError, NesycdError
+from nesycd.core.errors import ConfigError, DataError, NesycdError
+from nesycd.core.records import Example
 from nesycd.harness import grading
 from nesycd.harness.questions import Request, doc_to_text, split_options
 from nesycd.prompts import question_text
-from nesycd.records import Example
 
 WORDS = st.text("a \n()A", min_size=1, max_size=12).filter(str.strip)
 OPTIONS = st.lists(st.text("a ()A", min_size=1, max_size=6).filter(str.strip), max_size=3).map(tuple)

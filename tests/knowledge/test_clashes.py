@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nesycd.knowledge import Engine, EngineError, Entities, Limits, Relation, clashes
-from nesycd.knowledge.engine import Step
-from nesycd.records import Entry, Fact, Item, Rule, Status
+from nesycd.core.records import Entry, Fact, Item, Rule, Status
+from nesycd.knowledge import Entities, Relation, clashes
+from nesycd.rules import Engine, EngineError, Limits
+from nesycd.rules.engine import Step
 
 GRAND = Rule(text="A mother's father is a grandfather.", clause="grandfather(X, Z) :- mother(X, Y), father(Y, Z).")
 CYCLE = Rule(text="Nobody is a parent of a parent.", clause=":- parent(X, Y), parent(Y, X).")

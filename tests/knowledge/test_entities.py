@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Evidence, Fact
 from nesycd.knowledge import (
     Entities,
     KnowledgeBase,
@@ -22,7 +23,6 @@ from nesycd.knowledge import (
     relations_text,
     unmerge_entities,
 )
-from nesycd.records import Evidence, Fact
 
 EVIDENCE = Evidence(example="", source="Ann")
 

@@ -11,10 +11,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Entry, Evidence, Fact, Lesson, Rule, RuleTest, Status
 from nesycd.knowledge import KnowledgeBase, export_file, export_text, import_file, read_file
 from nesycd.knowledge.yaml_text import quote
-from nesycd.records import Entry, Evidence, Fact, Lesson, Rule, RuleTest, Status
 
 texts = st.one_of(
     st.text(min_size=1, max_size=40),

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Entry, Evidence, Fact, Lesson, Rule, RuleTest, Status
 from nesycd.knowledge import KnowledgeBase, export_file, export_text, import_file, read_file
 from nesycd.knowledge.formats import csv_file, jsonld, lp, markdown, turtle
 from nesycd.knowledge.formats.mapping import short
 from nesycd.knowledge.journal import MAX_ITEM
-from nesycd.records import Entry, Evidence, Fact, Lesson, Rule, RuleTest, Status
 
 HOSTILE = [
     "=HYPERLINK(\"http://x\",\"y\")", "+1", "-1", "@SUM(A1)", "\t=1", "'=1", "'tis", "'", "＝1", "a|b\\|c\\", "x\ny\r\nz",

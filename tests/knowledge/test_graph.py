@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Entry, Fact, Lesson, Status
 from nesycd.knowledge import Entities, EntityMerge, KnowledgeGraph, Relation
-from nesycd.records import Entry, Fact, Lesson, Status
 
 
 def fact(subject: str, relation: str, value: str, *aliases: str) -> Fact:

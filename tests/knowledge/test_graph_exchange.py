@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Evidence, Fact, Lesson, Status
+from nesycd.core.text import normal
 from nesycd.knowledge import (
     Entities,
     KnowledgeBase,
@@ -21,8 +23,6 @@ from nesycd.knowledge import (
     read_entities,
     unmerge_entities,
 )
-from nesycd.knowledge.text import normal
-from nesycd.records import Evidence, Fact, Lesson, Status
 
 NAMES = ["Ann", "no", "1.10", 'B "x": y', "d\x1b", "e #f"]
 FACTS = [Fact(text=f"{name} is {n}.", subject=name, relation="is", object=str(n)) for n, name in enumerate(NAMES)]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nesycd.core.records import Evidence, Example, Fact, Item, Lesson, Rule
 from nesycd.knowledge import LeakCheck
-from nesycd.records import Evidence, Example, Fact, Item, Lesson, Rule
 from nesycd.tasks.registry import build_task
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from nesycd.core.records import Entry, Evidence, Fact, Item, Lesson, Rule, Status
 from nesycd.knowledge import Entities, EntityMerge, KnowledgeBase, Relation
 from nesycd.knowledge.clashes import Clash
 from nesycd.knowledge.lint import Embed, Finding, lint
-from nesycd.records import Entry, Evidence, Fact, Item, Lesson, Rule, Status
 
 
 def fact(subject: str, value: str, relation: str = "makes") -> Fact:
@@ -136,8 +136,8 @@ def test_equal_items_in_normal_form_are_one_from_the_start() -> None:
 
 
 def test_lies_that_meet_the_truth_are_named() -> None:
-    from nesycd.protocols import ErrorCase
-    from nesycd.records import Attempt
+    from nesycd.core.protocols import ErrorCase
+    from nesycd.core.records import Attempt
     from nesycd.stages.diagnose import proposals
     from nesycd.tasks.longtail.task import LongTail
     from nesycd.teachers.expert import ExpertTeacher

@@ -14,7 +14,7 @@ from nesycd.knowledge import KnowledgeBase
 WRITER = """
 import sys
 from nesycd.knowledge import KnowledgeBase
-from nesycd.records import Evidence, Lesson
+from nesycd.core.records import Evidence, Lesson
 path, name, edits = sys.argv[1], sys.argv[2], int(sys.argv[3])
 shared = Lesson(text="All of us were here.")
 with KnowledgeBase.open(path) as kb:
@@ -51,7 +51,7 @@ def test_eight_processes_with_a_thousand_edits_each_lose_nothing(new_place: Call
 KILLER = """
 import os, random, signal, struct, sys, time
 from nesycd.knowledge import KnowledgeBase
-from nesycd.records import Evidence, Lesson
+from nesycd.core.records import Evidence, Lesson
 
 path, kills = sys.argv[1], int(sys.argv[2])
 chance = random.Random(1)

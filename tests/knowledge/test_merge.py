@@ -5,9 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nesycd.knowledge import item_key, normal, printable, unite
+from nesycd.core.records import Entry, Evidence, Fact, Status
+from nesycd.core.text import normal, printable
+from nesycd.knowledge import item_key, unite
 from nesycd.knowledge.merge import tidy
-from nesycd.records import Entry, Evidence, Fact, Status
 
 facts = st.builds(
     Fact,

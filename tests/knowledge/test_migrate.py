@@ -18,10 +18,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DatabaseError
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Status
 from nesycd.knowledge import KnowledgeBase, database, migrate, read_entities, rows, schema
 from nesycd.knowledge.formats import yaml_file
-from nesycd.records import Status
 
 SCHEMAS = Path(__file__).with_name("schemas")
 OLD = range(1, schema.SCHEMA_VERSION)
@@ -174,7 +174,7 @@ def test_every_older_schema_has_its_fixture() -> None:
 def test_ids_follow_when_a_record_gets_a_new_form(
     new_place: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nesycd.records import Evidence, Lesson, Rule
+    from nesycd.core.records import Evidence, Lesson, Rule
 
     # A rule with nothing new is what it was, whatever the newest form.
     rule, plain, lesson = Rule(text="If so, then so.", scope=("t",)), Rule(text="If so."), Lesson(text="Count.")

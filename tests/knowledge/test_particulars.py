@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from nesycd.core.records import Evidence, Example, Fact, Item, Lesson, Rule
 from nesycd.knowledge.particulars import Particulars
-from nesycd.records import Evidence, Example, Fact, Item, Lesson, Rule
 
 MELON = Example(
     uid="melon",

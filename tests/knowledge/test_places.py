@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nesycd.cli.main import app
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
 from nesycd.knowledge import KnowledgeBase, places
 
 

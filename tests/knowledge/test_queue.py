@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Evidence, Lesson, Status
 from nesycd.knowledge import KnowledgeBase
 from nesycd.knowledge.lint import lint
 from nesycd.knowledge.queue import enqueue, reasons_of, waiting
-from nesycd.records import Evidence, Lesson, Status
 
 LESS = Lesson(text="Always convert units before adding.")
 MORE = Lesson(text="Always convert units before adding, and check the result twice against another way.")

@@ -10,22 +10,11 @@ from typing import Any
 
 import pytest
 
-from nesycd.errors import KnowledgeError
-from nesycd.knowledge import (
-    Deriver,
-    Engine,
-    Entities,
-    KnowledgeBase,
-    Relation,
-    RuleGate,
-    export_file,
-    export_text,
-    failures,
-    import_file,
-    unite,
-)
-from nesycd.knowledge.rules import RuleSet, runnable
-from nesycd.records import Derivation, Entry, Evidence, Fact, Rule, RuleTest, Status
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Derivation, Entry, Evidence, Fact, Rule, RuleTest, Status
+from nesycd.knowledge import Deriver, Entities, KnowledgeBase, Relation, export_file, export_text, import_file, unite
+from nesycd.rules import Engine, RuleGate, failures
+from nesycd.rules.validation import RuleSet, runnable
 
 GRAND = Rule(
     text="A father's father is a grandfather.",

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text as sql
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Entry, Evidence, Fact, Item, Lesson, Rule, Status
 from nesycd.knowledge import KnowledgeBase, export_text, knowledge_version
-from nesycd.records import Entry, Evidence, Fact, Item, Lesson, Rule, Status
 
 NewPlace = Callable[[], str]
 FATHOM = Fact(text="A fathom is 6 feet.", subject="fathom", relation="length", object="6 feet", aliases=("fadom",))
@@ -197,7 +197,7 @@ def test_a_change_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from nesycd.knowledge import KnowledgeBase
-from nesycd.records import Evidence, Lesson
+from nesycd.core.records import Evidence, Lesson
 path, name = sys.argv[1:]
 with KnowledgeBase.open(path) as kb:
     for number in range(25):

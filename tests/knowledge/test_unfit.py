@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from nesycd.core.records import Evidence, Fact, Lesson, Rule
 from nesycd.knowledge import unfit
-from nesycd.records import Evidence, Fact, Lesson, Rule
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Entry, Evidence, Fact, Lesson, Status
 from nesycd.knowledge import KnowledgeBase, Relation, declare_relations, export_text, schema
-from nesycd.records import Entry, Evidence, Fact, Lesson, Status
 
 FATHOM = Fact(text="A fathom is 6 feet.", subject="fathom", relation="length", object="6 feet", aliases=("fadom",))
 COUNT = Lesson(text="Count the apples.")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nesycd.knowledge import KnowledgeBase, export_text
-from nesycd.manifest import without_times
+from nesycd.runs.manifest import without_times
 
 Outcome = Callable[[Path], tuple[Any, str]]
 

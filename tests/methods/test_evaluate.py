@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from nesycd.config import load_recipe
+from nesycd.core.config import load_recipe
+from nesycd.core.records import Entry, Example, Status
 from nesycd.methods import evaluate
-from nesycd.records import Entry, Example, Status
 from nesycd.tasks.longtail import LongTail
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"

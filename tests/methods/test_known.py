@@ -8,13 +8,13 @@ from pathlib import Path
 from rich.console import Console
 
 from nesycd.cli.run import execute
-from nesycd.config import load_recipe
+from nesycd.core.config import load_recipe
+from nesycd.core.records import Attempt, Example, Fact, Retrieval
 from nesycd.knowledge import normal_triple
-from nesycd.records import Attempt, Example, Fact, Retrieval
 from nesycd.reports import load_results
 from nesycd.reports.results import KNOWLEDGE_ARMS
 from nesycd.retrieval import holds_answer
-from nesycd.run import read_records
+from nesycd.runs.run import read_records
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 SMALL = ("student.model=table", "evaluation.bootstrap=50", f"evaluation.arms={[*KNOWLEDGE_ARMS]}",

@@ -12,15 +12,15 @@ from rich.console import Console
 
 from nesycd.cli import build
 from nesycd.cli.run import execute
-from nesycd.config import Recipe, load_recipe
+from nesycd.core.config import Recipe, load_recipe
+from nesycd.core.protocols import Task
+from nesycd.core.records import Diagnosis, Example, Rationale, Refusal, content_hash
 from nesycd.grading import closing
 from nesycd.knowledge import KnowledgeBase
-from nesycd.protocols import Task
-from nesycd.records import Diagnosis, Example, Rationale, Refusal, content_hash
+from nesycd.llm.chat import Request
+from nesycd.llm.scripted_chat import ScriptedChat
 from nesycd.reports import load_results
-from nesycd.run import read_records
-from nesycd.teachers.chat import Request
-from nesycd.teachers.scripted_chat import ScriptedChat
+from nesycd.runs.run import read_records
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 SETTINGS = (

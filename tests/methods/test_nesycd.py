@@ -19,17 +19,17 @@ from rich.console import Console
 
 from nesycd.cli import build
 from nesycd.cli.run import execute
-from nesycd.config import load_recipe
-from nesycd.errors import NesycdError
+from nesycd.core.config import load_recipe
+from nesycd.core.errors import NesycdError
+from nesycd.core.protocols import Generation, Prompt, Task
+from nesycd.core.records import Attempt, Example, Status
 from nesycd.grading import closing
 from nesycd.knowledge import KnowledgeBase
-from nesycd.protocols import Generation, Prompt, Task
-from nesycd.records import Attempt, Example, Status
 from nesycd.reports import load_results
 from nesycd.reports.folder import read_run
 from nesycd.reports.results import KNOWLEDGE_ARMS
 from nesycd.reports.samples import answers, choose
-from nesycd.run import read_records
+from nesycd.runs.run import read_records
 from nesycd.students.table import TableStudent
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
@@ -330,7 +330,7 @@ import sys
 from pathlib import Path
 from rich.console import Console
 from nesycd.cli.run import execute
-from nesycd.config import load_recipe
+from nesycd.core.config import load_recipe
 execute(load_recipe(Path(sys.argv[1]), sys.argv[3:]), Path(sys.argv[2]), Console(quiet=True))
 """
 

@@ -16,9 +16,9 @@ from rich.console import Console
 
 from nesycd.cli.ask import answer
 from nesycd.cli.run import execute
-from nesycd.config import load_recipe
+from nesycd.core.config import load_recipe
 from nesycd.reports import load_results
-from nesycd.run_stage import read_states
+from nesycd.runs.stage import read_states
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 
@@ -48,7 +48,7 @@ import functools, os, signal, sys
 from pathlib import Path
 from rich.console import Console
 from nesycd.cli import run
-from nesycd.config import load_recipe
+from nesycd.core.config import load_recipe
 from nesycd.methods import parts
 
 recipe, folder, kill_at, *settings = sys.argv[1:]

@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 
 from nesycd.cli.run import execute
-from nesycd.config import load_recipe
+from nesycd.core.config import load_recipe
+from nesycd.core.records import Fact, Retrieval
 from nesycd.knowledge import KnowledgeBase, merge_entities
-from nesycd.records import Fact, Retrieval
 from nesycd.reports import load_results
-from nesycd.run import read_records
+from nesycd.runs.run import read_records
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 TABLE = (

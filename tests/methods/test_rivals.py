@@ -13,18 +13,18 @@ import pytest
 from rich.console import Console
 
 from nesycd.cli.run import complete, finish, opened
-from nesycd.config import load_recipe
-from nesycd.errors import ConfigError
+from nesycd.core.config import load_recipe
+from nesycd.core.errors import ConfigError
+from nesycd.core.protocols import Generation, Prompt
+from nesycd.core.records import Attempt, Example, TrainingText
 from nesycd.methods import rivals
 from nesycd.methods.comparison import begin_from
 from nesycd.methods.knowledge import EFFECT_FILE
 from nesycd.methods.rivals import RIVALS, Shared, corpus_of, run_rival
 from nesycd.prompts import RivalPrompts
-from nesycd.protocols import Generation, Prompt
-from nesycd.records import Attempt, Example, TrainingText
 from nesycd.retrieval.choosing import Choice, read_choice
-from nesycd.run import read_records
-from nesycd.run_stage import read_states
+from nesycd.runs.run import read_records
+from nesycd.runs.stage import read_states
 from nesycd.students.table import TableStudent
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"

@@ -14,12 +14,13 @@ from rich.console import Console
 from nesycd.cli.answering import open_answerer
 from nesycd.cli.effect import execute as measure
 from nesycd.cli.run import execute
-from nesycd.config import RetrievalSection, load_recipe
-from nesycd.knowledge import Engine, KnowledgeBase, failures
+from nesycd.core.config import RetrievalSection, load_recipe
+from nesycd.core.records import Attempt, Entry, Evidence, Example, Fact, Masked, Retrieval, Rule, RuleTest, Status
+from nesycd.knowledge import KnowledgeBase
 from nesycd.methods.knowledge import Knowledge
-from nesycd.records import Attempt, Entry, Evidence, Example, Fact, Masked, Retrieval, Rule, RuleTest, Status
 from nesycd.reports import load_results
-from nesycd.run import read_records
+from nesycd.rules import Engine, failures
+from nesycd.runs.run import read_records
 from nesycd.tasks.longtail import LongTail, LongTailSettings
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"

@@ -10,20 +10,21 @@ from pathlib import Path
 import pytest
 
 from nesycd.cli import build
-from nesycd.config import Recipe, load_recipe
-from nesycd.errors import KnowledgeError
-from nesycd.knowledge import Engine, KnowledgeBase
+from nesycd.core.config import Recipe, load_recipe
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.protocols import ErrorCase
+from nesycd.core.records import Attempt, Refusal, Status
+from nesycd.knowledge import KnowledgeBase
+from nesycd.llm.scripted_chat import ScriptedChat
+from nesycd.methods.context import Parts
 from nesycd.methods.imports import imported
 from nesycd.methods.nesycd import distil
-from nesycd.methods.parts import Parts
 from nesycd.prompts import Prompts
-from nesycd.protocols import ErrorCase
-from nesycd.records import Attempt, Refusal, Status
-from nesycd.run import Run, read_records
-from nesycd.run_stage import read_states
+from nesycd.rules import Engine
+from nesycd.runs.run import Run, read_records
+from nesycd.runs.stage import read_states
 from nesycd.teachers.divided import DividedTeacher
 from nesycd.teachers.mining import MiningTeacher
-from nesycd.teachers.scripted_chat import ScriptedChat
 
 FILE = """
 - kind: lesson

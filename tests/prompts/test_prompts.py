@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from nesycd.errors import ConfigError
-from nesycd.knowledge.rules import runnable
+from nesycd.core.errors import ConfigError
+from nesycd.core.records import Rule
 from nesycd.prompts import PLACEHOLDERS, RIVAL_PLACEHOLDERS, TEACHER_PLACEHOLDERS, Prompts, TeacherPrompts
-from nesycd.records import Rule
+from nesycd.rules.validation import runnable
 
 
 def test_every_prompt_file_of_the_package_is_known() -> None:

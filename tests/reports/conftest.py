@@ -8,8 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from nesycd.core.records import (
+    Attempt,
+    Derivation,
+    Evidence,
+    Example,
+    Fact,
+    Hit,
+    Item,
+    Lesson,
+    Record,
+    Retrieval,
+    Status,
+)
 from nesycd.knowledge import KnowledgeBase
-from nesycd.records import Attempt, Derivation, Evidence, Example, Fact, Hit, Item, Lesson, Record, Retrieval, Status
 from nesycd.reports import Evaluation, build_results, write_results
 
 HOSTILE = "<script>alert('x')</script><img src=http://evil.example/a.png onerror=alert(1)> \"'& \x00 </pre></style>"

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from nesycd.errors import ConfigError
-from nesycd.records import Attempt, Diagnosis, Example, Rationale, Record
+from nesycd.core.errors import ConfigError
+from nesycd.core.records import Attempt, Diagnosis, Example, Rationale, Record
 from nesycd.reports.comparison import Comparison, compare
 from nesycd.reports.comparison_costs import Cost, cost
 from nesycd.reports.material import Material, Row
-from nesycd.run import Run
+from nesycd.runs.run import Run
 
 TOKENS = {"steps": 1, "tokens": 50, "completion_tokens": 10}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nesycd.errors import RunError
+from nesycd.core.errors import RunError
 from nesycd.reports import write_report
 from nesycd.reports.markup import tag
 from nesycd.reports.page import SECTIONS

@@ -11,8 +11,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from nesycd.errors import DataError, RunError
-from nesycd.records import Attempt
+from nesycd.core.errors import DataError, RunError
+from nesycd.core.records import Attempt
 from nesycd.reports import Evaluation, build_results, load_results, write_results
 from nesycd.reports.build import frequency_bucket
 from nesycd.reports.results import ArmScore, Results

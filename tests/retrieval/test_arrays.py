@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nesycd.errors import RunError
+from nesycd.core.errors import RunError
 from nesycd.retrieval.arrays import load_arrays, pack, save_arrays, unpack
 
 ARRAYS = {"numbers": np.arange(50), "words": pack(["añb", "c"]), "none": pack([])}

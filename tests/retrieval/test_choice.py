@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nesycd.config import RetrievalSection
+from nesycd.core.config import RetrievalSection
+from nesycd.core.records import Entry, Evidence, Example, Fact, Status
 from nesycd.knowledge import Entities, EntityMerge, Relation
-from nesycd.records import Entry, Evidence, Example, Fact, Status
 from nesycd.retrieval import FusedRetriever, KnowledgeRetriever, identity, retriever_of
 from nesycd.retrieval.choice import query_of
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nesycd.errors import ConfigError
-from nesycd.protocols import Retriever
-from nesycd.records import Fact, Hit
+from nesycd.core.errors import ConfigError
+from nesycd.core.protocols import Retriever
+from nesycd.core.records import Fact, Hit
 from nesycd.retrieval.choosing import Choice, ChoosingRetriever, read_choice
 
 MODEL = Choice({"score": 2.0}, {"score": 3.0}, {"score": 1.0}, 0.0, 0.4, {"abc": (0.5, 2)}, 0.0)

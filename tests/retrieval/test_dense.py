@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nesycd.errors import ModelError
-from nesycd.records import content_hash
+from nesycd.core.errors import ModelError
+from nesycd.core.records import content_hash
 from nesycd.retrieval import CachedEmbedder, embedder_of
 from nesycd.retrieval.dense import VectorIndex, Vectors
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nesycd.core.protocols import Retriever
+from nesycd.core.records import Entry, Evidence, Fact, Hit, Item, Lesson, Rule, Status
 from nesycd.knowledge import Entities, EntityMerge, KnowledgeBase, Relation
-from nesycd.protocols import Retriever
-from nesycd.records import Entry, Evidence, Fact, Hit, Item, Lesson, Rule, Status
 from nesycd.retrieval import FusedRetriever, Fusion, KnowledgeRetriever, fused
 from nesycd.retrieval.dense import Vectors
 from nesycd.tasks.longtail import LongTail

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nesycd.knowledge import normal
-from nesycd.records import Fact
+from nesycd.core.records import Fact
+from nesycd.core.text import normal
 from nesycd.retrieval import Linker
 from nesycd.retrieval.linker import _case_agrees, _Name
 from nesycd.retrieval.words import STOPWORDS, forms, root, tokens

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from nesycd.knowledge import Engine, Entities, EntityMerge, Limits, Relation
-from nesycd.protocols import Retriever
-from nesycd.records import Entry, Example, Fact, Item, Lesson, Rule, Status
+from nesycd.core.protocols import Retriever
+from nesycd.core.records import Entry, Example, Fact, Item, Lesson, Rule, Status
+from nesycd.knowledge import Entities, EntityMerge, Relation
 from nesycd.retrieval import DerivingRetriever, KnowledgeRetriever, Reasoner, holds_answer
+from nesycd.rules import Engine, Limits
 
 PEOPLE = {
     "Edward III": ("Edward II", "Isabella"),

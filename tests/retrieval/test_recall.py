@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nesycd.records import Derivation, Entry, Example, Fact, Hit, Rule, Status
+from nesycd.core.records import Derivation, Entry, Example, Fact, Hit, Rule, Status
 from nesycd.retrieval import KnowledgeRetriever, Recall, count_recall, recall
 from nesycd.tasks.longtail import LongTail, LongTailSettings
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from nesycd.protocols import Retriever
-from nesycd.records import Entry, Fact, Hit, Item, Lesson, Rule, Status
+from nesycd.core.protocols import Retriever
+from nesycd.core.records import Entry, Fact, Hit, Item, Lesson, Rule, Status
 from nesycd.retrieval import KnowledgeRetriever
 
 
@@ -172,7 +172,7 @@ def test_the_order_of_entries_does_not_matter_but_content_and_settings_do() -> N
 
 def test_equal_in_every_process() -> None:
     program = (
-        "from nesycd.retrieval import KnowledgeRetriever as K; from nesycd.records import *;"
+        "from nesycd.retrieval import KnowledgeRetriever as K; from nesycd.core.records import *;"
         "k = K([Entry(item=Lesson(text=f'Add {a} to {b}.'), status='approved') for a in 'pqrs' for b in 'tuvw'],"
         " lambda ts: [len(t) for t in ts]); print([(h.item.text, h.score) for h in k.retrieve('add p q to t u')])"
     )

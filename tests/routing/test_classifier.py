@@ -9,9 +9,9 @@ import random
 import numpy as np
 import pytest
 
-from nesycd.errors import DataError, RunError
-from nesycd.protocols import Router
-from nesycd.records import Attempt, Fact, Hit, Lesson
+from nesycd.core.errors import DataError, RunError
+from nesycd.core.protocols import Router
+from nesycd.core.records import Attempt, Fact, Hit, Lesson
 from nesycd.routing import calibrate_routing, compare, features, fitting
 from nesycd.routing.classifier import ClassifierRouter, Logistic, Pair
 from nesycd.routing.fitting import Case

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nesycd.protocols import Generation, Router
-from nesycd.records import Attempt, Example, Hit, Lesson, Retrieval
+from nesycd.core.protocols import Generation, Router
+from nesycd.core.records import Attempt, Example, Hit, Lesson, Retrieval
 from nesycd.routing import AlwaysRouter, MarginRouter, NeverRouter, calibrate, calibrate_routing, router_of
 from nesycd.stages.route import routed
 

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from nesycd.records import Fact, Hit, Lesson
+from nesycd.core.records import Fact, Hit, Lesson
 from nesycd.retrieval.choosing import FEATURES, features
 from nesycd.stages import choice
 from nesycd.stages.choice import Pair

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nesycd.records import Derivation, Entry, Example, Fact, Hit, Retrieval, Status
+from nesycd.core.records import Derivation, Entry, Example, Fact, Hit, Retrieval, Status
 from nesycd.retrieval import KnowledgeRetriever
 from nesycd.stages.distract import Distractors
 

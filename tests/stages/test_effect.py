@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nesycd.records import Attempt, Example
+from nesycd.core.records import Attempt, Example
 from nesycd.stages import effect
 
 

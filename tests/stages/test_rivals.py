@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from nesycd.core.records import Attempt, Entry, Example, Fact, Lesson, Passage, Rationale, TrainingText
 from nesycd.prompts import Prompts, RivalPrompts
-from nesycd.records import Attempt, Entry, Example, Fact, Lesson, Passage, Rationale, TrainingText
 from nesycd.stages import rivals
 
 FATHOM = Example(uid="q/1", task="units", question="How many feet are 2 fathoms?", answer="12")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from nesycd.core.records import Attempt, Diagnosis, Entry, Evidence, Example, Fact, Hit, Rationale, Retrieval, Status
 from nesycd.prompts import Prompts
-from nesycd.records import Attempt, Diagnosis, Entry, Evidence, Example, Fact, Hit, Rationale, Retrieval, Status
 from nesycd.routing import MarginRouter
 from nesycd.stages import augment, collect, diagnose, self_check, spend
 from nesycd.stages.route import better_closed_book, routed

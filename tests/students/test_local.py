@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from nesycd.errors import ModelError, RunError
-from nesycd.protocols import Prompt, TrainSettings
-from nesycd.records import TrainingText
+from nesycd.core.errors import ModelError, RunError
+from nesycd.core.protocols import Prompt, TrainSettings
+from nesycd.core.records import TrainingText
 from nesycd.students import embedded
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -195,7 +195,7 @@ def test_long_texts_are_dropped_and_counted(student, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from nesycd.protocols import TrainSettings
+from nesycd.core.protocols import TrainSettings
 from nesycd.students.local import LocalStudent
 sys.path.insert(0, sys.argv[2])
 from test_local import texts

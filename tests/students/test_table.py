@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from nesycd.errors import ModelError
-from nesycd.protocols import Prompt, Student, TrainReport, TrainSettings
-from nesycd.records import TrainingText
+from nesycd.core.errors import ModelError
+from nesycd.core.protocols import Prompt, Student, TrainReport, TrainSettings
+from nesycd.core.records import TrainingText
 from nesycd.students.table import ADAPTER, PROGRESS, UNKNOWN, TableStudent
 
 SETTINGS = TrainSettings(epochs=1)

@@ -13,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from nesycd.protocols import TrainSettings  # noqa: E402
+from nesycd.core.protocols import TrainSettings  # noqa: E402
 from nesycd.students import training  # noqa: E402
 from nesycd.students.compiling import can_compile, compile_layers  # noqa: E402
 from nesycd.students.memory import keep_freed_memory  # noqa: E402

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nesycd.records import Example
+from nesycd.core.records import Example
 from nesycd.tasks.base import StoredTask, find_conflicts, hold_out, split_by_group
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from nesycd import grading
-from nesycd.errors import ConfigError, DataError
-from nesycd.protocols import Task
-from nesycd.records import Example
+from nesycd.core.errors import ConfigError, DataError
+from nesycd.core.protocols import Task
+from nesycd.core.records import Example
 from nesycd.tasks.registry import build_task, card, task_names
 
 real = pytest.mark.skipif("NESYCD_DATA" not in os.environ, reason="NESYCD_DATA names no folder of real data")

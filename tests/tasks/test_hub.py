@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from nesycd import grading
-from nesycd.errors import DataError
+from nesycd.core.errors import DataError
 from nesycd.tasks import hub
 from nesycd.tasks.registry import build_task
 

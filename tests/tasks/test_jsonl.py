@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from nesycd.errors import DataError
-from nesycd.protocols import Task
-from nesycd.records import Example
+from nesycd.core.errors import DataError
+from nesycd.core.protocols import Task
+from nesycd.core.records import Example
 from nesycd.tasks.jsonl import Jsonl, JsonlSettings
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from nesycd.config import load_recipe, locate_settings
-from nesycd.errors import ConfigError, DataError
-from nesycd.protocols import Task
+from nesycd.core.config import load_recipe, locate_settings
+from nesycd.core.errors import ConfigError, DataError
+from nesycd.core.protocols import Task
 from nesycd.tasks.registry import build_task, limited, task_names
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "paper-mixture.toml"

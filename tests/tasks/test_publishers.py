@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from nesycd import grading
-from nesycd.errors import DataError
-from nesycd.records import Example
+from nesycd.core.errors import DataError
+from nesycd.core.records import Example
 from nesycd.tasks.bbh import Bbh, BbhSettings
 from nesycd.tasks.gsm8k import Gsm8k, Gsm8kSettings
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nesycd.errors import ConfigError
-from nesycd.protocols import KnowsTruth, Task
+from nesycd.core.errors import ConfigError
+from nesycd.core.protocols import KnowsTruth, Task
 from nesycd.tasks.registry import build_task, limited, task_names
 
 

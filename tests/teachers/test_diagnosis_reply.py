@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nesycd.core.records import Fact, Lesson, Rule
 from nesycd.prompts import TeacherPrompts
-from nesycd.records import Fact, Lesson, Rule
 from nesycd.teachers.diagnosis_reply import read_clustered, read_diagnosis
 
 HIN = {"text": "A hin is 12 logs.", "subject": "hin", "relation": "makes", "object": "12 logs"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from nesycd.errors import DataError
-from nesycd.protocols import ErrorCase, Teacher
-from nesycd.records import Attempt, Derivation, Diagnosis, Example, Fact, Lesson, Rule
+from nesycd.core.errors import DataError
+from nesycd.core.protocols import ErrorCase, Teacher
+from nesycd.core.records import Attempt, Derivation, Diagnosis, Example, Fact, Lesson, Rule
 from nesycd.tasks.longtail import LongTail, LongTailSettings
 from nesycd.teachers.expert import ExpertTeacher
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from nesycd.config import AskSection
-from nesycd.errors import TeacherError
+from nesycd.core.config import AskSection
+from nesycd.core.errors import TeacherError
+from nesycd.core.protocols import ErrorCase, Teacher
+from nesycd.core.records import Attempt, Diagnosis, Example, Fact, Rationale
+from nesycd.llm.chat import Chat, Completion, Request
+from nesycd.llm.scripted_chat import ScriptedChat
 from nesycd.prompts import TeacherPrompts
-from nesycd.protocols import ErrorCase, Teacher
-from nesycd.records import Attempt, Diagnosis, Example, Fact, Rationale
 from nesycd.stages import rationalise
 from nesycd.tasks.base import StoredTask
-from nesycd.teachers.chat import Chat, Completion, Request
 from nesycd.teachers.llm import LLMTeacher
-from nesycd.teachers.scripted_chat import ScriptedChat
 
 QUESTIONS = [
     Example(uid=f"q{n}", task="units", question=f"How many logs are {n} hins?", answer=str(12 * n)) for n in range(2, 8)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nesycd.protocols import ErrorCase, Teacher
-from nesycd.records import Attempt, Example, Fact
+from nesycd.core.protocols import ErrorCase, Teacher
+from nesycd.core.records import Attempt, Example, Fact
 from nesycd.stages import rationalise
 from nesycd.tasks.bbh import Bbh, BbhSettings
 from nesycd.teachers.mining import NAME, Asked, MiningTeacher, items_of, mine, sentences

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from nesycd.errors import DataError, TeacherError
-from nesycd.protocols import ErrorCase, Teacher
-from nesycd.records import Attempt, Diagnosis, Example, Lesson, Rationale
+from nesycd.core.errors import DataError, TeacherError
+from nesycd.core.protocols import ErrorCase, Teacher
+from nesycd.core.records import Attempt, Diagnosis, Example, Lesson, Rationale
 from nesycd.tasks.bbh import Bbh, BbhSettings
 from nesycd.tasks.gsm8k import Gsm8k, Gsm8kSettings
 from nesycd.teachers.replay import ReplayTeacher

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import doctest
 
-from nesycd.protocols import ErrorCase, Teacher
-from nesycd.records import Attempt, Example, Lesson
+from nesycd.core.protocols import ErrorCase, Teacher
+from nesycd.core.records import Attempt, Example, Lesson
 from nesycd.teachers import scripted
 from nesycd.teachers.scripted import ScriptedTeacher
 

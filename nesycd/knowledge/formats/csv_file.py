@@ -10,11 +10,11 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Entry
+from nesycd.core.text import printable
 from nesycd.knowledge.formats.mapping import SHORT_KEYS, Row, from_short, short
 from nesycd.knowledge.journal import MAX_ITEM
-from nesycd.knowledge.text import printable
-from nesycd.records import Entry
 
 TRIPLE = ("subject", "relation", "object")
 HUMAN = "human"

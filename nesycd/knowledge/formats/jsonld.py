@@ -9,10 +9,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Entry
+from nesycd.core.text import is_visible
 from nesycd.knowledge.formats.mapping import Row, as_mapping
-from nesycd.knowledge.text import is_visible
-from nesycd.records import Entry
 
 VOCABULARY = "urn:nesycd:kb:1:"
 ITEM = "urn:nesycd:item:"

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from nesycd.errors import KnowledgeError
-from nesycd.knowledge.clause_checks import check_safe
-from nesycd.knowledge.clause_parser import parse_clauses
-from nesycd.knowledge.text import is_visible, printable
-from nesycd.records import Entry, Fact, Rule, Status
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Entry, Fact, Rule, Status
+from nesycd.core.text import is_visible, printable
+from nesycd.rules.checks import check_safe
+from nesycd.rules.parser import parse_clauses
 
 _PLAIN = re.compile(r'(?:[A-Za-z0-9_ ,.:;()<>=!+*/|-]|"[^"\\\n@#%]*")+\.')
 """No directive, script, choice, comment or second line."""

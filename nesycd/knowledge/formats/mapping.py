@@ -13,10 +13,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Entry, Evidence, Fact, Item, Lesson, Rule, Status
+from nesycd.core.text import printable
 from nesycd.knowledge.journal import MAX_ITEM
-from nesycd.knowledge.text import printable
-from nesycd.records import Entry, Evidence, Fact, Item, Lesson, Rule, Status
 
 ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 ITEM_KEYS = tuple(dict.fromkeys(name for kind in (Lesson, Fact, Rule) for name in kind.model_fields))

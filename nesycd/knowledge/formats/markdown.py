@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from nesycd.core.records import Entry
+from nesycd.core.text import printable
 from nesycd.knowledge.formats.mapping import short
-from nesycd.knowledge.text import printable
-from nesycd.records import Entry
 
 COLUMNS = {
     "fact": ("id", "status", "text", "subject", "relation", "object", "aliases"),

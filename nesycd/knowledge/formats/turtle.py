@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, unquote
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Entry, Fact, Status
+from nesycd.core.text import is_visible, normal, printable
 from nesycd.knowledge.formats.csv_file import human_fact
 from nesycd.knowledge.formats.jsonld import ITEM, VOCABULARY
 from nesycd.knowledge.formats.mapping import SHORT_KEYS, Row, from_short, short
-from nesycd.knowledge.text import is_visible, normal, printable
-from nesycd.records import Entry, Fact, Status
 
 ENTITY, RELATION = "urn:nesycd:entity:", "urn:nesycd:relation:"
 _RDFS, _SKOS = "http://www.w3.org/2000/01/rdf-schema#", "http://www.w3.org/2004/02/skos/core#"

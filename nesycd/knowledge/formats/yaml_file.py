@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from nesycd.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError
+from nesycd.core.records import Entry
 from nesycd.knowledge.formats.mapping import GRAPH_PARTS, Row, as_mapping
 from nesycd.knowledge.yaml_text import Node, emit_mapping, parse
-from nesycd.records import Entry
 
 FORMAT = "nesycd-kb/1"
 

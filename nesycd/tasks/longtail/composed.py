@@ -10,8 +10,8 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from nesycd.errors import DataError
-from nesycd.records import Fact, Rule
+from nesycd.core.errors import DataError
+from nesycd.core.records import Fact, Rule
 from nesycd.tasks.longtail.families import (
     Family,
     Form,

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from nesycd.errors import DataError
-from nesycd.records import Derivation, Fact, Rule
+from nesycd.core.errors import DataError
+from nesycd.core.records import Derivation, Fact, Rule
 from nesycd.tasks.longtail.tables import Entity, Table
 
 Lookup = Callable[[str, str], Fact]

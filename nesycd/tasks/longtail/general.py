@@ -13,8 +13,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from nesycd.errors import DataError
-from nesycd.records import Fact, Rule
+from nesycd.core.errors import DataError
+from nesycd.core.records import Fact, Rule
 from nesycd.tasks.longtail.families import Family, Form, Lookup, Naming, Problem, Work, chain, equation
 
 

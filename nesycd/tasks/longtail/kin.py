@@ -13,7 +13,7 @@ import random
 import re
 from collections.abc import Sequence
 
-from nesycd.records import Fact, Rule
+from nesycd.core.records import Fact, Rule
 from nesycd.tasks.longtail.families import Family, Form, Lookup, Members, Naming, Problem, Work
 from nesycd.tasks.longtail.tables import Entity, Table, real_tables
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from nesycd.records import Fact, Rule
+from nesycd.core.records import Fact, Rule
 from nesycd.tasks.longtail.families import (
     Family,
     Form,

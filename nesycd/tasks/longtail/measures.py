@@ -13,7 +13,7 @@ import random
 from collections.abc import Sequence
 from typing import ClassVar
 
-from nesycd.records import Fact, Rule
+from nesycd.core.records import Fact, Rule
 from nesycd.tasks.longtail.families import (
     Family,
     Form,

@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-from nesycd.records import Fact, Rule
+from nesycd.core.records import Fact, Rule
 from nesycd.tasks.longtail.families import (
     Family,
     Form,

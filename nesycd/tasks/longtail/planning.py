@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from nesycd.errors import ConfigError
-from nesycd.records import Fact, content_hash
+from nesycd.core.errors import ConfigError
+from nesycd.core.records import Fact, content_hash
 from nesycd.tasks.longtail.families import Family, Lookup, Problem
 
 _TRIES = 80

@@ -12,8 +12,8 @@ from functools import cached_property, lru_cache
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from nesycd import grading
-from nesycd.errors import DataError
-from nesycd.records import Derivation, Example, Fact, content_hash
+from nesycd.core.errors import DataError
+from nesycd.core.records import Derivation, Example, Fact, content_hash
 from nesycd.tasks.longtail.composed import Composed
 from nesycd.tasks.longtail.families import Family, Form, Naming, Problem, article
 from nesycd.tasks.longtail.feasts import Feasts

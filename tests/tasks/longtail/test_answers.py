@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import pytest
 
-from nesycd.records import Example
+from nesycd.core.records import Example
 from nesycd.tasks.longtail import LongTail, LongTailSettings
 
 Row = list

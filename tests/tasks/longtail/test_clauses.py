@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from nesycd.knowledge.clause_parser import parse_facts
-from nesycd.knowledge.clauses import predicate_of
-from nesycd.knowledge.engine import Engine
-from nesycd.knowledge.rules import RuleSet
-from nesycd.records import Rule
+from nesycd.core.records import Rule
+from nesycd.rules.clauses import predicate_of
+from nesycd.rules.engine import Engine
+from nesycd.rules.parser import parse_facts
+from nesycd.rules.validation import RuleSet
 from nesycd.tasks.longtail import LongTail, LongTailSettings
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nesycd.errors import ConfigError, DataError
-from nesycd.protocols import FactSource, Task
-from nesycd.records import Example, Fact, content_hash
+from nesycd.core.errors import ConfigError, DataError
+from nesycd.core.protocols import FactSource, Task
+from nesycd.core.records import Example, Fact, content_hash
 from nesycd.tasks.longtail import LongTail, LongTailSettings
 from nesycd.tasks.longtail import task as longtail
 from nesycd.tasks.longtail.tables import real_tables, renamed_tables

@@ -1,0 +1,262 @@
+"""Writing that survives kills and full disks: whole files, JSONL that grows line by line, and a lock on a folder.
+
+Whoever reads what was written here finds the old content or the new, never half of it; only the last line of a growing
+JSONL file can be torn, and is cut off when it is read again.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from nesycd.core.errors import DataError, NesycdError, RunError
+from nesycd.core.records import Record
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+_BESIDE = ".tmp"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_BUSY = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
+
+
+@contextmanager
+def disk_errors(path: Path, only_full: bool = False) -> Iterator[None]:
+    """Turn a failed write to `path` into one sentence; with `only_full`, other errors than a full disk pass.
+
+    Raises:
+        RunError: the disk is full, or the place cannot be written.
+    """
+    try:
+        yield
+    except Exception as raised:
+        error = _system_error(raised)
+        if error is None or (only_full and error.errno not in _FULL):
+            raise
+        if error.errno in _FULL:
+            raise RunError(
+                f"{path}: the disk is full ({error.strerror}); free some space and run the same command again, "
+                "what is finished is kept"
+            ) from None
+        if only_full:
+            raise
+        # A user knows the file, not the one beside it that is to replace it.
+        place = str(error.filename or path).removesuffix(_BESIDE)
+        raise RunError(f"{place}: cannot be written: {error.strerror or error}") from None
+
+
+def _system_error(error: Exception) -> OSError | None:
+    """The system's error behind an exception; libraries in Rust (safetensors, tokenizers) tell it only in their text."""
+    if isinstance(error, OSError):
+        return error
+    told = None if isinstance(error, NesycdError) else re.search(r"\(os error (\d+)\)", str(error))
+    return OSError(int(told[1]), os.strerror(int(told[1]))) if told else None
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Put `text` (UTF-8) into `path`, whole or not at all, even through a power cut.
+
+    Raises:
+        RunError: see `disk_errors`; the old content is still there.
+    """
+    _replace_lines(path, [text.encode()])
+
+
+def write_json_atomic(path: Path, content: Any, indent: int | None = 2) -> None:
+    """Put JSON into `path`, indented for reading unless `indent` is None; see `write_atomic`."""
+    write_atomic(path, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A place to write to; what was written there takes `path`'s place at the end, whole or not at all.
+
+    Raises:
+        RunError: see `disk_errors`; the old content is still there.
+    """
+    part = path.with_name(f"{path.name}{_BESIDE}")
+    try:
+        with disk_errors(path):
+            yield part
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(part, path)
+            sync_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):  # a read-only file system refuses even what is not there
+            part.unlink()
+        raise
+
+
+def _replace_lines(path: Path, lines: Iterable[bytes]) -> None:
+    with whole_file(path) as part, part.open("wb") as file:
+        file.writelines(lines)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable, where the system can."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Make all files below a folder durable."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+        elif path.is_dir():
+            sync_folder(path)
+    sync_folder(folder)
+
+
+R = TypeVar("R", bound=Record)
+
+
+class RecordLog(Generic[R]):
+    """A JSONL file of one record type that grows line by line.
+
+    Args:
+        path: the file; it need not exist.
+        record_type: what its lines hold.
+    """
+
+    def __init__(self, path: Path, record_type: type[R]) -> None:
+        self.path = path
+        self.record_type = record_type
+        self._descriptor: int | None = None
+
+    def read(self, torn: Callable[[str], None] | None = None) -> list[R]:
+        """The records in file order; none where there is no file.
+
+        A last line that was not written to its end is left out. With `torn` given it is cut off the file too, and
+        `torn` is told; without, the file stays as it is (for readers beside a running writer).
+
+        Raises:
+            RunError: any other damage, with file and line.
+        """
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be read: {error.strerror or error}") from None
+        end = data.rfind(b"\n") + 1
+        lines = data[:end].split(b"\n")[:-1]
+        # A power cut can leave a last line of the right length with zeros in it.
+        if lines and b"\0" in lines[-1]:
+            end -= len(lines.pop()) + 1
+        records = [self._parse(line, number) for number, line in enumerate(lines, 1) if line.strip()]
+        if end < len(data) and torn is not None:
+            with disk_errors(self.path):
+                os.truncate(self.path, end)
+            torn(f"{self.path}:{len(lines) + 1}: torn last line cut off")
+        return records
+
+    def _parse(self, line: bytes, number: int) -> R:
+        where = f"{self.path}:{number}"
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise DataError(f"{where}: a JSON object is needed, but this is a {type(row).__name__}")
+            return self.record_type.from_json(row, where)
+        except DataError as error:
+            problem = str(error)
+        except ValueError as error:
+            problem = f"{where}: not valid JSON ({error})"
+        raise RunError(f"{problem}; mend the line, or delete the file to have its stage done again")
+
+    def append(self, record: R) -> None:
+        """Write one line through to the system (it survives a kill; `sync` makes it survive a power cut)."""
+        line = _line(record)
+        with disk_errors(self.path):
+            if self._descriptor is None:
+                self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+
+    def sync(self) -> None:
+        """Make all lines durable."""
+        if self._descriptor is not None:
+            with disk_errors(self.path):
+                os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """End appending."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def rewrite(self, records: Iterable[R]) -> None:
+        """Replace the whole content at once."""
+        self.close()
+        _replace_lines(self.path, map(_line, records))
+
+
+def _line(record: Record) -> bytes:
+    return (json.dumps(record.to_json(), ensure_ascii=False) + "\n").encode()
+
+
+class FolderLock:
+    """At most one process works in a folder. The system drops the lock with its process, so none can be stale.
+
+    Raises:
+        RunError: another process holds it (its number is named).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with disk_errors(path):
+            self._file = open(path, "a+")  # noqa: SIM115 (it stays open as long as the lock is held)
+        try:
+            _lock(self._file.fileno())
+        except OSError as error:
+            self._file.seek(0)
+            holder = self._file.read().strip() or "unknown"
+            self._file.close()
+            if error.errno in _BUSY:
+                raise RunError(f"{path.parent}: in use by process {holder}; wait for it or end it") from None
+            raise RunError(f"{path}: this file system cannot lock files ({error.strerror})") from None
+        self._file.truncate(0)
+        self._file.write(f"{os.getpid()}\n")
+        with disk_errors(path):
+            self._file.flush()
+
+    def release(self) -> None:
+        """Let others in."""
+        self._file.close()
+
+    @staticmethod
+    def is_held(path: Path) -> bool:
+        """Whether a process holds the lock now."""
+        try:
+            file = path.open("r+")
+        except OSError:
+            return False
+        with file:
+            try:
+                _lock(file.fileno())
+            except OSError as error:
+                return error.errno in _BUSY
+        return False
+
+
+def _lock(descriptor: int) -> None:
+    if sys.platform == "win32":
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,1 @@
+"""Paid language models: clients of their APIs, the cache and budget of calls, batches and prices."""

@@ -1,0 +1,169 @@
+"""A provider's batch API: what `BatchChat` submits requests to, and what it hears of them.
+
+A batch is named before it is submitted, and its rows by that name and their requests' hashes. So it can be found again at
+the server by whoever does not know what became of its submission.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from nesycd.llm.endpoint import Endpoint, Reply, SendError
+
+CLOCKS = 24 * 3600.0
+"""Seconds that the server's clock may be behind ours."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch as the ledger knows it."""
+
+    id: int
+    name: str
+    """What the server is told, so that the batch can be found by it; unlike any other's."""
+    budget: str
+    rows: int
+    """How many requests were put into it."""
+    remote: str
+    """The server's name for it; "" where it is not known whether it was submitted."""
+    upload: str
+    """The server's name for the uploaded requests, where they are uploaded apart."""
+    made: float
+    touched: float
+    """When it was last tried to be submitted (seconds since 1970)."""
+
+    def row_id(self, digest: str) -> str:
+        """The name of a row by its request's hash."""
+        return f"{self.name}-{digest}"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a submitted batch stands."""
+
+    told: str
+    """In words, e.g. `in_progress, 3 of 10 done`."""
+    ended: bool = False
+    failure: str = ""
+    """Why the whole batch was not served; "" where it was."""
+    full: bool = False
+    """Only because too much waits at the provider already."""
+    cancelled: bool = False
+    whole: bool = False
+    """It ran to its end: a row that its results lack may have been served."""
+    results: tuple[str, ...] = ()
+    """Where its results are."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What became of a batch whose submission nobody saw end."""
+
+    remote: str = ""
+    """The server has it, under this name."""
+    unsure: str = ""
+    """This one may be it; the server will tell when it ends."""
+
+
+RowEnd = tuple[str, Reply | SendError]
+"""A row's name, and its answer or why there is none."""
+
+
+class BatchServer(Protocol):
+    """An open way to a provider's batch API."""
+
+    most_rows: int
+    most_bytes: int
+
+    def row(self, name: str, body: dict[str, Any]) -> bytes:
+        """A request as a row of a batch."""
+        ...
+
+    def upload(self, batch: Batch, rows: Sequence[bytes]) -> str:
+        """Bring the rows to the server, where that is a step of its own; "" where it is not.
+
+        Raises:
+            SendError: they are not there.
+        """
+        ...
+
+    def create(self, batch: Batch, rows: Sequence[bytes]) -> str:
+        """Submit the batch; gives the server's name for it.
+
+        Raises:
+            SendError: it was refused, or (`paid`) nobody knows whether it was taken.
+        """
+        ...
+
+    def find(self, batch: Batch, known: set[str]) -> Found:
+        """Look for a batch whose submission nobody saw end; `known` are others of ours.
+
+        Raises:
+            SendError: the server does not say.
+        """
+        ...
+
+    def standing(self, batch: Batch) -> Standing:
+        """How a submitted batch stands.
+
+        Raises:
+            SendError: the server does not say.
+        """
+        ...
+
+    def results(self, standing: Standing) -> Iterator[RowEnd]:
+        """The ends of the rows of a batch that has ended, in any order.
+
+        Raises:
+            SendError: they could not all be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class BatchEndpoint(Endpoint, Protocol):
+    """A model at a server with a batch API."""
+
+    def batches(self) -> BatchServer:
+        """Open a way to it.
+
+        Raises:
+            TeacherError: no key where one is needed.
+        """
+        ...
+
+
+def json_of(response: Any) -> dict[str, Any]:
+    """The JSON object in a raw response.
+
+    Raises:
+        SendError: none is in it.
+    """
+    try:
+        content = json.loads(response.http_response.content)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise SendError("HTTP 200: not an answer of a batch API", 200, retry=True, paid=True)
+    return content
+
+
+def lines_of(response: Any) -> Iterator[dict[str, Any]]:
+    """The JSON objects in the lines of a streamed response.
+
+    Raises:
+        SendError: a line holds none.
+    """
+    for line in response.iter_lines():
+        try:
+            content = json.loads(line) if line.strip() else None
+        except ValueError:
+            raise SendError("a line of the results is no JSON", retry=True) from None
+        if isinstance(content, dict):
+            yield content

@@ -1,0 +1,321 @@
+"""What the approved knowledge does: its items are masked at random on questions that the answering student has not seen.
+
+Two sorts of questions: training questions, answered by the student of the fold that was not trained on them, with the accepted
+rationale as reference; and validation questions, answered by S_E, with its own right answers as reference. Never test, and never
+a question that alone gave rise to the item. On one half of all questions items are selected for retirement; on the other half
+the answers are then given with and without them, so that what is proposed was confirmed by answers, not by likelihoods alone.
+Nothing in the KB is changed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import stdev
+
+from nesycd.core.errors import DataError
+from nesycd.core.protocols import Prompt
+from nesycd.core.records import Attempt, Example, Hit, Item, Masked, Retrieval, content_hash
+from nesycd.methods.context import Parts
+from nesycd.methods.knowledge import Knowledge
+from nesycd.methods.nesycd import Trained
+from nesycd.prompts import completion_text
+from nesycd.retrieval.choosing import features
+from nesycd.runs.stage import Artifact
+from nesycd.stages import augment, choice, effect
+from nesycd.stages.choice import Judgement
+from nesycd.stages.effect import Effect
+
+SPLIT = "valid"
+PREFIX = "effect-"
+"""How the names of the stages begin that a measurement adds to a run folder."""
+_AUGMENTED = "augmented"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What every approved item does, and which are proposed for retirement.
+
+    Attributes:
+        questions: how many questions there are; `scored` of them have a right answer to score masks on.
+        selection, confirmation, all: effects by item id, over the halves and over all questions.
+        noise: standard deviation (nats) of what the unchanged block scores when it is scored again in other batches.
+        rate: the stated false discovery rate.
+        selected: items that the selection half names, worst first.
+        proposed: of these, the ones that the confirmation half does not speak for: their mean contrast there is not above
+            the noise, and answers there are not worse without them.
+        before, after: right answers of the confirmation half's questions that show a selected item, with and without
+            these; `asked` questions.
+        choice: whether it can be told beforehand which item helps with which question.
+    """
+
+    questions: int
+    scored: int
+    selection: Mapping[str, Effect]
+    confirmation: Mapping[str, Effect]
+    all: Mapping[str, Effect]
+    noise: float
+    rate: float
+    selected: tuple[str, ...]
+    proposed: tuple[str, ...]
+    asked: int
+    before: int
+    after: int
+    choice: Judgement
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A question with its block, who answers it, and what its masks are scored on.
+
+    Attributes:
+        hits: the block as it was found.
+        student: `augmented` or the name of a fold's student; `adapter` is its.
+        judged: ids of the items of the block that may be judged here.
+        references: right answers; empty where there is none, and then nothing is scored.
+    """
+
+    example: Example
+    student: str
+    adapter: Artifact
+    hits: tuple[Hit, ...]
+    judged: tuple[str, ...]
+    references: tuple[str, ...]
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """The block's items, in order."""
+        return tuple(hit.item for hit in self.hits)
+
+
+def measure(parts: Parts, trained: Trained, count: int, rate: float) -> Measurement:
+    """Mask, score, judge and confirm.
+
+    Args:
+        parts: see `Parts`.
+        trained: see `distil`.
+        count: blocks to score for a question, at most.
+        rate: false discovery rate of what is selected, in (0, 1).
+
+    Raises:
+        DataError: no approved item is retrieved for any of the questions, or there is no right answer to any of them.
+    """
+    knowledge = Knowledge.of(parts, trained.entries)
+    questions = [*_training(parts, trained, knowledge), *_validation(parts, trained, knowledge)]
+    masked = _score_masks(parts, questions, count)
+    if not masked:
+        raise DataError("no question that retrieves an item has a right answer: nothing to score")
+    half = effect.halves([question.example for question in questions], parts.recipe.seed)
+    made = list(_contrasts(masked, questions))
+    sides = [effect.judge(effect.pooled(pair for pair in made if half[pair[0]] == side)) for side in (0, 1)]
+    noise = _noise(masked)
+    selected = tuple(effect.harmful(sides[0], rate, noise))
+    before, after = _confirm(parts, [question for question in questions if half[question.example.uid]], selected)
+    worse = sum(a.correct for a in after) < sum(b.correct for b in before)
+    proposed = tuple(item for item in selected if not worse and not _spoken_for(sides[1].get(item), noise))
+    return Measurement(
+        questions=len(questions),
+        scored=len({one.example for one in masked}),
+        selection=sides[0],
+        confirmation=sides[1],
+        all=effect.judge(effect.pooled(made)),
+        noise=noise,
+        rate=rate,
+        selected=selected,
+        proposed=proposed,
+        asked=len(before),
+        before=sum(attempt.correct for attempt in before),
+        after=sum(attempt.correct for attempt in after),
+        choice=choice.judge(_pairs(made, questions), parts.recipe.seed),
+    )
+
+
+def _pairs(made: Sequence[tuple[str, Mapping[str, float]]], questions: Sequence[_Question]) -> list[choice.Pair]:
+    """Each judged item of each scored question, with what is known of the two beforehand."""
+    by_uid = {question.example.uid: question for question in questions}
+    contrasts: dict[str, list[Mapping[str, float]]] = {}
+    for uid, contrast in made:
+        contrasts.setdefault(uid, []).append(contrast)
+    pairs = []
+    for uid, seen in contrasts.items():
+        question = by_uid[uid]
+        example, own = question.example, question.student == _AUGMENTED
+        rows = features(example.question, question.hits, {}, 0.0)
+        for hit, row in zip(question.hits, rows, strict=True):
+            values = [one[hit.item.id] for one in seen if hit.item.id in one]
+            if values:
+                group = f"{example.task}/{example.group or uid}"
+                pairs.append(choice.Pair(group, hit.item.id, sum(values) / len(values), tuple(row), own))
+    return pairs
+
+
+def _spoken_for(seen: Effect | None, noise: float) -> bool:
+    return seen is not None and seen.mean > noise
+
+
+def _training(parts: Parts, trained: Trained, knowledge: Knowledge) -> Iterator[_Question]:
+    """Training questions, each with the student that was not trained on it; none where there are no such students."""
+    if parts.recipe.collection.mode != "out_of_fold":
+        return
+    train = parts.examples("train")
+    own = augment.own_entries(trained.entries)
+    evidence = {uid: [entry.item_id for entry in mine] for uid, mine in own.items()}
+    retrievals = parts.run.computed(
+        f"{PREFIX}retrieve-train",
+        Retrieval,
+        {"knowledge": knowledge.fingerprint, "examples": train, "evidence": evidence},
+        lambda: augment.retrieve_hidden(train, own, knowledge.retriever),
+    )
+    student_of = {attempt.example: attempt.solver for attempt in trained.collected.attempts}
+    for example, retrieval in zip(train, retrievals, strict=True):
+        accepted = trained.kept.get(example.uid)
+        references = (completion_text(accepted.text, accepted.answer),) if accepted is not None else ()
+        name = student_of[example.uid]
+        judged = _judged(retrieval.items, knowledge)
+        yield _Question(example, name, trained.collected.students[name], retrieval.hits, judged, references)
+
+
+def _validation(parts: Parts, trained: Trained, knowledge: Knowledge) -> Iterator[_Question]:
+    """Validation questions with S_E's own right answers."""
+    if SPLIT not in parts.task.splits():
+        return
+    examples = parts.examples(SPLIT)
+    hits = {one.example: one.hits for one in knowledge.retrieved(parts.run, f"{PREFIX}retrieve-{SPLIT}", examples)}
+    found = {uid: tuple(hit.item for hit in some) for uid, some in hits.items()}
+    informed = _answers(parts, "informed", "nesycd", trained.augmented, examples, found)
+    alone = _answers(parts, "alone", "nesycd_no_kb", trained.augmented, examples, None)
+    for example in examples:
+        references = tuple(effect.references(informed[example.uid], alone[example.uid]))
+        judged = _judged(found[example.uid], knowledge)
+        yield _Question(example, _AUGMENTED, trained.augmented, hits[example.uid], judged, references)
+
+
+def _judged(items: Sequence[Item], knowledge: Knowledge) -> tuple[str, ...]:
+    """The items of the base; what was derived is none, and stays in every block."""
+    known = {entry.item_id for entry in knowledge.entries}
+    return tuple(item.id for item in items if item.id in known)
+
+
+def _answers(
+    parts: Parts,
+    stage: str,
+    arm: str,
+    adapter: Artifact,
+    examples: Sequence[Example],
+    found: Mapping[str, tuple[Item, ...]] | None,
+) -> dict[str, Attempt]:
+    solver = parts.solver(arm, adapter.path, knowledge=None if found is None else lambda e: found[e.uid])
+    shown = None if found is None else content_hash([[item.id for item in found[e.uid]] for e in examples])
+    depends = {"adapter": adapter.fingerprint, "knowledge": shown}
+    return {one.example: one for one in parts.attempts(f"{PREFIX}{stage}", solver, examples, depends)}
+
+
+@dataclass(frozen=True)
+class _Block:
+    """One thing to score: a question with a part of its items, and a reference answer."""
+
+    key: str
+    question: _Question
+    reference: str
+    items: tuple[Item, ...]
+
+
+_AGAIN = "again"
+"""Ends the key of a whole block that is scored a second time, for the noise."""
+
+
+def _blocks(parts: Parts, questions: Sequence[_Question], count: int) -> Iterator[_Block]:
+    for question in questions:
+        uid = question.example.uid
+        for number, text in enumerate(question.references if question.judged else ()):
+            for place, mask in enumerate(effect.masks(question.judged, count, parts.recipe.seed, uid)):
+                items = tuple(i for i in question.items if i.id in mask or i.id not in question.judged)
+                yield _Block(f"{uid}/{number}/{place}", question, text, items)
+            yield _Block(f"{uid}/{number}/{_AGAIN}", question, text, question.items)
+
+
+def _score_masks(parts: Parts, questions: Sequence[_Question], count: int) -> Sequence[Masked]:
+    blocks = {block.key: block for block in _blocks(parts, questions, count)}
+    inputs = {
+        "scored": "least_likely",
+        "student": parts.student.fingerprint,
+        "prompts": parts.prompts.fingerprint,
+        "blocks": [
+            [b.key, b.question.example.id, b.question.adapter.fingerprint, b.reference, [item.id for item in b.items]]
+            for b in blocks.values()
+        ],
+    }
+
+    def score(keys: Sequence[str]) -> list[Masked]:
+        chosen = [blocks[key] for key in keys]
+        prompts = [Prompt(b.key, parts.prompts.with_knowledge(b.question.example, b.items)) for b in chosen]
+        adapter = chosen[0].question.adapter.path
+        found = parts.student.least_likely(prompts, [b.reference for b in chosen], adapter=adapter)
+        return [
+            Masked(
+                key=block.key,
+                example=block.question.example.uid,
+                reference=block.reference,
+                items=tuple(item.id for item in block.items),
+                log_likelihood=round(value, 6),
+            )
+            for block, value in zip(chosen, found, strict=True)
+        ]
+
+    def plan() -> list[list[str]]:
+        # A batch has one student; and what is scored again must not meet the same company, or it would meet the same rounding.
+        groups: dict[tuple[str, bool], list[str]] = {}
+        for key, block in blocks.items():
+            groups.setdefault((block.question.student, key.endswith(_AGAIN)), []).append(key)
+        return [keys[at : at + _BATCH] for keys in groups.values() for at in range(0, len(keys), _BATCH)]
+
+    if not blocks:
+        return []
+    name = f"{PREFIX}masked"
+    return parts.run.batches(
+        name, Masked, inputs, plan=plan, produce=score, key_of=lambda one: one.key, keys=list(blocks)
+    )
+
+
+_BATCH = 256
+"""Blocks scored between two writes."""
+
+
+def _contrasts(masked: Sequence[Masked], questions: Sequence[_Question]) -> Iterator[tuple[str, dict[str, float]]]:
+    """For each question and reference, every judged item's contrast."""
+    judged = {question.example.uid: question.judged for question in questions}
+    groups: dict[tuple[str, str], list[Masked]] = {}
+    for one in masked:
+        if not one.key.endswith(_AGAIN):
+            groups.setdefault((one.example, one.reference), []).append(one)
+    for (uid, _), group in groups.items():
+        yield uid, effect.contrasts([(one.items, one.log_likelihood) for one in group], judged[uid])
+
+
+def _noise(masked: Sequence[Masked]) -> float:
+    by_key = {one.key: one.log_likelihood for one in masked}
+    again = [key for key in by_key if key.endswith(_AGAIN)]
+    moved = [by_key[key] - by_key[key.removesuffix(_AGAIN) + "0"] for key in again]
+    return stdev(moved) if len(moved) > 1 else 0.0
+
+
+def _confirm(
+    parts: Parts, questions: Sequence[_Question], selected: Sequence[str]
+) -> tuple[list[Attempt], list[Attempt]]:
+    """Answers of one half's questions that show a selected item: with all their items, and without the selected ones."""
+    before: list[Attempt] = []
+    after: list[Attempt] = []
+    shown = [question for question in questions if set(question.judged) & set(selected)]
+    for name in dict.fromkeys(question.student for question in shown):
+        mine = [question for question in shown if question.student == name]
+        blocks: dict[str, tuple[Item, ...]] = {}
+        for question in mine:
+            blocks[f"with/{question.example.uid}"] = question.items
+            kept = tuple(item for item in question.items if item.id not in set(selected))
+            blocks[f"without/{question.example.uid}"] = kept
+        by_uid = {question.example.uid: question.example for question in mine}
+        examples = [by_uid[key.partition("/")[2]].model_copy(update={"uid": key}) for key in blocks]
+        made = _answers(parts, f"confirm-{name}", "nesycd", mine[0].adapter, examples, blocks)
+        before += [made[f"with/{uid}"] for uid in by_uid]
+        after += [made[f"without/{uid}"] for uid in by_uid]
+    return before, after

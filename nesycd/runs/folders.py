@@ -1,0 +1,145 @@
+"""The run folders below one root: listing them, and removing them or their checkpoints."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from nesycd.core.errors import RunError
+from nesycd.runs.manifest import read_manifest
+from nesycd.runs.stage import read_states
+from nesycd.core.storage import FolderLock, disk_errors
+
+COMPARISON = "asked.json"
+"""The file that tells a comparison's folder."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One run folder at a glance."""
+
+    folder: Path
+    status: str
+    """`finished`, `unfinished`, `running` (a process holds it now) or `damaged` (a file of it cannot be read)."""
+    stages_done: int = 0
+    seconds: float = 0.0
+    """Of work, over all stages."""
+    updated: float = 0.0
+    """Seconds since 1970."""
+    size: int = 0
+    """Bytes."""
+    checkpoints_size: int = 0
+    """Bytes of them that are checkpoints."""
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+
+def list_runs(root: Path, compared: bool = False) -> list[RunSummary]:
+    """The runs directly below `root`, newest first; none where there is no such folder.
+
+    Args:
+        root: the folder with the runs.
+        compared: those of comparisons below it too, one folder further down.
+    """
+    if not root.is_dir():
+        return []
+    inner = [path for path in root.glob("*/*") if (path.parent / COMPARISON).is_file()] if compared else []
+    folders = [folder for folder in sorted([*root.iterdir(), *inner]) if (folder / "manifest.json").is_file()]
+    found = [summarise(folder) for folder in folders]
+    return sorted(found, key=lambda run: -run.updated)
+
+
+def summarise(folder: Path) -> RunSummary:
+    """One run at a glance.
+
+    Raises:
+        RunError: the folder is no run folder.
+    """
+    if not (folder / "manifest.json").is_file():
+        raise RunError(f"{folder}: not a run folder (it has no manifest.json)")
+    sizes = {"size": _size(folder), "checkpoints_size": _size(folder / "checkpoints")}
+    updated = (folder / "manifest.json").stat().st_mtime
+    try:
+        manifest = read_manifest(folder)
+        states = read_states(folder)
+        assert manifest is not None
+        done = sum(state["done"] for state in states.values())
+        seconds = sum(float(state["seconds"]) for state in states.values())
+        status = "finished" if manifest["finished"] is not None else "unfinished"
+    except (RunError, KeyError):
+        return RunSummary(folder, "damaged", updated=updated, **sizes)
+    if FolderLock.is_held(folder / "lock"):
+        status = "running"
+    return RunSummary(folder, status, done, seconds, updated, **sizes)
+
+
+def find_run(root: Path, name: str) -> Path:
+    """The folder of a run given by its name below `root`, or as a path.
+
+    Raises:
+        RunError: there is no such folder, or it is no run folder.
+    """
+    for folder in (root / name, Path(name)):
+        if (folder / "manifest.json").is_file():
+            return folder
+    if Path(name).is_dir() or (root / name).is_dir():
+        raise RunError(f"{name}: not a run folder (it has no manifest.json)")
+    known = ", ".join(run.name for run in list_runs(root)) or "there is none"
+    raise RunError(f"no run {name!r} below {root} (known: {known})")
+
+
+def newest_run(root: Path, file: str, finished: bool = False) -> Path:
+    """The folder of the newest run that has a file, such as `kb.sqlite`.
+
+    Args:
+        root: the folder with the runs.
+        file: its name in a run's folder.
+        finished: leave out runs that are at work, or were begun again since they were finished.
+
+    Raises:
+        RunError: there is none.
+    """
+    for run in list_runs(root):
+        if (run.folder / file).is_file() and (run.status == "finished" or not finished):
+            return run.folder
+    wanted = "finished run" if finished else "run"
+    raise RunError(f"no {wanted} in {root} has a {file}; make one by: nesycd run recipes/quickstart.toml")
+
+
+def remove_run(folder: Path, checkpoints_only: bool = False) -> int:
+    """Remove a run folder, or only its checkpoints; these are trained again when the run goes on.
+
+    Returns:
+        Bytes freed.
+
+    Raises:
+        RunError: no run folder, one in use, or one that cannot be removed.
+    """
+    summary = summarise(folder)
+    if folder.is_symlink():
+        raise RunError(f"{folder}: a link; remove the run where it lies")
+    lock = FolderLock(folder / "lock")
+    try:
+        with disk_errors(folder):
+            if not checkpoints_only:
+                shutil.rmtree(folder)
+                return summary.size
+            # Away under another name first: half of a checkpoint must never pass for a whole one.
+            away = folder / "checkpoints.removed"
+            if away.exists():
+                shutil.rmtree(away)
+            if (folder / "checkpoints").exists():
+                os.replace(folder / "checkpoints", away)
+                shutil.rmtree(away)
+            return summary.checkpoints_size
+    finally:
+        lock.release()
+
+
+def _size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())

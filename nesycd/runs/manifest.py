@@ -1,0 +1,132 @@
+"""A run's manifest: library versions, machine, config, hashes, the stages; and which of its fields are times.
+
+Nothing here names the host, the user or an environment variable: run folders are passed on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from nesycd.core.errors import RunError
+
+SCHEMA = "run/1"
+
+LIBRARIES = (
+    "nesycd",
+    "pydantic",
+    "numpy",
+    "SQLAlchemy",
+    "bm25s",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "safetensors",
+    "gguf",
+)
+"""Distributions whose versions can change results."""
+
+TIME_FIELDS = frozenset({"created", "updated", "started", "finished", "seconds", "total_seconds", "tokens_per_second"})
+"""Keys whose values may differ between two runs that are otherwise equal."""
+
+
+def without_times(value: Any) -> Any:
+    """A JSON value without its time fields, at any depth: what two equal runs have in common."""
+    if isinstance(value, dict):
+        return {key: without_times(inner) for key, inner in value.items() if key not in TIME_FIELDS}
+    if isinstance(value, list):
+        return [without_times(inner) for inner in value]
+    return value
+
+
+def versions(names: tuple[str, ...] = LIBRARIES) -> dict[str, str]:
+    """The installed version of each library; those that are not installed are left out. Nothing is imported."""
+    return {name: found for name in names if (found := _version(name)) is not None}
+
+
+@cache
+def _version(name: str) -> str | None:
+    # Each look parses the library's whole metadata, and every stage of a run notes the versions it began with.
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores this process may use, memory (GiB), Python and operating system."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": _cores(),
+        "memory_gib": _memory_gib(),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.lower().startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _memory_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def fresh_manifest(name: str) -> dict[str, Any]:
+    """The manifest of a run that has just begun."""
+    now = round(time.time(), 3)
+    return {
+        "schema": SCHEMA,
+        "name": name,
+        "config": {},
+        "seeds": {},
+        "hashes": {},
+        "versions": versions(),
+        "machine": machine(),
+        "created": now,
+        "updated": now,
+        "finished": None,
+        "stages": {},
+        "total_seconds": 0.0,
+    }
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """A run's manifest, or None where the folder has none.
+
+    Raises:
+        RunError: it is damaged, or of a version that this program does not know.
+    """
+    path = folder / "manifest.json"
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        schema = content["schema"]
+    except (OSError, ValueError, TypeError, KeyError):
+        raise RunError(f"{path}: not a readable manifest; remove the run with `nesycd clean`, or its folder") from None
+    if schema != SCHEMA:
+        raise RunError(f"{path}: schema is {schema!r}, but this version of nesycd knows {SCHEMA!r}")
+    return dict(content)

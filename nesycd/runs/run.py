@@ -1,0 +1,429 @@
+"""A run is a folder; a stage in it is done once, goes on after a kill, and is redone only when its inputs change.
+
+    runs/NAME/
+      config.json  manifest.json  lock      what was asked for; how, when and on what it ran
+      stages/STAGE.jsonl                    the stage's records, one JSON object a line
+      stages/STAGE.json                     its state: fingerprint, inputs, seconds; this file's `done` is the commit
+      stages/STAGE.plan.json                the generation batches, written before the first is answered
+      checkpoints/STAGE/                    a stage's files (an adapter)
+      kb.sqlite  results.json  report.html
+
+A stage's fingerprint is the content hash of all that it depends on: config values, the outputs of earlier stages and a
+version number that is raised when its code would answer differently. This module knows nothing of what stages do.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from nesycd.runs import manifest
+from nesycd.core.errors import RunError
+from nesycd.core.records import Record, content_hash
+from nesycd.runs.stage import Artifact, Notify, Stage, StageRecords, read_states
+from nesycd.core.storage import FolderLock, RecordLog, disk_errors, sync_tree, write_atomic, write_json_atomic
+
+R = TypeVar("R", bound=Record)
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+_SYNC_SECONDS = 1.0
+
+Watch = Callable[[str, int, int], None]
+"""Told (stage, units done, units in all) as records arrive."""
+
+
+class Run:
+    """A run folder that this process alone writes; use it as a context manager. See `Run.open`."""
+
+    def __init__(self, folder: Path, lock: FolderLock, content: dict[str, Any], notify: Notify, watch: Watch) -> None:
+        self.folder = folder
+        self.notify = notify
+        self._watch = watch
+        self._lock = lock
+        self._manifest = content
+        self._asked: dict[str, str] = {}
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        config: Mapping[str, Any],
+        *,
+        seeds: Mapping[str, int] | None = None,
+        notify: Notify | None = None,
+        watch: Watch | None = None,
+    ) -> Self:
+        """Begin a run, or go on with one.
+
+        Args:
+            folder: the run's folder; made where it is missing.
+            config: the resolved config as JSON values. It is only written down: what a stage depends on are its inputs.
+            seeds: the seeds in use, for the manifest.
+            notify: see `Notify`.
+            watch: see `Watch`.
+
+        Raises:
+            RunError: the folder is no run folder, is damaged, is in use or cannot be written.
+        """
+        if folder.exists() and not folder.is_dir():
+            raise RunError(f"{folder}: a file, where a run folder is needed")
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            strangers = {path.name for path in folder.iterdir()} - {"lock", "manifest.json.tmp"}
+        if strangers and "manifest.json" not in strangers:
+            raise RunError(f"{folder}: has other files than a run's ({min(strangers)}); name another folder")
+        lock = FolderLock(folder / "lock")
+        try:
+            stored = manifest.read_manifest(folder)
+            wanted = {"config": dict(config), "seeds": dict(seeds or {})}
+            content = {**(stored or manifest.fresh_manifest(folder.name)), **wanted}
+            if stored != content:
+                write_json_atomic(folder / "manifest.json", content)
+            if _read_text(folder / "config.json") != (text := json.dumps(wanted["config"], indent=2) + "\n"):
+                write_atomic(folder / "config.json", text)
+            with disk_errors(folder):
+                (folder / "stages").mkdir(exist_ok=True)
+                (folder / "checkpoints").mkdir(exist_ok=True)
+        except BaseException:
+            lock.release()
+            raise
+        return cls(folder, lock, content, notify or (lambda text: None), watch or (lambda stage, done, total: None))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let other processes in."""
+        self._lock.release()
+
+    @property
+    def kb_path(self) -> Path:
+        """Where the run's knowledge base lies."""
+        return self.folder / "kb.sqlite"
+
+    @property
+    def results_path(self) -> Path:
+        """Where its results lie."""
+        return self.folder / "results.json"
+
+    @property
+    def report_path(self) -> Path:
+        """Where its report lies."""
+        return self.folder / "report.html"
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Names of the stages asked for so far, in order: other stages in the folder are an earlier config's."""
+        return tuple(self._asked)
+
+    # --- stages -------------------------------------------------------------------------------------------------------
+
+    def stage(self, name: str, inputs: Mapping[str, Any], version: int = 1) -> Stage:
+        """A stage's place, cleared if it was begun with other inputs.
+
+        Args:
+            name: lower-case letters, digits, `_`, `-` and `.`; names the files.
+            inputs: all that its output depends on, by name; see `fingerprint_of`.
+            version: raise it when the stage's code would answer differently.
+        """
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot be a stage's name")
+        stage = Stage(self.folder, name, inputs, version, self.notify, self._begin_work)
+        if self._asked.setdefault(name, stage.fingerprint) != stage.fingerprint:
+            raise ValueError(f"stage {name!r} was asked for twice in one run, with different inputs")
+        return stage
+
+    def records(
+        self,
+        name: str,
+        record_type: type[R],
+        inputs: Mapping[str, Any],
+        keys: Sequence[str],
+        produce: Callable[[list[str]], Iterable[R]],
+        key_of: Callable[[R], str] = attrgetter("example"),
+        version: int = 1,
+    ) -> StageRecords[R]:
+        """A record for each key, written as it arrives; only keys that have none yet are produced.
+
+        `keys` do not enter the fingerprint: where they alone change, records of keys still wanted are kept. So `inputs`
+        must hold what stands behind the keys (the examples), unless keys are content hashes.
+
+        Args:
+            name: see `stage`.
+            record_type: what `produce` yields.
+            inputs: see `stage`.
+            keys: what there must be a record for, in the order wanted.
+            produce: given the missing keys, yields their records in any order.
+            key_of: the key of a record.
+            version: see `stage`.
+
+        Raises:
+            RunError: a damaged file, or one that cannot be written.
+        """
+        stage = self.stage(name, {**inputs, "record": record_type.schema_name}, version)
+        log = RecordLog(stage.records_path, record_type)
+        stored = log.read(torn=self.notify)
+        have = {key_of(record): record for record in stored}
+        missing = [key for key in keys if key not in have]
+
+        def checked() -> Iterator[R]:
+            waiting = set(missing)
+            for record in produce(missing) if missing else ():
+                if (key := key_of(record)) not in waiting:
+                    raise ValueError(f"stage {name}: the record for {key!r} was not asked for, or is the second one")
+                waiting.remove(key)
+                yield record
+            if waiting:
+                raise ValueError(f"stage {name}: {len(waiting)} records never came, such as that for {min(waiting)!r}")
+
+        def fill() -> None:
+            for record in self._written(log, name, checked(), len(keys) - len(missing), len(keys)):
+                have[key_of(record)] = record
+
+        return self._complete(stage, log, stored, have, keys, fill)
+
+    def batches(
+        self,
+        name: str,
+        record_type: type[R],
+        inputs: Mapping[str, Any],
+        plan: Callable[[], list[list[str]]],
+        produce: Callable[[list[str]], Iterable[R]],
+        key_of: Callable[[R], str] = attrgetter("example"),
+        keys: Sequence[str] | None = None,
+        version: int = 1,
+    ) -> StageRecords[R]:
+        """As `records`, in batches that are planned before the first is produced and redone whole after a kill.
+
+        The answers of a batch may depend on each other's company (bf16), so no batch is ever filled up later.
+
+        Args:
+            name: see `stage`.
+            record_type: what `produce` yields.
+            inputs: see `stage`; all that the plan depends on is part of it.
+            plan: the batches, as lists of keys; called once, when the stage begins.
+            produce: given one batch, returns its records in any order.
+            key_of: the key of a record.
+            keys: the order in which records are returned and kept; that of the plan where not given. It enters the
+                fingerprint.
+            version: see `stage`.
+
+        Raises:
+            RunError: a damaged file, or one that cannot be written.
+        """
+        named = {**inputs, "record": record_type.schema_name, **({} if keys is None else {"keys": list(keys)})}
+        stage = self.stage(name, named, version)
+        batches = self._plan(stage, plan)
+        planned = [key for batch in batches for key in batch]
+        if len(set(planned)) < len(planned) or (keys is not None and set(keys) != set(planned)):
+            raise ValueError(f"stage {name}: the plan does not have each key once")
+        log = RecordLog(stage.records_path, record_type)
+        stored = log.read(torn=self.notify)
+        by_key = {key_of(record): record for record in stored}
+        missing = [batch for batch in batches if not all(key in by_key for key in batch)]
+        have = {key: record for key, record in by_key.items() if key not in {k for batch in missing for k in batch}}
+
+        def fill() -> None:
+            if missing and len(have) < len(stored):
+                log.rewrite(have.values())
+            for batch in missing:
+                records = list(produce(batch))
+                found = {key_of(record): record for record in records}
+                if len(records) != len(batch) or set(found) != set(batch):
+                    raise ValueError(f"stage {name}: a batch of {len(batch)} keys was answered by other records")
+                for _ in self._written(log, name, records, len(have), len(planned)):
+                    pass
+                have.update(found)
+
+        return self._complete(stage, log, stored, have, planned if keys is None else keys, fill)
+
+    def computed(
+        self,
+        name: str,
+        record_type: type[R],
+        inputs: Mapping[str, Any],
+        compute: Callable[[], Iterable[R]],
+        version: int = 1,
+    ) -> StageRecords[R]:
+        """Records that are quickly made, all at once and in the order given; a killed stage starts anew."""
+        stage = self.stage(name, {**inputs, "record": record_type.schema_name}, version)
+        log = RecordLog(stage.records_path, record_type)
+        if stage.done:
+            records = StageRecords(log.read(torn=self.notify))
+            if records.fingerprint == stage.output:
+                return records
+            self.notify(f"{name}: its records are not those it made; done again")
+        with stage.working():
+            records = StageRecords(compute())
+            log.rewrite(records)
+            stage.finish(records.fingerprint, {"records": len(records)})
+        self._save_manifest()
+        return records
+
+    def value(self, name: str, inputs: Mapping[str, Any], compute: Callable[[], Any], version: int = 1) -> Any:
+        """One JSON value (a threshold, counts), kept in the stage's state file."""
+        stage = self.stage(name, inputs, version)
+        if not stage.done:
+            with stage.working():
+                # As read back, so that the first run and a later one see the same (tuples become lists).
+                content = json.loads(json.dumps(compute()))
+                stage.finish(content_hash(content), {"value": content})
+            self._save_manifest()
+        return stage.state["metadata"]["value"]
+
+    def artifact(
+        self, name: str, inputs: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]], version: int = 1
+    ) -> Artifact:
+        """A folder of files. What `make` has written survives a kill, so it can go on from its own checkpoint.
+
+        Args:
+            name: see `stage`.
+            inputs: see `stage`. The artifact's own fingerprint follows from them: a folder that went missing is made
+                again without redoing what was made with it.
+            make: fills the folder and returns what to remember of it, as JSON values.
+            version: see `stage`.
+
+        Raises:
+            RunError: the folder cannot be written.
+        """
+        stage = self.stage(name, inputs, version)
+        if not stage.done or not stage.folder.is_dir():
+            with disk_errors(stage.folder):
+                stage.folder.mkdir(exist_ok=True)
+            with stage.working():
+                metadata = json.loads(json.dumps(dict(make(stage.folder))))
+                sync_tree(stage.folder)
+                stage.finish(content_hash(["artifact", stage.fingerprint]), metadata)
+            self._save_manifest()
+        return Artifact(stage.folder, stage.state["metadata"], stage.output)
+
+    def _plan(self, stage: Stage, plan: Callable[[], list[list[str]]]) -> list[list[str]]:
+        if not stage.plan_path.exists():
+            # Records without the plan they were made by cannot be told from a batch cut short.
+            stage.records_path.unlink(missing_ok=True)
+            batches = [list(batch) for batch in plan()]
+            write_atomic(stage.plan_path, json.dumps(batches, ensure_ascii=False) + "\n")
+            return batches
+        try:
+            stored: Any = json.loads(stage.plan_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            stored = None
+        if not isinstance(stored, list) or not all(isinstance(batch, list) for batch in stored):
+            raise RunError(f"{stage.plan_path}: not a readable plan; delete it to have the stage done again")
+        return stored
+
+    def _written(self, log: RecordLog[R], name: str, records: Iterable[R], done: int, total: int) -> Iterator[R]:
+        """Pass records on, each on disk."""
+        synced = time.monotonic()
+        try:
+            for count, record in enumerate(records, done + 1):
+                log.append(record)
+                self._watch(name, count, total)
+                if time.monotonic() - synced > _SYNC_SECONDS:
+                    log.sync()
+                    synced = time.monotonic()
+                yield record
+            log.sync()
+        finally:
+            log.close()
+
+    def _complete(
+        self,
+        stage: Stage,
+        log: RecordLog[R],
+        stored: list[R],
+        have: dict[str, R],
+        keys: Sequence[str],
+        fill: Callable[[], None],
+    ) -> StageRecords[R]:
+        """The stage's records in order: as stored where it is done, else after `fill` has brought what is missing."""
+        if len(set(keys)) < len(keys):
+            raise ValueError(f"stage {stage.name}: a key stands there twice")
+        if stage.done and [*have] == [*keys] and len(stored) == len(keys):
+            records = StageRecords(stored)
+            if records.fingerprint == stage.output:
+                return records
+        if stage.done:
+            self.notify(f"{stage.name}: its questions or records are not those it ended with; what is missing is done")
+        elif 0 < len(have) < len(keys):
+            self.notify(f"{stage.name}: going on, {len(have)} of {len(keys)} are done")
+        with stage.working():
+            fill()
+            records = StageRecords(have[key] for key in keys)
+            if [*have] != [*keys] or len(stored) > len(keys):
+                log.rewrite(records)
+            stage.finish(records.fingerprint, {"records": len(records)})
+        self._save_manifest()
+        return records
+
+    # --- manifest and results -----------------------------------------------------------------------------------------
+
+    def describe(self, **hashes: str) -> None:
+        """Add to the manifest's `hashes` (student, teacher, prompts, data)."""
+        self._manifest["hashes"] = {**self._manifest["hashes"], **hashes}
+        self._save_manifest()
+
+    def write_results(self, results: Mapping[str, Any]) -> None:
+        """Write `results.json`, whole or not at all."""
+        write_json_atomic(self.results_path, dict(results))
+
+    def write_report(self, html: str) -> None:
+        """Write `report.html`, whole or not at all."""
+        write_atomic(self.report_path, html)
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds of work so far in each stage asked for, over all processes that took part."""
+        states = read_states(self.folder)
+        return {name: float(state["seconds"]) for name, state in states.items() if name in self._asked}
+
+    def _begin_work(self) -> None:
+        # A finished run is unfinished again, and it is this machine's libraries that count.
+        self._manifest |= {"versions": manifest.versions(), "machine": manifest.machine(), "finished": None}
+
+    def finish(self, keep: Iterable[str] = ()) -> None:
+        """Mark the run as finished, and remove stages that it no longer has (those of an earlier config).
+
+        Args:
+            keep: stages that stay though nobody asked for them: those of measurements made beside the run.
+        """
+        for name in read_states(self.folder).keys() - self._asked.keys() - set(keep):
+            self.notify(f"{name}: removed, because it is no longer part of the run")
+            Stage(self.folder, name, {}, 0).clear()
+        if self._manifest["finished"] is None:
+            self._manifest["finished"] = round(time.time(), 3)
+        self._save_manifest()
+
+    def _save_manifest(self) -> None:
+        states = read_states(self.folder)
+        kept = ("done", "seconds", "fingerprint", "output", "metadata")
+        stages = {name: {key: state[key] for key in kept} for name, state in states.items()}
+        total = round(sum(stage["seconds"] for stage in stages.values()), 3)
+        self._manifest |= {"stages": stages, "total_seconds": total}
+        stored = manifest.read_manifest(self.folder)
+        if stored is None or {**stored, "updated": 0} != {**self._manifest, "updated": 0}:
+            self._manifest["updated"] = round(time.time(), 3)
+            write_json_atomic(self.folder / "manifest.json", self._manifest)
+
+
+def _read_text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def read_records(folder: Path, stage: str, record_type: type[R]) -> list[R]:
+    """The records of a stage, for readers that do not run anything; none where it has not begun.
+
+    Raises:
+        RunError: a damaged file.
+    """
+    return RecordLog(folder / "stages" / f"{stage}.jsonl", record_type).read()

@@ -1,0 +1,216 @@
+"""One stage's place in a run folder: its files, its state, and whether what lies there still counts.
+
+A stage's fingerprint is the content hash of all that it depends on. The state file is the commit: files that it does
+not vouch for are leftovers of a kill, to go on from or to clear.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from enum import Enum
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from nesycd.core.errors import RunError
+from nesycd.core.records import Record, content_hash
+from nesycd.core.storage import disk_errors, write_json_atomic
+
+R = TypeVar("R", bound=Record)
+
+STAGE_SCHEMA = "stage/1"
+
+Notify = Callable[[str], None]
+"""Told one sentence for people: what is redone and why, what was repaired."""
+
+
+def fingerprint_of(value: Any) -> Any:
+    """A value as JSON that stands for its content: what enters a stage's fingerprint.
+
+    Records count by their id; whatever has a `fingerprint` (a student, a teacher, what a stage returned) by that.
+
+    Raises:
+        TypeError: no content can be told from the value (a path: hand in what the file says, or its hash).
+    """
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Record):
+        return value.id
+    if isinstance(getattr(value, "fingerprint", None), str):
+        return value.fingerprint
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: fingerprint_of(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): fingerprint_of(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [fingerprint_of(inner) for inner in value]
+    if isinstance(value, set | frozenset):
+        return sorted((fingerprint_of(inner) for inner in value), key=json.dumps)
+    raise TypeError(f"a {type(value).__name__} cannot enter a stage's fingerprint")
+
+
+class StageRecords(list[R], Generic[R]):
+    """What a record stage returned: its records in order. Handed in as another stage's input it counts by content."""
+
+    def __init__(self, records: Iterable[R]) -> None:
+        super().__init__(records)
+        self.fingerprint = content_hash([record.id for record in self])
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifact:
+    """A finished folder of files, what its maker said of it, and the fingerprint that later stages depend on."""
+
+    path: Path
+    metadata: dict[str, Any]
+    fingerprint: str
+
+
+class Stage:
+    """One stage's place in a run folder, cleared when its inputs are no longer those it was begun with.
+
+    Made by `Run.stage`; most callers want `Run.records`, `batches`, `computed`, `value` or `artifact`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        inputs: Mapping[str, Any],
+        version: int,
+        notify: Notify = lambda text: None,
+        on_work: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name = name
+        self.state_path = folder / "stages" / f"{name}.json"
+        self.records_path = folder / "stages" / f"{name}.jsonl"
+        self.plan_path = folder / "stages" / f"{name}.plan.json"
+        self.folder = folder / "checkpoints" / name
+        self._on_work = on_work
+        hashes = {key: content_hash(fingerprint_of(value)) for key, value in sorted(inputs.items())}
+        self.fingerprint = content_hash([version, hashes])
+        stored = read_state(self.state_path)
+        if stored is not None and stored["fingerprint"] != self.fingerprint:
+            notify(f"{name}: redone, because {_difference(stored, version, hashes)} changed")
+            stored = None
+        if stored is None:
+            self.clear()
+            stored = _fresh_state(self.fingerprint, version, hashes)
+        self.state = stored
+
+    @property
+    def done(self) -> bool:
+        """Whether it was finished with these very inputs."""
+        return bool(self.state["done"])
+
+    @property
+    def output(self) -> str:
+        """Content hash of what it made; "" until it is done."""
+        return str(self.state["output"])
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Around all work on the stage: time is counted whether it ends well or not.
+
+        Raises:
+            RunError: the disk is full.
+        """
+        lost = 0.0
+        if self.state["started"] is not None:
+            # A kill left no time behind; the newest file tells how far the work went.
+            lost = max(0.0, self._newest() - self.state["started"])
+        self.state |= {"done": False, "seconds": self.state["seconds"] + lost, "started": round(time.time(), 3)}
+        self._on_work()
+        self._save()
+        clock = time.perf_counter()
+        try:
+            with disk_errors(self.state_path, only_full=True):
+                yield
+        except BaseException:
+            # After a full disk the state cannot be saved either: the error under way matters more.
+            with suppress(RunError):
+                self._stop(clock)
+            raise
+        self._stop(clock)
+
+    def _stop(self, clock: float) -> None:
+        seconds = self.state["seconds"] + time.perf_counter() - clock
+        self.state |= {"seconds": round(seconds, 3), "started": None}
+        self._save()
+
+    def finish(self, output: str, metadata: dict[str, Any] | None = None) -> None:
+        """Mark as done, within `working`, which commits it."""
+        self.state |= {"done": True, "output": output, "metadata": metadata or {}}
+
+    def clear(self) -> None:
+        """Forget all that the stage made."""
+        # The state goes first: without it, leftovers count for nothing.
+        with disk_errors(self.state_path):
+            for path in (self.state_path, self.records_path, self.plan_path):
+                path.unlink(missing_ok=True)
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
+
+    def _save(self) -> None:
+        write_json_atomic(self.state_path, self.state)
+
+    def _newest(self) -> float:
+        paths = [self.records_path, self.plan_path, *self.folder.rglob("*")]
+        return max((path.stat().st_mtime for path in paths if path.exists()), default=0.0)
+
+
+def _fresh_state(fingerprint: str, version: int, inputs: dict[str, str]) -> dict[str, Any]:
+    return {
+        "schema": STAGE_SCHEMA,
+        "fingerprint": fingerprint,
+        "version": version,
+        "inputs": inputs,
+        "done": False,
+        "output": "",
+        "metadata": {},
+        "created": time.time(),
+        "started": None,
+        "seconds": 0.0,
+    }
+
+
+def read_state(path: Path) -> dict[str, Any] | None:
+    """A stage's state file, or None where there is none.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        state = None
+    if not isinstance(state, dict) or state.keys() != _fresh_state("", 0, {}).keys() or state["schema"] != STAGE_SCHEMA:
+        raise RunError(f"{path}: not a readable stage file; delete it to have the stage done again")
+    return state
+
+
+def read_states(folder: Path) -> dict[str, dict[str, Any]]:
+    """The state of each stage of a run, by name, in the order in which they were begun."""
+    found = {}
+    for path in (folder / "stages").glob("*.json"):
+        if not path.name.endswith(".plan.json") and (state := read_state(path)) is not None:
+            found[path.name.removesuffix(".json")] = state
+    return dict(sorted(found.items(), key=lambda named: named[1]["created"]))
+
+
+def _difference(old: dict[str, Any], version: int, inputs: dict[str, str]) -> str:
+    if old["version"] != version:
+        return "the way it works"
+    return ", ".join(key for key in sorted({*old["inputs"], *inputs}) if old["inputs"].get(key) != inputs.get(key))

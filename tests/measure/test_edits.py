@@ -1,0 +1,240 @@
+"""Edits of the knowledge measured with the table student, and with two made-up ones whose rates are known."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from nesycd.cli.run import complete, opened
+from nesycd.core.config import load_recipe
+from nesycd.core.errors import ConfigError, DataError
+from nesycd.core.protocols import Generation, Prompt
+from nesycd.core.records import Entry, Example, Fact, Status
+from nesycd.grading import closing
+from nesycd.knowledge import KnowledgeBase, export_text
+from nesycd.measure import edits
+from nesycd.measure.edits import ARM, SPLIT, Case, Edit, Measurement, measure
+from nesycd.methods.context import Parts
+from nesycd.methods.evaluate import Scored
+from nesycd.methods.nesycd import Trained
+from nesycd.runs.run import Run
+from nesycd.students.table import TableStudent
+from nesycd.tasks.longtail import LongTail, LongTailSettings
+
+QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+TABLE = ("student.model=table", "evaluation.bootstrap=50", "task.sizes={train = 240, valid = 60, test = 90}")
+COUNT = 20
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run: its folder, its parts, and what its method and evaluation gave."""
+
+    folder: Path
+    parts: Parts
+    trained: Trained
+    scored: Scored
+
+    def measure(self, student: Any = None, count: int = COUNT) -> Measurement:
+        """In the folder, opened anew, with another student where one is given."""
+        with Run.open(self.folder, self.parts.recipe.model_dump(mode="json")) as run:
+            parts = replace(self.parts, run=run, student=student or self.parts.student)
+            return measure(parts, self.trained, self.scored.attempts[ARM, SPLIT], count)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    folder = tmp_path_factory.mktemp("runs") / "r"
+    with opened(load_recipe(QUICKSTART, TABLE), folder, Console(file=io.StringIO())) as parts:
+        return Finished(folder, parts, *complete(parts))
+
+
+@pytest.fixture(scope="module")
+def task() -> LongTail:
+    return LongTail(LongTailSettings.model_validate(load_recipe(QUICKSTART).task.settings))
+
+
+@pytest.fixture
+def copy(run: Finished, tmp_path: Path) -> Finished:
+    shutil.copytree(run.folder, tmp_path / "copy")
+    return replace(run, folder=tmp_path / "copy")
+
+
+@pytest.fixture(scope="module")
+def measured(run: Finished) -> Measurement:
+    return run.measure()
+
+
+class Reader(TableStudent):
+    """Answers by a function of the question and the lines of its knowledge block."""
+
+    def __init__(self, name: str, tell: Callable[[Example, list[str]], str], examples: Sequence[Example]) -> None:
+        super().__init__()
+        self.fingerprint = name
+        self._tell = tell
+        self._by_question = {example.question: example for example in examples}
+
+    def generate(self, prompts: Sequence[Prompt], **options: Any) -> list[Generation]:
+        texts = []
+        for prompt in prompts:
+            example = next(e for question, e in self._by_question.items() if question in prompt.text)
+            lines = [line[2:] for line in prompt.text.splitlines() if line.startswith("- ")]
+            texts.append(closing(self._tell(example, lines)))
+        return [
+            Generation(text=text, margin=1.0, least_margin=1.0, prompt_tokens=1, completion_tokens=1, finish="stop")
+            for text in texts
+        ]
+
+
+def test_every_question_is_counted_once_under_every_edit(measured: Measurement) -> None:
+    assert len(measured.edits) == COUNT == len({edit.fact.id for edit in measured.edits})
+    counted = len(measured.outcomes) + sum(measured.untouched) + measured.without_answer
+    assert counted == COUNT * measured.questions == COUNT * 90
+    assert all(measured.noise)
+    affected = [outcome for outcome in measured.outcomes if outcome.case.affected]
+    assert len(affected) >= COUNT / 2
+    assert 0 < sum(outcome.as_wanted for outcome in affected) < len(affected)
+
+
+def test_outcomes_are_what_the_benchmark_derives(task: LongTail, measured: Measurement) -> None:
+    for outcome in measured.outcomes:
+        case = outcome.case
+        derived = task.derive(case.example, [case.edit.changed])
+        assert case.expected == derived.answer
+        assert case.affected == (derived.answer != case.example.answer)
+        assert case.affected or case.prompt_changed
+        assert outcome.before.correct == task.grade(outcome.before.answer, case.example)
+        if case.affected:
+            wanted = case.example.model_copy(update={"answer": case.expected})
+            assert outcome.as_wanted == task.grade(outcome.after.answer, wanted)
+        else:
+            assert outcome.as_wanted == (outcome.after.answer == outcome.before.answer)
+        if case.prompt_changed:
+            assert outcome.after.knowledge != outcome.before.knowledge
+        else:
+            assert outcome.after is outcome.before
+
+
+def test_the_knowledge_base_is_left_as_it_was(run: Finished, measured: Measurement) -> None:
+    with KnowledgeBase.open(run.folder / "kb.sqlite") as kb:
+        text = export_text(kb)
+    for edit in measured.edits:
+        assert edit.fact.text in text and edit.changed.text not in text
+
+
+def test_one_who_reads_follows_and_one_who_does_not_stays(copy: Finished, task: LongTail) -> None:
+    examples = task.load(SPLIT)
+    facts = [fact for example in examples if example.truth for fact in example.truth.facts]
+    false = {changed.text: changed for changed in map(task.counterfactual, facts)}
+
+    def from_block(example: Example, lines: list[str]) -> str:
+        return task.derive(example, [false[line] for line in lines if line in false]).answer
+
+    reading = copy.measure(Reader("reads", from_block, examples))
+    followed = [o.as_wanted for o in reading.outcomes if o.case.affected and o.case.prompt_changed]
+    assert followed and all(followed)
+    assert all(o.as_wanted for o in reading.outcomes if not o.case.affected)
+    assert all(o.before.correct for o in reading.outcomes)
+    deaf = copy.measure(Reader("deaf", lambda example, lines: example.answer, examples))
+    assert not any(o.as_wanted for o in deaf.outcomes if o.case.affected)
+    assert all(o.as_wanted for o in deaf.outcomes if not o.case.affected)
+
+
+class Counting(TableStudent):
+    """The table student, interrupted when it is asked for one batch more than `limit`."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit, self.batches = limit, 0
+
+    def generate(self, prompts: Sequence[Prompt], **options: Any) -> list[Generation]:
+        if self.batches == self.limit:
+            raise KeyboardInterrupt
+        self.batches += 1
+        return super().generate(prompts, **options)
+
+
+def told(measurement: Measurement) -> list[tuple[Case, str, str, bool]]:
+    """The outcomes, the seconds they took aside."""
+    return [(o.case, o.before.id, o.after.id, o.as_wanted) for o in measurement.outcomes]
+
+
+def test_interrupted_it_goes_on_and_ends_equal(copy: Finished, measured: Measurement) -> None:
+    for state in (copy.folder / "stages").glob("eval-edits*"):
+        state.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        copy.measure(Counting(1))
+    planned = json.loads((copy.folder / "stages" / "eval-edits.plan.json").read_text())
+    rest = Counting(100)
+    assert told(copy.measure(rest)) == told(measured)
+    assert rest.batches == len(planned) - 1 > 0
+    assert told(copy.measure(Counting(0))) == told(measured)
+
+
+def test_more_facts_than_there_are_means_all_of_them(copy: Finished) -> None:
+    everything = copy.measure(count=10_000)
+    assert len(everything.edits) == everything.candidates < 10_000
+
+
+def test_an_edit_takes_the_place_of_its_fact_alone() -> None:
+    fact = Fact(text="A fathom is 6 feet.", subject="fathom", relation="makes", object="6 feet", aliases=("fathoms",))
+    other = fact.model_copy(update={"text": "A span is 9 inches.", "subject": "span", "object": "9 inches"})
+    entries = [Entry(item=item, status=Status.APPROVED) for item in (fact, other)]
+    changed = fact.model_copy(update={"text": "A fathom is 7 feet.", "object": "7 feet"})
+    after = edits.edited(entries, Edit(fact, changed))
+    assert [entry.item for entry in after] == [changed, other]
+    assert [entry.item for entry in entries] == [fact, other]
+
+
+def test_only_needed_and_retrieved_facts_are_drawn_and_keep_the_aliases_of_the_kb(task: LongTail) -> None:
+    example = next(e for e in task.load(SPLIT) if e.truth and len(e.truth.facts) > 1)
+    assert example.truth is not None
+    needed, missed = example.truth.facts[:2]
+    stranger = next(fact for fact in task.world().facts if fact not in example.truth.facts)
+    own = needed.model_copy(update={"subject": needed.subject.upper(), "aliases": ("x",)})
+    candidates = edits.needed_and_found([example], {example.uid: (stranger, own)})
+    assert candidates == {own.id: (own, needed)} and missed.id not in candidates
+    [edit] = edits.choose(candidates, task, 5, seed=1)
+    assert edit.fact == own and edit.changed.aliases == ("x",)
+    assert edit.changed.triple == task.counterfactual(needed, 1).triple != needed.triple
+
+
+def test_an_edit_after_which_a_question_has_no_answer_counts_nowhere(task: LongTail) -> None:
+    kin = [e for e in task.load(SPLIT) if e.task == "genealogy"]
+    assert kin[0].truth is not None
+    fact = kin[0].truth.facts[0]
+    nobody = fact.model_copy(update={"object": "Nobody at all", "text": "No text."})
+    cases, untouched, lost = edits.cases_of(task, Edit(fact, nobody), kin, {e.uid: () for e in kin}, {})
+    assert lost >= 1 and len(cases) + untouched + lost == len(kin)
+    assert kin[0].uid not in {case.example.uid for case in cases}
+    assert not any(case.delivered for case in cases)
+
+
+@pytest.mark.slow
+def test_where_edits_cannot_be_measured(tmp_path: Path) -> None:
+    def measuring(*overrides: str, recipe: Path = QUICKSTART) -> None:
+        settings = load_recipe(recipe, ["student.model=table", "task.limit=30", *overrides])
+        with opened(settings, tmp_path / "r", Console(file=io.StringIO())) as parts:
+            edits.check(parts)
+            trained, scored = complete(parts)
+            measure(parts, trained, scored.attempts[ARM, SPLIT], 5)
+
+    with pytest.raises(ConfigError, match=r"evaluation\.arms: .*'nesycd'"):
+        measuring("evaluation.arms=['std_cot']")
+    with pytest.raises(ConfigError, match=r"evaluation\.splits: .*'test'"):
+        measuring("evaluation.splits=['ood_unseen']")
+    with pytest.raises(DataError, match="no approved fact"):
+        measuring("knowledge.review=human")
+    (tmp_path / "q.jsonl").write_text("".join(f'{{"question": "{n}?", "answer": "1"}}\n' for n in range(30)))
+    own = tmp_path / "own.toml"
+    own.write_text(f'name = "o"\n[task]\nname = "jsonl"\n[task.settings]\npath = "{tmp_path / "q.jsonl"}"\n')
+    with pytest.raises(ConfigError, match="'jsonl' cannot say"):
+        measuring("teacher.name=scripted", recipe=own)
