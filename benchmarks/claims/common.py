@@ -83,7 +83,7 @@ def trained_of(parts: Parts) -> Trained:
 
 def blocks_of(parts: Parts, name: str, entries: Sequence[Entry], examples: Sequence[Example]) -> Blocks:
     """What is retrieved from these entries as the recipe says; a stage of that name."""
-    found = Knowledge.of(parts, entries, to_answer=True).retrieved(parts.run, name, examples)
+    found = Knowledge.of(parts, entries).retrieved(parts.run, name, examples)
     return {one.example: one.items for one in found}
 
 

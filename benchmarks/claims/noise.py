@@ -56,7 +56,7 @@ def nearest(parts: Parts, entries: Sequence[Entry], examples: Sequence[Example],
     """The items that BM25 ranks first for each question, needed or not."""
     recipe = parts.recipe
     ranking = {"kind": "fused", "sources": ("lexical",), "min_cover": 0.0, "max_items": count, "budget_tokens": 10_000}
-    settings = recipe.retrieval.model_copy(update={**ranking, "choose": False})
+    settings = recipe.retrieval.model_copy(update=ranking)
     known = Knowledge.of(replace(parts, recipe=recipe.model_copy(update={"retrieval": settings})), entries)
     return {e.uid: [hit.item for hit in known.retriever.retrieve(known.query(e), task=e.task)] for e in examples}
 

@@ -101,7 +101,7 @@ def open_answerer(folder: Path, arm: str = ARMS[0]) -> tuple[Answerer, str]:
     from nesycd.cli.build import task_of
     from nesycd.core.records import content_hash
     from nesycd.methods.answering import Answerer
-    from nesycd.methods.knowledge import Knowledge, choice_of
+    from nesycd.methods.knowledge import Knowledge
     from nesycd.rules import Engine
     from nesycd.runs.stage import read_states
 
@@ -116,15 +116,7 @@ def open_answerer(folder: Path, arm: str = ARMS[0]) -> tuple[Answerer, str]:
         student=student,
         prompts=run.prompts,
         task=task,
-        knowledge=Knowledge(
-            recipe.retrieval,
-            student,
-            run.entries,
-            run.entities,
-            tasks,
-            engine=engine,
-            choice=choice_of(recipe.retrieval, folder),
-        ),
+        knowledge=Knowledge(recipe.retrieval, student, run.entries, run.entities, tasks, engine=engine),
         adapters=adapters,
         closed_book=closed_book,
         router=router,

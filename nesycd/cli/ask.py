@@ -92,7 +92,7 @@ def answer(
     from nesycd.core.protocols import Prompt
     from nesycd.core.records import Example
     from nesycd.grading import extract
-    from nesycd.methods.knowledge import Knowledge, choice_of
+    from nesycd.methods.knowledge import Knowledge
     from nesycd.routing import margin_of
     from nesycd.routing.classifier import ClassifierRouter
     from nesycd.rules import Engine
@@ -112,12 +112,9 @@ def answer(
     with Engine() as engine:
         rules = engine if recipe.knowledge.derive else None
         index = folder / "index"
-        choice = choice_of(recipe.retrieval, folder)
         by_task = recipe.retrieval.by_task and bool(task)
         tasks = {one.uid: one.task for one in read_records(folder, "examples-train", Example)} if by_task else {}
-        knowledge = Knowledge(
-            recipe.retrieval, student, run.entries, run.entities, tasks, index, engine=rules, choice=choice
-        )
+        knowledge = Knowledge(recipe.retrieval, student, run.entries, run.entities, tasks, index, rules)
         hits = knowledge.retriever.retrieve(knowledge.query(example), task=task)
     draft = write(str(router["closed_book"]), [])
     signal: Any = router["signal"]

@@ -18,9 +18,9 @@ from nesycd.core.config import Recipe, load_recipe
 if TYPE_CHECKING:
     from nesycd.knowledge import KnowledgeBase
     from nesycd.measure.effect import Measurement
-    from nesycd.stages.choice import Judgement
 
 SCHEMA = "effect/1"
+FILE = "effect.json"
 REVIEWER = "effect"
 """Who retires items with `--retire`."""
 _SHOWN = 8
@@ -61,7 +61,6 @@ def execute(
     from nesycd.core.storage import write_json_atomic
     from nesycd.knowledge import KnowledgeBase
     from nesycd.measure.effect import measure
-    from nesycd.methods.knowledge import EFFECT_FILE
 
     with opened(settings, folder, console) as parts:
         trained, _ = complete(parts)
@@ -69,7 +68,7 @@ def execute(
         finish(parts)
         with KnowledgeBase.open(parts.run.kb_path) as kb:
             content = effect_json(kb, measured)
-            write_json_atomic(folder / EFFECT_FILE, content)
+            write_json_atomic(folder / FILE, content)
             for item in measured.proposed if retire else ():
                 kb.retire(item, REVIEWER)
     console.print(table(content))
@@ -79,7 +78,7 @@ def execute(
         console.print(f"Retired: {len(measured.proposed)}. Run the recipe again to train and answer without them.")
     elif measured.proposed:
         console.print("Retire them with the same command and --retire, or one by one: nesycd kb retire ID --by NAME")
-    console.print(f"All items: {folder / 'effect.json'}", markup=False, highlight=False)
+    console.print(f"All items: {folder / FILE}", markup=False, highlight=False)
 
 
 def effect_json(kb: KnowledgeBase, measured: Measurement) -> dict[str, Any]:
@@ -104,21 +103,8 @@ def effect_json(kb: KnowledgeBase, measured: Measurement) -> dict[str, Any]:
         "false_discovery_rate": measured.rate,
         "selected": list(measured.selected),
         "proposed": list(measured.proposed),
-        "choice": choice_json(measured.choice),
         "confirmation": {"questions": measured.asked, "right_with": measured.before, "right_without": measured.after},
         "items": rows,
-    }
-
-
-def choice_json(judged: Judgement) -> dict[str, Any]:
-    """The section `choice` of `effect.json`; `model` is what `retrieval.choose` reads."""
-    return {
-        "pairs": judged.pairs,
-        "helps": judged.helps,
-        "held_out": {by: {name: asdict(score) for name, score in one.items()} for by, one in judged.scores.items()},
-        "gained": judged.gained,
-        "dropped": judged.dropped,
-        "model": None if judged.model is None else judged.model.to_json(),
     }
 
 
@@ -151,29 +137,9 @@ def summary(content: dict[str, Any]) -> list[str]:
         f"{len(content['selected'])} selected as harmful on one half (false discovery rate "
         f"{content['false_discovery_rate']:g}), {len(content['proposed'])} proposed for retirement after the other half",
     ]
-    lines += _choice_lines(content["choice"])
     if confirmed["questions"]:
         lines.append(
             f"answers there that show a selected item: {confirmed['right_with']} of {confirmed['questions']} right with it, "
             f"{confirmed['right_without']} without"
         )
     return lines
-
-
-def _choice_lines(choice: dict[str, Any]) -> list[str]:
-    if not choice["held_out"]:
-        return [f"choice per question: too few pairs of question and item ({choice['pairs']}) to train on"]
-    told = []
-    for by, scores in choice["held_out"].items():
-        one = scores["choice"]
-        rivals = ", ".join(
-            f"{name.replace('_', ' ')} {scores[name]['log_loss']:.3f}" for name in ("constant", "item_mean")
-        )
-        told.append(
-            f"choice per question, {by}s held out: AUC {one['auc']:.2f} ({one['low']:.2f} to {one['high']:.2f}), log loss "
-            f"{one['log_loss']:.3f} ({rivals})"
-        )
-    if choice["model"] is None:
-        return [*told, "it is not better than both beyond doubt, and not offered"]
-    kept = f"it would leave out {100 * choice['dropped']:.0f} % of the items; use it by: --set retrieval.choose=true"
-    return [*told, kept]

@@ -228,9 +228,6 @@ class RetrievalSection(Section):
     """Least cosine for `dense`; how near is near differs from model to model."""
     by_task: bool = False
     """Of `fused`: only items whose evidence is of the question's task, or of none."""
-    choose: bool = False
-    """Whether questions are answered with those found items only that are likely to help, by the model that `nesycd kb effect`
-    has written into the run's folder. Training prompts are not touched."""
 
 
 class Weights(Section):

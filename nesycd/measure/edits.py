@@ -128,7 +128,7 @@ def measure(parts: Parts, trained: Trained, arm: Sequence[Attempt], count: int) 
     """
     task = check(parts)
     examples = parts.examples(SPLIT)
-    knowledge = Knowledge.of(parts, trained.entries, to_answer=True)
+    knowledge = Knowledge.of(parts, trained.entries)
     found = {one.example: one.items for one in knowledge.retrieved(parts.run, f"retrieve-{SPLIT}", examples)}
     candidates = needed_and_found(examples, found)
     if not candidates:
@@ -197,7 +197,7 @@ def _retrieve(
 
     def find() -> Iterable[Retrieval]:
         for edit in edits:
-            changed = Knowledge.of(parts, edited(knowledge.entries, edit), to_answer=True)
+            changed = Knowledge.of(parts, edited(knowledge.entries, edit))
             for example in examples:
                 hits = changed.retriever.retrieve(changed.query(example), task=example.task)
                 new = Retrieval(example=edit.key(example), hits=tuple(hits))

@@ -15,15 +15,13 @@ from statistics import stdev
 
 from nesycd.core.errors import DataError
 from nesycd.core.protocols import Prompt
-from nesycd.core.records import Attempt, Example, Hit, Item, Masked, Retrieval, content_hash
+from nesycd.core.records import Attempt, Example, Item, Masked, Retrieval, content_hash
 from nesycd.methods.context import Parts
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.nesycd import Trained
 from nesycd.prompts import completion_text
-from nesycd.retrieval.choosing import features
 from nesycd.runs.stage import Artifact
-from nesycd.stages import augment, choice, effect
-from nesycd.stages.choice import Judgement
+from nesycd.stages import augment, effect
 from nesycd.stages.effect import Effect
 
 SPLIT = "valid"
@@ -46,7 +44,6 @@ class Measurement:
             the noise, and answers there are not worse without them.
         before, after: right answers of the confirmation half's questions that show a selected item, with and without
             these; `asked` questions.
-        choice: whether it can be told beforehand which item helps with which question.
     """
 
     questions: int
@@ -61,7 +58,6 @@ class Measurement:
     asked: int
     before: int
     after: int
-    choice: Judgement
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ class _Question:
     """A question with its block, who answers it, and what its masks are scored on.
 
     Attributes:
-        hits: the block as it was found.
+        items: the block, in order.
         student: `augmented` or the name of a fold's student; `adapter` is its.
         judged: ids of the items of the block that may be judged here.
         references: right answers; empty where there is none, and then nothing is scored.
@@ -78,14 +74,9 @@ class _Question:
     example: Example
     student: str
     adapter: Artifact
-    hits: tuple[Hit, ...]
+    items: tuple[Item, ...]
     judged: tuple[str, ...]
     references: tuple[str, ...]
-
-    @property
-    def items(self) -> tuple[Item, ...]:
-        """The block's items, in order."""
-        return tuple(hit.item for hit in self.hits)
 
 
 def measure(parts: Parts, trained: Trained, count: int, rate: float) -> Measurement:
@@ -126,27 +117,7 @@ def measure(parts: Parts, trained: Trained, count: int, rate: float) -> Measurem
         asked=len(before),
         before=sum(attempt.correct for attempt in before),
         after=sum(attempt.correct for attempt in after),
-        choice=choice.judge(_pairs(made, questions), parts.recipe.seed),
     )
-
-
-def _pairs(made: Sequence[tuple[str, Mapping[str, float]]], questions: Sequence[_Question]) -> list[choice.Pair]:
-    """Each judged item of each scored question, with what is known of the two beforehand."""
-    by_uid = {question.example.uid: question for question in questions}
-    contrasts: dict[str, list[Mapping[str, float]]] = {}
-    for uid, contrast in made:
-        contrasts.setdefault(uid, []).append(contrast)
-    pairs = []
-    for uid, seen in contrasts.items():
-        question = by_uid[uid]
-        example, own = question.example, question.student == _AUGMENTED
-        rows = features(example.question, question.hits, {}, 0.0)
-        for hit, row in zip(question.hits, rows, strict=True):
-            values = [one[hit.item.id] for one in seen if hit.item.id in one]
-            if values:
-                group = f"{example.task}/{example.group or uid}"
-                pairs.append(choice.Pair(group, hit.item.id, sum(values) / len(values), tuple(row), own))
-    return pairs
 
 
 def _spoken_for(seen: Effect | None, noise: float) -> bool:
@@ -172,7 +143,7 @@ def _training(parts: Parts, trained: Trained, knowledge: Knowledge) -> Iterator[
         references = (completion_text(accepted.text, accepted.answer),) if accepted is not None else ()
         name = student_of[example.uid]
         judged = _judged(retrieval.items, knowledge)
-        yield _Question(example, name, trained.collected.students[name], retrieval.hits, judged, references)
+        yield _Question(example, name, trained.collected.students[name], retrieval.items, judged, references)
 
 
 def _validation(parts: Parts, trained: Trained, knowledge: Knowledge) -> Iterator[_Question]:
@@ -180,14 +151,13 @@ def _validation(parts: Parts, trained: Trained, knowledge: Knowledge) -> Iterato
     if SPLIT not in parts.task.splits():
         return
     examples = parts.examples(SPLIT)
-    hits = {one.example: one.hits for one in knowledge.retrieved(parts.run, f"{PREFIX}retrieve-{SPLIT}", examples)}
-    found = {uid: tuple(hit.item for hit in some) for uid, some in hits.items()}
+    found = {one.example: one.items for one in knowledge.retrieved(parts.run, f"{PREFIX}retrieve-{SPLIT}", examples)}
     informed = _answers(parts, "informed", "nesycd", trained.augmented, examples, found)
     alone = _answers(parts, "alone", "nesycd_no_kb", trained.augmented, examples, None)
     for example in examples:
         references = tuple(effect.references(informed[example.uid], alone[example.uid]))
         judged = _judged(found[example.uid], knowledge)
-        yield _Question(example, _AUGMENTED, trained.augmented, hits[example.uid], judged, references)
+        yield _Question(example, _AUGMENTED, trained.augmented, found[example.uid], judged, references)
 
 
 def _judged(items: Sequence[Item], knowledge: Knowledge) -> tuple[str, ...]:

@@ -20,7 +20,6 @@ from typing import get_args
 from nesycd.core.config import Arm, Recipe
 from nesycd.core.errors import ConfigError
 from nesycd.methods.ablations import ABLATIONS, ablation, unknown
-from nesycd.methods.knowledge import EFFECT_FILE
 from nesycd.methods.rivals import RIVALS
 
 ARMS = get_args(Arm)
@@ -101,7 +100,7 @@ def begin_from(source: Path, target: Path) -> None:
     others = shutil.ignore_patterns("eval-*", "rival-*")
     shutil.copytree(source / "stages", part / "stages", ignore=others)
     shutil.copytree(source / "checkpoints", part / "checkpoints", ignore=others, copy_function=_link)
-    for path in [source / "manifest.json", source / EFFECT_FILE, *source.glob("kb.sqlite*")]:
+    for path in [source / "manifest.json", *source.glob("kb.sqlite*")]:
         if path.is_file():
             shutil.copy2(path, part / path.name)
     os.replace(part, target)

@@ -70,9 +70,7 @@ def evaluate(parts: Parts, trained: Trained) -> Scored:
     if "valid" in parts.task.splits():
         examples = parts.examples("valid")
         if _need_facts(examples):
-            retrievals = Knowledge.of(parts, trained.entries, to_answer=True).retrieved(
-                parts.run, "retrieve-valid", examples
-            )
+            retrievals = Knowledge.of(parts, trained.entries).retrieved(parts.run, "retrieve-valid", examples)
             scored.recall["valid"] = count_recall(examples, [one.items for one in retrievals]).share
             scored.answered["valid"] = _answered(examples, {one.example: one.items for one in retrievals})
     for split in splits_of(parts.task, parts.recipe):
@@ -115,7 +113,7 @@ def _score(
     scored: Scored,
 ) -> None:
     arms = parts.recipe.evaluation.arms
-    knowledge = Knowledge.of(parts, entries, to_answer=True)
+    knowledge = Knowledge.of(parts, entries)
     retrievals = knowledge.retrieved(parts.run, f"retrieve-{split}", examples)
     found = {retrieval.example: retrieval.items for retrieval in retrievals}
     blocks: dict[str, Mapping[str, Sequence[Item]]] = {arm: found for arm in KB_ARMS}
@@ -227,7 +225,7 @@ def cases_on(parts: Parts, trained: Trained, scored: Scored, split: str) -> tupl
             f"the recipe must score {split} with the arm nesycd_routed: evaluation.arms, evaluation.splits"
         )
     examples = scored.examples[split]
-    found = Knowledge.of(parts, trained.entries, to_answer=True).retrieved(parts.run, f"retrieve-{split}", examples)
+    found = Knowledge.of(parts, trained.entries).retrieved(parts.run, f"retrieve-{split}", examples)
     drafts, informed = (scored.attempts[arm, split] for arm in arms)
     return cases_of(examples, drafts, informed, found)
 

@@ -13,8 +13,7 @@ from nesycd.core.records import Entry, Example, Retrieval, content_hash
 from nesycd.knowledge import Entities, entities_at, knowledge_version
 from nesycd.methods.context import Parts
 from nesycd.retrieval import DerivingRetriever, Reasoner, reasoning
-from nesycd.retrieval.choice import identity, query_of, retriever_of
-from nesycd.retrieval.choosing import Choice, ChoosingRetriever, read_choice
+from nesycd.retrieval.build import identity, query_of, retriever_of
 from nesycd.rules import Engine
 from nesycd.runs.run import Run
 from nesycd.stages import distract
@@ -34,32 +33,20 @@ class Knowledge:
     """A folder for what is worth keeping of large indexes."""
     engine: Engine | None = None
     """Where it is given, derived facts join the blocks."""
-    choice: Choice | None = None
-    """Where it is given, only items that are likely to help are shown."""
 
     @classmethod
-    def of(cls, parts: Parts, entries: Sequence[Entry], *, to_answer: bool = False) -> Knowledge:
-        """These entries, retrieved as the run's recipe says; only `to_answer` does `retrieval.choose` count.
-
-        Raises:
-            ConfigError: it is to choose, and no choice was measured in this run.
-        """
+    def of(cls, parts: Parts, entries: Sequence[Entry]) -> Knowledge:
+        """These entries, retrieved as the run's recipe says."""
         settings = parts.recipe.retrieval
         tasks = {example.uid: example.task for example in parts.examples("train")} if settings.by_task else {}
         entities = entities_at(parts.run.kb_path)
         engine = parts.engine if parts.recipe.knowledge.derive else None
         index = parts.run.folder / "index"
-        choice = choice_of(settings, parts.run.folder) if to_answer else None
-        return cls(settings, parts.student, tuple(entries), entities, tasks, index, engine, choice)
+        return cls(settings, parts.student, tuple(entries), entities, tasks, index, engine)
 
     @cached_property
     def retriever(self) -> Retriever:
-        """See `retriever_of`; within a `DerivingRetriever` where there is an engine, and both within a `ChoosingRetriever`."""
-        found = self._found
-        return found if self.choice is None else ChoosingRetriever(found, self.choice)
-
-    @cached_property
-    def _found(self) -> Retriever:
+        """See `retriever_of`; within a `DerivingRetriever` where there is an engine."""
         given, count = self.settings, self.student.count_tokens
         direct = retriever_of(
             given, self.entries, count, entities=self.entities, tasks_of=self._tasks_of, cache=self.cache
@@ -77,8 +64,7 @@ class Knowledge:
         of_task = [sorted(self._tasks_of(entry)) for entry in self.entries] if self.tasks else []
         declared = [self.entities.fingerprint] if self.entities.backwards else []
         deriving = [] if self.engine is None else ["deriving", reasoning.ALGORITHM, *declared]
-        chosen = [] if self.choice is None else ["choosing", self.choice.fingerprint]
-        return content_hash([version, settings, self.student.fingerprint, *others, *of_task, *deriving, *chosen])
+        return content_hash([version, settings, self.student.fingerprint, *others, *of_task, *deriving])
 
     def query(self, example: Example) -> str:
         """What is searched with for an example."""
@@ -113,15 +99,3 @@ class Knowledge:
 
         inputs = {"knowledge": self.fingerprint, "examples": examples, "retrieved": retrieved, "seed": seed}
         return run.computed(name, Retrieval, {**inputs, "algorithm": distract.ALGORITHM}, find)
-
-
-def choice_of(settings: RetrievalSection, folder: Path) -> Choice | None:
-    """The choice that `nesycd kb effect` measured in a run's folder, where the recipe asks for it.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    return read_choice(folder / EFFECT_FILE) if settings.choose else None
-
-
-EFFECT_FILE = "effect.json"

@@ -80,13 +80,8 @@ class Shared:
 
     @cached_property
     def knowledge(self) -> Knowledge:
-        """The run's knowledge base, retrieved as NesyCD does in training."""
+        """The run's knowledge base, retrieved as NesyCD does."""
         return Knowledge.of(self.parts, self.trained.entries)
-
-    @cached_property
-    def answering(self) -> Knowledge:
-        """The same as NesyCD retrieves to answer."""
-        return Knowledge.of(self.parts, self.trained.entries, to_answer=True)
 
     @cached_property
     def own(self) -> dict[str, list[Entry]]:
@@ -102,9 +97,8 @@ class Shared:
         if source == "corpus":
             assert self.corpus is not None
             return self.corpus.find(query, count)
-        retriever = (self.knowledge if training else self.answering).retriever
         hide = self.lone(example) if training else frozenset()
-        return [hit.item for hit in retriever.retrieve(query, hide=hide, task=example.task)]
+        return [hit.item for hit in self.knowledge.retriever.retrieve(query, hide=hide, task=example.task)]
 
     def by_question(self, rival: Rival, examples: Sequence[Example], training: bool = False) -> Found:
         """What the questions themselves retrieve."""
@@ -287,7 +281,7 @@ def _answered(shared: Shared, name: str, rival: Rival, adapter: Artifact | None,
     depends: dict[str, Any] = {
         "adapter": adapter.fingerprint if adapter is not None else "",
         "prompts": shared.extra.texts,
-        "source": _source(shared, rival, shared.answering),
+        "source": _source(shared, rival, shared.knowledge),
         "method": [name, rival.edition],
     }
     if rival.ask == "whole":

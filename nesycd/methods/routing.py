@@ -64,7 +64,7 @@ def choose_router(
     if valid:
         # The very student that will draft, on questions it was not trained on: the margins of fold students, which were
         # trained on less, lie lower (docs/log.md), and in-sample ones far too high.
-        found = Knowledge.of(parts, entries, to_answer=True).retrieved(parts.run, "retrieve-valid", valid)
+        found = Knowledge.of(parts, entries).retrieved(parts.run, "retrieve-valid", valid)
         informed = _informed(parts, valid, found, augmented)
         calibration = calibrate_routing(drafts[closed_book], informed, settings.signal)
         use = spend.use_of(len(entries), informed, drafts["augmented"])

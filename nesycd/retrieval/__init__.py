@@ -1,6 +1,6 @@
 """Finding knowledge for a question: links, BM25, dense vectors and their fusion; and what of the needed facts arrived."""
 
-from nesycd.retrieval.choice import identity, retriever_of
+from nesycd.retrieval.build import identity, retriever_of
 from nesycd.retrieval.dense import CachedEmbedder, Embedder, embedder_of
 from nesycd.retrieval.fused import FUSED_ALGORITHM, FusedRetriever, Fusion
 from nesycd.retrieval.lexical import LexicalIndex

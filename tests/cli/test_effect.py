@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,9 @@ from typer.testing import CliRunner
 from nesycd.cli.effect import execute
 from nesycd.cli.main import app
 from nesycd.core.config import load_recipe
-from nesycd.core.errors import ConfigError, DataError
+from nesycd.core.errors import DataError
 from nesycd.core.records import Example, Masked, Retrieval, Status
 from nesycd.knowledge import KnowledgeBase
-from nesycd.retrieval.choosing import Choice
 from nesycd.runs.run import read_records
 
 ROOT = Path(__file__).parents[2]
@@ -58,9 +56,6 @@ def test_items_are_measured_where_they_did_not_come_from_and_nothing_is_changed(
     with KnowledgeBase.open(folder / "kb.sqlite") as kb:
         lone = {e.item_id: e.evidence[0].example for e in kb.entries() if len({p.example for p in e.evidence}) == 1}
     assert lone and not [one for one in masked for item in one.items if lone.get(item) == one.example]
-    held_out = content["choice"]["held_out"]
-    assert set(held_out) == {"question", "item"} and held_out["question"]["choice"]["low"] > 0.5
-    assert "choice per question, questions held out: AUC" in " ".join(said.split())
     # What the table student copies into its answers helps it.
     known = [row["all"]["shrunk"] for row in content["items"] if "all" in row]
     assert sum(value > 0 for value in known) > 0.5 * len(known)
@@ -97,29 +92,3 @@ def test_without_knowledge_there_is_nothing_to_measure(tmp_path: Path) -> None:
 def test_the_command_explains_itself() -> None:
     said = CliRunner().invoke(app, ["kb", "effect", "--help"]).output
     assert "nesycd kb effect recipes/quickstart.toml" in said and "--retire" in said
-
-
-@pytest.mark.slow
-def test_answers_are_given_with_what_a_measured_choice_leaves(measured: tuple[Path, str], tmp_path: Path) -> None:
-    from nesycd.cli.run import execute as run
-    from nesycd.core.records import Attempt
-
-    folder = tmp_path / "r"
-    shutil.copytree(measured[0], folder)
-    path = folder / "effect.json"
-    content = json.loads(path.read_text())
-    choosing = load_recipe(QUICKSTART, (*SETTINGS, "retrieval.choose=true"))
-    content["choice"]["model"] = None
-    path.write_text(json.dumps(content))
-    with pytest.raises(ConfigError, match="none was better than chance"):
-        run(choosing, folder, Console(file=io.StringIO()))
-    before = {one.example: one.knowledge for one in read_records(folder, "eval-test-nesycd", Attempt)}
-    # Nothing but the block's size: only the first of several items is shown.
-    model = Choice({"rank": -9.0}, {"rank": 0.5}, {"rank": 1.0}, 0.0, 0.5, {}, 0.0)
-    content["choice"]["model"] = model.to_json()
-    path.write_text(json.dumps(content))
-    trained = (folder / "checkpoints" / "augmented").stat().st_mtime_ns
-    run(choosing, folder, Console(file=io.StringIO()))
-    after = {one.example: one.knowledge for one in read_records(folder, "eval-test-nesycd", Attempt)}
-    assert after == {uid: items[:1] for uid, items in before.items()} != before
-    assert (folder / "checkpoints" / "augmented").stat().st_mtime_ns == trained, "training prompts are as they were"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +17,8 @@ from nesycd.core.errors import ConfigError
 from nesycd.core.protocols import Generation, Prompt
 from nesycd.core.records import Attempt, Example, TrainingText
 from nesycd.methods import rivals
-from nesycd.methods.comparison import begin_from
-from nesycd.methods.knowledge import EFFECT_FILE
 from nesycd.methods.rivals import RIVALS, Shared, corpus_of, run_rival
 from nesycd.prompts import RivalPrompts
-from nesycd.retrieval.choosing import Choice, read_choice
 from nesycd.runs.run import read_records
 from nesycd.runs.stage import read_states
 from nesycd.students.table import TableStudent
@@ -176,25 +172,3 @@ def test_the_whole_base_begins_with_what_is_most_evident(shared: Shared) -> None
     told = last.model_copy(update={"evidence": last.evidence * 100})
     order = rivals._by_evidence(replace(shared, trained=replace(shared.trained, entries=(*others, told))))
     assert order[0] == last.item and rivals._by_evidence(shared)[0] != last.item
-
-
-def test_where_items_are_chosen_rivals_too_are_asked_with_the_chosen_ones(shared: Shared, tmp_path: Path) -> None:
-    """`retrieval.choose` leaves training prompts as they are, NesyCD's and theirs."""
-    settings = shared.parts.recipe
-    chosen = settings.model_copy(update={"retrieval": settings.retrieval.model_copy(update={"choose": True})})
-    # Only the first item of a block is shown.
-    model = Choice({"rank": -9.0}, {"rank": 0.5}, {"rank": 1.0}, 0.0, 0.5, {}, 0.0)
-    path = shared.parts.run.folder / EFFECT_FILE
-    path.write_text(json.dumps({"choice": {"model": model.to_json()}}))
-    try:
-        choosing = replace(shared, parts=replace(shared.parts, recipe=chosen))
-        examples, kard = list(shared.parts.examples("test")), RIVALS["kard_kb"]
-        found, before = choosing.by_question(kard, examples), shared.by_question(kard, examples)
-        training = choosing.by_question(kard, examples, training=True)
-        begin_from(path.parent, tmp_path / "ablation")
-    finally:
-        path.unlink()
-    assert found == {uid: items[:1] for uid, items in before.items()} != before
-    assert training == before and choosing.answering.fingerprint != shared.answering.fingerprint
-    assert read_choice(tmp_path / "ablation" / EFFECT_FILE) == model, "ablations choose alike"
-    assert shared.answering.fingerprint == shared.knowledge.fingerprint == choosing.knowledge.fingerprint

@@ -11,7 +11,7 @@ from nesycd.core.config import RetrievalSection
 from nesycd.core.records import Entry, Evidence, Example, Fact, Status
 from nesycd.knowledge import Entities, EntityMerge, Relation
 from nesycd.retrieval import FusedRetriever, KnowledgeRetriever, identity, retriever_of
-from nesycd.retrieval.choice import query_of
+from nesycd.retrieval.build import query_of
 
 FATHOM = Fact(text="A fathom is 6 feet.", subject="fathom", relation="length", object="6 feet")
 ENTRIES = [Entry(item=FATHOM, status=Status.APPROVED, evidence=(Evidence(example="q1", source="expert"),))]

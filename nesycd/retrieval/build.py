@@ -59,7 +59,7 @@ def identity(section: RetrievalSection, entities: Entities) -> list[Any]:
     asks = [] if section.asks == ("question",) else [list(section.asks)]
     if section.kind == "linked":
         return [block, ALGORITHM, *([entities.fingerprint] if entities.merged else []), *asks]
-    unread = {"asks", "choose"} if "dense" in section.sources else {"asks", "choose", "model", "min_similarity"}
+    unread = {"asks"} if "dense" in section.sources else {"asks", "model", "min_similarity"}
     told = section.model_dump(exclude=unread)
     return [told, FUSED_ALGORITHM, entities.fingerprint, *asks]
 
