@@ -21,7 +21,7 @@ from nesycd.knowledge import Deriver, KnowledgeBase, read_relations
 from nesycd.knowledge.deriving import MAX_PROOF
 from nesycd.prompts import PLACEHOLDERS, TEACHER_PLACEHOLDERS
 from nesycd.retrieval.reasoning import MAX_DERIVED, MAX_FACTS
-from nesycd.routing import compare, features
+from nesycd.routing import ROUTERS
 from nesycd.rules import Engine, Limits
 from nesycd.rules.checks import check_safe, check_stratified
 from nesycd.rules.parser import ClauseError, parse_clauses
@@ -105,18 +105,17 @@ def test_the_grading_document_names_every_way_to_find_an_answer() -> None:
     assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)[1:] == [*get_args(Source)]
 
 
-def test_the_routing_document_names_settings_features_and_routers() -> None:
+def test_the_routing_document_names_settings_and_routers() -> None:
     text = (DOCS / "routing.md").read_text(encoding="utf-8")
     [recipe] = map(tomllib.loads, blocks("toml", text))
     assert RouterSection.model_validate(recipe["router"]) == RouterSection()
     assert set(recipe["router"]) == set(RouterSection.model_fields)
     modes = get_args(RouterSection.model_fields["mode"].annotation)
     assert [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")][: len(modes)] == sorted(
-        modes, key=["margin", "always", "never", "classifier"].index
+        modes, key=["margin", "always", "never"].index
     )
     named = set(re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL)))
-    assert {*features.DRAFT, *features.HITS, *features.QUESTION, *compare.ROUTERS} <= named
-    assert f"the {features.MAX_WORDS} words at most" in text
+    assert {"least_margin", *ROUTERS} <= named
 
 
 # --- docs/rules.md ----------------------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ def open_finished(folder: Path) -> FinishedRun:
     from nesycd.knowledge import KnowledgeBase, read_entities
     from nesycd.prompts import Prompts
     from nesycd.reports import load_results
+    from nesycd.routing import router_of
     from nesycd.runs.manifest import read_manifest
 
     if not (folder / "results.json").is_file():
@@ -69,22 +70,8 @@ def open_finished(folder: Path) -> FinishedRun:
         adapters["augmented"] = adapters["general"]
     with KnowledgeBase.open(folder / "kb.sqlite", create=False) as kb:
         entries, entities = tuple(kb.entries(status=Status.APPROVED)), read_entities(kb)
-    router = _router(folder, settings)
+    router = router_of(str(settings["mode"]), float(settings["threshold"]), settings["signal"])
     return FinishedRun(recipe, settings, student, prompts, adapters, entries, entities, router)
-
-
-def _router(folder: Path, settings: dict[str, Any]) -> Router:
-    from nesycd.methods.routing import STAGE
-    from nesycd.routing import router_of
-    from nesycd.routing.classifier import ClassifierRouter
-    from nesycd.runs.stage import read_states
-
-    if settings["mode"] != "classifier":
-        return router_of(str(settings["mode"]), float(settings["threshold"]), settings["signal"])
-    state = read_states(folder).get(STAGE)
-    if state is None or not state["done"]:
-        raise RunError(f"{folder}: the classifier's coefficients are gone; run the recipe again")
-    return ClassifierRouter.from_json(state["metadata"]["value"]["router"], str(folder))
 
 
 ARMS = ("nesycd_routed", "nesycd", "nesycd_no_kb", "std_cot")

@@ -44,16 +44,11 @@ def ask(
     folder = find_run(root, run) if run else newest_run(root, "results.json", finished=True)
     console = Console()
     reply = answer(folder, question, always, option or (), task)
-    unknown = not reply["hits"] and reply["mode"] in ("margin", "classifier")
+    unknown = not reply["hits"] and reply["mode"] == "margin"
     alone = "nothing in the knowledge base fits, so the draft stands" if unknown else "lets the student answer alone"
     routed = "asks for knowledge" if reply["routed"] else alone
     console.print(f"[dim]draft[/dim]     {escape(reply['draft'])}")
     why = f"margin {reply['margin']:.3f}, threshold {reply['threshold']:.3f}"
-    if reply["mode"] == "classifier":
-        alone_right, informed_right = reply["chances"]
-        why = (
-            f"P(right) {alone_right:.2f} alone, {informed_right:.2f} with knowledge; must gain {reply['threshold']:.3f}"
-        )
     deaf = reply["mode"] in ("always", "never")
     forced = "--always" if always else f"router.mode={reply['mode']}" if deaf else ""
     why += f" (but {forced})" if forced else ""
@@ -82,8 +77,8 @@ def answer(
             all tasks are found.
 
     Returns:
-        `draft`, `margin`, `mode`, `threshold`, `chances` (where a classifier routes: see there), `routed`, `hits`,
-        `mismatch` (what there is to say where the student was trained with other knowledge), `response`, `answer`.
+        `draft`, `margin`, `mode`, `threshold`, `routed`, `hits`, `mismatch` (what there is to say where the student was
+        trained with other knowledge), `response`, `answer`.
 
     Raises:
         RunError: the run is not finished, or its adapters are gone.
@@ -94,7 +89,6 @@ def answer(
     from nesycd.grading import extract
     from nesycd.methods.knowledge import Knowledge
     from nesycd.routing import margin_of
-    from nesycd.routing.classifier import ClassifierRouter
     from nesycd.rules import Engine
     from nesycd.runs.run import read_records
 
@@ -120,9 +114,7 @@ def answer(
     signal: Any = router["signal"]
     reply = {"draft": draft.text, "margin": margin_of(draft, signal), "hits": hits, "mismatch": ""}
     reply |= {key: router[key] for key in ("mode", "threshold")}
-    if isinstance(run.router, ClassifierRouter):
-        reply["chances"] = run.router.chances(draft, question, hits)
-    if not always and not run.router.route(draft, question, hits):
+    if not always and not run.router.route(draft, bool(hits)):
         return reply | {"routed": False, "response": draft.text, "answer": extract(draft.text, example)}
     made = write("augmented", [hit.item for hit in hits])
     reply["mismatch"] = _mismatch(folder, run.entries)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 from nesycd.core.config import ApiSection, Recipe, locate_data
@@ -159,10 +158,5 @@ def student_of(recipe: Recipe) -> Student:
 def parts_of(recipe: Recipe) -> tuple[Recipe, Task, Teacher, Student, Prompts]:
     """The recipe with its data found, and its parts."""
     found = locate_data(recipe, data_root())
-    if found.router.mode == "classifier" and find_spec("sklearn") is None:
-        # Said at once, not after hours of training.
-        raise ConfigError(
-            "router.mode: a classifier is fitted by scikit-learn; get it by: pip install 'nesycd[router]'"
-        )
     task = task_of(found)
     return found, task, teacher_of(found, task), student_of(found), Prompts.load(found.prompts)

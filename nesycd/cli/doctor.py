@@ -20,7 +20,6 @@ STUDENT = ("torch", "transformers", "tokenizers", "peft", "safetensors", "gguf",
 API = ("openai",)
 ANTHROPIC = ("anthropic",)
 DENSE = ("sentence-transformers", "wordllama")
-ROUTER = ("scikit-learn",)
 STUDENT_GIB = 5.0
 """Free disk space that the extra `student`, the converted model and a run need."""
 
@@ -67,7 +66,6 @@ def _libraries() -> list[Finding]:
     remedies |= dict.fromkeys(STUDENT, "pip install 'nesycd[student]' (the table student needs none)")
     remedies |= dict.fromkeys(API, "pip install 'nesycd[api]' (for language models as teachers)")
     remedies |= dict.fromkeys(ANTHROPIC, "pip install 'nesycd[anthropic]' (for Anthropic's models as teachers)")
-    remedies |= dict.fromkeys(ROUTER, "pip install 'nesycd[router]' (to fit the router's classifier)")
     remedies |= dict.fromkeys(DENSE, "pip install 'nesycd[dense]' (for dense retrieval)")
     installed = manifest.versions(tuple(remedies))
     found = []

@@ -58,7 +58,6 @@ EXTRAS = {
     "hub": ("datasets", "pyarrow", "huggingface_hub"),
     "math": ("math_verify", "latex2sympy2_extended", "sympy"),
     "rules": ("clingo",),
-    "router": ("sklearn",),
     "harness": ("lm_eval",),
 }
 """What the extras bring."""

@@ -20,14 +20,13 @@ from nesycd.core.errors import DataError
 if TYPE_CHECKING:
     from nesycd.core.records import Example
     from nesycd.methods.context import Parts
-    from nesycd.routing.compare import Fitted, Judged
-    from nesycd.routing.fitting import Case
+    from nesycd.routing import Case, Judged
 
 router_app = typer.Typer(no_args_is_help=True)
 
 SCHEMA = "router-calibration/1"
 FILE, PAGE = "router.json", "router.html"
-COMPARED = (("classifier", "found"), ("classifier", "question"), ("classifier", "margin"))
+COMPARED = (("margin", "found"), ("margin", "mean margin"))
 """Whose differences are told with their intervals."""
 SPLIT = "valid"
 
@@ -57,15 +56,13 @@ def calibrate(
     """Draw accuracy against retrieved tokens for every router.
 
     On the validation questions, which no student was trained on, each router is chosen on four fifths of the templates and
-    judged on the fifth: never, always, found (wherever something was found), margins, entropies, a classifier of the question
-    alone and one of all signals. Nothing is generated, but a run that is not finished is completed first. A table is printed;
+    judged on the fifth: never, always, found (wherever something was found), and the margins of the draft's three least sure
+    tokens and of all its tokens. Nothing is generated, but a run that is not finished is completed first. A table is printed;
     router.json and router.html are written into the run's folder.
 
-    Examples:
+    Example:
 
         nesycd router calibrate recipes/quickstart.toml
-
-        nesycd run recipes/quickstart.toml --set router.mode=classifier
     """
     settings = load_recipe(recipe, overrides or [], limit)
     execute(settings, root / (name or settings.name), Console(), test)
@@ -76,14 +73,14 @@ def execute(settings: Recipe, folder: Path, console: Console, test: bool = False
     from nesycd.core.storage import write_json_atomic
     from nesycd.methods.evaluate import cases_on
     from nesycd.reports.router_page import write_router_page
-    from nesycd.routing import compare
+    from nesycd.routing import ROUTERS, judge
 
     with opened(settings, folder, console) as parts:
         trained, scored = complete(parts)
         cases = trained.routing.held_out
         if not cases:
             raise DataError(f"routers are compared on {SPLIT} questions, and the benchmark has none")
-        judged = [compare.judge(router, cases) for router in compare.measurable(cases)]
+        judged = [judge(router, cases) for router in ROUTERS]
         uses = _uses(folder / FILE) + test
         content: dict[str, Any] = {
             "schema": SCHEMA,
@@ -94,8 +91,8 @@ def execute(settings: Recipe, folder: Path, console: Console, test: bool = False
             "test_uses": uses,
         }
         if test:
-            asked = cases_on(parts, trained, scored, "test")
-            content["test"] = _tested(parts, scored.examples["test"], asked, [one.fitted for one in judged])
+            asked = cases_on(trained, scored, "test")
+            content["test"] = _tested(parts, scored.examples["test"], asked, judged)
         finish(parts)
         write_json_atomic(folder / FILE, content)
     write_router_page(folder / PAGE, folder.name, content)
@@ -123,42 +120,25 @@ def _held_out(
     parts: Parts, examples: Sequence[Example], cases: Sequence[Case], judged: Sequence[Judged]
 ) -> dict[str, Any]:
     from nesycd.reports.stats import choice_interval
-    from nesycd.routing import compare
+    from nesycd.routing import outcomes, sweep
 
-    content = _judged(parts, examples, cases, {one.fitted.name: one.routed for one in judged})
+    content = _judged(parts, examples, cases, {one.name: one.routed for one in judged})
     content["templates"] = len({case.group for case in cases})
     for one in judged:
-        fitted, row = one.fitted, content["routers"][one.fitted.name]
-        if fitted.values:
-            options, right = compare.outcomes(cases, fitted)
-            told = choice_interval(options, right, _design(parts, examples), generous=fitted.pair is None)
-            edges = [None if edge is None else fitted.threshold(edge) for edge in (told.low, told.high)]
-            known = sorted(edge for edge in edges if edge is not None)
-            row |= {"threshold": fitted.threshold(fitted.cut), "low": known[0] if known else None}
-            row |= {"high": known[-1] if known else None}
-            row["curve"] = [[x, y, fitted.threshold(cut)] for x, y, cut in compare.sweep(cases, fitted)]
-        if one.chances:
-            row["calibration_error"] = _calibration(cases, one)
+        if one.curve:
+            options, right = outcomes(cases, one)
+            told = choice_interval(options, right, _design(parts, examples))
+            row = {"threshold": one.threshold, "low": told.low, "high": told.high}
+            content["routers"][one.name] |= row | {"curve": [*map(list, sweep(cases, one))]}
     return content
 
 
-def _calibration(cases: Sequence[Case], judged: Judged) -> dict[str, float]:
-    """Expected calibration errors out of sample, before (`raw`) and after Platt's scaling."""
-    from nesycd.routing.compare import calibration_error
-
-    places, columns = list(judged.chances), list(zip(*judged.chances.values(), strict=True))
-    draft = [cases[place].draft.correct for place in places]
-    informed = [cases[place].informed.correct for place in places]
-    names = {"draft": draft, "informed": informed, "draft_raw": draft, "informed_raw": informed}
-    return {
-        name: calibration_error(chances, right) for (name, right), chances in zip(names.items(), columns, strict=True)
-    }
-
-
 def _tested(
-    parts: Parts, examples: Sequence[Example], cases: Sequence[Case], fitted: Sequence[Fitted]
+    parts: Parts, examples: Sequence[Example], cases: Sequence[Case], judged: Sequence[Judged]
 ) -> dict[str, Any]:
-    return _judged(parts, examples, cases, {one.name: one.routes(cases) for one in fitted})
+    from nesycd.routing import routes
+
+    return _judged(parts, examples, cases, {one.name: routes(one.router, cases) for one in judged})
 
 
 def _judged(
@@ -166,7 +146,7 @@ def _judged(
 ) -> dict[str, Any]:
     """What each router comes to by kind of question and by task, and the differences between some of them."""
     from nesycd.reports import accuracy_interval, paired_difference
-    from nesycd.routing import compare
+    from nesycd.routing import right, tokens
 
     kind_of = [parts.task.kind(example.task) for example in examples]
     groups = {"all": [*range(len(examples))]}
@@ -174,17 +154,17 @@ def _judged(
         kind: [n for n, one in enumerate(kind_of) if one == kind] for kind in ("special", "general") if kind in kind_of
     }
     tasks = {task: [n for n, e in enumerate(examples) if e.task == task] for task in sorted({e.task for e in examples})}
-    right = {name: compare.right(cases, decisions) for name, decisions in routed.items()}
+    answers = {name: right(cases, decisions) for name, decisions in routed.items()}
     designs = {group: _design(parts, [examples[n] for n in places]) for group, places in groups.items()}
     rows: dict[str, dict[str, Any]] = {
         name: {
             "accuracy": {
-                group: asdict(accuracy_interval([right[name][n] for n in places], designs[group]))
+                group: asdict(accuracy_interval([answers[name][n] for n in places], designs[group]))
                 for group, places in groups.items()
             },
-            "by_task": {task: sum(right[name][n] for n in places) / len(places) for task, places in tasks.items()},
+            "by_task": {task: sum(answers[name][n] for n in places) / len(places) for task, places in tasks.items()},
             "routed": sum(decisions) / len(decisions),
-            "tokens": compare.tokens(cases, decisions),
+            "tokens": tokens(cases, decisions),
             "threshold": None,
             "low": None,
             "high": None,
@@ -195,13 +175,15 @@ def _judged(
     differences = {
         f"{left} - {other}": {
             group: asdict(
-                paired_difference([right[left][n] for n in places], [right[other][n] for n in places], designs[group])
+                paired_difference(
+                    [answers[left][n] for n in places], [answers[other][n] for n in places], designs[group]
+                )
             )
             for group, places in groups.items()
         }
         for left, other in COMPARED
     }
-    found = sum(bool(case.hits) for case in cases)
+    found = sum(case.found for case in cases)
     return {"n": len(cases), "found": found, "routers": rows, "differences": differences}
 
 
@@ -231,15 +213,6 @@ def _print(console: Console, split: str, part: dict[str, Any]) -> None:
     for pair, groups in part["differences"].items():
         told = ", ".join(f"{kind} {_points(estimate)}" for kind, estimate in groups.items())
         console.print(f"{pair}: {told} points", markup=False, highlight=False)
-    for name, row in part["routers"].items():
-        if "calibration_error" in row:
-            errors = row["calibration_error"]
-            console.print(
-                f"{name}: expected calibration error {errors['draft']:.3f} of the draft, {errors['informed']:.3f} of the "
-                f"informed answer ({errors['draft_raw']:.3f} and {errors['informed_raw']:.3f} before Platt's scaling)",
-                markup=False,
-                highlight=False,
-            )
 
 
 def _threshold(row: dict[str, Any]) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from nesycd.core.protocols import KnowsTruth
-from nesycd.core.records import Example, content_hash
+from nesycd.core.records import Example
 from nesycd.knowledge import KnowledgeBase
 from nesycd.methods.context import Parts
 from nesycd.methods.evaluate import Scored
 from nesycd.methods.nesycd import Trained
 from nesycd.reports import Evaluation, build_results
-from nesycd.runs.stage import fingerprint_of
 
 
 def results_of(parts: Parts, trained: Trained, scored: Scored) -> dict[str, Any]:
@@ -41,11 +40,7 @@ def results_of(parts: Parts, trained: Trained, scored: Scored) -> dict[str, Any]
 def _router(parts: Parts, trained: Trained) -> dict[str, str | float]:
     settings = parts.recipe.router
     said: dict[str, str | float] = {"mode": settings.mode, "signal": settings.signal}
-    said |= {"threshold": trained.routing.threshold, "closed_book": trained.closed_book}
-    # What was pinned by `nesycd kb test` holds for these coefficients only.
-    return said | (
-        {"classifier": content_hash(fingerprint_of(trained.router))} if settings.mode == "classifier" else {}
-    )
+    return said | {"threshold": trained.routing.threshold, "closed_book": trained.closed_book}
 
 
 def _frequency(parts: Parts, example: Example) -> int | None:

@@ -270,10 +270,9 @@ class AugmentedSection(Section):
 class RouterSection(Section):
     """When the student is given knowledge."""
 
-    mode: Literal["margin", "always", "never", "classifier"] = "margin"
+    mode: Literal["margin", "always", "never"] = "margin"
     """`margin`: where some was found and the student's draft is unsure, by a threshold calibrated on held-out questions
-    (valid); `classifier`: where some was found and would, by what draft, hits and question say, make a right answer likelier
-    (extra `router`; compare them first: `nesycd router calibrate`)."""
+    (valid); `always`, `never`: whatever the draft is. Compare them: `nesycd router calibrate`."""
     signal: Literal["least", "mean"] = "least"
     """Of a draft's margins (p1 - p2 of each token): the mean of the three least, or of all."""
 

@@ -98,22 +98,12 @@ class Generation:
     completion_tokens: int
     finish: str
     """`stop` (end token or stop string), `length` (limit reached) or `too_long` (prompt did not fit; nothing done)."""
-    entropy: float | None = None
-    """Mean over the generated tokens of the entropy (nats) of what each was chosen from; None: not measured, or no tokens."""
-    largest_entropy: float | None = None
-    """Mean of the `LEAST` largest of them."""
 
     @staticmethod
     def signals(margins: Sequence[float]) -> tuple[float, float]:
         """`margin` and `least_margin` of an answer's token margins; 0 and 0 for an empty answer."""
         least = sorted(margins)[:LEAST]
         return (sum(margins) / len(margins), sum(least) / len(least)) if margins else (0.0, 0.0)
-
-    @staticmethod
-    def entropies(values: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
-        """`entropy` and `largest_entropy` of an answer's token entropies; None and None for an empty answer."""
-        largest = sorted(values, reverse=True)[:LEAST]
-        return (sum(values) / len(values), sum(largest) / len(largest)) if values else (None, None)
 
 
 LEAST = 3
@@ -130,16 +120,6 @@ class Draft(Protocol):
 
     @property
     def least_margin(self) -> float:
-        """See `Generation`."""
-        ...
-
-    @property
-    def entropy(self) -> float | None:
-        """See `Generation`."""
-        ...
-
-    @property
-    def largest_entropy(self) -> float | None:
         """See `Generation`."""
         ...
 
@@ -248,13 +228,12 @@ class Retriever(Protocol):
 class Router(Protocol):
     """Decides whether the student is given knowledge for a question."""
 
-    def route(self, draft: Draft, question: str, hits: Sequence[Hit]) -> bool:
+    def route(self, draft: Draft, found: bool) -> bool:
         """True where the student should be given knowledge.
 
         Args:
             draft: its answer without.
-            question: what was asked.
-            hits: what was found for it, best first. Looking takes milliseconds; a second answer takes seconds.
+            found: whether there is some. Looking takes milliseconds; a second answer takes seconds.
         """
         ...
 

@@ -289,8 +289,7 @@ class Attempt(Record):
     """A student's response to one prompt, as generated; grading it again needs nothing but this and the example."""
 
     schema_name = "attempt/2"
-    # Entropies came later: outside of the id, the same answer stays the same record for whatever was made from it.
-    volatile = frozenset({"seconds", "entropy", "largest_entropy"})
+    volatile = frozenset({"seconds"})
     example: str
     solver: str
     """Which arm or fold answered, e.g. `std_cot`, `fold-0`."""
@@ -302,10 +301,6 @@ class Attempt(Record):
     """Mean over generated tokens of p1 - p2, in [0, 1]."""
     least_margin: float = 0.0
     """Mean of the three least of them: the router's signal."""
-    entropy: float | None = None
-    """Mean over generated tokens of the entropy of what could have been generated, in nats; None where it was not measured."""
-    largest_entropy: float | None = None
-    """Mean of the three largest of them."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     knowledge: tuple[str, ...] = ()
@@ -316,11 +311,6 @@ class Attempt(Record):
     finish: Literal["stop", "length", "too_long", "error"] = "stop"
     """`too_long`: the prompt did not fit and nothing was generated."""
     seconds: float = 0.0
-
-    @model_serializer(mode="wrap")
-    def _without_unmeasured(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        body: dict[str, Any] = handler(self)
-        return {key: value for key, value in body.items() if value is not None}
 
 
 class Diagnosis(Record):

@@ -29,8 +29,6 @@ class Pin(BaseModel):
     draft: str
     margin: float
     least_margin: float
-    entropy: float | None = None
-    largest_entropy: float | None = None
     prompt: str
     routed: bool
     response: str
@@ -129,7 +127,7 @@ def _drafts(answerer: Answerer, examples: Sequence[Example], known: Mapping[str,
 
 
 def _pinned(pin: Pin) -> Generation:
-    return Generation(pin.draft, pin.margin, pin.least_margin, 0, 0, "stop", pin.entropy, pin.largest_entropy)
+    return Generation(pin.draft, pin.margin, pin.least_margin, 0, 0, "stop")
 
 
 def _pin(asked: Asked, response: str, answer: str) -> Pin:
@@ -138,8 +136,6 @@ def _pin(asked: Asked, response: str, answer: str) -> Pin:
         draft=asked.draft.text,
         margin=asked.draft.margin,
         least_margin=asked.draft.least_margin,
-        entropy=asked.draft.entropy,
-        largest_entropy=asked.draft.largest_entropy,
         prompt=prompt_hash(asked),
         routed=asked.routed,
         response=response,

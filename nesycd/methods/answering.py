@@ -70,7 +70,7 @@ class Answerer:
         asked = []
         for example, draft in zip(examples, drafts, strict=True):
             hits = tuple(self.knowledge.retriever.retrieve(self.knowledge.query(example), task=example.task))
-            routed = self.router.route(draft, example.question, hits)
+            routed = self.router.route(draft, bool(hits))
             items = [hit.item for hit in hits] if routed else []
             asked.append(Asked(example, draft, hits, routed, self.prompts.with_knowledge(example, items)))
         return asked

@@ -9,16 +9,16 @@ from typing import Any
 from nesycd.core.config import Recipe
 from nesycd.core.errors import ConfigError
 from nesycd.core.protocols import KnowsTruth, Task
-from nesycd.core.records import Attempt, Entry, Evidence, Example, Item, Retrieval, Status, content_hash
+from nesycd.core.records import Attempt, Entry, Evidence, Example, Item, Status, content_hash
 from nesycd.knowledge import entities_at, knowledge_version
 from nesycd.methods.context import Parts
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.nesycd import Trained
-from nesycd.methods.routing import cases_of, signals
+from nesycd.methods.routing import cases_of
 from nesycd.retrieval import Reasoner, reasoning
 from nesycd.retrieval.recall import count_recall, holds_answer
 from nesycd.routing import ALGORITHM as ROUTING
-from nesycd.routing.fitting import Case
+from nesycd.routing import Case
 from nesycd.runs.stage import Artifact
 from nesycd.stages.derive import ARM, rules_alone
 from nesycd.stages.route import routed
@@ -157,7 +157,7 @@ def _score(
             adapter = trained.general if arm == "draft" else adapter
             answered(arm, adapter, blocks.get(arm))
     if "nesycd_routed" in arms:
-        made["nesycd_routed"] = _routed(parts, trained, split, made, examples, retrievals)
+        made["nesycd_routed"] = _routed(parts, trained, split, made)
     scored.examples[split] = examples
     scored.knowledge[split] = knowledge_version(entry.item_id for entry in entries)
     scored.answered[split] = _answered(examples, found)
@@ -195,25 +195,21 @@ def _routed(
     trained: Trained,
     split: str,
     made: Mapping[str, Sequence[Attempt]],
-    examples: Sequence[Example],
-    found: Sequence[Retrieval],
 ) -> Sequence[Attempt]:
     """The routed arm, selected from the other arms' answers; a stage like theirs, so that reports can show it."""
     drafts, informed = made[draft_arm(trained)], made["nesycd"]
     # The mode tells routers apart that have no settings.
     inputs: dict[str, Any] = {"mode": parts.recipe.router.mode, "router": trained.router, "algorithm": ROUTING}
     inputs |= {"drafts": drafts, "informed": informed}
-    if parts.recipe.router.mode == "classifier":
-        inputs["cases"] = signals(cases_of(examples, drafts, informed, found))
     return parts.run.computed(
         f"eval-{split}-nesycd_routed",
         Attempt,
         inputs,
-        lambda: routed(examples, drafts, informed, found, trained.router, "nesycd_routed"),
+        lambda: routed(drafts, informed, trained.router, "nesycd_routed"),
     )
 
 
-def cases_on(parts: Parts, trained: Trained, scored: Scored, split: str) -> tuple[Case, ...]:
+def cases_on(trained: Trained, scored: Scored, split: str) -> tuple[Case, ...]:
     """The questions of a scored split with the draft and the informed answer to each.
 
     Raises:
@@ -224,10 +220,8 @@ def cases_on(parts: Parts, trained: Trained, scored: Scored, split: str) -> tupl
         raise ConfigError(
             f"the recipe must score {split} with the arm nesycd_routed: evaluation.arms, evaluation.splits"
         )
-    examples = scored.examples[split]
-    found = Knowledge.of(parts, trained.entries).retrieved(parts.run, f"retrieve-{split}", examples)
     drafts, informed = (scored.attempts[arm, split] for arm in arms)
-    return cases_of(examples, drafts, informed, found)
+    return cases_of(scored.examples[split], drafts, informed)
 
 
 KB_ARMS = frozenset({"std_cot_kb", "nesycd"})

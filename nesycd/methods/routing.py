@@ -6,20 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nesycd.core.errors import ConfigError
 from nesycd.core.protocols import Router
 from nesycd.core.records import Attempt, Entry, Example, Retrieval
 from nesycd.methods.context import Parts
 from nesycd.methods.knowledge import Knowledge
-from nesycd.routing import calibrate, calibrate_routing, features, fitting, router_of
-from nesycd.routing.classifier import ClassifierRouter
-from nesycd.routing.fitting import Case
+from nesycd.routing import Case, calibrate, calibrate_routing, router_of
 from nesycd.runs.stage import Artifact
 from nesycd.stages import spend
 from nesycd.stages.route import accuracy, better_closed_book
-
-STAGE = "router"
-"""The stage that keeps a classifier's coefficients."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +37,9 @@ class Routing:
 def choose_router(
     parts: Parts, attempts: Sequence[Attempt], entries: Sequence[Entry], general: Artifact, augmented: Artifact
 ) -> Routing:
-    """Choose the closed-book student on valid, and calibrate or fit the router on its drafts there.
-
-    Raises:
-        ConfigError: a classifier is wanted, and there is no valid split.
-        DataError: a classifier is wanted, and the split has too little to learn from.
-    """
+    """Choose the closed-book student on valid, and calibrate the router on its drafts there."""
     valid = parts.examples("valid") if "valid" in parts.task.splits() else []
     settings = parts.recipe.router
-    if settings.mode == "classifier" and not valid:
-        raise ConfigError("router.mode: a classifier is fitted on validation questions, and the benchmark has none")
     adapters = {"general": general, "augmented": augmented}
     drafts = {
         name: parts.attempts(f"valid-{name}", parts.solver(name, adapter.path), valid, adapter.fingerprint)
@@ -68,35 +55,29 @@ def choose_router(
         informed = _informed(parts, valid, found, augmented)
         calibration = calibrate_routing(drafts[closed_book], informed, settings.signal)
         use = spend.use_of(len(entries), informed, drafts["augmented"])
-        held_out = cases_of(valid, drafts[closed_book], informed, found)
+        held_out = cases_of(valid, drafts[closed_book], informed)
     else:
         calibration = calibrate(attempts, settings.signal)
-    threshold, score = calibration.threshold, calibration.score
-    router = router_of(settings.mode, threshold, settings.signal)
-    if settings.mode == "classifier":
-        router, score = _classifier(parts, held_out)
-        threshold = router.threshold
+    router = router_of(settings.mode, calibration.threshold, settings.signal)
     summary = {
         "calibration": {
             "split": "valid" if valid else "train",
             "n": calibration.n,
             "n_correct": calibration.n_correct,
-            "threshold": threshold,
-            "score": score,
+            "threshold": calibration.threshold,
+            "score": calibration.score,
         },
         "valid_accuracy": {name: accuracy(made) for name, made in drafts.items()} if valid else {},
         "knowledge_use": use,
     }
-    return Routing(summary, closed_book, router, threshold, held_out)
+    return Routing(summary, closed_book, router, calibration.threshold, held_out)
 
 
-def cases_of(
-    examples: Sequence[Example], drafts: Sequence[Attempt], informed: Sequence[Attempt], found: Sequence[Retrieval]
-) -> tuple[Case, ...]:
+def cases_of(examples: Sequence[Example], drafts: Sequence[Attempt], informed: Sequence[Attempt]) -> tuple[Case, ...]:
     """Questions with both answers, all in the same order."""
     return tuple(
-        Case(draft, answer, example.question, retrieval.hits, f"{example.task}/{example.template or example.uid}")
-        for example, draft, answer, retrieval in zip(examples, drafts, informed, found, strict=True)
+        Case(draft, answer, f"{example.task}/{example.template or example.uid}")
+        for example, draft, answer in zip(examples, drafts, informed, strict=True)
     )
 
 
@@ -108,28 +89,3 @@ def _informed(
     solver = parts.solver("nesycd", augmented.path, knowledge=lambda example: items[example.uid])
     shown = [[item.id for item in items[example.uid]] for example in examples]
     return parts.attempts("valid-nesycd", solver, examples, {"adapter": augmented.fingerprint, "knowledge": shown})
-
-
-def _classifier(parts: Parts, cases: Sequence[Case]) -> tuple[ClassifierRouter, float]:
-    def fit() -> dict[str, Any]:
-        router, score = fitting.fit_router(cases)
-        return {"router": router.to_json(), "score": score}
-
-    content = parts.run.value(STAGE, {"cases": signals(cases), "algorithm": fitting.ALGORITHM}, fit)
-    return ClassifierRouter.from_json(content["router"], STAGE), float(content["score"])
-
-
-def signals(cases: Sequence[Case]) -> list[Any]:
-    """All that a classifier sees of cases, for a fingerprint: entropies are no part of an attempt's id."""
-    return [
-        [
-            features.ALGORITHM,
-            case.question,
-            case.group,
-            case.draft,
-            case.informed,
-            [case.draft.entropy, case.draft.largest_entropy],
-            list(case.hits),
-        ]
-        for case in cases
-    ]

@@ -43,8 +43,7 @@ def _part(split: str, judged: Mapping[str, Any]) -> Markup:
         for name, router in routers.items()
     ]
     told = (
-        "Lines: every threshold. Rings: what each router comes to where threshold and coefficients are chosen on other "
-        "templates. Regressions are drawn out of fold."
+        "Lines: every threshold. Rings: what each router comes to where the threshold is chosen on other templates."
         if split == "valid"
         else "Every router as it was chosen on the validation questions."
     )

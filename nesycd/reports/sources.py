@@ -64,8 +64,7 @@ def _margins(run: RunFiles) -> Child:
         return note("No closed-book attempts from which to draw margins.")
     attempts = list(run.attempts[arm, "test"].values())
     threshold, signal = run.results.router.get("threshold"), run.results.router.get("signal")
-    is_margin = run.results.router.get("mode") != "classifier"
-    known = float(threshold) if is_margin and isinstance(threshold, float | int) else None
+    known = float(threshold) if isinstance(threshold, float | int) else None
     name, which = ("margin", "all") if signal == "mean" else ("least_margin", "the three least sure")
     right, wrong = (_bins([getattr(a, name) for a in attempts if a.correct is side]) for side in (True, False))
     return (

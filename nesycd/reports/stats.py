@@ -131,18 +131,15 @@ def gap_closed(method: Sequence[bool], baseline: Sequence[bool], ceiling: Sequen
     return _percentiles(n, value, (drawn[:, 1] - drawn[:, 2]) / (drawn[:, 3] - drawn[:, 2]))
 
 
-def choice_interval(
-    options: Sequence[float], outcomes: NDArray[np.bool_], design: Design, generous: bool = False
-) -> Interval:
-    """The option with most right answers, with the 95 % interval of what is chosen from drawn questions.
+def choice_interval(options: Sequence[float], outcomes: NDArray[np.bool_], design: Design) -> Interval:
+    """The last option that is not worse than the best by more than one standard error of their paired difference (McNemar's),
+    with the 95 % interval of what is chosen from drawn questions.
 
     Args:
-        options: such as thresholds, shape (k,); of equally good ones the first is chosen.
-        outcomes: whether the answer to each question is right under each option, shape (n, k). Where options are generous,
-            from option to option each answer changes once at most.
+        options: such as thresholds, shape (k,).
+        outcomes: whether the answer to each question is right under each option, shape (n, k); from option to option each
+            answer changes once at most.
         design: task and template of each question.
-        generous: choose the last option that is not worse than the best by more than one standard error of their paired
-            difference (McNemar's).
     """
     right = np.asarray(outcomes, dtype=float)
     chosen = np.asarray(options, dtype=float)
@@ -151,14 +148,11 @@ def choice_interval(
 
     def choose(sums: NDArray[np.float64], changes: NDArray[np.float64]) -> NDArray[np.float64]:
         best = sums.round(9).argmax(axis=1)
-        picked: NDArray[np.float64] = chosen[best]
-        if not generous:
-            return picked
         rows = np.arange(len(sums))
         lost = sums[rows, best][:, None] - sums
         error = np.sqrt(np.maximum(0.0, changes - changes[rows, best][:, None]))
         within = (lost <= error + 1e-9) & (np.arange(len(chosen)) >= best[:, None])
-        picked = chosen[len(chosen) - 1 - within[:, ::-1].argmax(axis=1)]
+        picked: NDArray[np.float64] = chosen[len(chosen) - 1 - within[:, ::-1].argmax(axis=1)]
         return picked
 
     value = float(choose(right.sum(axis=0)[None], changed.sum(axis=0)[None])[0])

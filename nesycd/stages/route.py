@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nesycd.core.protocols import Router
-from nesycd.core.records import Attempt, Example, Retrieval
+from nesycd.core.records import Attempt
 
 
 def accuracy(attempts: Sequence[Attempt]) -> float:
@@ -18,29 +18,22 @@ def better_closed_book(general: Sequence[Attempt], augmented: Sequence[Attempt])
     return "augmented" if accuracy(augmented) > accuracy(general) else "general"
 
 
-def routed(
-    examples: Sequence[Example],
-    drafts: Sequence[Attempt],
-    informed: Sequence[Attempt],
-    found: Sequence[Retrieval],
-    router: Router,
-    solver: str,
-) -> list[Attempt]:
+def routed(drafts: Sequence[Attempt], informed: Sequence[Attempt], router: Router, solver: str) -> list[Attempt]:
     """The routed arm, selected from answers that exist: the answer with knowledge where the router asks for it, else the draft.
 
-    All are of the same questions in the same order. Costs are both answers' where knowledge was given, since the draft
+    Both are of the same questions in the same order. Costs are both answers' where knowledge was given, since the draft
     came first.
     """
     chosen = []
-    for example, draft, answer, retrieval in zip(examples, drafts, informed, found, strict=True):
-        if not router.route(draft, example.question, retrieval.hits):
+    for draft, answer in zip(drafts, informed, strict=True):
+        if not router.route(draft, bool(answer.knowledge)):
             chosen.append(draft.model_copy(update={"solver": solver, "routed": False}))
             continue
-        signals = {name: getattr(draft, name) for name in ("margin", "least_margin", "entropy", "largest_entropy")}
+        told_by_draft = {"margin": draft.margin, "least_margin": draft.least_margin}
         costs = {
             "prompt_tokens": draft.prompt_tokens + answer.prompt_tokens,
             "completion_tokens": draft.completion_tokens + answer.completion_tokens,
             "seconds": draft.seconds + answer.seconds,
         }
-        chosen.append(answer.model_copy(update={"solver": solver, "routed": True, **signals, **costs}))
+        chosen.append(answer.model_copy(update={"solver": solver, "routed": True, **told_by_draft, **costs}))
     return chosen

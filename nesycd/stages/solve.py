@@ -87,8 +87,6 @@ class Solver:
                     correct=bool(answer) and self.task.grade(answer, example),
                     margin=round(made.margin, 6),
                     least_margin=round(made.least_margin, 6),
-                    entropy=None if made.entropy is None else round(made.entropy, 6),
-                    largest_entropy=None if made.largest_entropy is None else round(made.largest_entropy, 6),
                     prompt_tokens=made.prompt_tokens,
                     completion_tokens=made.completion_tokens,
                     knowledge=tuple(item.id for item in items),

@@ -105,7 +105,6 @@ class Row:
     def __init__(self) -> None:
         self.ids: list[int] = []
         self.margins: list[float] = []
-        self.entropies: list[float] = []
         self.finish = "length"
         self.done = False
         self.given: list[int] = []
@@ -151,11 +150,11 @@ def greedy(
         pad_id: filler for shorter rows.
         max_new_tokens: limit for each row, in tokens.
         stops: called with a row's ids so far; True ends the row (the ids are kept).
-        computed: called likewise; the tokens that it returns come next (see `Calculator`), with margin 1 and entropy 0.
+        computed: called likewise; the tokens that it returns come next (see `Calculator`), with margin 1.
         loops: called likewise; True ends the row as one that was cut off (see `goes_in_circles`).
 
     Returns:
-        Rows in the order of the prompts: ids without the end token, and for each step p1 - p2 in [0, 1] and the entropy in nats.
+        Rows in the order of the prompts: ids without the end token, and for each step p1 - p2 in [0, 1].
     """
     device = model.device
     cache = roomy_cache(model.config)
@@ -173,11 +172,10 @@ def greedy(
     for step in range(max_new_tokens):
         if step:
             logits = _next(model, ids, mask, mask.sum(1, keepdim=True) - 1, cache)
-        top, entropies = top_two(logits)
+        top = torch.softmax(logits.float(), -1).topk(2)
         chosen, margins = top.indices[:, 0].tolist(), (top.values[:, 0] - top.values[:, 1]).tolist()
-        certain = entropies.tolist()
-        _give(alive, chosen, margins, certain)
-        keep = _advance(alive, chosen, margins, certain, eos_ids, stops, computed, loops)
+        _give(alive, chosen, margins)
+        keep = _advance(alive, chosen, margins, eos_ids, stops, computed, loops)
         if not keep:
             break
         ids = torch.tensor(chosen, device=device)[:, None]
@@ -231,35 +229,17 @@ def _read_shared(model: Any, prompts: Sequence[list[int]], cache: DynamicCache) 
     return shared
 
 
-def top_two(logits: torch.Tensor) -> tuple[Any, torch.Tensor]:
-    """The two likeliest tokens of each row (`values` and `indices`, shape [rows, 2]) and the entropy of each row in nats.
-
-    With p = exp(l - log Z), the entropy is log Z - sum(p l): one product, where sum(p log p) would take another logarithm of
-    every token (on a CPU four times as long, docs/log.md). It is right to some 0.0002 nats.
-    """
-    scores = logits.float()
-    shares = torch.softmax(scores, -1)
-    top = shares.topk(2)
-    log_z = scores.gather(1, top.indices[:, :1])[:, 0] - top.values[:, 0].log()
-    entropies = log_z - torch.linalg.vecdot(shares, scores)
-    if not torch.isfinite(entropies).all():
-        # A token that is ruled out may stand at minus infinity, which its probability of 0 does not survive.
-        entropies = torch.special.entr(shares).sum(-1)
-    return top, entropies.clamp(min=0)
-
-
-def _give(alive: list[Row], chosen: list[int], margins: list[float], entropies: list[float]) -> None:
+def _give(alive: list[Row], chosen: list[int], margins: list[float]) -> None:
     """Put computed tokens in the place of chosen ones."""
     for place, row in enumerate(alive):
         if row.given:
-            chosen[place], margins[place], entropies[place] = row.given.pop(0), 1.0, 0.0
+            chosen[place], margins[place] = row.given.pop(0), 1.0
 
 
 def _advance(
     alive: list[Row],
     chosen: list[int],
     margins: list[float],
-    entropies: list[float],
     eos_ids: frozenset[int],
     stops: Any,
     computed: Callable[[list[int]], list[int]] | None,
@@ -267,11 +247,10 @@ def _advance(
 ) -> list[int]:
     """Append one token to each unfinished row; return the places of rows that go on."""
     going = []
-    for place, (row, token, margin, entropy) in enumerate(zip(alive, chosen, margins, entropies, strict=True)):
+    for place, (row, token, margin) in enumerate(zip(alive, chosen, margins, strict=True)):
         if row.done:
             continue
         row.margins.append(margin)
-        row.entropies.append(entropy)
         if token in eos_ids:
             row.finish, row.done = "stop", True
             continue

@@ -193,9 +193,8 @@ class LocalStudent:
         results = [Generation("", 0.0, 0.0, len(row), 0, "too_long") for row in ids]
         stops = _StopStrings(self.renderer, stop) if stop else None
         for index, row in zip(fits, self._rows(model, [ids[i] for i in fits], max_new_tokens, stops), strict=True):
-            signals, entropies = Generation.signals(row.margins), Generation.entropies(row.entropies)
-            text = self.renderer.decode(row.ids)
-            results[index] = Generation(text, *signals, len(ids[index]), len(row.margins), row.finish, *entropies)
+            signals, text = Generation.signals(row.margins), self.renderer.decode(row.ids)
+            results[index] = Generation(text, *signals, len(ids[index]), len(row.margins), row.finish)
         return results
 
     def _rows(self, model: Any, ids: list[list[int]], max_new_tokens: int, stops: Any) -> list[Any]:

@@ -157,10 +157,7 @@ class TableStudent:
         if _length(text) > limit:
             ends = [match.end() for match in re.finditer(r"\S+", text)]
             text, finish = text[: ends[limit - 1]] if limit > 0 else "", "length"
-        # Of two tokens whose shares lie that far apart.
-        shares = ((1 + margin) / 2, (1 - margin) / 2)
-        entropy = -sum(share * math.log(share) for share in shares if share > 0)
-        return Generation(text, margin, margin, size, _length(text), finish, entropy, entropy)
+        return Generation(text, margin, margin, size, _length(text), finish)
 
     def _visits(self, texts: Sequence[TrainingText], settings: TrainSettings) -> int:
         """How many texts are trained on, counting repeats."""

@@ -1,4 +1,4 @@
-"""`nesycd router calibrate`, and a run whose router is the classifier."""
+"""`nesycd router calibrate`, and the run that it reads asked again."""
 
 from __future__ import annotations
 
@@ -10,24 +10,21 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from nesycd.cli import build
 from nesycd.cli.answering import open_answerer, open_finished
 from nesycd.cli.ask import answer
 from nesycd.cli.main import app
 from nesycd.cli.router import execute
 from nesycd.core.config import load_recipe
-from nesycd.core.errors import ConfigError, DataError, RunError
+from nesycd.core.errors import DataError
 from nesycd.core.records import Attempt, Example
 from nesycd.measure.knowledge_tests import run_suite
 from nesycd.reports.router_page import write_router_page
-from nesycd.routing import compare
-from nesycd.routing.classifier import ClassifierRouter
+from nesycd.routing import ROUTERS, MarginRouter
 from nesycd.runs.run import read_records
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 SETTINGS = (
     "student.model=table",
-    "router.mode=classifier",
     "evaluation.bootstrap=50",
     "evaluation.splits=['test']",
     "evaluation.arms=['nesycd_routed']",
@@ -65,33 +62,26 @@ def test_the_page_draws_each_router_and_loads_nothing(tmp_path: Path) -> None:
     assert "http://" not in page and "https://" not in page
 
 
-def test_without_scikit_learn_a_classifier_is_refused_before_anything_is_trained(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(build, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"nesycd\[router\]"):
-        build.parts_of(load_recipe(QUICKSTART, SETTINGS))
-
-
 def test_the_command_explains_itself() -> None:
     said = CliRunner().invoke(app, ["router", "calibrate", "--help"]).output
     assert "nesycd router calibrate recipes/quickstart.toml" in said and "--test" in said
 
 
 @pytest.mark.slow
-def test_a_run_is_compared_and_routed_by_the_classifier(tmp_path: Path) -> None:
+def test_a_run_is_compared_and_asked_again_routes_alike(tmp_path: Path) -> None:
     folder = tmp_path / "r"
     said = calibrate(folder)
     content = json.loads((folder / "router.json").read_text())
     held = content["held_out"]
-    assert [*held["routers"]] == [*compare.ROUTERS] and held["n"] == 96 and content["test"] is None
+    assert [*held["routers"]] == [*ROUTERS] and held["n"] == 96 and content["test"] is None
     assert (held["routers"]["never"]["tokens"], held["routers"]["never"]["routed"]) == (0.0, 0.0)
     assert held["routers"]["found"]["routed"] == pytest.approx(held["found"] / held["n"])
     for row in held["routers"].values():
         assert set(row["accuracy"]) == {"all", "special", "general"}
         assert row["threshold"] is None or row["low"] <= row["threshold"] <= row["high"]
-    assert "classifier - found: all" in said and "expected calibration error" in said
-    assert set(held["differences"]) == {"classifier - found", "classifier - question", "classifier - margin"}
+    assert {name for name, row in held["routers"].items() if row["curve"]} == {"margin", "mean margin"}
+    assert "margin - found: all" in said
+    assert set(held["differences"]) == {"margin - found", "margin - mean margin"}
 
     # Read back, nothing is done again; test is looked at only when asked for, and counted.
     stages = {path.name: path.stat().st_mtime_ns for path in (folder / "stages").iterdir()}
@@ -103,10 +93,10 @@ def test_a_run_is_compared_and_routed_by_the_classifier(tmp_path: Path) -> None:
     assert again == {**content, "test_uses": 2}
     assert {path.name: path.stat().st_mtime_ns for path in (folder / "stages").iterdir()} == stages
 
-    # The arm, `ask` and `kb test` route by the stored coefficients.
+    # The arm, `ask` and `kb test` route by the calibrated threshold.
     run = open_finished(folder)
-    assert isinstance(run.router, ClassifierRouter) and run.settings["mode"] == "classifier"
-    assert run.settings["threshold"] == run.router.threshold and run.settings["classifier"]
+    assert run.router == MarginRouter(run.settings["threshold"]) and run.settings["mode"] == "margin"
+    assert run.settings["threshold"] == held["routers"]["margin"]["threshold"]
     examples = read_records(folder, "examples-test", Example)
     made = {one.example: one for one in read_records(folder, "eval-test-nesycd_routed", Attempt)}
     assert 0 < sum(one.routed for one in made.values()) < len(made)
@@ -115,14 +105,11 @@ def test_a_run_is_compared_and_routed_by_the_classifier(tmp_path: Path) -> None:
     assert {uid: (pin.routed, pin.answer) for uid, pin in outcome.pins.pins.items()} == {
         uid: (one.routed, one.answer) for uid, one in made.items()
     }
-    pinned = outcome.pins.model_validate_json(outcome.pins.model_dump_json(exclude_none=True))
+    pinned = outcome.pins.model_validate_json(outcome.pins.model_dump_json())
     assert run_suite(answerer, examples, pinned, students).asked == 0
     told = answer(folder, examples[0].question)
-    assert told["routed"] == made[examples[0].uid].routed and len(told["chances"]) == 2
+    assert told["routed"] == made[examples[0].uid].routed
 
     (folder / "router.json").write_text("[]")
     with pytest.raises(DataError, match="move it away"):
         calibrate(folder)
-    (folder / "stages" / "router.json").unlink()
-    with pytest.raises(RunError, match="coefficients are gone"):
-        open_finished(folder)

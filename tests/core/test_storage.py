@@ -12,7 +12,7 @@ import pytest
 
 from nesycd.core.errors import ModelError, RunError
 from nesycd.core.files import read_json
-from nesycd.core.records import Attempt
+from nesycd.core.records import Rule
 from nesycd.core.storage import RecordLog, disk_errors, whole_file, write_atomic, write_json_atomic
 
 RUST = "Error while serializing: I/O error: No space left on device (os error 28)"
@@ -107,21 +107,21 @@ def test_a_read_only_file_system_is_one_line(tmp_path: Path, monkeypatch: pytest
 
 
 def test_an_interruption_while_a_record_is_read_or_written_stays_one(tmp_path: Path) -> None:
-    attempt = Attempt(example="e", solver="s", response="r", answer="a", correct=True)
-    path = tmp_path / "attempts.jsonl"
-    path.write_text(json.dumps(attempt.to_json()) + "\n")
-    file = RecordLog(path, Attempt)
+    rule = Rule(text="A cubit is a length.")
+    path = tmp_path / "rules.jsonl"
+    path.write_text(json.dumps(rule.to_json()) + "\n")
+    file = RecordLog(path, Rule)
 
     def interrupt(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and frame.f_code.co_name == "_without_unmeasured":
+        if event == "call" and frame.f_code.co_name == "_without_empty":
             sys.setprofile(None)
             raise KeyboardInterrupt
 
-    for act in (file.read, lambda: file.append(attempt)):
+    for act in (file.read, lambda: file.append(rule)):
         sys.setprofile(interrupt)
         try:
             with pytest.raises(KeyboardInterrupt):
                 act()
         finally:
             sys.setprofile(None)
-    assert file.read() == [attempt]
+    assert file.read() == [rule]

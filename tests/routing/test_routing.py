@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nesycd.core.protocols import Generation, Router
-from nesycd.core.records import Attempt, Example, Hit, Lesson, Retrieval
+from nesycd.core.records import Attempt
 from nesycd.routing import AlwaysRouter, MarginRouter, NeverRouter, calibrate, calibrate_routing, router_of
 from nesycd.stages.route import routed
 
@@ -18,16 +18,6 @@ def attempts(*pairs: tuple[float, bool]) -> list[Attempt]:
     ]
 
 
-HIT = Hit(item=Lesson(text="Mind the sum."), score=1.0, why="bm25 #1")
-
-
-def answers(drafts: list[Attempt], informed: list[Attempt], router: Router) -> list[Attempt]:
-    """The routed arm, where an informed answer's knowledge says what was found."""
-    examples = [Example(uid=one.example, task="t", question="q", answer="1") for one in drafts]
-    found = [Retrieval(example=one.example, hits=(HIT,) if one.knowledge else ()) for one in informed]
-    return routed(examples, drafts, informed, found, router, "r")
-
-
 def test_routers() -> None:
     drafts = attempts((0.49, True), (0.5, True), (1.0, True))
     for router, kind, expected in [
@@ -36,9 +26,9 @@ def test_routers() -> None:
         (router_of("never", 0.5), NeverRouter, [False] * 3),
     ]:
         assert isinstance(router, Router) and isinstance(router, kind)
-        assert [router.route(draft, "q", [HIT]) for draft in drafts] == expected
+        assert [router.route(draft, found=True) for draft in drafts] == expected
     # Where nothing was found there is nothing to give.
-    assert not MarginRouter(2.0).route(drafts[0], "q", [])
+    assert not MarginRouter(2.0).route(drafts[0], found=False)
 
 
 def test_the_threshold_lies_in_the_middle_of_the_gap() -> None:
@@ -61,7 +51,7 @@ def test_balance_keeps_the_threshold_where_right_answers_are_rare() -> None:
 def test_nothing_to_separate(pairs: list[tuple[float, bool]], routes: bool) -> None:
     found = calibrate(attempts(*pairs))
     router = MarginRouter(found.threshold)
-    assert {router.route(draft, "q", [HIT]) for draft in attempts((0.0, True), (0.5, True), (1.0, True))} == {routes}
+    assert {router.route(draft, found=True) for draft in attempts((0.0, True), (0.5, True), (1.0, True))} == {routes}
 
 
 scored = st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.75, 1.0]), st.booleans()), max_size=12)
@@ -99,7 +89,7 @@ def test_no_other_threshold_is_surely_better_and_no_higher_one_as_good(
     if drafts:
 
         def right(threshold: float) -> float:
-            made = answers(drafts, informed, MarginRouter(threshold))
+            made = routed(drafts, informed, MarginRouter(threshold), "r")
             return sum(answer.correct for answer in made) / len(made)
 
         assert right(found.threshold) == pytest.approx(found.score)
@@ -139,23 +129,3 @@ def test_where_nothing_was_found_for_any_question_every_draft_stands() -> None:
     drafts = attempts((0.2, False), (0.8, True))
     found = calibrate_routing(drafts, [draft.model_copy(update={"correct": True}) for draft in drafts])
     assert (found.threshold, found.score, found.n, found.n_correct) == (0.0, 0.5, 2, 1)
-
-
-def test_entropies_are_of_the_largest_tokens_and_none_where_there_are_no_tokens() -> None:
-    assert Generation.entropies([0.0, 2.0, 0.0, 1.0, 0.6]) == (pytest.approx(0.72), pytest.approx(1.2))
-    assert Generation.entropies([]) == (None, None)
-
-
-def test_an_attempt_without_entropies_is_the_record_it_was_before_there_were_any() -> None:
-    # A line of a run that was made before.
-    row = {
-        "schema": "attempt/2", "id": "45b8f2b5db95c316", "example": "longtail/valid/sums/006", "solver": "nesycd",
-        "response": "4 + 9 = 13. 13 + 5 = 18. 18 + 6 = 24. Therefore, the answer is 24.", "answer": "24", "correct": True,
-        "margin": 0.996391, "least_margin": 0.957756, "prompt_tokens": 30, "completion_tokens": 41, "knowledge": [],
-        "knowledge_tokens": 0, "routed": True, "finish": "stop", "seconds": 0.3774674829895825,
-    }  # fmt: skip
-    old = Attempt.from_json(row)
-    assert old.to_json() == row
-    measured = old.model_copy(update={"entropy": 0.25, "largest_entropy": 0.5})
-    assert measured.id == old.id, "the same answer: whatever was made from it still holds"
-    assert Attempt.from_json(measured.to_json()) == measured and measured.to_json()["entropy"] == 0.25

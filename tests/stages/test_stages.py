@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nesycd.core.records import Attempt, Diagnosis, Entry, Evidence, Example, Fact, Hit, Rationale, Retrieval, Status
+from nesycd.core.records import Attempt, Diagnosis, Entry, Evidence, Example, Fact, Hit, Rationale, Status
 from nesycd.prompts import Prompts
 from nesycd.routing import MarginRouter
 from nesycd.stages import augment, collect, diagnose, self_check, spend
@@ -147,15 +147,13 @@ def test_only_errors_are_diagnosed_and_random_ones_are_as_many() -> None:
 
 
 def test_routing_selects_and_counts_both_costs() -> None:
-    drafts = [attempt("a", True, 0.9, prompt_tokens=5), attempt("b", False, 0.1, prompt_tokens=5, entropy=1.5)]
+    drafts = [attempt("a", True, 0.9, prompt_tokens=5), attempt("b", False, 0.1, prompt_tokens=5)]
     known = {"prompt_tokens": 9, "knowledge": ("k",)}
     informed = [attempt("a", False, 0.8, **known), attempt("b", True, 0.8, routed=True, **known)]
-    hit = Hit(item=fact("fathom"), score=1.0, why="names fathom")
-    found = [Retrieval(example=uid, hits=(hit,)) for uid in "ab"]
-    chosen = routed([example("a"), example("b")], drafts, informed, found, MarginRouter(0.5), "nesycd_routed")
+    chosen = routed(drafts, informed, MarginRouter(0.5), "nesycd_routed")
     assert [(c.correct, c.routed, c.prompt_tokens) for c in chosen] == [(True, False, 5), (True, True, 14)]
     # The signals are the draft's, whichever answer stands.
-    assert [(c.least_margin, c.entropy) for c in chosen] == [(0.9, None), (0.1, 1.5)]
+    assert [c.least_margin for c in chosen] == [0.9, 0.1]
     assert better_closed_book(drafts, informed) == "general"
 
 

@@ -127,30 +127,6 @@ def test_one_lane_where_threads_would_race(model: Any, two_threads: None) -> Non
     assert Lanes.suited(model, 0, TrainSettings(dropout=0.1)).count == 1
 
 
-def test_the_entropy_of_a_step_is_that_of_its_shares() -> None:
-    from nesycd.students.generation import top_two
-
-    torch.manual_seed(0)
-    logits = 4 * torch.randn(5, 300) + 20
-    shares = torch.softmax(logits.double(), -1)
-    top, entropies = top_two(logits)
-    assert torch.equal(top.indices, shares.topk(2).indices)
-    assert entropies.tolist() == pytest.approx((-(shares * shares.log()).sum(-1)).tolist(), abs=1e-4)
-    # One token alone, one of two alike, and a token that is ruled out.
-    edges = torch.tensor([[900.0, 0.0, 0.0], [5.0, 5.0, float("-inf")]])
-    assert top_two(edges)[1].tolist() == pytest.approx([0.0, 0.693147], abs=1e-5)
-
-
-def test_each_token_of_an_answer_has_its_entropy(model: Any) -> None:
-    from nesycd.students.generation import greedy
-
-    made = greedy(model, [[3, 4, 5], [6]], eos_ids=frozenset(), pad_id=0, max_new_tokens=4)
-    for start, row in zip(([3, 4, 5], [6]), made, strict=True):
-        assert len(row.entropies) == len(row.margins) == 4
-        shares = torch.softmax(model(torch.tensor([start])).logits[0, -1].detach().double(), -1)
-        assert row.entropies[0] == pytest.approx(float(-(shares * shares.log()).sum()), abs=1e-4)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, on importing what compiles

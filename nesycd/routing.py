@@ -1,18 +1,23 @@
 """Deciding whether the student needs knowledge: where some was found, from its own margin on a closed-book draft.
 
-Knows nothing of the knowledge base: a router sees the question, how sure the draft was, and what was found. The one that
-weighs all of it (`classifier`) has modules of its own, as has the comparison of routers (`compare`); see `docs/routing.md`.
+Knows nothing of the knowledge base: a router sees how sure the draft was, and whether anything was found. Here too are its
+calibration and the comparison of routers; see `docs/routing.md`.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from nesycd.core.errors import DataError
 from nesycd.core.protocols import Draft, Router
-from nesycd.core.records import Attempt, Hit
+from nesycd.core.records import Attempt
 
 ALGORITHM = 3
 """Part of the routed arm's fingerprint: grows when the same router would route otherwise."""
@@ -38,16 +43,16 @@ class MarginRouter:
         """Whether the margin is below the threshold."""
         return margin_of(draft, self.signal) < self.threshold
 
-    def route(self, draft: Draft, question: str, hits: Sequence[Hit]) -> bool:
+    def route(self, draft: Draft, found: bool) -> bool:
         """True where the student should be given knowledge."""
-        return bool(hits) and self.unsure(draft)
+        return found and self.unsure(draft)
 
 
 @dataclass(frozen=True)
 class AlwaysRouter:
     """Knowledge for every question, where there is some or not: S_E answers them all."""
 
-    def route(self, draft: Draft, question: str, hits: Sequence[Hit]) -> bool:
+    def route(self, draft: Draft, found: bool) -> bool:
         """True."""
         return True
 
@@ -56,15 +61,18 @@ class AlwaysRouter:
 class NeverRouter:
     """Knowledge for no question."""
 
-    def route(self, draft: Draft, question: str, hits: Sequence[Hit]) -> bool:
+    def route(self, draft: Draft, found: bool) -> bool:
         """False."""
         return False
 
 
 def router_of(mode: str, threshold: float, signal: Signal = "least") -> Router:
-    """The router of a recipe's `mode`: `margin`, `always` or `never` (a classifier is read by `classifier.from_json`)."""
+    """The router of a recipe's `mode`: `margin`, `always` or `never`."""
     routers: dict[str, Router] = {"always": AlwaysRouter(), "never": NeverRouter()}
     return routers.get(mode) or MarginRouter(threshold, signal)
+
+
+# --- calibration -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -195,3 +203,131 @@ def generous_of(curve: Sequence[CurvePoint], values: Sequence[float], gains: Seq
 
 def _threshold(point: CurvePoint) -> float:
     return point.threshold
+
+
+# --- comparison ------------------------------------------------------------------------------------------------------
+
+FOLDS = 5
+FIXED: dict[str, Router] = {"never": NeverRouter(), "always": AlwaysRouter(), "found": MarginRouter(2.0)}
+"""Nothing is chosen of these; `found`: wherever something was found."""
+SIGNALS: dict[str, Signal] = {"margin": "least", "mean margin": "mean"}
+"""Which signal each calibrated router reads."""
+ROUTERS = (*FIXED, *SIGNALS)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A held-out question with both answers to it.
+
+    Attributes:
+        draft: the answer without knowledge; `informed`: S_E's with what was found.
+        group: what must not be torn apart in cross-validation: the question's template.
+    """
+
+    draft: Attempt
+    informed: Attempt
+    group: str
+
+    @property
+    def found(self) -> bool:
+        """Whether anything was found."""
+        return bool(self.informed.knowledge)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A router of `ROUTERS` as chosen on all cases, and its decisions on them out of sample.
+
+    Attributes:
+        threshold: of the margin that it reads (`SIGNALS`); None for a fixed router.
+        curve: what every threshold would do; empty for a fixed router, and where nothing was found.
+        routed: which cases get knowledge, each decided by the router as chosen on other templates.
+    """
+
+    name: str
+    router: Router
+    threshold: float | None
+    curve: tuple[CurvePoint, ...]
+    routed: tuple[bool, ...]
+
+
+def routes(router: Router, cases: Sequence[Case]) -> list[bool]:
+    """Which of the cases are given knowledge."""
+    return [router.route(case.draft, case.found) for case in cases]
+
+
+def judge(name: str, cases: Sequence[Case]) -> Judged:
+    """Choose the router on all cases, and try the same on each fifth of the templates after choosing on the rest.
+
+    Raises:
+        DataError: all cases are of one template.
+    """
+    if name in FIXED:
+        return Judged(name, FIXED[name], None, (), tuple(routes(FIXED[name], cases)))
+    signal = SIGNALS[name]
+    chosen = _calibrated(cases, signal)
+    folds = folds_of([case.group for case in cases])
+    tried = {
+        fold: MarginRouter(
+            _calibrated([c for c, f in zip(cases, folds, strict=True) if f != fold], signal).threshold, signal
+        )
+        for fold in set(folds)
+    }
+    routed = tuple(tried[fold].route(case.draft, case.found) for case, fold in zip(cases, folds, strict=True))
+    return Judged(name, MarginRouter(chosen.threshold, signal), chosen.threshold, chosen.curve, routed)
+
+
+def _calibrated(cases: Sequence[Case], signal: Signal) -> Calibration:
+    return calibrate_routing([case.draft for case in cases], [case.informed for case in cases], signal)
+
+
+def folds_of(groups: Sequence[str], folds: int = FOLDS) -> list[int]:
+    """The fold of each place; a group lies in one fold. The largest groups are dealt out first, each to the smallest fold.
+
+    Raises:
+        DataError: fewer than two groups.
+    """
+    sizes = Counter(groups)
+    if len(sizes) < 2:
+        raise DataError("all held-out questions are of one template: no router can be tried on others")
+    filled, fold_of = [0] * min(folds, len(sizes)), {}
+    for group, size in sorted(sizes.items(), key=lambda pair: (-pair[1], pair[0])):
+        fold_of[group] = smallest = filled.index(min(filled))
+        filled[smallest] += size
+    return [fold_of[group] for group in groups]
+
+
+def right(cases: Sequence[Case], routed: Sequence[bool]) -> list[bool]:
+    """Which answers are right where these questions are routed."""
+    return [(case.informed if one else case.draft).correct for case, one in zip(cases, routed, strict=True)]
+
+
+def tokens(cases: Sequence[Case], routed: Sequence[bool]) -> float:
+    """Retrieved tokens a question."""
+    return sum(case.informed.knowledge_tokens for case, one in zip(cases, routed, strict=True) if one) / len(cases)
+
+
+def outcomes(cases: Sequence[Case], judged: Judged, most: int = 200) -> tuple[list[float], NDArray[np.bool_]]:
+    """Thresholds in rising order, and for each case and threshold whether its answer is right then: shape (n, thresholds).
+
+    Of more than `most` thresholds a part is taken, evenly; the last and the chosen one are among them.
+    """
+    kept = _thinned(judged, most)
+    columns = [right(cases, routes(MarginRouter(one, SIGNALS[judged.name]), cases)) for one in kept]
+    return kept, np.array(columns, dtype=bool).T
+
+
+def sweep(cases: Sequence[Case], judged: Judged, most: int = 40) -> list[tuple[float, float, float]]:
+    """Retrieved tokens a question, accuracy and threshold, for thresholds in rising order; some `most` of them."""
+    points = []
+    for threshold in _thinned(judged, most):
+        routed = routes(MarginRouter(threshold, SIGNALS[judged.name]), cases)
+        points.append((tokens(cases, routed), sum(right(cases, routed)) / len(cases), threshold))
+    return points
+
+
+def _thinned(judged: Judged, most: int) -> list[float]:
+    assert judged.threshold is not None
+    every = [point.threshold for point in judged.curve]
+    step = -(-len(every) // most)
+    return sorted({*every[::step], every[-1], judged.threshold})
