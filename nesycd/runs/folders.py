@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nesycd.core.errors import RunError
+from nesycd.core.storage import FolderLock, disk_errors
 from nesycd.runs.manifest import read_manifest
 from nesycd.runs.stage import read_states
-from nesycd.core.storage import FolderLock, disk_errors
 
 COMPARISON = "asked.json"
 """The file that tells a comparison's folder."""

@@ -22,11 +22,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from nesycd.runs import manifest
 from nesycd.core.errors import RunError
 from nesycd.core.records import Record, content_hash
-from nesycd.runs.stage import Artifact, Notify, Stage, StageRecords, read_states
 from nesycd.core.storage import FolderLock, RecordLog, disk_errors, sync_tree, write_atomic, write_json_atomic
+from nesycd.runs import manifest
+from nesycd.runs.stage import Artifact, Notify, Stage, StageRecords, read_states
 
 R = TypeVar("R", bound=Record)
 
