@@ -361,14 +361,14 @@ class _Job:
         from nesycd.cli.build import data_root
         from nesycd.core.config import locate_data
         from nesycd.core.protocols import TRAINING
-        from nesycd.runs.manifest import read_manifest
+        from nesycd.runs.manifest import read_manifest, read_recipe
         from nesycd.runs.stage import read_states
 
         folder = self.place(method, seed, rate)
         try:
             # What settings were not there yet when it was made, it ran with as they are by default.
-            made = Recipe.model_validate_json((folder / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            made = read_recipe(folder)
+        except RunError:
             return False
         states = read_states(folder)
         if states.get("general", {}).get("version", TRAINING) != TRAINING:

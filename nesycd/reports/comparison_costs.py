@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from nesycd.core.records import Diagnosis, Example, Rationale
 from nesycd.reports.material import Material, Row
+from nesycd.runs.manifest import read_recipe
 from nesycd.runs.run import read_records
 from nesycd.runs.stage import read_states
 from nesycd.stages.rationalise import kept as kept_of
@@ -82,19 +82,14 @@ def _shown(folder: Path, questions: Iterable[Example]) -> list[Rationale]:
     kept = kept_of(read_records(folder, "rationales", Rationale))
     # All questions of a task are shown the same, but for a training question, which is not shown itself.
     each = {question.task: question for question in questions}.values()
-    seed = _config(folder)["seed"]
+    seed = read_recipe(folder).seed
     shown = {r.example: r for question in each for _, r in shown_to(question, train, kept, SHOTS, seed)}
     return [*shown.values()]
 
 
 def _continues(folder: Path) -> bool:
     """Whether S_E was trained on from S_P."""
-    return bool(_config(folder)["augmented"]["init"] == "general")
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return found
+    return read_recipe(folder).augmented.init == "general"
 
 
 def _trainings(row: Row, states: Mapping[str, Any], started: bool) -> tuple[list[str], list[str]]:
