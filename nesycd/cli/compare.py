@@ -21,7 +21,7 @@ from nesycd.runs.folders import COMPARISON
 if TYPE_CHECKING:
     from nesycd.methods.comparison import Method
     from nesycd.reports.comparison import Comparison
-    from nesycd.reports.material import Row
+    from nesycd.reports.folder import Row
 
 app = typer.Typer()
 
@@ -294,7 +294,7 @@ class _Job:
         from nesycd.core.storage import write_atomic, write_json_atomic
         from nesycd.reports.comparison import compare
         from nesycd.reports.comparison_page import print_comparison, render_comparison
-        from nesycd.reports.material import read_material
+        from nesycd.reports.folder import read_material
         from nesycd.runs.stage import read_states
 
         chosen = {seed: self.chosen(seed, settings) for seed in seeds}
@@ -395,7 +395,7 @@ class _Job:
 
     def row(self, method: Method, rates: dict[int, float | None]) -> Row:
         """A method with the folders of its answers."""
-        from nesycd.reports.material import Row
+        from nesycd.reports.folder import Row
 
         folders = {seed: self.place(method, seed, rate) for seed, rate in rates.items()}
         return Row(method.name, method.sort, method.about, folders, method.arm)

@@ -24,7 +24,7 @@ def regraded(folder: Path) -> Iterator[dict[str, Any]]:
     run = read_run(folder)
     task = task_of(locate_data(read_recipe(folder), data_root()))
     for (arm, split), attempts in run.attempts.items():
-        for example in run.examples[split]:
+        for example in run.examples[split].values():
             if example.uid in attempts:
                 attempt = attempts[example.uid]
                 extracted = task.extract(attempt.response, example)

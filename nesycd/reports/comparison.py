@@ -19,7 +19,7 @@ from nesycd.core.records import Example
 from nesycd.reports.causes import causes
 from nesycd.reports.comparison_costs import Cost, cost
 from nesycd.reports.crossed import Answers, Draws, holm, interval, resample, sign_test, two_sided
-from nesycd.reports.material import Material, Row
+from nesycd.reports.folder import Material, Row
 from nesycd.reports.results import Results
 from nesycd.reports.scores import ABOUT
 from nesycd.reports.stats import agresti_min, wilson
@@ -175,12 +175,9 @@ def domain(split: str) -> str:
 
 
 def _benchmarks(material: Material, split: str) -> set[str]:
-    found = {benchmark(e.task) for seed in material.seeds for e in material.examples[seed, split].values()}
-    return found if len(found) > 1 and any("/" in e.task for e in _all_examples(material, split)) else {"all"}
-
-
-def _all_examples(material: Material, split: str) -> list[Example]:
-    return [e for seed in material.seeds for e in material.examples[seed, split].values()]
+    tasks = {e.task for seed in material.seeds for e in material.examples[seed, split].values()}
+    found = {benchmark(task) for task in tasks}
+    return found if len(found) > 1 and any("/" in task for task in tasks) else {"all"}
 
 
 def benchmark(task: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from nesycd.core.records import Diagnosis, Example, Rationale
-from nesycd.reports.material import Material, Row
+from nesycd.reports.folder import Material, Row
 from nesycd.runs.manifest import read_recipe
 from nesycd.runs.run import read_records
 from nesycd.runs.stage import read_states

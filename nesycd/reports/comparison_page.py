@@ -12,9 +12,8 @@ from rich.text import Text
 
 from nesycd.reports.causes import CAUSES
 from nesycd.reports.comparison import Comparison, Difference, Figure
-from nesycd.reports.folder import RunFiles
+from nesycd.reports.folder import Material
 from nesycd.reports.markup import Child, Markup, tag
-from nesycd.reports.material import Material
 from nesycd.reports.page import whole_page
 from nesycd.reports.plots import Point, difference_bar, interval_bar
 from nesycd.reports.samples import sample_answers
@@ -143,7 +142,7 @@ def render_comparison(made: Comparison, material: Material) -> str:
         _differences(made),
         _errors(made),
         _costs(made),
-        sample_answers(_sampled(material)),
+        sample_answers(material.one_seed(material.seeds[0])),
         _setup(made),
     ]
     return whole_page(f"Comparison {made.name}", f"{made.name}: nesycd comparison", SECTIONS, body)
@@ -285,16 +284,4 @@ def _setup(made: Comparison) -> Markup:
         tag("h3", "How often a split was scored with other answers, under one seed at most"),
         table(["method", *splits], rows, "figures"),
         tuned,
-    )
-
-
-def _sampled(material: Material) -> RunFiles:
-    """The first seed's answers, as the page of a run shows them."""
-    seed = material.seeds[0]
-    methods: Sequence[str] = [row.name for row in material.rows]
-    return RunFiles(
-        name="",
-        results=material.results[seed],
-        examples={split: list(material.examples[seed, split].values()) for split in material.splits},
-        attempts={(name, split): material.attempts[name, seed, split] for name in methods for split in material.splits},
     )

@@ -11,7 +11,7 @@ from nesycd.core.errors import ConfigError
 from nesycd.core.records import Attempt, Diagnosis, Example, Rationale, Record
 from nesycd.reports.comparison import Comparison, compare
 from nesycd.reports.comparison_costs import Cost, cost
-from nesycd.reports.material import Material, Row
+from nesycd.reports.folder import Material, Row
 from nesycd.runs.run import Run
 
 TOKENS = {"steps": 1, "tokens": 50, "completion_tokens": 10}
