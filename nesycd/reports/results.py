@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nesycd.core.errors import RunError
-from nesycd.core.storage import write_json_atomic
 
 SCHEMA = "results/1"
 SPLITS = ("test", "ood_composed", "ood_unseen", "ood_unseen_imported")
@@ -296,15 +295,6 @@ def in_order(names: set[str], known: tuple[str, ...]) -> list[str]:
     return [name for name in known if name in names] + sorted(names - set(known))
 
 
-def write_results(path: Path, results: dict[str, Any]) -> None:
-    """Write what `build_results` made. The file is replaced as a whole, so that none is ever half written.
-
-    Raises:
-        RunError: the results break the contract, or the file cannot be written.
-    """
-    write_json_atomic(path, parse_results(results, path).to_json())
-
-
 def load_results(path: Path) -> Results:
     """Read and check a `results.json`.
 
@@ -317,15 +307,6 @@ def load_results(path: Path) -> Results:
         raise RunError(f"{path}: cannot be read: {error.strerror or error}; has the run's evaluation ended?") from None
     except ValueError as error:
         raise RunError(f"{path}: not JSON: {error}") from None
-    return parse_results(value, path)
-
-
-def parse_results(value: Any, path: Path) -> Results:
-    """Check a JSON value against the contract; `path` names it in the error.
-
-    Raises:
-        RunError: it breaks the contract.
-    """
     try:
         return Results.model_validate(value)
     except ValidationError as error:

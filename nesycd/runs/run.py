@@ -370,10 +370,6 @@ class Run:
         """Write `results.json`, whole or not at all."""
         write_json_atomic(self.results_path, dict(results))
 
-    def write_report(self, html: str) -> None:
-        """Write `report.html`, whole or not at all."""
-        write_atomic(self.report_path, html)
-
     def seconds(self) -> dict[str, float]:
         """Seconds of work so far in each stage asked for, over all processes that took part."""
         states = read_states(self.folder)

@@ -491,12 +491,10 @@ class TestOpen:
         with pytest.raises(RunError, match="/proc/run: cannot be written"):
             Run.open(Path("/proc/run"), {})
 
-    def test_results_and_report_are_written_whole(self, tmp_path: Path) -> None:
+    def test_results_are_written_whole(self, tmp_path: Path) -> None:
         with Run.open(tmp_path / "run", {}) as run:
             run.write_results({"arms": {}})
-            run.write_report("<p>ä</p>")
             assert json.loads(run.results_path.read_text()) == {"arms": {}}
-            assert run.report_path.read_text(encoding="utf-8") == "<p>ä</p>"
         assert not [*(tmp_path / "run").rglob("*.tmp")]
 
 
