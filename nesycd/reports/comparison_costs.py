@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from nesycd.core.records import Diagnosis, Example, Rationale
 from nesycd.reports.folder import Material, Row
+from nesycd.reports.results import Part
 from nesycd.runs.manifest import read_recipe
 from nesycd.runs.run import read_records
 from nesycd.runs.stage import read_states
@@ -19,10 +19,9 @@ from nesycd.stages.rivals import SHOTS, shown_to
 from nesycd.stages.spend import usd_of
 
 
-class Cost(BaseModel):
+class Cost(Part):
     """What a method costs, a mean over seeds: what was paid for once, and what each test question takes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     teacher_tokens: float
     usd: float | None
     trained_tokens: float
