@@ -51,6 +51,12 @@ def test_a_source_file_keeps_the_house_rules(path: Path) -> None:
             assert node.end_lineno - node.lineno < 100, f"{node.name} is too long"
 
 
+def test_every_folder_of_sources_is_a_package() -> None:
+    # Without its `__init__.py` a folder is left out of what is built, and out of the import contracts.
+    folders = {path.parent for path in SOURCES if path.stem.isidentifier()}  # Alembic reads its migrations as files
+    assert [name(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
+
+
 def test_nine_of_ten_functions_are_short() -> None:
     lengths = sorted(
         node.end_lineno - node.lineno + 1

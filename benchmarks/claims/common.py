@@ -27,7 +27,7 @@ from nesycd.reports import accuracy_interval, paired_difference
 from nesycd.reports.results import Estimate, Score
 from nesycd.reports.stats import Design, Interval
 from nesycd.reports.terminal import accuracy_cell, estimate_cell
-from nesycd.runs.manifest import read_manifest
+from nesycd.runs.manifest import read_config, read_manifest
 from nesycd.runs.stage import Artifact
 
 ARM = "nesycd"
@@ -48,7 +48,7 @@ def recipe_of(source: Path, overrides: Sequence[str] = ()) -> Recipe:
     stored = read_manifest(source) if (source / "results.json").is_file() else None
     if stored is None:
         raise RunError(f"{source}: not a finished run (no results.json); finish it by: nesycd run RECIPE")
-    config = json.loads(json.dumps(stored["config"]))
+    config = read_config(source)
     keys = [apply_override(config, override) for override in overrides]
     try:
         recipe = Recipe.model_validate_json(json.dumps(config))

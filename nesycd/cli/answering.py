@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,19 +44,17 @@ def open_finished(folder: Path) -> FinishedRun:
         RunError: the run is not finished, or its adapters are gone.
     """
     from nesycd.cli.build import data_root, student_of
-    from nesycd.core.config import Recipe, locate_data
+    from nesycd.core.config import locate_data
     from nesycd.core.records import Status
     from nesycd.knowledge import KnowledgeBase, read_entities
     from nesycd.prompts import Prompts
     from nesycd.reports import load_results
     from nesycd.routing import router_of
-    from nesycd.runs.manifest import read_manifest
+    from nesycd.runs.manifest import read_recipe
 
     if not (folder / "results.json").is_file():
         raise RunError(f"{folder}: not a finished run (no results.json); finish it by: nesycd run RECIPE")
-    manifest = read_manifest(folder)
-    assert manifest is not None
-    recipe = locate_data(Recipe.model_validate_json(json.dumps(manifest["config"])), data_root())
+    recipe = locate_data(read_recipe(folder), data_root())
     settings = load_results(folder / "results.json").to_json()["router"]
     student, prompts = student_of(recipe), Prompts.load(recipe.prompts)
     adapters = {name: folder / "checkpoints" / name for name in ("general", "augmented")}

@@ -21,7 +21,7 @@ from nesycd.runs.folders import COMPARISON
 if TYPE_CHECKING:
     from nesycd.methods.comparison import Method
     from nesycd.reports.comparison import Comparison
-    from nesycd.reports.material import Row
+    from nesycd.reports.folder import Row
 
 app = typer.Typer()
 
@@ -294,7 +294,7 @@ class _Job:
         from nesycd.core.storage import write_atomic, write_json_atomic
         from nesycd.reports.comparison import compare
         from nesycd.reports.comparison_page import print_comparison, render_comparison
-        from nesycd.reports.material import read_material
+        from nesycd.reports.folder import read_material
         from nesycd.runs.stage import read_states
 
         chosen = {seed: self.chosen(seed, settings) for seed in seeds}
@@ -361,14 +361,14 @@ class _Job:
         from nesycd.cli.build import data_root
         from nesycd.core.config import locate_data
         from nesycd.core.protocols import TRAINING
-        from nesycd.runs.manifest import read_manifest
+        from nesycd.runs.manifest import read_manifest, read_recipe
         from nesycd.runs.stage import read_states
 
         folder = self.place(method, seed, rate)
         try:
             # What settings were not there yet when it was made, it ran with as they are by default.
-            made = Recipe.model_validate_json((folder / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            made = read_recipe(folder)
+        except RunError:
             return False
         states = read_states(folder)
         if states.get("general", {}).get("version", TRAINING) != TRAINING:
@@ -395,7 +395,7 @@ class _Job:
 
     def row(self, method: Method, rates: dict[int, float | None]) -> Row:
         """A method with the folders of its answers."""
-        from nesycd.reports.material import Row
+        from nesycd.reports.folder import Row
 
         folders = {seed: self.place(method, seed, rate) for seed, rate in rates.items()}
         return Row(method.name, method.sort, method.about, folders, method.arm)

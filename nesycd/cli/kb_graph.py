@@ -10,6 +10,7 @@ import typer
 
 from nesycd.cli.kb_common import By, Kb, Why, open_base
 from nesycd.core.errors import KnowledgeError
+from nesycd.core.text import printable
 
 Entity = Annotated[str, typer.Argument(help="A name or alias, in quotes.", show_default=False)]
 
@@ -58,7 +59,7 @@ def graph(
             typer.echo("no way leads from one to the other")
         return
     steps = made.neighbourhood(start, hops)
-    typer.echo(f"{_shown(start)}: in {made.degree(start)} facts; within {hops} hops {len(steps)} facts")
+    typer.echo(f"{printable(start)}: in {made.degree(start)} facts; within {hops} hops {len(steps)} facts")
     _tell_steps(steps, limit)
 
 
@@ -73,7 +74,7 @@ def merge(entity: Entity, into: Entity, kb: Kb = None, by: By = "", why: Why = "
 
     with open_base(kb) as base:
         done = merge_entities(base, entity, into, by or getpass.getuser(), why)
-    typer.echo(f"merge {done.number}: {_shown(done.entity)} is now {_shown(done.into)}")
+    typer.echo(f"merge {done.number}: {printable(done.entity)} is now {printable(done.into)}")
     typer.echo(f"take it back by: nesycd kb unmerge {done.number}")
 
 
@@ -88,7 +89,7 @@ def unmerge(
 
     with open_base(kb) as base:
         done = unmerge_entities(base, number, by or getpass.getuser(), why)
-    typer.echo(f"{_shown(done.entity)} and {_shown(done.into)} are two again")
+    typer.echo(f"{printable(done.entity)} and {printable(done.into)} are two again")
 
 
 def relations(
@@ -115,12 +116,6 @@ def relations(
         found = read_relations(file)
         changed = declare_relations(base, found, by or getpass.getuser(), why)
     typer.echo(f"{len(found)} declared, {changed} of them new or changed")
-
-
-def _shown(text: str) -> str:
-    from nesycd.core.text import printable
-
-    return printable(text)
 
 
 def _graph(kb: str | None) -> tuple[Any, Any]:
@@ -150,15 +145,15 @@ def _one(graph: Any, name: str) -> str:
     if len(found) == 1:
         return str(found[0])
     if not found:
-        raise KnowledgeError(f"no approved fact is about {_shown(name)!r}; `nesycd kb search` looks at all words")
-    raise KnowledgeError(f"{_shown(name)!r} may mean {', '.join(map(_shown, found))}; give one of these names")
+        raise KnowledgeError(f"no approved fact is about {printable(name)!r}; `nesycd kb search` looks at all words")
+    raise KnowledgeError(f"{printable(name)!r} may mean {', '.join(map(printable, found))}; give one of these names")
 
 
 def _tell_steps(steps: list[Any], limit: int) -> None:
     for step in steps[:limit]:
         arrow = "<-" if step.backwards else "->"
         typer.echo(
-            f"{'  ' * step.depth}{arrow} {_shown(step.fact.text)}  [{_shown(step.fact.relation)}] {step.fact.id[:8]}"
+            f"{'  ' * step.depth}{arrow} {printable(step.fact.text)}  [{printable(step.fact.relation)}] {step.fact.id[:8]}"
         )
     if len(steps) > limit:
         typer.echo(f"{len(steps) - limit} more; show them by --limit {len(steps)}")
@@ -167,10 +162,12 @@ def _tell_steps(steps: list[Any], limit: int) -> None:
 def _tell_stats(graph: Any, entities: Any) -> None:
     for key, value in graph.stats().items():
         told = ", ".join(f"{name} {count}" for name, count in value.items()) if isinstance(value, dict) else value
-        typer.echo(f"{key}: {_shown(str(told))}")
+        typer.echo(f"{key}: {printable(str(told))}")
     for merge in entities.merges:
         back = f"; taken back by {merge.reverted}" if merge.reverted else ""
         told = f"merge {merge.number}: {merge.entity} into {merge.into} ({merge.actor}, {merge.at}: {merge.why}){back}"
-        typer.echo(_shown(told))
+        typer.echo(printable(told))
     for misfit in graph.misfits():
-        typer.echo(f"misfit: {_shown(misfit.why)}: {', '.join(f'{_shown(f.text)} {f.id[:8]}' for f in misfit.facts)}")
+        typer.echo(
+            f"misfit: {printable(misfit.why)}: {', '.join(f'{printable(f.text)} {f.id[:8]}' for f in misfit.facts)}"
+        )

@@ -44,6 +44,7 @@ def test(
         nesycd kb test suite.jsonl --pin
     """
     from nesycd.cli.answering import open_answerer
+    from nesycd.core.storage import write_json_atomic
     from nesycd.measure.knowledge_tests import run_suite
     from nesycd.runs.folders import find_run, newest_run
     from nesycd.tasks.jsonl import read_questions
@@ -60,10 +61,10 @@ def test(
     outcome = run_suite(answerer, examples, pinned, students)
     _print(console, outcome)
     if report is not None:
-        _write(report, _report(outcome))
+        write_json_atomic(report, _report(outcome))
     first = pinned is None or pinned.students != students
     if pin or first:
-        _write(_pins_path(suite), outcome.pins.model_dump(mode="json", exclude_none=True))
+        write_json_atomic(_pins_path(suite), outcome.pins.model_dump(mode="json", exclude_none=True))
         console.print(f"pinned: {_pins_path(suite)}", markup=False, highlight=False)
     if outcome.count("regression"):
         raise typer.Exit(1)
@@ -98,12 +99,6 @@ def _write_suite(path: Path, answerer: Answerer, split: str) -> None:
         row: dict[str, Any] = {"id": example.uid, "question": example.question, "answer": example.answer}
         rows.append(row | ({"options": list(example.options)} if example.options else {}))
     write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    from nesycd.core.storage import write_json_atomic
-
-    write_json_atomic(path, content)
 
 
 def _print(console: Console, outcome: Outcome) -> None:

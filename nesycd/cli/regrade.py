@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from nesycd import grading
 from nesycd.cli.build import data_root, task_of
-from nesycd.core.config import Recipe, locate_data
-from nesycd.core.errors import RunError
+from nesycd.core.config import locate_data
 from nesycd.core.records import Attempt, Example
 from nesycd.reports.folder import read_run
-from nesycd.runs.manifest import read_manifest
+from nesycd.runs.manifest import read_recipe
 
 
 def regraded(folder: Path) -> Iterator[dict[str, Any]]:
@@ -24,16 +22,9 @@ def regraded(folder: Path) -> Iterator[dict[str, Any]]:
         DataError: the benchmark's files are no longer there.
     """
     run = read_run(folder)
-    manifest = read_manifest(folder) or {}
-    try:
-        recipe = Recipe.model_validate_json(json.dumps(manifest.get("config")))
-    except ValueError:
-        raise RunError(
-            f"{folder}: this version of nesycd cannot read the run's recipe; grade it with its own"
-        ) from None
-    task = task_of(locate_data(recipe, data_root()))
+    task = task_of(locate_data(read_recipe(folder), data_root()))
     for (arm, split), attempts in run.attempts.items():
-        for example in run.examples[split]:
+        for example in run.examples[split].values():
             if example.uid in attempts:
                 attempt = attempts[example.uid]
                 extracted = task.extract(attempt.response, example)

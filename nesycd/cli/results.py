@@ -80,13 +80,13 @@ def _warnings(folders: Mapping[str, Path]) -> Iterator[str]:
     Raises:
         RunError: runs of different questions or students; the message names the setting and both values.
     """
-    from nesycd.runs.manifest import read_manifest
+    from nesycd.runs.manifest import read_config, read_manifest
 
     manifests = {name: read_manifest(folder) or {} for name, folder in folders.items()}
     for name, manifest in manifests.items():
         if manifest.get("finished") is None:
             yield f"{name}: the run has been begun again and is not finished; these are its earlier results"
-    settings = {name: _settings(manifest) for name, manifest in manifests.items()}
+    settings = {name: _settings(read_config(folder), manifests[name]) for name, folder in folders.items()}
     (first, one), *others = settings.items()
     for name, other in others:
         unlike = [key for key in sorted({*one, *other} - SEEDS) if one.get(key) != other.get(key)]
@@ -98,10 +98,10 @@ def _warnings(folders: Mapping[str, Path]) -> Iterator[str]:
             yield f"{name}: other settings of the method: {'; '.join(told.values())}"
 
 
-def _settings(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(config: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The run's settings by dotted key, and the hashes of what settings only name."""
     hashes = {key: value for key, value in manifest.get("hashes", {}).items() if key in {"student", "prompts"}}
-    return dict(_flat({**manifest.get("config", {}), "hashes": hashes}))
+    return dict(_flat({**config, "hashes": hashes}))
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

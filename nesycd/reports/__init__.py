@@ -5,23 +5,19 @@ Reports read run folders and plain records only; they know neither models nor st
 
 from nesycd.reports.build import Evaluation, build_results
 from nesycd.reports.page import write_report
-from nesycd.reports.results import Results, load_results, write_results
+from nesycd.reports.results import load_results
 from nesycd.reports.spread import print_spread, spread_of_runs
-from nesycd.reports.stats import Interval, accuracy_interval, gap_closed, paired_difference
+from nesycd.reports.stats import accuracy_interval, paired_difference
 from nesycd.reports.terminal import print_results
 
 __all__ = [
     "Evaluation",
-    "Interval",
-    "Results",
     "accuracy_interval",
     "build_results",
-    "gap_closed",
     "load_results",
     "paired_difference",
     "print_results",
     "print_spread",
     "spread_of_runs",
     "write_report",
-    "write_results",
 ]

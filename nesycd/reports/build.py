@@ -136,8 +136,7 @@ def _known_unknown(
 
 
 def _by_kind(evaluation: Evaluation, answers: Answers) -> dict[str, Any]:
-    kinds = _groups(answers, lambda uid: evaluation.kinds.get(evaluation.by_uid[uid].task, ""))
-    parts = {kind: _score(evaluation, kinds[kind]) for kind in sorted(kinds) if kind}
+    parts = {kind: _score(evaluation, part) for kind, part in _kinds(evaluation, answers).items()}
     return {**_score(evaluation, answers), "by_kind": parts}
 
 
@@ -161,7 +160,6 @@ def _by_uid(evaluation: Evaluation, arm: str, split: str) -> Answers:
 
 def _arm_score(evaluation: Evaluation, answers: Answers) -> dict[str, Any]:
     attempts = list(answers.values())
-    kinds = _groups(answers, lambda uid: evaluation.kinds.get(evaluation.by_uid[uid].task, ""))
     tasks = _groups(answers, lambda uid: evaluation.by_uid[uid].task)
     buckets = _groups(answers, lambda uid: _bucket(evaluation, uid))
     return {
@@ -174,7 +172,7 @@ def _arm_score(evaluation: Evaluation, answers: Answers) -> dict[str, Any]:
             }
             for task in sorted(tasks)
         },
-        "by_kind": {kind: _kind_score(evaluation, kinds[kind]) for kind in sorted(kinds) if kind},
+        "by_kind": {kind: _kind_score(evaluation, part) for kind, part in _kinds(evaluation, answers).items()},
         "by_frequency": {name: _score(evaluation, buckets[name]) for name in BUCKETS if name in buckets},
         "prompt_tokens": sum(attempt.prompt_tokens for attempt in attempts),
         "completion_tokens": sum(attempt.completion_tokens for attempt in attempts),
@@ -238,8 +236,7 @@ def _comparisons(
 def _shared_by_kind(evaluation: Evaluation, first: Answers, *others: Answers) -> dict[str, list[str]]:
     """The questions that all arms answered: those of each kind, and "all"."""
     shared = {uid: first[uid] for uid in first if all(uid in other for other in others)}
-    kinds = _groups(shared, lambda uid: evaluation.kinds.get(evaluation.by_uid[uid].task, ""))
-    return {**{kind: list(kinds[kind]) for kind in sorted(kinds) if kind}, "all": list(shared)}
+    return {**{kind: list(part) for kind, part in _kinds(evaluation, shared).items()}, "all": list(shared)}
 
 
 def _estimate(
@@ -264,6 +261,12 @@ def _design(evaluation: Evaluation, uids: list[str]) -> Design:
         evaluation.resamples,
         evaluation.seed,
     )
+
+
+def _kinds(evaluation: Evaluation, answers: Answers) -> dict[str, Answers]:
+    """The answers to each kind of question, by name of the kind; questions without a kind are left out."""
+    kinds = _groups(answers, lambda uid: evaluation.kinds.get(evaluation.by_uid[uid].task, ""))
+    return {kind: kinds[kind] for kind in sorted(kinds) if kind}
 
 
 def _groups(answers: Answers, key: Callable[[str], str]) -> dict[str, Answers]:

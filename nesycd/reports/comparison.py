@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from nesycd.core.errors import ConfigError, RunError
 from nesycd.core.records import Example
 from nesycd.reports.causes import causes
 from nesycd.reports.comparison_costs import Cost, cost
 from nesycd.reports.crossed import Answers, Draws, holm, interval, resample, sign_test, two_sided
-from nesycd.reports.material import Material, Row
-from nesycd.reports.results import Results
+from nesycd.reports.folder import Material, Row
+from nesycd.reports.results import Document, Part, Results
 from nesycd.reports.scores import ABOUT
 from nesycd.reports.stats import agresti_min, wilson
 
@@ -28,11 +28,7 @@ SCHEMA = "comparison/1"
 IN, OUT = "in domain", "out of domain"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Figure(_Part):
+class Figure(Part):
     """A mean over seeds and questions with its 95 % interval; `seeds` holds each seed's own, in their order."""
 
     n: int
@@ -49,7 +45,7 @@ class Difference(Figure):
     p_holm: float | None = None
 
 
-class MethodInfo(_Part):
+class MethodInfo(Part):
     """What a row is."""
 
     sort: Literal["arm", "rival", "ablation"]
@@ -58,7 +54,7 @@ class MethodInfo(_Part):
     """With tuning: seed -> the rate that was best on valid."""
 
 
-class Primary(_Part):
+class Primary(Part):
     """The comparison that was named beforehand."""
 
     left: str
@@ -69,10 +65,9 @@ class Primary(_Part):
     """None where one of the two was not run."""
 
 
-class Comparison(_Part):
+class Comparison(Document):
     """All of `comparison.json`."""
 
-    model_config = ConfigDict(populate_by_name=True)
     schema_: Literal["comparison/1"] = Field(alias="schema", default="comparison/1")
     name: str
     seeds: list[int]
@@ -92,10 +87,6 @@ class Comparison(_Part):
     scored: dict[str, dict[str, int]]
     """METHOD, SPLIT: how often other answers were scored there under one seed, at most: 1 where nothing was tried twice."""
     resamples: int
-
-    def to_json(self) -> dict[str, Any]:
-        """The JSON object, `schema` first."""
-        return self.model_dump(mode="json", by_alias=True)
 
 
 def compare(
@@ -175,12 +166,9 @@ def domain(split: str) -> str:
 
 
 def _benchmarks(material: Material, split: str) -> set[str]:
-    found = {benchmark(e.task) for seed in material.seeds for e in material.examples[seed, split].values()}
-    return found if len(found) > 1 and any("/" in e.task for e in _all_examples(material, split)) else {"all"}
-
-
-def _all_examples(material: Material, split: str) -> list[Example]:
-    return [e for seed in material.seeds for e in material.examples[seed, split].values()]
+    tasks = {e.task for seed in material.seeds for e in material.examples[seed, split].values()}
+    found = {benchmark(task) for task in tasks}
+    return found if len(found) > 1 and any("/" in task for task in tasks) else {"all"}
 
 
 def benchmark(task: str) -> str:

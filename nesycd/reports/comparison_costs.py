@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from nesycd.core.records import Diagnosis, Example, Rationale
-from nesycd.reports.material import Material, Row
+from nesycd.reports.folder import Material, Row
+from nesycd.reports.results import Part
+from nesycd.runs.manifest import read_recipe
 from nesycd.runs.run import read_records
 from nesycd.runs.stage import read_states
 from nesycd.stages.rationalise import kept as kept_of
@@ -19,10 +19,9 @@ from nesycd.stages.rivals import SHOTS, shown_to
 from nesycd.stages.spend import usd_of
 
 
-class Cost(BaseModel):
+class Cost(Part):
     """What a method costs, a mean over seeds: what was paid for once, and what each test question takes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     teacher_tokens: float
     usd: float | None
     trained_tokens: float
@@ -82,19 +81,14 @@ def _shown(folder: Path, questions: Iterable[Example]) -> list[Rationale]:
     kept = kept_of(read_records(folder, "rationales", Rationale))
     # All questions of a task are shown the same, but for a training question, which is not shown itself.
     each = {question.task: question for question in questions}.values()
-    seed = _config(folder)["seed"]
+    seed = read_recipe(folder).seed
     shown = {r.example: r for question in each for _, r in shown_to(question, train, kept, SHOTS, seed)}
     return [*shown.values()]
 
 
 def _continues(folder: Path) -> bool:
     """Whether S_E was trained on from S_P."""
-    return bool(_config(folder)["augmented"]["init"] == "general")
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return found
+    return read_recipe(folder).augmented.init == "general"
 
 
 def _trainings(row: Row, states: Mapping[str, Any], started: bool) -> tuple[list[str], list[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -12,14 +11,13 @@ from rich.text import Text
 
 from nesycd.reports.causes import CAUSES
 from nesycd.reports.comparison import Comparison, Difference, Figure
-from nesycd.reports.folder import RunFiles
+from nesycd.reports.folder import Material
 from nesycd.reports.markup import Child, Markup, tag
-from nesycd.reports.material import Material
 from nesycd.reports.page import whole_page
-from nesycd.reports.plots import Point, difference_bar, interval_bar
+from nesycd.reports.plots import Point, difference_bar
 from nesycd.reports.samples import sample_answers
-from nesycd.reports.scores import note, section, table
-from nesycd.reports.terminal import SHORT_SPLITS, fits
+from nesycd.reports.scores import bar, explained, named, note, section, span, table
+from nesycd.reports.terminal import SHORT_SPLITS, fits, titled
 
 SECTIONS = {
     "accuracy": "accuracy",
@@ -59,7 +57,7 @@ def print_comparison(made: Comparison, console: Console) -> None:
 
 def _grid(made: Comparison, shown: Sequence[tuple[str, str]]) -> Table:
     title = f"{made.name}: accuracy, % (95 % interval), {_seeds(made)}"
-    grid = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    grid = titled(title, padding=1)
     grid.add_column("method", no_wrap=True)
     for split, group in shown:
         grid.add_column(f"{SHORT_SPLITS.get(split, split)}\n{group}", justify="right", no_wrap=True)
@@ -143,15 +141,18 @@ def render_comparison(made: Comparison, material: Material) -> str:
         _differences(made),
         _errors(made),
         _costs(made),
-        sample_answers(_sampled(material)),
+        sample_answers(material.one_seed(material.seeds[0])),
         _setup(made),
     ]
     return whole_page(f"Comparison {made.name}", f"{made.name}: nesycd comparison", SECTIONS, body)
 
 
 def _name(made: Comparison, name: str) -> Markup:
-    css = "s4" if name == made.primary.left else "s1" if name == made.primary.right else "s7"
-    return tag("span", tag("i", class_="key"), name, class_=f"arm {css}", title=made.methods[name].about)
+    return named(name, _css(made, name), made.methods[name].about)
+
+
+def _css(made: Comparison, name: str) -> str:
+    return "s4" if name == made.primary.left else "s1" if name == made.primary.right else "s7"
 
 
 def _accuracies(made: Comparison) -> Markup:
@@ -173,11 +174,7 @@ def _accuracies(made: Comparison) -> Markup:
             "Whiskers are 95 % intervals over seeds and question templates, both drawn anew in each resample. The means over a "
             "domain give each of its benchmarks the same weight."
         ),
-        tag(
-            "details",
-            tag("summary", "What the methods are"),
-            tag("dl", [(tag("dt", _name(made, n)), tag("dd", made.methods[n].about)) for n in made.methods]),
-        ),
+        explained("What the methods are", [(_name(made, name), info.about) for name, info in made.methods.items()]),
     )
 
 
@@ -186,12 +183,7 @@ def _bar(made: Comparison, name: str, figure: Figure | None) -> Child:
         return "–"
     each = ", ".join(f"{100 * value:.1f}" for value in figure.seeds)
     point = Point(figure.value, figure.low, figure.high, f"{figure.n:,} answers; by seed: {each}")
-    css = "s4" if name == made.primary.left else "s1" if name == made.primary.right else "s7"
-    return [
-        interval_bar(point, css),
-        tag("b", f"{100 * figure.value:.1f}"),
-        tag("small", f" {100 * figure.low:.0f}–{100 * figure.high:.0f}"),
-    ]
+    return bar(point, _css(made, name))
 
 
 def _differences(made: Comparison) -> Markup:
@@ -199,13 +191,13 @@ def _differences(made: Comparison) -> Markup:
     parts: list[Child] = []
     for place in places:
         gaps = {name: one[place] for name, one in made.differences.items() if place in one}
-        span = max([0.1, *(abs(edge) for gap in gaps.values() for edge in (gap.value, gap.low, gap.high))])
+        scale = span(edge for gap in gaps.values() for edge in (gap.value, gap.low, gap.high))
         rows: list[list[Child]] = []
         for name in [one for one in ranked(made) if one in gaps]:
             gap = gaps[name]
-            bar = difference_bar(gap.value, gap.low, gap.high, span, _points(gap))
+            drawn = difference_bar(gap.value, gap.low, gap.high, scale, _points(gap))
             rows.append(
-                [_name(made, name), bar, _points(gap), _p(gap.p), "–" if gap.p_holm is None else _p(gap.p_holm)]
+                [_name(made, name), drawn, _points(gap), _p(gap.p), "–" if gap.p_holm is None else _p(gap.p_holm)]
             )
         parts += [
             tag("h3", place),
@@ -229,12 +221,11 @@ def _errors(made: Comparison) -> Markup:
         [_name(made, name), *(f"{100 * made.errors[name].get(cause, 0):.1f} %" for cause in found)]
         for name in ranked(made)
     ]
-    explained = [(tag("dt", cause), tag("dd", CAUSES[cause])) for cause in found]
     return section(
         "errors",
         f"What is wrong with the answers on {made.primary.split}",
         table(["method", *found], rows, "figures"),
-        tag("details", tag("summary", "What the causes are"), tag("dl", explained)),
+        explained("What the causes are", [(cause, CAUSES[cause]) for cause in found]),
     )
 
 
@@ -285,16 +276,4 @@ def _setup(made: Comparison) -> Markup:
         tag("h3", "How often a split was scored with other answers, under one seed at most"),
         table(["method", *splits], rows, "figures"),
         tuned,
-    )
-
-
-def _sampled(material: Material) -> RunFiles:
-    """The first seed's answers, as the page of a run shows them."""
-    seed = material.seeds[0]
-    methods: Sequence[str] = [row.name for row in material.rows]
-    return RunFiles(
-        name="",
-        results=material.results[seed],
-        examples={split: list(material.examples[seed, split].values()) for split in material.splits},
-        attempts={(name, split): material.attempts[name, seed, split] for name in methods for split in material.splits},
     )

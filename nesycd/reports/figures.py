@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from nesycd.reports.results import KnowledgeUse, Leaks, Method, Results, TeacherCost
+from nesycd.reports.results import KnowledgeUse, Leaks, Method, Results, TeacherCost, kinds_in_order
 
 
 def method_figures(results: Results) -> Iterator[tuple[str, str]]:
@@ -84,8 +84,9 @@ def _router(results: Results) -> Iterator[str]:
         yield f"score {made.score:.3f} on {made.n:,} {made.split} drafts"
     routed = results.arms.get("nesycd_routed", {}).get("test")
     if routed is not None:
-        kinds = sorted(routed.by_kind, key=lambda kind: (kind != "special", kind))
-        shares = {kind: routed.by_kind[kind].routed for kind in kinds} or {"test": routed.routed}
+        shares = {kind: routed.by_kind[kind].routed for kind in kinds_in_order(routed.by_kind)} or {
+            "test": routed.routed
+        }
         yield "routed " + ", ".join(f"{100 * share:.0f} % of {kind}" for kind, share in shares.items())
 
 

@@ -6,13 +6,13 @@ Accuracies, shares and differences are fractions in 0-1 (differences in -1 to 1)
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nesycd.core.errors import RunError
-from nesycd.core.storage import write_json_atomic
 
 SCHEMA = "results/1"
 SPLITS = ("test", "ood_composed", "ood_unseen", "ood_unseen_imported")
@@ -43,6 +43,8 @@ KNOWLEDGE_ARMS = {
     "nesycd_distracting": ("after", "distracting"),
 }
 """Arms by student (before or after augmented distillation) and by the knowledge in the prompt."""
+FEW = 30
+"""Below so many questions an accuracy is marked: its interval is some 30 points wide."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -50,17 +52,29 @@ Seconds = Annotated[float, Field(ge=0)]
 Usd = Annotated[float, Field(ge=0)]
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """A part of a document that `nesycd` writes: fields are checked, and none is left unknown."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class TaskInfo(_Part):
+class Document(Part):
+    """A whole document, `schema` first."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object, `schema` first."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+class TaskInfo(Part):
     """What is known of a task: `special`, `general`, or "" where the benchmark does not say."""
 
     kind: str
 
 
-class Score(_Part):
+class Score(Part):
     """An accuracy with its 95 % interval; the three are None where n is 0. `interval` names how it was made."""
 
     n: Count
@@ -78,7 +92,7 @@ class KindScore(Score):
     delivered: Share
 
 
-class TaskScore(_Part):
+class TaskScore(Part):
     """One arm on one task."""
 
     n: Count
@@ -106,7 +120,7 @@ class ArmScore(KindScore):
     seconds: Seconds
 
 
-class Estimate(_Part):
+class Estimate(Part):
     """A difference (or a ratio of differences) over n shared questions with its 95 % interval, None where unknown."""
 
     n: Count
@@ -116,7 +130,7 @@ class Estimate(_Part):
     interval: Literal["bootstrap", "agresti-min", "none"]
 
 
-class Retrieval(_Part):
+class Retrieval(Part):
     """How well retrieval did on a split."""
 
     needed_fact_recall: Share | None
@@ -127,7 +141,7 @@ class Retrieval(_Part):
     """Arm to its score on the questions whose block does not."""
 
 
-class TrainedWith(_Part):
+class TrainedWith(Part):
     """The approved knowledge that a student was trained with."""
 
     version: str
@@ -135,7 +149,7 @@ class TrainedWith(_Part):
     items: Count
 
 
-class Knowledge(_Part):
+class Knowledge(Part):
     """The knowledge base in numbers."""
 
     items: Count
@@ -157,7 +171,7 @@ class Knowledge(_Part):
         return f"the student was trained with {then.version} (revision {then.revision}), and evaluated on {told}"
 
 
-class Rationales(_Part):
+class Rationales(Part):
     """The teacher's rationales for the training questions: those asked for are kept, wrong or failed."""
 
     asked: Count
@@ -168,7 +182,7 @@ class Rationales(_Part):
     """Of the kept, those written after the teacher was shown the gold answer."""
 
 
-class ErrorRates(_Part):
+class ErrorRates(Part):
     """How often S_P's recipe errs: `collected` is what diagnosis saw, `valid` (None without one) what S_P does there."""
 
     collection: Literal["out_of_fold", "in_sample"]
@@ -176,7 +190,7 @@ class ErrorRates(_Part):
     valid: Share | None
 
 
-class Leaks(_Part):
+class Leaks(Part):
     """What the leak check found: of `proposed` items those `refused`; of `approved` entries those that leak still.
 
     `unfit` are those refused besides, since they could not be knowledge anywhere.
@@ -189,14 +203,14 @@ class Leaks(_Part):
     approved_leaking: Count
 
 
-class TrainRecall(_Part):
+class TrainRecall(Part):
     """Share of needed facts that arrived in training `prompts` with knowledge, and for all training `questions`."""
 
     prompts: Share | None
     questions: Share | None
 
 
-class Calibration(_Part):
+class Calibration(Part):
     """What the router's threshold was chosen from: `n` drafts of a split, of which `n_correct` were right.
 
     `score`: the accuracy of the routed answers on `valid`, or, on `train`, the balanced accuracy of right above and wrong below.
@@ -209,14 +223,14 @@ class Calibration(_Part):
     score: Share
 
 
-class SelfCheck(_Part):
+class SelfCheck(Part):
     """What came of asking the student again with the proposed items: errors `asked`, of these `repaired`."""
 
     asked: Count
     repaired: Count
 
 
-class TeacherCost(_Part):
+class TeacherCost(Part):
     """What all answers of a teacher that counts tokens took; None where a price is unknown, or nothing came of them."""
 
     prompt_tokens: Count
@@ -226,7 +240,7 @@ class TeacherCost(_Part):
     usd_per_useful_item: Usd | None
 
 
-class KnowledgeUse(_Part):
+class KnowledgeUse(Part):
     """On `valid`: of `approved` items those `shown` in a prompt; of these the `useful` ones, which stood in the prompt of a
     question that S_E answers rightly with its knowledge and wrongly without."""
 
@@ -235,7 +249,7 @@ class KnowledgeUse(_Part):
     useful: Count
 
 
-class Method(_Part):
+class Method(Part):
     """What the steps of the method did, beside what came of them."""
 
     rationales: Rationales
@@ -258,10 +272,9 @@ class Method(_Part):
     """None for a teacher that counts no tokens, and in older results."""
 
 
-class Results(_Part):
+class Results(Document):
     """All of `results.json`."""
 
-    model_config = ConfigDict(populate_by_name=True)
     schema_: Literal["results/1"] = Field(alias="schema")
     tasks: dict[str, TaskInfo]
     arms: dict[str, dict[str, ArmScore]]
@@ -286,23 +299,20 @@ class Results(_Part):
         """The splits that some arm has, in the order of `SPLITS`."""
         return in_order({split for by_split in self.arms.values() for split in by_split}, SPLITS)
 
-    def to_json(self) -> dict[str, Any]:
-        """The JSON object, `schema` first."""
-        return self.model_dump(mode="json", by_alias=True)
-
 
 def in_order(names: set[str], known: tuple[str, ...]) -> list[str]:
     """Known names in their known order, then the rest by name."""
     return [name for name in known if name in names] + sorted(names - set(known))
 
 
-def write_results(path: Path, results: dict[str, Any]) -> None:
-    """Write what `build_results` made. The file is replaced as a whole, so that none is ever half written.
+def kinds_in_order(kinds: Iterable[str]) -> list[str]:
+    """Kinds of question as reports show them: `special` first, `all` last."""
+    return sorted(set(kinds), key=lambda kind: (kind == "all", kind != "special", kind))
 
-    Raises:
-        RunError: the results break the contract, or the file cannot be written.
-    """
-    write_json_atomic(path, parse_results(results, path).to_json())
+
+def score_of(score: ArmScore | KnownScore | None, kind: str) -> Score | None:
+    """The part of a score for a kind of question, the score itself for "all"; None where there is none."""
+    return score if score is None or kind == "all" else score.by_kind.get(kind)
 
 
 def load_results(path: Path) -> Results:
@@ -317,15 +327,6 @@ def load_results(path: Path) -> Results:
         raise RunError(f"{path}: cannot be read: {error.strerror or error}; has the run's evaluation ended?") from None
     except ValueError as error:
         raise RunError(f"{path}: not JSON: {error}") from None
-    return parse_results(value, path)
-
-
-def parse_results(value: Any, path: Path) -> Results:
-    """Check a JSON value against the contract; `path` names it in the error.
-
-    Raises:
-        RunError: it breaks the contract.
-    """
     try:
         return Results.model_validate(value)
     except ValidationError as error:

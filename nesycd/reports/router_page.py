@@ -10,7 +10,7 @@ from nesycd.core.storage import write_atomic
 from nesycd.reports.markup import Child, Markup, tag
 from nesycd.reports.page import whole_page
 from nesycd.reports.plots import Curve, curve_plot
-from nesycd.reports.scores import note, section, table
+from nesycd.reports.scores import named, note, section, table
 
 
 def write_router_page(path: Path, run: str, content: Mapping[str, Any]) -> None:
@@ -52,7 +52,7 @@ def _part(split: str, judged: Mapping[str, Any]) -> Markup:
         f"{split}: {judged['n']:,} questions",
         tag(
             "p",
-            [tag("span", tag("i", class_="key"), name, class_=f"arm {colours[name]}") for name in lines],
+            [named(name, colours[name]) for name in lines],
             class_="legend",
         )
         if lines

@@ -47,7 +47,7 @@ def choose(run: RunFiles) -> Iterable[tuple[str, Example]]:
     queues = []
     for split, examples in run.examples.items():
         by_task: dict[str, list[Example]] = {}
-        for example in examples:
+        for example in examples.values():
             if answers(run, split, example.uid):
                 by_task.setdefault(example.task, []).append(example)
         for task in sorted(by_task):

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nesycd.reports.build import BUCKETS
 from nesycd.reports.markup import Child, Markup, join, tag
 from nesycd.reports.plots import Point, Series, difference_bar, interval_bar, line_plot
-from nesycd.reports.results import ARMS, KNOWLEDGE_ARMS, ArmScore, Estimate, KnownScore, Results, Score
+from nesycd.reports.results import (
+    ARMS,
+    FEW,
+    KNOWLEDGE_ARMS,
+    ArmScore,
+    Estimate,
+    KnownScore,
+    Results,
+    Score,
+    kinds_in_order,
+    score_of,
+)
 
-FEW = 30
-"""Below so many questions an accuracy is marked."""
-KIND_ORDER = {"special": 0, "all": 2}
 PLOTTED = ("std_cot", "std_cot_kb", "nesycd", "nesycd_oracle")
 """Arms drawn by training frequency: more lines would hide each other."""
 ABOUT = {
@@ -37,7 +45,33 @@ def arm_class(arm: str) -> str:
 
 def arm_name(arm: str) -> Markup:
     """An arm's name with its colour, explained when pointed at."""
-    return tag("span", tag("i", class_="key"), arm, class_=f"arm {arm_class(arm)}", title=ABOUT.get(arm))
+    return named(arm, arm_class(arm), ABOUT.get(arm))
+
+
+def named(name: str, css: str, about: str | None = None) -> Markup:
+    """A name with the colour of a CSS class, explained when pointed at."""
+    return tag("span", tag("i", class_="key"), name, class_=f"arm {css}", title=about)
+
+
+def explained(title: str, terms: Iterable[tuple[Child, str]]) -> Markup:
+    """What terms mean, folded away below a title."""
+    return tag(
+        "details", tag("summary", title), tag("dl", [(tag("dt", term), tag("dd", text)) for term, text in terms])
+    )
+
+
+def bar(point: Point, css: str, few: str = "") -> Markup:
+    """A share as a bar with its interval, and as figures; `few` marks what rests on few questions."""
+    return join(
+        interval_bar(point, css),
+        tag("b", f"{100 * point.value:.1f}{few}"),
+        tag("small", f" {100 * (point.low or 0):.0f}–{100 * (point.high or 0):.0f}"),
+    )
+
+
+def span(edges: Iterable[float | None]) -> float:
+    """The scale on which differences with these edges are drawn together: the farthest one, and 10 points at least."""
+    return max([0.1, *(abs(edge) for edge in edges if edge is not None)])
 
 
 def table(heads: Sequence[Child], rows: Sequence[Sequence[Child]], css: str = "") -> Markup:
@@ -62,7 +96,6 @@ def headline(results: Results) -> Markup:
     parts: list[Child] = [_summary(results)]
     for split in results.splits():
         parts += [tag("h3", split), _arms_table(results, split)]
-    explained = [(tag("dt", arm_name(arm)), tag("dd", ABOUT[arm])) for arm in results.arms if arm in ABOUT]
     return section(
         "accuracy",
         "Accuracy by arm",
@@ -71,7 +104,7 @@ def headline(results: Results) -> Markup:
             "Whiskers are 95 % intervals: bootstrap over question templates within each task; Wilson's formula where all "
             f"answers are alike or come from one template. * fewer than {FEW} questions: says little."
         ),
-        tag("details", tag("summary", "What the arms are"), tag("dl", explained)),
+        explained("What the arms are", [(arm_name(arm), ABOUT[arm]) for arm in results.arms if arm in ABOUT]),
     )
 
 
@@ -79,7 +112,7 @@ def _summary(results: Results) -> Markup | None:
     kinds = results.differences.get("test", {}).get("nesycd - std_cot", {})
     kind = "special" if "special" in kinds else "all"
     gain = kinds.get(kind)
-    scores = [_part(results.arms.get(arm, {}).get("test"), kind) for arm in ("std_cot", "nesycd")]
+    scores = [score_of(results.arms.get(arm, {}).get("test"), kind) for arm in ("std_cot", "nesycd")]
     if gain is None or gain.value is None or any(score is None or score.accuracy is None for score in scores):
         return None
     before, after = (f"{100 * score.accuracy:.1f} %" for score in scores if score and score.accuracy is not None)
@@ -91,7 +124,7 @@ def _summary(results: Results) -> Markup | None:
         "p",
         f"On {questions}, ",
         tag("b", f"nesycd answers {after} right, std_cot {before}"),
-        f": a difference of {_points(gain)} points.{closed}",
+        f": a difference of {points(gain)} points.{closed}",
         class_="lead",
     )
 
@@ -99,16 +132,15 @@ def _summary(results: Results) -> Markup | None:
 def _arms_table(results: Results, split: str) -> Markup:
     arms = {arm: by_split[split] for arm, by_split in results.arms.items() if split in by_split}
     found = {kind for score in arms.values() for kind in score.by_kind}
-    kinds = sorted(found, key=lambda kind: (kind != "special", kind))
     # With a single kind its column would repeat the one for all.
-    kinds = [*(kinds if len(kinds) > 1 else ()), "all"]
-    sizes = {kind: max((s.n for a in arms.values() if (s := _part(a, kind))), default=0) for kind in kinds}
+    kinds = kinds_in_order({*(found if len(found) > 1 else ()), "all"})
+    sizes = {kind: max((s.n for a in arms.values() if (s := score_of(a, kind))), default=0) for kind in kinds}
     heads: list[Child] = ["arm", *((kind, tag("small", f" n={sizes[kind]:,}")) for kind in kinds)]
     heads += ["retrieval asked", "got an item", "tokens a question"]
     rows = [
         [
             arm_name(arm),
-            *(_accuracy(arm, _part(score, kind)) for kind in kinds),
+            *(_accuracy(arm, score_of(score, kind)) for kind in kinds),
             f"{100 * score.routed:.0f} %",
             f"{100 * score.delivered:.0f} %",
             f"{(score.prompt_tokens + score.completion_tokens) / max(1, score.n):,.0f}",
@@ -121,12 +153,8 @@ def _arms_table(results: Results, split: str) -> Markup:
 def _accuracy(arm: str, score: Score | None) -> Child:
     if score is None or score.accuracy is None:
         return "–"
-    few = "*" if score.n < FEW else ""
-    return join(
-        interval_bar(Point(score.accuracy, score.low, score.high, _label(score)), arm_class(arm)),
-        tag("b", f"{100 * score.accuracy:.1f}{few}"),
-        tag("small", f" {100 * (score.low or 0):.0f}–{100 * (score.high or 0):.0f}"),
-    )
+    point = Point(score.accuracy, score.low, score.high, _label(score))
+    return bar(point, arm_class(arm), "*" if score.n < FEW else "")
 
 
 def differences(results: Results) -> Markup:
@@ -134,20 +162,19 @@ def differences(results: Results) -> Markup:
     parts: list[Child] = []
     for split in results.splits():
         estimates = [
-            (f"{pair}", kind, estimate)
+            (pair, kind, kinds[kind])
             for pair, kinds in results.differences.get(split, {}).items()
-            for kind, estimate in sorted(kinds.items(), key=lambda one: KIND_ORDER.get(one[0], 1))
+            for kind in kinds_in_order(kinds)
             if kind == "all" or len(kinds) > 2 or split == "test"
         ]
         if estimates:
-            span = max([0.1, *(abs(b) for _, _, e in estimates for b in (e.value, e.low, e.high) if b is not None)])
-            rows = [[pair, kind, f"{e.n:,}", *_difference(e, span)] for pair, kind, e in estimates]
+            scale = span(edge for _, _, e in estimates for edge in (e.value, e.low, e.high))
+            rows = [[pair, kind, f"{e.n:,}", *_difference(e, scale)] for pair, kind, e in estimates]
+            gaps = results.gap_closed.get(split, {})
             rows += [
-                [f"gap closed ({kind})", "", f"{e.n:,}", "", f"{_points(e, sign=False)} %"]
-                for kind, e in sorted(
-                    results.gap_closed.get(split, {}).items(), key=lambda one: KIND_ORDER.get(one[0], 1)
-                )
-                if e.value is not None and (kind == "all" or split == "test")
+                [f"gap closed ({kind})", "", f"{e.n:,}", "", f"{points(e, sign=False)} %"]
+                for kind in kinds_in_order(gaps)
+                if (e := gaps[kind]).value is not None and (kind == "all" or split == "test")
             ]
             parts += [tag("h3", split), table(["difference", "questions", "n", "", "points"], rows, "figures")]
     told = note(
@@ -157,11 +184,11 @@ def differences(results: Results) -> Markup:
     return section("differences", "Differences between arms", parts or note("No two arms to compare."), told)
 
 
-def _difference(estimate: Estimate, span: float) -> tuple[Child, Child]:
+def _difference(estimate: Estimate, scale: float) -> tuple[Child, Child]:
     if estimate.value is None:
         return "", "–"
-    label = _points(estimate)
-    return difference_bar(estimate.value, estimate.low, estimate.high, span, label), label
+    label = points(estimate)
+    return difference_bar(estimate.value, estimate.low, estimate.high, scale, label), label
 
 
 def known_unknown(results: Results) -> Markup:
@@ -184,15 +211,12 @@ def _known_rows(side: str, scores: Mapping[str, KnownScore], columns: Sequence[s
     """Two rows, before and after, for each kind of question; with a single kind its rows would repeat those for all."""
     arms = {place: arm for arm, place in KNOWLEDGE_ARMS.items()}
     found = {kind for score in scores.values() for kind in score.by_kind}
-    kinds = sorted(found, key=lambda kind: (kind != "special", kind)) if len(found) > 1 else []
-    for kind in [*kinds, "all"]:
+    for kind in kinds_in_order({*(found if len(found) > 1 else ()), "all"}):
         for student in ("before", "after"):
             row = [arms[student, column] for column in columns]
-            here = [scores[arm] if kind == "all" else scores[arm].by_kind.get(kind) for arm in row if arm in scores]
-            size = max((score.n for score in here if score is not None), default=0)
-            if size:
-                by_arm = dict(zip([arm for arm in row if arm in scores], here, strict=True))
-                yield [side, kind, f"{size:,}", student, *(_accuracy(arm, by_arm.get(arm)) for arm in row)]
+            here = {arm: score_of(scores.get(arm), kind) for arm in row}
+            if size := max((score.n for score in here.values() if score is not None), default=0):
+                yield [side, kind, f"{size:,}", student, *(_accuracy(arm, score) for arm, score in here.items())]
 
 
 def by_frequency(results: Results) -> Markup:
@@ -210,7 +234,7 @@ def by_frequency(results: Results) -> Markup:
     names = [f"{bucket}  (n={count:,})" for bucket, count in zip(used, counts, strict=True)]
     axis = "training questions in which the rarest needed fact occurs"
     gains = results.gain_by_frequency.get("test", {})
-    told = ", ".join(f"{_points(gains[b])} at {b}" for b in used if b in gains and gains[b].value is not None)
+    told = ", ".join(f"{points(gains[b])} at {b}" for b in used if b in gains and gains[b].value is not None)
     return section(
         "frequency",
         title,
@@ -255,12 +279,6 @@ def _size(arms: dict[str, ArmScore], task: str) -> str:
     return f"{max(score.by_task[task].n for score in arms.values() if task in score.by_task):,}"
 
 
-def _part(arm: ArmScore | None, kind: str) -> Score | None:
-    if arm is None or kind == "all":
-        return arm
-    return arm.by_kind.get(kind)
-
-
 def _point(arm: str, score: Score | None) -> Point | None:
     if score is None or score.accuracy is None:
         return None
@@ -274,7 +292,8 @@ def _label(score: Score) -> str:
     return f"{score.correct:,} of {score.n:,} right: {100 * score.accuracy:.1f} % ({interval})"
 
 
-def _points(estimate: Estimate, *, sign: bool = True) -> str:
+def points(estimate: Estimate, *, sign: bool = True) -> str:
+    """`+31.2 (+25.1 to +37.4)`; a dash where nothing is known."""
     plus = "+" if sign else ""
     if estimate.value is None:
         return "–"

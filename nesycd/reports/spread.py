@@ -11,14 +11,13 @@ from functools import partial
 from statistics import fmean, stdev
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from nesycd.reports.results import ARMS, SPLITS, Results, Score, in_order
-from nesycd.reports.terminal import SHORT_SPLITS, fits
+from nesycd.reports.results import ARMS, SPLITS, Results, in_order, kinds_in_order, score_of
+from nesycd.reports.terminal import SHORT_SPLITS, fits, titled
 
 SCHEMA = "spread/1"
 PAIRS = ("nesycd - std_cot", "nesycd - std_cot_kb")
@@ -34,9 +33,7 @@ def spread_of_runs(runs: Mapping[str, Results]) -> dict[str, Any]:
     """What `nesycd results --json` writes (see `docs/results.md`): name of each run -> its results, put together."""
     every = list(runs.values())
     splits = in_order({split for run in every for split in run.splits()}, SPLITS)
-    kinds = sorted(
-        {kind for run in every for kind in _kinds(run)}, key=lambda kind: (kind == "all", kind != "special", kind)
-    )
+    kinds = kinds_in_order(kind for run in every for kind in _kinds(run))
     arms = in_order({arm for run in every for arm in run.arms}, ARMS)
 
     def each(read: Callable[[Results, str, str], float | None]) -> dict[str, dict[str, Spread]]:
@@ -78,8 +75,7 @@ def _kinds(run: Results) -> set[str]:
 
 
 def _accuracy(arm: str, run: Results, split: str, kind: str) -> float | None:
-    whole = run.arms.get(arm, {}).get(split)
-    score: Score | None = whole if whole is None or kind == "all" else whole.by_kind.get(kind)
+    score = score_of(run.arms.get(arm, {}).get(split), kind)
     return None if score is None else score.accuracy
 
 
@@ -129,9 +125,9 @@ def _print_tables(
     title: str, head: str, rows: Mapping[str, Mapping[str, Mapping[str, Spread]]], console: Console, sign: bool = False
 ) -> None:
     """All places as columns; where that is too wide, those of `test` and those of other splits one below the other."""
-    kinds = list(dict.fromkeys(kind for places in rows.values() for kind in places.get("test", {})))
+    kinds = kinds_in_order(kind for places in rows.values() for kind in places.get("test", {}))
     splits = in_order({split for places in rows.values() for split in places} - {"test"}, SPLITS)
-    test: list[Place] = [("test", kind) for kind in sorted(kinds, key=lambda kind: (kind == "all", kind != "special"))]
+    test: list[Place] = [("test", kind) for kind in kinds]
     others: list[Place] = [(split, "all") for split in splits]
     whole = _table(title, head, rows, [*test, *others], sign)
     if fits(whole, console):
@@ -144,7 +140,7 @@ def _print_tables(
 def _table(
     title: str, head: str, rows: Mapping[str, Mapping[str, Mapping[str, Spread]]], places: Sequence[Place], sign: bool
 ) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=0)
+    table = titled(title)
     table.add_column(head, no_wrap=True)
     for split, kind in places:
         table.add_column(kind if split == "test" else SHORT_SPLITS.get(split, split), justify="right", no_wrap=True)

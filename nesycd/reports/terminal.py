@@ -14,10 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nesycd.reports.figures import method_figures
-from nesycd.reports.results import ArmScore, Estimate, Results, Score
+from nesycd.reports.results import FEW, Estimate, Results, Score, kinds_in_order, score_of
 
-FEW = 30
-"""Below so many questions an accuracy is marked: its interval is some 30 points wide."""
 SLOWEST = 6
 """Stages named in the last line; the others are summed up."""
 Intervals = Literal["beside", "below", "none"]
@@ -71,7 +69,7 @@ def arms_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
     """Arms as rows: accuracy on `test` by kind with intervals, on the other splits, tokens a question, share routed."""
     kinds = _kinds(results)
     others = [split for split in results.splits() if split != "test"] if layout.splits else []
-    table = _table(f"Accuracy, %{_told(layout, '95 % interval')}")
+    table = titled(f"Accuracy, %{_told(layout, '95 % interval')}")
     table.add_column("arm", no_wrap=True)
     for kind in kinds:
         table.add_column(_head(kind, _questions(results, "test", kind)), justify="right", no_wrap=True)
@@ -86,7 +84,7 @@ def arms_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
         test = splits.get("test")
         cells = [
             accuracy_cell(
-                _score(test, kind),
+                score_of(test, kind),
                 arm in _comparable(results) and _accuracy(results, arm, kind) == best[kind],
                 intervals=layout.intervals,
             )
@@ -101,7 +99,7 @@ def arms_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
 
 def differences_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
     """Paired differences between arms in points, and the gap closed, on `test` by kind and on the other splits."""
-    table = _table(f"Paired differences, points{_told(layout, '95 % interval')}")
+    table = titled(f"Paired differences, points{_told(layout, '95 % interval')}")
     kinds = _kinds(results)
     others = [split for split in results.differences if split != "test"] if layout.splits else []
     table.add_column("", no_wrap=True)
@@ -122,8 +120,9 @@ def differences_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
     return table
 
 
-def _table(title: str) -> Table:
-    return Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=0)
+def titled(title: str, padding: int = 0) -> Table:
+    """An empty table as all of ours look; `padding`: blanks on either side of a cell."""
+    return Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, padding))
 
 
 def _told(layout: Layout, what: str) -> str:
@@ -172,7 +171,7 @@ def _notes(results: Results, layout: Layout) -> Iterator[str]:
     scores = [
         (score, kind) for splits in results.arms.values() for score in splits.values() for kind in _kinds(results)
     ]
-    shown = [part for score, kind in scores if (part := _score(score, kind)) is not None]
+    shown = [part for score, kind in scores if (part := score_of(score, kind)) is not None]
     if any(0 < score.n < FEW for score in shown):
         yield f"* fewer than {FEW} questions: says little"
     if layout.intervals == "none":
@@ -213,7 +212,7 @@ def _line(name: str, text: str) -> Text:
 def _kinds(results: Results) -> list[str]:
     """The kinds of the test split's questions, special first, and "all"."""
     found = {kind for splits in results.arms.values() if "test" in splits for kind in splits["test"].by_kind}
-    return [*sorted(found, key=lambda kind: (kind != "special", kind)), "all"]
+    return kinds_in_order({*found, "all"})
 
 
 def _head(name: str, questions: int) -> str:
@@ -221,7 +220,7 @@ def _head(name: str, questions: int) -> str:
 
 
 def _questions(results: Results, split: str, kind: str) -> int:
-    scores = [_score(splits.get(split), kind) for splits in results.arms.values()]
+    scores = [score_of(splits.get(split), kind) for splits in results.arms.values()]
     return max((score.n for score in scores if score is not None), default=0)
 
 
@@ -231,11 +230,5 @@ def _comparable(results: Results) -> list[str]:
 
 
 def _accuracy(results: Results, arm: str, kind: str) -> float:
-    score = _score(results.arms[arm].get("test"), kind)
+    score = score_of(results.arms[arm].get("test"), kind)
     return -1.0 if score is None or score.accuracy is None else score.accuracy
-
-
-def _score(arm: ArmScore | None, kind: str) -> Score | None:
-    if arm is None:
-        return None
-    return arm if kind == "all" else arm.by_kind.get(kind)

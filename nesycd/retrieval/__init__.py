@@ -1,32 +1,27 @@
 """Finding knowledge for a question: links, BM25, dense vectors and their fusion; and what of the needed facts arrived."""
 
 from nesycd.retrieval.build import identity, retriever_of
-from nesycd.retrieval.dense import CachedEmbedder, Embedder, embedder_of
-from nesycd.retrieval.fused import FUSED_ALGORITHM, FusedRetriever, Fusion
+from nesycd.retrieval.dense import CachedEmbedder, embedder_of
+from nesycd.retrieval.fused import FusedRetriever, Fusion
 from nesycd.retrieval.lexical import LexicalIndex
-from nesycd.retrieval.linker import Candidate, Linker, Mention
+from nesycd.retrieval.linker import Linker
 from nesycd.retrieval.passages import PassageIndex, passages_of
 from nesycd.retrieval.reasoning import DerivingRetriever, Reasoner
-from nesycd.retrieval.recall import Recall, arrived, count_recall, holds_answer, mentions, recall
+from nesycd.retrieval.recall import Recall, count_recall, holds_answer, mentions, recall
 from nesycd.retrieval.retriever import ALGORITHM, KnowledgeRetriever
 
 __all__ = [
     "ALGORITHM",
-    "FUSED_ALGORITHM",
     "CachedEmbedder",
-    "Candidate",
     "DerivingRetriever",
-    "Embedder",
     "FusedRetriever",
     "Fusion",
     "KnowledgeRetriever",
     "LexicalIndex",
     "Linker",
-    "Mention",
     "PassageIndex",
     "Reasoner",
     "Recall",
-    "arrived",
     "count_recall",
     "embedder_of",
     "holds_answer",

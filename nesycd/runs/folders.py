@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nesycd.core.errors import RunError
+from nesycd.core.storage import FolderLock, disk_errors
 from nesycd.runs.manifest import read_manifest
 from nesycd.runs.stage import read_states
-from nesycd.core.storage import FolderLock, disk_errors
 
 COMPARISON = "asked.json"
 """The file that tells a comparison's folder."""
@@ -63,7 +63,7 @@ def summarise(folder: Path) -> RunSummary:
     if not (folder / "manifest.json").is_file():
         raise RunError(f"{folder}: not a run folder (it has no manifest.json)")
     sizes = {"size": _size(folder), "checkpoints_size": _size(folder / "checkpoints")}
-    updated = (folder / "manifest.json").stat().st_mtime
+    updated = max(path.stat().st_mtime for path in (folder / "manifest.json", *(folder / "stages").glob("*.json")))
     try:
         manifest = read_manifest(folder)
         states = read_states(folder)

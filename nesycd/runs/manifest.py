@@ -1,6 +1,8 @@
-"""A run's manifest: library versions, machine, config, hashes, the stages; and which of its fields are times.
+"""What a run was asked for (`config.json`) and how it was run (`manifest.json`); and which fields are times.
 
-Nothing here names the host, the user or an environment variable: run folders are passed on.
+The manifest holds what no other file of the run says: seeds, hashes, library versions, machine, begin and end. Stages, their
+seconds and their metadata stand in `stages/*.json` (`read_states`); the name is the folder's. Nothing here names the host,
+the user or an environment variable: run folders are passed on.
 """
 
 from __future__ import annotations
@@ -14,9 +16,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from nesycd.core.config import Recipe
 from nesycd.core.errors import RunError
 
-SCHEMA = "run/1"
+SCHEMA = "run/2"
 
 LIBRARIES = (
     "nesycd",
@@ -33,7 +38,7 @@ LIBRARIES = (
 )
 """Distributions whose versions can change results."""
 
-TIME_FIELDS = frozenset({"created", "updated", "started", "finished", "seconds", "total_seconds", "tokens_per_second"})
+TIME_FIELDS = frozenset({"created", "started", "finished", "seconds", "total_seconds", "tokens_per_second"})
 """Keys whose values may differ between two runs that are otherwise equal."""
 
 
@@ -94,22 +99,16 @@ def _memory_gib() -> float | None:
         return None
 
 
-def fresh_manifest(name: str) -> dict[str, Any]:
+def fresh_manifest() -> dict[str, Any]:
     """The manifest of a run that has just begun."""
-    now = round(time.time(), 3)
     return {
         "schema": SCHEMA,
-        "name": name,
-        "config": {},
         "seeds": {},
         "hashes": {},
         "versions": versions(),
         "machine": machine(),
-        "created": now,
-        "updated": now,
+        "created": round(time.time(), 3),
         "finished": None,
-        "stages": {},
-        "total_seconds": 0.0,
     }
 
 
@@ -130,3 +129,33 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     if schema != SCHEMA:
         raise RunError(f"{path}: schema is {schema!r}, but this version of nesycd knows {SCHEMA!r}")
     return dict(content)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The config that a run was last asked for with, as JSON values.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    path = folder / "config.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        content = None
+    if not isinstance(content, dict):
+        raise RunError(f"{path}: not a readable config; run the recipe again to have it written")
+    return content
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe that a run was last asked for with; settings that came later are as they are by default.
+
+    Raises:
+        RunError: the config is missing or damaged, or this version cannot read it.
+    """
+    try:
+        return Recipe.model_validate_json(json.dumps(read_config(folder)))
+    except ValidationError:
+        raise RunError(
+            f"{folder}: this version of nesycd cannot read the run's recipe; use the one that made it"
+        ) from None

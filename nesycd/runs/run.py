@@ -22,11 +22,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from nesycd.runs import manifest
 from nesycd.core.errors import RunError
 from nesycd.core.records import Record, content_hash
-from nesycd.runs.stage import Artifact, Notify, Stage, StageRecords, read_states
 from nesycd.core.storage import FolderLock, RecordLog, disk_errors, sync_tree, write_atomic, write_json_atomic
+from nesycd.runs import manifest
+from nesycd.runs.stage import Artifact, Notify, Stage, StageRecords, read_states
 
 R = TypeVar("R", bound=Record)
 
@@ -80,11 +80,11 @@ class Run:
         lock = FolderLock(folder / "lock")
         try:
             stored = manifest.read_manifest(folder)
-            wanted = {"config": dict(config), "seeds": dict(seeds or {})}
-            content = {**(stored or manifest.fresh_manifest(folder.name)), **wanted}
+            content = {**(stored or manifest.fresh_manifest()), "seeds": dict(seeds or {})}
+            # Before config.json: a folder that holds files and no manifest is refused.
             if stored != content:
                 write_json_atomic(folder / "manifest.json", content)
-            if _read_text(folder / "config.json") != (text := json.dumps(wanted["config"], indent=2) + "\n"):
+            if _read_text(folder / "config.json") != (text := json.dumps(dict(config), indent=2) + "\n"):
                 write_atomic(folder / "config.json", text)
             with disk_errors(folder):
                 (folder / "stages").mkdir(exist_ok=True)
@@ -265,7 +265,6 @@ class Run:
             records = StageRecords(compute())
             log.rewrite(records)
             stage.finish(records.fingerprint, {"records": len(records)})
-        self._save_manifest()
         return records
 
     def value(self, name: str, inputs: Mapping[str, Any], compute: Callable[[], Any], version: int = 1) -> Any:
@@ -276,7 +275,6 @@ class Run:
                 # As read back, so that the first run and a later one see the same (tuples become lists).
                 content = json.loads(json.dumps(compute()))
                 stage.finish(content_hash(content), {"value": content})
-            self._save_manifest()
         return stage.state["metadata"]["value"]
 
     def artifact(
@@ -302,7 +300,6 @@ class Run:
                 metadata = json.loads(json.dumps(dict(make(stage.folder))))
                 sync_tree(stage.folder)
                 stage.finish(content_hash(["artifact", stage.fingerprint]), metadata)
-            self._save_manifest()
         return Artifact(stage.folder, stage.state["metadata"], stage.output)
 
     def _plan(self, stage: Stage, plan: Callable[[], list[list[str]]]) -> list[list[str]]:
@@ -361,23 +358,17 @@ class Run:
             if [*have] != [*keys] or len(stored) > len(keys):
                 log.rewrite(records)
             stage.finish(records.fingerprint, {"records": len(records)})
-        self._save_manifest()
         return records
 
     # --- manifest and results -----------------------------------------------------------------------------------------
 
     def describe(self, **hashes: str) -> None:
         """Add to the manifest's `hashes` (student, teacher, prompts, data)."""
-        self._manifest["hashes"] = {**self._manifest["hashes"], **hashes}
-        self._save_manifest()
+        self._note(hashes={**self._manifest["hashes"], **hashes})
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write `results.json`, whole or not at all."""
         write_json_atomic(self.results_path, dict(results))
-
-    def write_report(self, html: str) -> None:
-        """Write `report.html`, whole or not at all."""
-        write_atomic(self.report_path, html)
 
     def seconds(self) -> dict[str, float]:
         """Seconds of work so far in each stage asked for, over all processes that took part."""
@@ -386,7 +377,7 @@ class Run:
 
     def _begin_work(self) -> None:
         # A finished run is unfinished again, and it is this machine's libraries that count.
-        self._manifest |= {"versions": manifest.versions(), "machine": manifest.machine(), "finished": None}
+        self._note(versions=manifest.versions(), machine=manifest.machine(), finished=None)
 
     def finish(self, keep: Iterable[str] = ()) -> None:
         """Mark the run as finished, and remove stages that it no longer has (those of an earlier config).
@@ -398,19 +389,14 @@ class Run:
             self.notify(f"{name}: removed, because it is no longer part of the run")
             Stage(self.folder, name, {}, 0).clear()
         if self._manifest["finished"] is None:
-            self._manifest["finished"] = round(time.time(), 3)
-        self._save_manifest()
+            self._note(finished=round(time.time(), 3))
 
-    def _save_manifest(self) -> None:
-        states = read_states(self.folder)
-        kept = ("done", "seconds", "fingerprint", "output", "metadata")
-        stages = {name: {key: state[key] for key in kept} for name, state in states.items()}
-        total = round(sum(stage["seconds"] for stage in stages.values()), 3)
-        self._manifest |= {"stages": stages, "total_seconds": total}
-        stored = manifest.read_manifest(self.folder)
-        if stored is None or {**stored, "updated": 0} != {**self._manifest, "updated": 0}:
-            self._manifest["updated"] = round(time.time(), 3)
-            write_json_atomic(self.folder / "manifest.json", self._manifest)
+    def _note(self, **fields: Any) -> None:
+        """Set fields of the manifest; it is written only where one of them is another than before."""
+        content = {**self._manifest, **fields}
+        if content != self._manifest:
+            write_json_atomic(self.folder / "manifest.json", content)
+            self._manifest = content
 
 
 def _read_text(path: Path) -> str | None:

@@ -111,10 +111,18 @@ def test_a_run_in_use_or_behind_a_link_is_left_alone(tmp_path: Path) -> None:
     assert find_run(tmp_path, "one") == folder
 
 
+def test_a_run_changes_with_each_stage(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, "one", finish=False)
+    os.utime(folder / "manifest.json", (1000.0, 1000.0))
+    os.utime(folder / "stages/student.json", (2000.0, 2000.0))
+    assert summarise(folder).updated == 2000.0
+
+
 def test_the_newest_run_with_a_file_is_found(tmp_path: Path) -> None:
     for age, name in enumerate(("newest", "middle", "oldest")):
         folder = make_run(tmp_path, name, finish=name != "middle")
-        os.utime(folder / "manifest.json", (time.time() - age, time.time() - age))
+        for path in (folder / "manifest.json", folder / "stages/student.json"):
+            os.utime(path, (time.time() - age, time.time() - age))
         if name != "newest":
             (folder / "kb.sqlite").touch()
     assert newest_run(tmp_path, "manifest.json").name == "newest"

@@ -22,7 +22,7 @@ from nesycd.core.records import (
     Status,
 )
 from nesycd.knowledge import KnowledgeBase
-from nesycd.reports import Evaluation, build_results, write_results
+from nesycd.reports import Evaluation, build_results
 
 HOSTILE = "<script>alert('x')</script><img src=http://evil.example/a.png onerror=alert(1)> \"'& \x00 </pre></style>"
 HOSTILE_INDEX = 2
@@ -143,7 +143,7 @@ def run_folder(tmp_path: Path) -> Path:
         base.add(stored, status=Status.APPROVED, reviewer="auto")
     (folder / "config.json").write_text(json.dumps({"name": "<u>quick</u>"}))
     (folder / "manifest.json").write_text(json.dumps({"machine": "two cores"}))
-    write_results(folder / "results.json", build_results(evaluation))
+    (folder / "results.json").write_text(json.dumps(build_results(evaluation)))
     return folder
 
 

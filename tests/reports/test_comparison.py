@@ -11,14 +11,14 @@ from nesycd.core.errors import ConfigError
 from nesycd.core.records import Attempt, Diagnosis, Example, Rationale, Record
 from nesycd.reports.comparison import Comparison, compare
 from nesycd.reports.comparison_costs import Cost, cost
-from nesycd.reports.material import Material, Row
+from nesycd.reports.folder import Material, Row
 from nesycd.runs.run import Run
 
 TOKENS = {"steps": 1, "tokens": 50, "completion_tokens": 10}
 
 
 def run_folder(folder: Path, stages: list[str], init: str = "base") -> Path:
-    config: dict[str, Any] = {"augmented": {"init": init}}
+    config: dict[str, Any] = {"name": "r", "task": {"name": "longtail"}, "augmented": {"init": init}}
     with Run.open(folder, config) as run:
         for name in stages:
             run.artifact(name, {"name": name}, lambda _: TOKENS)
@@ -106,14 +106,14 @@ def test_what_took_no_tokens_leaves_no_price_unknown(price: float | None, usd: f
         ],
         "diagnoses": [Diagnosis(example="a", attempt="x", teacher="mined")],
     }
-    with Run.open(folder, {"augmented": {"init": "base"}}) as run:
+    with Run.open(folder, {"name": "r", "task": {"name": "longtail"}, "augmented": {"init": "base"}}) as run:
         for name, records in made.items():
             run.computed(name, type(records[0]), {}, lambda records=records: records)  # type: ignore[misc]
     assert costs(folder, "nesycd").usd == usd and costs(folder, "nesycd").teacher_tokens == 10
 
 
 def test_few_shot_costs_the_rationales_that_its_prompts_show(tmp_path: Path) -> None:
-    config = {"augmented": {"init": "base"}, "seed": 0}
+    config = {"name": "r", "task": {"name": "longtail"}, "augmented": {"init": "base"}, "seed": 0}
     train = [Example(uid=f"{n}", task="t" if n < 5 else "u", question=f"q{n}", answer="a") for n in range(9)]
     rationales = [
         Rationale(example=one.uid, teacher="t", prompt_tokens=5, usd=0.25, text="r", answer="a", correct=one.uid != "0")

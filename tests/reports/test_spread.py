@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from nesycd.reports import Evaluation, build_results, print_spread, spread_of_runs
-from nesycd.reports.results import Results, parse_results
+from nesycd.reports.results import Results
 from nesycd.reports.spread import spread
 
 
@@ -23,7 +22,7 @@ def results_of(evaluation: Evaluation, wrong: int = 0, without: str = "") -> Res
     for at in special[:wrong]:
         made[at] = made[at].model_copy(update={"correct": False})
     attempts["nesycd", "test"] = made
-    return parse_results(build_results(dataclasses.replace(evaluation, attempts=attempts)), Path("results.json"))
+    return Results.model_validate(build_results(dataclasses.replace(evaluation, attempts=attempts)))
 
 
 def test_mean_deviation_and_range() -> None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from nesycd.reports import Evaluation, build_results, print_results
-from nesycd.reports.results import parse_results
+from nesycd.reports.results import Results
 
 
 def printed(evaluation: Evaluation, width: int = 100) -> str:
     stream = io.StringIO()
-    results = parse_results(build_results(evaluation), Path("results.json"))
+    results = Results.model_validate(build_results(evaluation))
     print_results(results, Console(file=stream, width=width, color_system=None))
     return stream.getvalue()
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nesycd.core.records import content_hash
 from nesycd.retrieval.words import STOPWORDS, content_stems, singulars, stem, tokens
 
 
@@ -49,3 +50,10 @@ def test_tokens_and_content() -> None:
 def test_content_is_what_the_tokens_say(words: list[str]) -> None:
     text = " ".join(words)
     assert content_stems(text) == [stem(token.word) for token in tokens(text) if token.word not in STOPWORDS]
+
+
+def test_stop_words_stay_the_same_set() -> None:
+    """What is found, and so every measured result, depends on them."""
+    assert len(STOPWORDS) == 158
+    assert content_hash(sorted(STOPWORDS)) == "ccb5e83d8d02a2e1"
+    assert {"a", "whose", "your"} <= STOPWORDS and not {"", "foot", "new"} & STOPWORDS

@@ -58,7 +58,7 @@ with Run.open(Path(sys.argv[1]), {"seed": 1}) as run:
 
 
 def outcome(folder: Path) -> dict[str, Any]:
-    """All that a run left behind, but for times, the lock's process number and the folder's name."""
+    """All that a run left behind, but for times and the lock's process number."""
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         name, text = str(path.relative_to(folder)), path.read_text() if path.is_file() else ""
@@ -68,7 +68,6 @@ def outcome(folder: Path) -> dict[str, Any]:
             found[name] = without_times(json.loads(text))
         elif name != "lock":
             found[name] = text
-    del found["manifest.json"]["name"]
     return found
 
 

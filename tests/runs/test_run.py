@@ -18,7 +18,7 @@ from nesycd.core.storage import RecordLog
 from nesycd.runs import manifest
 from nesycd.runs.manifest import TIME_FIELDS, machine, without_times
 from nesycd.runs.run import Run, read_records
-from nesycd.runs.stage import StageRecords, fingerprint_of
+from nesycd.runs.stage import StageRecords, fingerprint_of, read_states
 
 KEYS = [f"q{number}" for number in range(6)]
 BATCHES = [["q4", "q1"], ["q0", "q5", "q2"], ["q3"]]
@@ -188,7 +188,7 @@ class TestDamage:
     def test_a_run_of_a_later_version_is_refused(self, tmp_path: Path) -> None:
         run_records(tmp_path / "run", Producer())
         path = tmp_path / "run/manifest.json"
-        path.write_text(path.read_text().replace("run/1", "run/9"))
+        path.write_text(path.read_text().replace("run/2", "run/9"))
         with pytest.raises(RunError, match="'run/9'"):
             run_records(tmp_path / "run", Producer())
 
@@ -362,9 +362,7 @@ class TestOthers:
                 for fold in range(folds):
                     run.artifact(f"fold-{fold}", {}, lambda folder: {})
                 run.finish()
-        content = manifest.read_manifest(tmp_path / "run")
-        assert content is not None
-        assert [*content["stages"]] == ["fold-0", "fold-1"]
+        assert [*read_states(tmp_path / "run")] == ["fold-0", "fold-1"]
         assert sorted(path.name for path in (tmp_path / "run/checkpoints").iterdir()) == ["fold-0", "fold-1"]
 
     def test_measurements_beside_the_run_can_be_kept_and_do_not_count_as_its_time(self, tmp_path: Path) -> None:
@@ -387,9 +385,9 @@ class TestManifest:
             assert run.seconds()["slow"] >= 0.02
         content = manifest.read_manifest(tmp_path / "run")
         assert content is not None
-        assert content["config"] == json.loads((tmp_path / "run/config.json").read_text()) == {"seed": 3}
+        assert manifest.read_config(tmp_path / "run") == {"seed": 3}
         assert (content["seeds"], content["hashes"]) == ({"run": 3}, {"student": "abc"})
-        assert content["total_seconds"] == content["stages"]["slow"]["seconds"] >= 0.02
+        assert read_states(tmp_path / "run")["slow"]["seconds"] >= 0.02
         assert content["finished"] >= content["created"]
         assert content["versions"]["pydantic"].count(".") >= 1
         assert content["machine"] == machine()
@@ -420,6 +418,47 @@ class TestManifest:
                 assert content is not None
                 assert content["finished"] is None
                 run.finish()
+
+    def test_holds_nothing_that_another_file_of_the_run_says(self, tmp_path: Path) -> None:
+        with Run.open(tmp_path / "run", {"seed": 3}) as run:
+            run.value("one", {}, lambda: 1)
+            run.finish()
+        found = manifest.read_manifest(tmp_path / "run")
+        assert found is not None
+        assert [*found] == ["schema", "seeds", "hashes", "versions", "machine", "created", "finished"]
+
+    def test_a_finished_run_is_unfinished_as_soon_as_work_begins(self, tmp_path: Path) -> None:
+        def finished() -> float | None:
+            found: float | None = (manifest.read_manifest(tmp_path / "run") or {})["finished"]
+            return found
+
+        with Run.open(tmp_path / "run", {}) as run:
+            run.value("one", {"value": 1}, lambda: 1)
+            run.finish()
+        with Run.open(tmp_path / "run", {}) as run:
+            assert finished() is not None
+            assert run.value("one", {"value": 2}, finished) is None, "a kill here leaves no finished run"
+
+    def test_is_written_only_where_it_changes(self, tmp_path: Path) -> None:
+        path = tmp_path / "run/manifest.json"
+
+        def go_on() -> int:
+            with Run.open(tmp_path / "run", {}, seeds={"seed": 1}) as run:
+                run.describe(student="abc")
+                for number in range(3):
+                    run.value(f"stage-{number}", {}, lambda: 1)
+                run.finish()
+            return path.stat().st_mtime_ns
+
+        first = go_on()
+        assert go_on() == first
+
+    def test_a_config_that_is_gone_or_no_recipe_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(RunError, match=r"config\.json: not a readable config"):
+            manifest.read_config(tmp_path)
+        (tmp_path / "config.json").write_text('{"seed": "x"}')
+        with pytest.raises(RunError, match="cannot read the run's recipe"):
+            manifest.read_recipe(tmp_path)
 
     def test_time_fields_can_be_left_out(self) -> None:
         assert "seconds" in TIME_FIELDS
@@ -452,12 +491,10 @@ class TestOpen:
         with pytest.raises(RunError, match="/proc/run: cannot be written"):
             Run.open(Path("/proc/run"), {})
 
-    def test_results_and_report_are_written_whole(self, tmp_path: Path) -> None:
+    def test_results_are_written_whole(self, tmp_path: Path) -> None:
         with Run.open(tmp_path / "run", {}) as run:
             run.write_results({"arms": {}})
-            run.write_report("<p>ä</p>")
             assert json.loads(run.results_path.read_text()) == {"arms": {}}
-            assert run.report_path.read_text(encoding="utf-8") == "<p>ä</p>"
         assert not [*(tmp_path / "run").rglob("*.tmp")]
 
 
