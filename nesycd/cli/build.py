@@ -11,10 +11,10 @@ from nesycd.core.config import ApiSection, Recipe, locate_data
 from nesycd.core.errors import ConfigError
 from nesycd.core.protocols import Student, Task, Teacher
 from nesycd.llm import ledger
-from nesycd.llm.anthropic_chat import ANTHROPIC, AnthropicEndpoint
+from nesycd.llm.anthropic_api import ANTHROPIC, AnthropicEndpoint
 from nesycd.llm.batch_chat import BatchChat
 from nesycd.llm.chat import Chat
-from nesycd.llm.openai_chat import OPENAI, OpenAIEndpoint
+from nesycd.llm.openai_api import OPENAI, OpenAIEndpoint
 from nesycd.llm.paid_chat import PaidChat
 from nesycd.llm.prices import find_price, pico
 from nesycd.llm.sending import Limits

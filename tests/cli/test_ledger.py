@@ -21,7 +21,7 @@ from nesycd.llm.batch_chat import BatchChat
 from nesycd.llm.batch_ledger import Batches
 from nesycd.llm.chat import Message, Request
 from nesycd.llm.ledger import Answer, Budget, Call, Ledger, default_path
-from nesycd.llm.openai_chat import OpenAIEndpoint
+from nesycd.llm.openai_api import OpenAIEndpoint
 from nesycd.tasks.base import StoredTask
 
 LOCAL = "http://localhost:9"

@@ -19,11 +19,11 @@ import pytest
 
 from nesycd.core.errors import TeacherError
 from nesycd.llm import batch_chat
-from nesycd.llm.anthropic_batches import AnthropicBatches
+from nesycd.llm.anthropic_api import AnthropicBatches
 from nesycd.llm.batch_ledger import give_up, pending
 from nesycd.llm.chat import Chat, Completion, Message, Request
 from nesycd.llm.ledger import Ledger
-from nesycd.llm.openai_batches import OpenAIBatches
+from nesycd.llm.openai_api import OpenAIBatches
 
 pytest.importorskip("openai", reason="the extra `api` is not installed")
 pytest.importorskip("anthropic", reason="the extra `anthropic` is not installed")
@@ -230,8 +230,8 @@ def test_a_submission_without_an_answer_is_looked_for_before_it_is_repeated(
 ) -> None:
     path = "/v1/batches" if provider == "openai" else "/v1/messages/batches"
     server, said = serve(stall=path), list[str]()
-    for module in ("openai_batches", "anthropic_batches"):
-        monkeypatch.setattr(f"nesycd.llm.{module}._UPLOAD_SECONDS", 0.3)
+    for module in ("openai_api", "anthropic_api"):
+        monkeypatch.setattr(f"nesycd.llm.{module}.UPLOAD_SECONDS", 0.3)
     answers = ask(batching(server, ledger_path, provider, timeout=0.3, tell=said.append), numbered(3))
     assert all(answer.text for answer in answers) and server.told("batches") == 1
     assert said[0].startswith("it is not known whether a batch was taken (no answer within 0.3 s)")
@@ -529,10 +529,10 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from nesycd.teachers import batch_chat
-from nesycd.llm.anthropic_chat import AnthropicEndpoint
+from nesycd.llm.anthropic_api import AnthropicEndpoint
 from nesycd.llm.batch_chat import BatchChat
 from nesycd.llm.chat import Message, Request
-from nesycd.llm.openai_chat import OpenAIEndpoint
+from nesycd.llm.openai_api import OpenAIEndpoint
 from nesycd.llm.sending import Limits
 
 batch_chat.SETTLE = 0.5

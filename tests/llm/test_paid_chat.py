@@ -131,7 +131,7 @@ sys.path.insert(0, sys.argv[1])
 from nesycd.llm import pace
 from nesycd.llm.chat import Message, Request
 from nesycd.llm.ledger import Budget
-from nesycd.llm.openai_chat import OpenAIEndpoint
+from nesycd.llm.openai_api import OpenAIEndpoint
 from nesycd.llm.paid_chat import PaidChat
 from nesycd.llm.prices import Price
 from nesycd.llm.sending import Limits

@@ -13,7 +13,7 @@ from nesycd.core.errors import ConfigError, TeacherError
 from nesycd.llm.chat import Completion, Message, Request
 from nesycd.llm.client import origin_of
 from nesycd.llm.ledger import Ledger
-from nesycd.llm.openai_chat import OpenAIEndpoint
+from nesycd.llm.openai_api import OpenAIEndpoint
 
 pytest.importorskip("openai", reason="the extra `api` is not installed")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nesycd.core.errors import ConfigError, TeacherError
-from nesycd.llm.anthropic_chat import AnthropicEndpoint
+from nesycd.llm.anthropic_api import AnthropicEndpoint
 from nesycd.llm.chat import Completion, Message, Request
 from nesycd.llm.ledger import Ledger
 
