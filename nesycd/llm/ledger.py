@@ -47,13 +47,22 @@ _PAID = "(CASE {row}.state WHEN 'unpaid' THEN 0 ELSE {value} END)"
 _SCHEMA = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE budgets (name TEXT PRIMARY KEY, calls INTEGER NOT NULL DEFAULT 0, usd INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE batches (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, api TEXT NOT NULL, model TEXT NOT NULL, origin TEXT NOT NULL,
+    budget TEXT NOT NULL, owner TEXT NOT NULL, state TEXT NOT NULL, rows INTEGER NOT NULL, remote TEXT NOT NULL DEFAULT '',
+    upload TEXT NOT NULL DEFAULT '', made REAL NOT NULL, touched REAL NOT NULL, reason TEXT NOT NULL DEFAULT ''
+);
 CREATE TABLE calls (
     id INTEGER PRIMARY KEY, hash TEXT NOT NULL, key TEXT NOT NULL, budget TEXT NOT NULL, model TEXT NOT NULL,
     origin TEXT NOT NULL, owner TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', usd INTEGER,
     bound INTEGER NOT NULL DEFAULT 1, prompt_tokens INTEGER NOT NULL DEFAULT 0,
-    completion_tokens INTEGER NOT NULL DEFAULT 0, started REAL NOT NULL, seconds REAL NOT NULL DEFAULT 0
+    completion_tokens INTEGER NOT NULL DEFAULT 0, started REAL NOT NULL, seconds REAL NOT NULL DEFAULT 0,
+    batch INTEGER REFERENCES batches (id)
 );
 CREATE INDEX calls_in_flight ON calls (hash) WHERE state = 'in_flight';
+CREATE INDEX calls_batched ON calls (hash) WHERE state = 'batched';
+CREATE INDEX calls_of_batch ON calls (batch) WHERE state = 'batched';
+CREATE TABLE batch_requests (call INTEGER PRIMARY KEY REFERENCES calls (id), request TEXT NOT NULL);
 CREATE TABLE answers (
     hash TEXT PRIMARY KEY, call INTEGER NOT NULL REFERENCES calls (id), request TEXT NOT NULL, text TEXT NOT NULL,
     failure TEXT NOT NULL, snapshot TEXT NOT NULL
@@ -69,21 +78,9 @@ CREATE TRIGGER calls_changed AFTER UPDATE OF state, usd ON calls BEGIN
         WHERE name = NEW.budget;
 END;
 """
-"""Triggers keep the sums of each budget, so that a cap is checked without reading all calls."""
-
-_BATCHES = """
-CREATE TABLE batches (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, api TEXT NOT NULL, model TEXT NOT NULL, origin TEXT NOT NULL,
-    budget TEXT NOT NULL, owner TEXT NOT NULL, state TEXT NOT NULL, rows INTEGER NOT NULL, remote TEXT NOT NULL DEFAULT '',
-    upload TEXT NOT NULL DEFAULT '', made REAL NOT NULL, touched REAL NOT NULL, reason TEXT NOT NULL DEFAULT ''
-);
-ALTER TABLE calls ADD COLUMN batch INTEGER REFERENCES batches (id);
-CREATE TABLE batch_requests (call INTEGER PRIMARY KEY REFERENCES calls (id), request TEXT NOT NULL);
-CREATE INDEX calls_batched ON calls (hash) WHERE state = 'batched';
-CREATE INDEX calls_of_batch ON calls (batch) WHERE state = 'batched';
-"""
-"""What schema 2 adds. A batch is `planned` until its number at the server is known, `submitted`, and then `ended`;
-`batch_requests` keeps what was asked until it is answered, so that any later process can read the answers."""
+"""A batch is `planned` until its number at the server is known, `submitted`, and then `ended`; `batch_requests` keeps what was
+asked until it is answered, so that any later process can read the answers. Triggers keep the sums of each budget, so that a
+cap is checked without reading all calls."""
 
 
 @dataclass(frozen=True)
@@ -429,22 +426,18 @@ class Ledger:
         with self.writing() as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not tables:
-                for statement in _statements(_SCHEMA + _BATCHES):
+                for statement in _statements(_SCHEMA):
                     connection.execute(statement)
                 connection.execute("INSERT INTO meta VALUES ('ledger', ?)", (str(SCHEMA_VERSION),))
                 return
             if not {"meta", "calls", "answers"} <= tables:
                 raise TeacherError(f"{self.path} is a database but not a ledger of nesycd")
             found = connection.execute("SELECT value FROM meta WHERE name = 'ledger'").fetchone()
-            if found == ("1",):
-                for statement in _statements(_BATCHES):
-                    connection.execute(statement)
-                connection.execute("UPDATE meta SET value = '2' WHERE name = 'ledger'")
-                found = ("2",)
         if found is None or found[0] != str(SCHEMA_VERSION):
             version = found[0] if found else "unknown"
             raise TeacherError(
-                f"ledger {self.path} has schema {version}, but {SCHEMA_VERSION} is read here; use the nesycd of that time"
+                f"ledger {self.path} has schema {version}, but {SCHEMA_VERSION} is read here: name another file "
+                "(teacher.api.ledger or NESYCD_LEDGER), or use the version of nesycd that wrote it"
             )
 
 

@@ -143,11 +143,12 @@ def test_what_is_no_ledger_is_told(tmp_path: Path) -> None:
     with pytest.raises(TeacherError, match="a database but not a ledger"):
         Ledger.open(tmp_path / "other.sqlite")
     Ledger.open(tmp_path / "new.sqlite").close()
-    with sqlite3.connect(tmp_path / "new.sqlite") as raw:
-        raw.execute("UPDATE meta SET value = '99'")
-    raw.close()
-    with pytest.raises(TeacherError, match="has schema 99"):
-        Ledger.open(tmp_path / "new.sqlite")
+    for version in ("1", "99"):
+        with sqlite3.connect(tmp_path / "new.sqlite") as raw:
+            raw.execute("UPDATE meta SET value = ?", (version,))
+        raw.close()
+        with pytest.raises(TeacherError, match=f"has schema {version}, but 2 is read here: name another file"):
+            Ledger.open(tmp_path / "new.sqlite")
     (tmp_path / "file").write_text("")
     with pytest.raises(NesycdError, match="cannot be written"):
         Ledger.open(tmp_path / "file" / "ledger.sqlite")
