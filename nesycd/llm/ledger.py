@@ -38,6 +38,8 @@ PICO = 10**12
 """Pico-dollars of a dollar."""
 _SYNC_SECONDS = 1.0
 """How often answers are made to survive a power cut too (a kill they survive at once)."""
+_PAGE = 500
+"""Answers that are exported at once."""
 _IN_BATCH = (
     "SELECT CASE b.remote WHEN '' THEN b.name ELSE b.remote END FROM calls c JOIN batches b ON b.id = c.batch "
     "WHERE c.hash = ? AND c.state = 'batched'"
@@ -360,19 +362,27 @@ class Ledger:
         return None if found is None else float(found)
 
     def export(self) -> Iterator[dict[str, Any]]:
-        """Every stored answer with its request, usage, cost and time, oldest first."""
+        """Every stored answer with its request, usage, cost and time, oldest first.
+
+        Read in pages, each whole under the lock: the ledger may be used, also by others, between two answers.
+        """
         query = (
             "SELECT a.hash, c.key, c.budget, c.model, c.origin, a.request, a.text, a.failure, a.snapshot, "
-            "c.prompt_tokens, c.completion_tokens, c.usd, c.bound, c.started, c.seconds "
-            "FROM answers a JOIN calls c ON c.id = a.call ORDER BY c.id"
+            "c.prompt_tokens, c.completion_tokens, c.usd, c.bound, c.started, c.seconds, c.id "
+            "FROM answers a JOIN calls c ON c.id = a.call WHERE c.id > ? ORDER BY c.id LIMIT ?"
         )
-        with self.reading() as connection:
-            cursor = connection.execute(query)
-            names = [column[0] for column in cursor.description]
-        for row in cursor:
-            found = dict(zip(names, row, strict=True))
-            usd = None if found["usd"] is None else found["usd"] / PICO
-            yield found | {"request": json.loads(found["request"]), "usd": usd, "bound": bool(found["bound"])}
+        last = 0
+        while True:
+            with self.reading() as connection:
+                cursor = connection.execute(query, (last, _PAGE))
+                names = [column[0] for column in cursor.description]
+                rows = [dict(zip(names, row, strict=True)) for row in cursor]
+            for row in rows:
+                last = row.pop("id")
+                usd = None if row["usd"] is None else row["usd"] / PICO
+                yield row | {"request": json.loads(row["request"]), "usd": usd, "bound": bool(row["bound"])}
+            if len(rows) < _PAGE:
+                return
 
     def prune(self, *, failed: bool = False, model: str = "", before: float | None = None) -> int:
         """Forget stored answers that fulfil all conditions given, so that they are asked again; gives their number.
