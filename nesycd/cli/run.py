@@ -31,6 +31,13 @@ Overrides = Annotated[
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most N questions of each split: a smoke run.")]
 Name = Annotated[str, typer.Option("--name", help="Name of the run's folder, if not the recipe's.")]
 Root = Annotated[Path, typer.Option("--root", help="The folder with the runs.")]
+RetryFailed = Annotated[
+    bool,
+    typer.Option(
+        "--retry-failed",
+        help="Ask the teacher again, and pay again, where its answer was of no use (refused, cut off).",
+    ),
+]
 Until = Annotated[str, typer.Option("--until", help=f"Stop after a step: {', '.join(STEPS)}.")]
 
 
@@ -42,6 +49,7 @@ def run(
     name: Name = "",
     root: Root = Path("runs"),
     until: Until = "",
+    retry_failed: RetryFailed = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what the teacher would be asked, and what it would cost.")
     ] = False,
@@ -67,7 +75,7 @@ def run(
     if dry_run:
         plan(load_recipe(recipe, overrides or [], limit), Console())
         return
-    begin(recipe, overrides, limit, name, root, until)
+    begin(recipe, overrides, limit, name, root, until, retry_failed)
 
 
 def plan(settings: Recipe, console: Console) -> None:
@@ -78,11 +86,19 @@ def plan(settings: Recipe, console: Console) -> None:
     print_plan(recipe, task, teacher, chat_of(recipe) if asks_api(recipe) else None, console)
 
 
-def begin(recipe: Path, overrides: list[str] | None, limit: int | None, name: str, root: Path, until: str = "") -> None:
+def begin(
+    recipe: Path,
+    overrides: list[str] | None,
+    limit: int | None,
+    name: str,
+    root: Path,
+    until: str = "",
+    retry_failed: bool = False,
+) -> None:
     """What `nesycd run` and the commands of the single steps do with their options: run, then say what comes next."""
     settings = load_recipe(recipe, overrides or [], limit)
     folder = root / (name or settings.name)
-    execute(settings, folder, Console(), until)
+    execute(settings, folder, Console(), until, retry_failed)
     if not until:
         return
     if until == [*STEPS][-1]:
@@ -95,13 +111,15 @@ def begin(recipe: Path, overrides: list[str] | None, limit: int | None, name: st
     typer.echo(f"Next: {shlex.join(following)}")
 
 
-def execute(settings: Recipe, folder: Path, console: Console, until: str = "") -> None:
+def execute(settings: Recipe, folder: Path, console: Console, until: str = "", retry_failed: bool = False) -> None:
     """Run a recipe in a folder and print its results, or what its last step made if it is to stop after one."""
     from nesycd.cli.made import print_made
     from nesycd.methods.nesycd import distil
     from nesycd.reports import load_results, print_results
 
     with opened(settings, folder, console) as parts:
+        if retry_failed:
+            drop_failed(parts)
         if until and distil(parts, until=until) is None:
             print_made(until, parts.run, console)
             return
@@ -131,6 +149,21 @@ def opened(settings: Recipe, folder: Path, console: Console) -> Iterator[Parts]:
         if data := str(getattr(task, "fingerprint", "")):
             run.describe(data=data)
         yield Parts(run, recipe, task, teacher, student, prompts, engine, progress.training)
+
+
+def drop_failed(parts: Parts) -> None:
+    """Drop the teacher's records that failed, and what the ledger holds of their calls: they are asked for anew."""
+    from nesycd.core.records import Diagnosis, Rationale
+    from nesycd.runs.run import read_records
+
+    folder = parts.run.folder
+    rationales = [one.example for one in read_records(folder, "rationales", Rationale) if one.failure]
+    diagnoses = [one.example for one in read_records(folder, "diagnoses", Diagnosis) if one.failure]
+    # Teachers that are no language models say the same again.
+    if forget := getattr(parts.teacher, "forget", None):
+        forget(rationales, diagnoses)
+    parts.run.drop("rationales", Rationale, lambda record: bool(record.failure))
+    parts.run.drop("diagnoses", Diagnosis, lambda record: bool(record.failure))
 
 
 def finish(parts: Parts) -> None:

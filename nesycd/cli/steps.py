@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from nesycd.cli.main import STEPS
-from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, begin
+from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, RetryFailed, Root, begin
 
 TAUGHT = {
     "rationalise": """
@@ -64,8 +64,9 @@ def _command(step: str) -> typer.Typer:
         limit: Limit = None,
         name: Name = "",
         root: Root = Path("runs"),
+        retry_failed: RetryFailed = False,
     ) -> None:
-        begin(recipe, overrides, limit, name, root, until=step)
+        begin(recipe, overrides, limit, name, root, step, retry_failed)
 
     return app
 

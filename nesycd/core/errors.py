@@ -30,5 +30,20 @@ class TeacherError(NesycdError):
     """A teacher that cannot be asked at all (a single failed question is a record instead)."""
 
 
+class Unanswered(TeacherError):
+    """Some questions were not answered, and may be if they are asked again; all others were.
+
+    Args:
+        count: how many.
+        reason: why the first of them was not.
+    """
+
+    def __init__(self, count: int, reason: str) -> None:
+        super().__init__(
+            f"{count} questions were not answered: {reason}; what was answered is kept, ask again for the rest"
+        )
+        self.reason = reason
+
+
 class KnowledgeError(NesycdError):
     """A knowledge base, item or exchange file that cannot be used."""

@@ -1,6 +1,6 @@
 """What the parts are to each other. Stages get these handed in and never build one.
 
-Failures of a single question are records; an exception from here means that nothing more can be asked.
+An exception from here means that nothing more can be asked, or (`Unanswered`, raised last) that some questions are still open.
 """
 
 from __future__ import annotations
@@ -60,8 +60,10 @@ class ErrorCase:
 class Teacher(Protocol):
     """Whoever knows: a program, a recording, an LLM API. Answers in batches, a record for each input, in any order.
 
-    Results are yielded as they come so that each can be written at once; a question that failed yields a record whose
-    `failure` says why. `usage` fields of the records carry tokens and seconds.
+    Results are yielded as they come so that each can be written at once. A question whose answer is of no use yields a record
+    whose `failure` says why: the same would come again. One that was not answered at all (the server is overloaded, the
+    budget used up) yields none: when all others were yielded, `Unanswered` is raised, and it may be asked again.
+    `usage` fields of the records carry tokens and seconds.
     """
 
     name: str

@@ -122,6 +122,7 @@ class _Work:
         self._known = {digest for digest in self._asked if ledger.answer(digest) is not None}
         self._open = [digest for digest in self._asked if digest not in self._known]
         self._failed: dict[str, str] = {}
+        self._unanswered: set[str] = set()
         self._tries: Counter[str] = Counter()
         self._wanted: set[int] = set()
         self._full: set[int] = set()
@@ -151,7 +152,7 @@ class _Work:
     def _completion(self, place: int) -> Completion | None:
         request, digest = self._requests[place], self._hashes[place]
         if digest in self._failed:
-            return Completion(request.key, "", failure=self._failed[digest])
+            return Completion(request.key, "", failure=self._failed[digest], unanswered=digest in self._unanswered)
         answer = self._ledger.answer(digest)
         if answer is None:
             return None
@@ -210,7 +211,7 @@ class _Work:
         with self._ledger.writing() as connection:
             later = self._ledger.has_room_later(connection, budget)
         if not later and not any(batch.budget == budget.name for batch in self._batches.open()):
-            self._fail(dict.fromkeys(digests, f"cap: {cap}"))
+            self._fail(dict.fromkeys(digests, f"cap: {cap}"), unanswered=True)
         else:
             self._say(f"waiting for batches to end: {cap}")
 
@@ -350,12 +351,13 @@ class _Work:
             if end.fatal:
                 self._trouble = end.reason
             elif not end.retry or self._tries[digest] > min(self._limits.retries, RESUBMISSIONS):
-                self._fail({digest: told(end, self._tries[digest])})
+                self._fail({digest: told(end, self._tries[digest])}, unanswered=end.retry)
 
     # --- both ---------------------------------------------------------------------------------------------------------
 
-    def _fail(self, reasons: dict[str, str]) -> None:
+    def _fail(self, reasons: dict[str, str], unanswered: bool) -> None:
         self._failed |= reasons
+        self._unanswered |= reasons.keys() if unanswered else set()
         self._open = [digest for digest in self._open if digest not in reasons]
 
     def _connected(self) -> BatchServer:

@@ -46,6 +46,8 @@ class Completion:
     """"" where it failed; what there is of one that was cut off."""
     failure: str = ""
     """The reason: `length` (see `CUT`), `refusal: ...`, `empty`, `HTTP 400: ...`, `cap: max_usd reached`, ..."""
+    unanswered: bool = False
+    """Whether it failed only for now: no answer came, and the same request may be answered later."""
     model: str = ""
     """The snapshot that answered."""
     prompt_tokens: int = 0
@@ -67,4 +69,8 @@ class Chat(Protocol):
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """One completion for each request, in the order of the requests, yielded as soon as it and all before it are there."""
+        ...
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """Answers to requests of these keys that were kept, to be served again, are kept no longer."""
         ...

@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -404,6 +404,16 @@ class Ledger:
         with self._mutex, _failures(self.path):
             self._connection.execute("VACUUM")
         return removed
+
+    def forget(self, keys: Sequence[str], model: str, origin: str) -> int:
+        """Forget the stored answers to calls of these keys, so that they are asked again; gives their number."""
+        chosen = (
+            "SELECT a.hash FROM answers a JOIN calls c ON c.id = a.call WHERE c.model = ? AND c.origin = ? "
+            "AND c.key IN (SELECT value FROM json_each(?))"
+        )
+        with self.writing() as connection:
+            values = (model, origin, json.dumps(list(keys)))
+            return connection.execute(f"DELETE FROM answers WHERE hash IN ({chosen})", values).rowcount
 
     # --- the file -----------------------------------------------------------------------------------------------------
 

@@ -39,6 +39,9 @@ class ScriptedChat:
             self.asked.append(request)
             yield self._answer(request)
 
+    def forget(self, keys: Sequence[str]) -> None:
+        """See `Chat.forget`: nothing is kept."""
+
     def _answer(self, request: Request) -> Completion:
         said = self._script(request) if callable(self._script) else self._script.get(request.key)
         if isinstance(said, Completion):

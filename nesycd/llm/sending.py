@@ -180,14 +180,14 @@ class Session:
                     if claim.answer is not None:
                         return completion(request, claim.answer, cached=True)
                     if claim.cap:
-                        return Completion(request.key, "", failure=f"cap: {claim.cap}")
+                        return Completion(request.key, "", failure=f"cap: {claim.cap}", unanswered=True)
                     number = claim.call
                 try:
                     return await self._answered_by(connection, request, call, number)
                 except SendError as error:
                     if (wait := self._wait_after(error, tries)) is None:
                         await self._close(number, error)
-                        return Completion(request.key, "", failure=told(error, tries))
+                        return Completion(request.key, "", failure=told(error, tries), unanswered=error.retry)
                     if error.paid:
                         await self._ledger.lose(number, error.reason)
                         number = 0

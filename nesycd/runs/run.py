@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from nesycd.runs import manifest
-from nesycd.core.errors import RunError
+from nesycd.core.errors import RunError, Unanswered
 from nesycd.core.records import Record, content_hash
 from nesycd.runs.stage import Artifact, Notify, Stage, StageRecords, read_states
 from nesycd.core.storage import FolderLock, RecordLog, disk_errors, sync_tree, write_atomic, write_json_atomic
@@ -161,12 +161,13 @@ class Run:
             record_type: what `produce` yields.
             inputs: see `stage`.
             keys: what there must be a record for, in the order wanted.
-            produce: given the missing keys, yields their records in any order.
+            produce: given the missing keys, yields their records in any order; raises `Unanswered` at its end where some
+                cannot be had now.
             key_of: the key of a record.
             version: see `stage`.
 
         Raises:
-            RunError: a damaged file, or one that cannot be written.
+            RunError: a damaged file, one that cannot be written, or keys unanswered: the stage is not done then.
         """
         stage = self.stage(name, {**inputs, "record": record_type.schema_name}, version)
         log = RecordLog(stage.records_path, record_type)
@@ -176,11 +177,17 @@ class Run:
 
         def checked() -> Iterator[R]:
             waiting = set(missing)
-            for record in produce(missing) if missing else ():
-                if (key := key_of(record)) not in waiting:
-                    raise ValueError(f"stage {name}: the record for {key!r} was not asked for, or is the second one")
-                waiting.remove(key)
-                yield record
+            try:
+                for record in produce(missing) if missing else ():
+                    if (key := key_of(record)) not in waiting:
+                        raise ValueError(f"stage {name}: the record for {key!r} was not asked for, or is the second one")
+                    waiting.remove(key)
+                    yield record
+            except Unanswered as error:
+                raise RunError(
+                    f"{name}: {len(waiting)} of {len(keys)} questions were not answered: {error.reason}; what was answered "
+                    "is kept, and the same command goes on"
+                ) from None
             if waiting:
                 raise ValueError(f"stage {name}: {len(waiting)} records never came, such as that for {min(waiting)!r}")
 
@@ -189,6 +196,13 @@ class Run:
                 have[key_of(record)] = record
 
         return self._complete(stage, log, stored, have, keys, fill)
+
+    def drop(self, name: str, record_type: type[R], unwanted: Callable[[R], bool]) -> None:
+        """Take records out of a stage of `records`: when it is asked for next, their keys are produced anew."""
+        log = RecordLog(self.folder / "stages" / f"{name}.jsonl", record_type)
+        stored = log.read(torn=self.notify)
+        if len(kept := [record for record in stored if not unwanted(record)]) < len(stored):
+            log.rewrite(kept)
 
     def batches(
         self,

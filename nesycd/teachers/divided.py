@@ -31,6 +31,10 @@ class DividedTeacher:
         """The second teacher's."""
         return self._second.diagnoses(cases)
 
+    def forget(self, rationales: Sequence[str], diagnoses: Sequence[str]) -> None:
+        """See `LLMTeacher`; the first teacher's rationales are what they are."""
+        self._second.forget((), diagnoses)
+
     def plan_rationales(self, examples: Sequence[Example]) -> list[Request]:
         """Nothing: the second teacher is not asked for them."""
         return []

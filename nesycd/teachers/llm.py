@@ -7,12 +7,12 @@ an answer of the model is never believed: rationales are graded by the task, and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nesycd import grading
 from nesycd.core.config import AskSection
-from nesycd.core.errors import TeacherError
+from nesycd.core.errors import Unanswered
 from nesycd.core.protocols import ErrorCase, Task
 from nesycd.core.records import Diagnosis, Example, Rationale, Sample, content_hash
 from nesycd.grading.working import comes_to, false_equation
@@ -30,8 +30,6 @@ _TELLS = re.compile(
     r"|\banswer (?:is|was) (?:given|provided|told)\b|\bhint\b",
     re.IGNORECASE,
 )
-_CAP = "cap:"
-"""How the failure begins of a request that was not sent because money or calls are used up."""
 
 
 @dataclass
@@ -89,10 +87,10 @@ class LLMTeacher:
         """The first right and sound answer to each question, or the first answer where none is; the rest is kept beside it.
 
         Raises:
-            TeacherError: a cap was reached; what was answered before is yielded.
+            Unanswered: calls of some questions were not answered; all other questions are yielded before.
         """
         said: dict[str, list[Sample]] = {example.uid: [] for example in examples}
-        capped = ""
+        unanswered: dict[str, str] = {}
         costs = {example.uid: _Cost() for example in examples}
         waiting = list(examples)
         for number, (_, samples) in enumerate(self._rounds()):
@@ -101,17 +99,20 @@ class LLMTeacher:
             for example in waiting:
                 for _ in samples:
                     completion = next(answers)
-                    capped = completion.failure if completion.failure.startswith(_CAP) else capped
+                    if completion.unanswered:
+                        unanswered.setdefault(example.uid, completion.failure)
                     costs[example.uid].add(completion)
                     said[example.uid].append(self._sample(example, completion, number))
+                if example.uid in unanswered:
+                    continue  # another sample may be right, but which one is kept shall not depend on the server's day
                 if any(sample.correct for sample in said[example.uid]):
                     yield self._rationale(example, said.pop(example.uid), costs.pop(example.uid))
                 else:
                     unsolved.append(example)
             waiting = unsolved
-            _stop_at_cap(capped)
         for example in waiting:
             yield self._rationale(example, said[example.uid], costs[example.uid])
+        _tell_of(unanswered)
 
     def _rounds(self) -> list[tuple[bool, Sequence[int]]]:
         """(whether the gold answer is shown, indices of the samples asked for) of each round."""
@@ -168,15 +169,15 @@ class LLMTeacher:
         """What each error shows to be missing; where no answer can be read, even after a second one, the reason.
 
         Raises:
-            TeacherError: a cap was reached; what was answered before is yielded.
+            Unanswered: calls about some errors were not answered; all other errors are yielded before.
         """
-        capped = ""
+        unanswered: dict[str, str] = {}
         clusters = self._clusters(cases)
         again: list[tuple[ErrorCase, Request, _Cost]] = []
         answers = self._chat.complete([self._ask_about(cluster) for cluster in clusters])
         for cluster, completion in zip(clusters, answers, strict=True):
-            if completion.failure.startswith(_CAP):
-                capped = completion.failure
+            if completion.unanswered:
+                unanswered |= {case.example.uid: completion.failure for case in cluster}
                 continue
             readings = self._read(cluster, completion)
             for number, case in enumerate(cluster, 1):
@@ -187,15 +188,14 @@ class LLMTeacher:
                     again.append((case, self._repair(case, completion, reading, len(cluster)), cost))
                 else:
                     yield self._diagnosis(case, reading, completion, cost)
-        _stop_at_cap(capped)
         repaired = self._chat.complete([request for _, request, _ in again])
         for (case, _, cost), completion in zip(again, repaired, strict=True):
-            if completion.failure.startswith(_CAP):
-                capped = completion.failure
+            if completion.unanswered:
+                unanswered[case.example.uid] = completion.failure
                 continue
             cost.add(completion)
             yield self._diagnosis(case, self._read([case], completion)[1], completion, cost)
-        _stop_at_cap(capped)
+        _tell_of(unanswered)
 
     def _clusters(self, cases: Sequence[ErrorCase]) -> list[list[ErrorCase]]:
         """Cases of one task together, in groups of about `cluster`.
@@ -271,11 +271,22 @@ class LLMTeacher:
             **vars(cost),
         )
 
+    # --- asking anew ---------------------------------------------------------------------------------------------------
 
-def _stop_at_cap(failure: str) -> None:
-    """End the stage rather than record failures that a raised cap would mend."""
-    if failure:
-        raise TeacherError(f"the teacher's {failure}; what was answered is kept: raise the cap and run again")
+    def forget(self, rationales: Sequence[str], diagnoses: Sequence[str]) -> None:
+        """Have the chat ask anew what it was asked about questions (`Example.uid`), rather than say again what it said."""
+        samples, shared = range(self._settings.samples), range(1, 2 * self._settings.cluster)
+        keys = [f"rationale:{uid}:{index}" for uid in rationales for index in samples]
+        keys += [f"hinted:{uid}:0" for uid in rationales]
+        keys += [f"{kind}:{uid}" for uid in diagnoses for kind in ("diagnosis", "repair")]
+        keys += [f"diagnosis:{uid}+{others}" for uid in diagnoses for others in shared]
+        self._chat.forget(keys)
+
+
+def _tell_of(unanswered: Mapping[str, str]) -> None:
+    """End with the questions that are still open, each with its reason."""
+    if unanswered:
+        raise Unanswered(len(unanswered), next(iter(unanswered.values())))
 
 
 def _gold(example: Example) -> str:

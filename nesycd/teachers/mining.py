@@ -42,6 +42,11 @@ class MiningTeacher:
         """See `mine`."""
         return map(mine, cases)
 
+    def forget(self, rationales: Sequence[str], diagnoses: Sequence[str]) -> None:
+        """See `LLMTeacher`, where the other teacher is one; what is mined is the same again."""
+        if forget := getattr(self._teacher, "forget", None):
+            forget(rationales, ())
+
 
 def mine(case: ErrorCase) -> Diagnosis:
     """What the accepted working of a question says that holds beyond it; a failure where there is no working.

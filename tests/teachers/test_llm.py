@@ -200,7 +200,7 @@ def test_a_cap_ends_the_stage_and_keeps_what_was_answered(work: Callable[[LLMTea
     def script(request: Request) -> Completion | str:
         if any(number in request.key for number in ("q2", "q3")):
             return Completion(request.key, REPLY if request.schema else RIGHT.replace("24", "24"))
-        return Completion(request.key, "", failure="cap: max_calls reached")
+        return Completion(request.key, "", failure="cap: max_calls reached", unanswered=True)
 
     made, _ = teacher(script, samples=1, hints=False)
     got = []
