@@ -40,7 +40,7 @@ class Unanswered(TeacherError):
 
     def __init__(self, count: int, reason: str) -> None:
         super().__init__(
-            f"{count} questions were not answered: {reason}; what was answered is kept, ask again for the rest"
+            f"{count} of the questions were not answered: {reason}; what was answered is kept, ask again for the rest"
         )
         self.reason = reason
 

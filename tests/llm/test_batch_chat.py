@@ -106,6 +106,7 @@ def test_only_rows_that_failed_or_expired_are_submitted_again(serve: Serve, ledg
     assert answers["once-expired 1"].text == "right: once-expired 1"
     assert answers["once-500 1"].text == "right: once-500 1"
     assert answers["expired 1"].failure == "expired in the batch (after 3 tries)"
+    assert {text for text, answer in answers.items() if answer.unanswered} == {"expired 1", "error-500 1"}
     assert answers["error-500 1"].failure == "HTTP 500: no (after 3 tries)"
     assert answers["error-400 1"].failure == "HTTP 400: no"
     assert executed(server) == dict(zip(texts, [1, 2, 3, 2, 3, 1, 1], strict=True))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nesycd.core.errors import RunError
+from nesycd.core.errors import RunError, Unanswered
 from nesycd.core.protocols import TrainSettings
 from nesycd.core.records import Attempt
 from nesycd.core.storage import RecordLog
@@ -66,6 +66,28 @@ class TestRecords:
         assert run_records(tmp_path / "run", again) == first
         assert again.asked == []
         assert contents(tmp_path / "run") == before
+
+    def test_of_keys_left_unanswered_are_asked_for_by_the_next_call(self, tmp_path: Path) -> None:
+        def some(keys: list[str]) -> Iterator[Attempt]:
+            yield from map(attempt, keys[1:])
+            raise Unanswered(1, "the server is asleep")
+
+        with Run.open(tmp_path / "run", {}) as run:
+            with pytest.raises(RunError, match=rf"^ask: 1 of {len(KEYS)} questions were not answered: the server is asleep; what"):
+                run.records("ask", Attempt, {"seed": 1}, KEYS, some)
+            assert not run.stage("ask", {"seed": 1, "record": Attempt.schema_name}).done
+        again = Producer()
+        assert [record.example for record in run_records(tmp_path / "run", again)] == KEYS
+        assert again.asked == KEYS[:1]
+
+    def test_that_are_dropped_are_made_anew(self, tmp_path: Path) -> None:
+        first = run_records(tmp_path / "run", Producer())
+        with Run.open(tmp_path / "run", {}) as run:
+            run.drop("never-begun", Attempt, lambda record: True)
+            run.drop("ask", Attempt, lambda record: record.example == KEYS[1])
+        again = Producer()
+        assert [one.id for one in run_records(tmp_path / "run", again)] == [one.id for one in first]
+        assert again.asked == [KEYS[1]]
 
     def test_are_redone_when_an_input_changes(self, tmp_path: Path) -> None:
         said: list[str] = []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nesycd.core.config import AskSection
-from nesycd.core.errors import TeacherError
+from nesycd.core.errors import TeacherError, Unanswered
 from nesycd.core.protocols import ErrorCase, Teacher
 from nesycd.core.records import Attempt, Diagnosis, Example, Fact, Rationale
 from nesycd.llm.chat import Chat, Completion, Request
@@ -208,6 +208,37 @@ def test_a_cap_ends_the_stage_and_keeps_what_was_answered(work: Callable[[LLMTea
         for record in work(made):
             got.append(record.example)
     assert "q2" in got and not {"q4", "q5", "q6", "q7"} & set(got)
+
+
+def test_a_question_with_an_unanswered_call_stays_open_though_another_sample_is_right() -> None:
+    def script(request: Request) -> Completion | str:
+        lost = request.key in ("rationale:q2:0", "rationale:q4:1")
+        return Completion(request.key, "", failure="HTTP 503: no", unanswered=True) if lost else RIGHT
+
+    made, chat = teacher(script, all_samples=True, samples=2)
+    got = []
+    with pytest.raises(
+        Unanswered, match=r"^2 of the questions were not answered: HTTP 503: no; what was answered is kept"
+    ):
+        for record in made.rationales(QUESTIONS[:3]):
+            got.append(record.example)
+    assert "q2" not in got and "q4" not in got and got == ["q3"]
+    assert not any(
+        "q2" in request.key or "q4" in request.key for request in chat.asked if request.key.startswith("hinted")
+    )
+
+
+def test_an_error_whose_repair_was_not_answered_stays_open() -> None:
+    def script(request: Request) -> Completion | str:
+        if request.key == "repair:q2":
+            return Completion(request.key, "", failure="no answer within 5 s", unanswered=True)
+        return "Dunno." if request.key == "diagnosis:q2" else REPLY
+
+    got = []
+    with pytest.raises(Unanswered, match=r"^1 of the questions were not answered: no answer within 5 s"):
+        for record in teacher(script)[0].diagnoses([case(0), case(1)]):
+            got.append(record.example)
+    assert got == ["q3"]
 
 
 def test_the_fingerprint_follows_what_decides_the_answers() -> None:
