@@ -34,7 +34,7 @@ from nesycd.core.records import Entry, Fact
 from nesycd.knowledge import entities_at, normal_triple
 from nesycd.knowledge.lint import Finding, lint
 from nesycd.measure import effect as effects
-from nesycd.teachers.lying import LyingTeacher
+from nesycd.teachers.noisy import NoisyTeacher
 
 LOOKED_AT = (10, 20, 50, 100)
 """How many items the reviewer looks at."""
@@ -103,7 +103,7 @@ def measure(
             raise ConfigError(f"task.name: {truth.name!r} does not know its truth; lies are measured on longtail")
         if opened.recipe.knowledge.review != "auto":
             raise ConfigError("knowledge.review: lies are measured where nobody has reviewed the base (auto)")
-        teacher = LyingTeacher(opened.teacher, truth, share, opened.recipe.seed, always)
+        teacher = NoisyTeacher(opened.teacher, truth, share, opened.recipe.seed, always)
         opened.run.describe(teacher=teacher.fingerprint)
         parts = replace(opened, teacher=teacher)
         trained = trained_of(parts)

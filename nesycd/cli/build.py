@@ -59,9 +59,9 @@ def teacher_of(recipe: Recipe, task: Task) -> Teacher:
 
         return MiningTeacher(teacher)
     if recipe.teacher.diagnose == "api" and recipe.teacher.name != "api":
-        from nesycd.teachers.divided import DividedTeacher
+        from nesycd.teachers.mixed import MixedTeacher
 
-        return DividedTeacher(teacher, asking_teacher(recipe, task, chat_of(recipe)))
+        return MixedTeacher(teacher, asking_teacher(recipe, task, chat_of(recipe)))
     return teacher
 
 

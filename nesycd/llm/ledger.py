@@ -463,11 +463,11 @@ class Ledger:
 
 def keep(connection: sqlite3.Connection, number: int, call: Call, answer: Answer) -> None:
     """Keep the answer to a call that is still open, with its true cost."""
-    spent = (answer.usd, answer.bound, answer.prompt_tokens, answer.completion_tokens, answer.seconds, answer.failure)
+    cost = (answer.usd, answer.bound, answer.prompt_tokens, answer.completion_tokens, answer.seconds, answer.failure)
     settled = connection.execute(
         "UPDATE calls SET state = 'answered', usd = ?, bound = ?, prompt_tokens = ?, completion_tokens = ?, "
         "seconds = ?, reason = ? WHERE id = ? AND state IN ('in_flight', 'batched')",
-        (*spent, number),
+        (*cost, number),
     )
     if settled.rowcount:
         connection.execute(

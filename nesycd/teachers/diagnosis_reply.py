@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from nesycd.core.files import squeeze
 from nesycd.core.records import Fact, Item, Lesson, Rule
-from nesycd.teachers.loose_json import find_values
+from nesycd.teachers.lenient_json import find_values
 
 _TEXT = {"type": "string"}
 _FACT = {"text": _TEXT, "subject": _TEXT, "relation": _TEXT, "object": _TEXT}

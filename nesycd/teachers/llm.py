@@ -34,7 +34,7 @@ _TELLS = re.compile(
 
 @dataclass
 class _Cost:
-    """Tokens, money and seconds spent on one record; `usd` is None as soon as one price is unknown."""
+    """Tokens, money and seconds that one record cost; `usd` is None as soon as one price is unknown."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0

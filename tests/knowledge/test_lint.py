@@ -141,11 +141,11 @@ def test_lies_that_meet_the_truth_are_named() -> None:
     from nesycd.stages.diagnose import proposals
     from nesycd.tasks.longtail.task import LongTail
     from nesycd.teachers.expert import ExpertTeacher
-    from nesycd.teachers.lying import LyingTeacher
+    from nesycd.teachers.noisy import NoisyTeacher
 
     task = LongTail()
     cases = [ErrorCase(e, None, Attempt(example=e.uid, solver="s", response="")) for e in task.load("train")]
-    teacher = LyingTeacher(ExpertTeacher(task.derive), task, share=0.1, always=False)
+    teacher = NoisyTeacher(ExpertTeacher(task.derive), task, share=0.1, always=False)
     with KnowledgeBase.open(":memory:") as kb:
         kb.add(proposals(teacher.diagnoses(cases)))
         found = lint(kb.entries())
@@ -156,7 +156,7 @@ def test_lies_that_meet_the_truth_are_named() -> None:
         for entry in f.entries
         if isinstance(entry.item, Fact)
     }
-    lies = set(teacher.lies)
+    lies = set(teacher.replaced)
     # A fact that occurs once has no truth beside its lie.
     assert len(lies) > 20 and len(lies & named) > 0.5 * len(lies)
     assert all(

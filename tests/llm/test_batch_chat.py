@@ -340,9 +340,9 @@ def test_caps_hold_exactly(serve: Serve, ledger_path: Path, provider: str) -> No
     # What a batch leaves of what was reserved for it is used by the next ones; the cap is never broken.
     chat = batching(server, ledger_path.with_name("usd.sqlite"), provider, max_usd=0.0001)
     answers = ask(chat, numbered(60))
-    spent = sum(answer.usd or 0.0 for answer in answers)
+    cost = sum(answer.usd or 0.0 for answer in answers)
     most = chat.estimate([request("answer 99999")]).max_usd or 0.0
-    assert 0.0001 - most < spent <= 0.0001 and server.told("batches") > 2
+    assert 0.0001 - most < cost <= 0.0001 and server.told("batches") > 2
     assert answers[-1].failure.startswith("cap: max_usd reached (0.00")
     state(ledger_path.with_name("usd.sqlite"))
 

@@ -226,9 +226,9 @@ def test_the_cap_on_usd_leaves_less_room_than_one_call_and_is_never_broken(serve
     server = serve()
     chat = server.chat(ledger_path, concurrency=32, max_usd=0.0005)
     answers = ask(chat, numbered(200))
-    spent = sum(answer.usd or 0.0 for answer in answers)
+    cost = sum(answer.usd or 0.0 for answer in answers)
     [most] = {round(chat.estimate(requests(["answer 9999"])).max_usd or 0.0, 9)}
-    assert 0.0005 - most < spent <= 0.0005
+    assert 0.0005 - most < cost <= 0.0005
     assert any(answer.failure.startswith("cap: max_usd reached (0.00") for answer in answers)
     check_sums(ledger_path)
 

@@ -23,8 +23,8 @@ from nesycd.prompts import Prompts
 from nesycd.rules import Engine
 from nesycd.runs.run import Run, read_records
 from nesycd.runs.stage import read_states
-from nesycd.teachers.divided import DividedTeacher
 from nesycd.teachers.mining import MiningTeacher
+from nesycd.teachers.mixed import MixedTeacher
 
 FILE = """
 - kind: lesson
@@ -155,7 +155,7 @@ def test_recorded_rationales_and_a_language_model_for_the_errors(recipe: Path, m
     task = build.task_of(settings)
     teacher = build.teacher_of(settings, task)
     own = build.teacher_of(load_recipe(recipe), task)
-    assert isinstance(teacher, DividedTeacher) and teacher.fingerprint != own.fingerprint
+    assert isinstance(teacher, MixedTeacher) and teacher.fingerprint != own.fingerprint
     train = task.load("train")
     assert list(teacher.rationales(train)) == list(own.rationales(train)) and not chat.asked
     case = ErrorCase(train[0], "So.", Attempt(example=train[0].uid, solver="s", response="?"))

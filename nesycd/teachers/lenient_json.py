@@ -60,7 +60,7 @@ _DECODER = json.JSONDecoder(strict=False, parse_int=str, parse_float=str, parse_
 
 
 class _Unreadable(Exception):
-    """What stands here is no JSON, however loosely read."""
+    """What stands here is no JSON, however leniently read."""
 
 
 class _CutOff(Exception):

@@ -1,4 +1,4 @@
-"""Two teachers as one: rationales by the first, diagnoses by the second."""
+"""A mixed teacher: rationales by one, diagnoses by another."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nesycd.llm.chat import Request
 from nesycd.teachers.llm import LLMTeacher
 
 
-class DividedTeacher:
+class MixedTeacher:
     """Recorded rationales, say, and a language model that reads the student's errors.
 
     Args:
@@ -20,7 +20,7 @@ class DividedTeacher:
 
     def __init__(self, rationales: Teacher, diagnoses: LLMTeacher) -> None:
         self.name = rationales.name
-        self.fingerprint = content_hash(["divided", rationales.fingerprint, diagnoses.fingerprint])
+        self.fingerprint = content_hash(["mixed", rationales.fingerprint, diagnoses.fingerprint])
         self._first, self._second = rationales, diagnoses
 
     def rationales(self, examples: Sequence[Example]) -> Iterable[Rationale]:

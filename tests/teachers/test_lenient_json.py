@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nesycd.teachers.loose_json import find_values
+from nesycd.teachers.lenient_json import find_values
 
 WANTED = {"cause": "none", "facts": [{"text": "A hin is 12 logs."}], "lessons": []}
 
