@@ -211,7 +211,7 @@ class _Work:
         with self._ledger.writing() as connection:
             later = self._ledger.has_room_later(connection, budget)
         if not later and not any(batch.budget == budget.name for batch in self._batches.open()):
-            self._fail(dict.fromkeys(digests, f"cap: {cap}"), unanswered=True)
+            self._fail(dict.fromkeys(digests, f"cap: {cap}, raise it to go on"), unanswered=True)
         else:
             self._say(f"waiting for batches to end: {cap}")
 

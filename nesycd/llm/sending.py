@@ -180,7 +180,9 @@ class Session:
                     if claim.answer is not None:
                         return completion(request, claim.answer, cached=True)
                     if claim.cap:
-                        return Completion(request.key, "", failure=f"cap: {claim.cap}", unanswered=True)
+                        return Completion(
+                            request.key, "", failure=f"cap: {claim.cap}, raise it to go on", unanswered=True
+                        )
                     number = claim.call
                 try:
                     return await self._answered_by(connection, request, call, number)

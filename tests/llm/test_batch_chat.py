@@ -436,19 +436,6 @@ def test_a_planted_key_is_found_nowhere(
         ask(chat, ["answer 3"])
 
 
-def test_an_older_ledger_is_taken_over(serve: Serve, ledger_path: Path) -> None:
-    server = serve()
-    ask(server.chat(ledger_path), ["answer 1"])
-    with sqlite3.connect(ledger_path) as raw:
-        raw.executescript(
-            "DROP INDEX calls_batched; DROP INDEX calls_of_batch; DROP TABLE batch_requests; "
-            "ALTER TABLE calls DROP COLUMN batch; DROP TABLE batches; UPDATE meta SET value = '1'"
-        )
-    raw.close()
-    answers = ask(batching(server, ledger_path), ["answer 1", "answer 2"])
-    assert [answer.cached for answer in answers] == [True, False]
-
-
 RECIPE = """
 name = "b"
 [task]

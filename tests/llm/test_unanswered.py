@@ -108,7 +108,7 @@ def test_a_cap_leaves_the_stage_open_until_it_is_raised(serve: Serve, tmp_path: 
     server = serve(latency=0.001)
     recipe = Recipe(tmp_path, server.url, {}, "max_calls = 10")
     result = recipe.call("rationalise")
-    reason = "cap: max_calls reached (10 of 10 under budget 'r')"
+    reason = "cap: max_calls reached (10 of 10 under budget 'r'), raise it to go on"
     kept = "what was answered is kept, and the same command goes on"
     check_line(result, f"rationales: 6 of 16 questions were not answered: {reason}; {kept}")
     assert len(recipe.records("rationales", Rationale)) == 10
@@ -127,7 +127,7 @@ def test_other_commands_stop_with_the_same_line(serve: Serve, tmp_path: Path) ->
     words = ["student.model=table", "teacher.name=api", f"teacher.api={api}", "teacher.ask.hints=false"]
     recipe.folder = tmp_path / "edits"
     result = recipe.call("edits", "--limit", "6", *(word for one in words for word in ("--set", one)))
-    reason = "cap: max_calls reached (2 of 2 under budget 'quickstart')"
+    reason = "cap: max_calls reached (2 of 2 under budget 'quickstart'), raise it to go on"
     check_line(result, f"rationales: 6 of 6 questions were not answered: {reason}; {kept}")
 
 
