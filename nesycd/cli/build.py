@@ -9,7 +9,9 @@ from pathlib import Path
 
 from nesycd.core.config import ApiSection, Recipe, locate_data
 from nesycd.core.errors import ConfigError
+from nesycd.core.files import file_hash
 from nesycd.core.protocols import Student, Task, Teacher
+from nesycd.core.records import content_hash
 from nesycd.llm import ledger
 from nesycd.llm.anthropic_chat import ANTHROPIC, AnthropicEndpoint
 from nesycd.llm.batch_chat import BatchChat
@@ -95,7 +97,7 @@ def writer_of(recipe: Recipe, task: Task) -> Teacher:
         )
     from nesycd.teachers.expert import ExpertTeacher
 
-    return ExpertTeacher(derive, source=str(getattr(task, "fingerprint", "")))
+    return ExpertTeacher(derive, source=task.fingerprint)
 
 
 def asking_teacher(recipe: Recipe, task: Task, chat: Chat) -> LLMTeacher:
@@ -154,6 +156,21 @@ def student_of(recipe: Recipe) -> Student:
         compile=section.compile,
         delay=section.delay,
     )
+
+
+def hashes_of(recipe: Recipe, task: Task, teacher: Teacher, student: Student, prompts: Prompts) -> dict[str, str]:
+    """What stands for the content of a run's data, models and texts in its manifest.
+
+    Raises:
+        DataError: a file of `knowledge.files` cannot be read.
+    """
+    return {
+        "data": task.fingerprint,
+        "teacher": teacher.fingerprint,
+        "student": student.fingerprint,
+        "prompts": prompts.fingerprint,
+        "knowledge_files": content_hash([file_hash(path) for path in recipe.knowledge.files]),
+    }
 
 
 def parts_of(recipe: Recipe) -> tuple[Recipe, Task, Teacher, Student, Prompts]:

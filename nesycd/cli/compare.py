@@ -247,6 +247,7 @@ class _Job:
         self.folder, self.console = folder, console
         self.now, self.wanted = now, wanted
         self.scored = scored
+        self._built: dict[tuple[int, float | None, tuple[str, ...]], tuple[Recipe, dict[str, str]]] = {}
 
     def settings(self, seed: int, rate: float | None, changes: Sequence[str] = (), arms: Sequence[str] = ()) -> Recipe:
         """The recipe of one run of the comparison."""
@@ -357,9 +358,8 @@ class _Job:
         return [m.name for m in self.wanted if not all(self.is_done(m, seed, rate) for rate in rates)]
 
     def is_done(self, method: Method, seed: int, rate: float | None) -> bool:
-        """Whether a method has answered all splits, in a run of these very settings."""
-        from nesycd.cli.build import data_root
-        from nesycd.core.config import locate_data
+        """Whether a method has answered all splits, in a run of these very settings and of files that say the same."""
+        from nesycd.core.config import settings_alone
         from nesycd.core.protocols import TRAINING
         from nesycd.runs.manifest import read_manifest
         from nesycd.runs.stage import read_states
@@ -374,10 +374,13 @@ class _Job:
         if states.get("general", {}).get("version", TRAINING) != TRAINING:
             return False  # of students that would be trained otherwise today
         whole = all(state["done"] for name, state in states.items() if not is_beside(name))
-        if not whole or (read_manifest(folder) or {}).get("finished") is None:
+        manifest = read_manifest(folder) or {}
+        if not whole or manifest.get("finished") is None:
             return False  # cut short, it may hold answers from before its settings were changed
-        recipe = locate_data(self.settings(seed, rate, method.changes), data_root())
-        wanted, config = recipe.model_dump(mode="json"), made.model_dump(mode="json")
+        recipe, hashes = self.built(seed, rate, method.changes)
+        if manifest["hashes"] != hashes:
+            return False  # of files that were edited since
+        wanted, config = settings_alone(recipe), settings_alone(made)
         # Arms and methods may be more than they were when the run was made.
         same = all(config.get(part) == value for part, value in wanted.items() if part not in ("evaluation", "compare"))
         return same and all(
@@ -385,6 +388,16 @@ class _Job:
             for split in self.scored
             if not _is_empty(states, split)
         )
+
+    def built(self, seed: int, rate: float | None, changes: tuple[str, ...]) -> tuple[Recipe, dict[str, str]]:
+        """A run's recipe with its data located, and the hashes that its manifest holds if it was made of what is there now."""
+        from nesycd.cli.build import hashes_of, parts_of
+
+        key = (seed, rate, changes)
+        if key not in self._built:
+            parts = parts_of(self.settings(seed, rate, changes))
+            self._built[key] = parts[0], hashes_of(*parts)
+        return self._built[key]
 
     def is_of(self, method: Method, recipe: Recipe, split: str, states: Mapping[str, Any]) -> bool:
         """Whether a rival's answers, which a run with others leaves, are of these settings; True where nothing says so."""

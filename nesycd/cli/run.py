@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from nesycd.cli.build import asks_api, chat_of, parts_of
+from nesycd.cli.build import asks_api, chat_of, hashes_of, parts_of
 from nesycd.cli.main import STEPS
 from nesycd.cli.progress import StageProgress
 from nesycd.core.config import Recipe, load_recipe
@@ -127,9 +127,7 @@ def opened(settings: Recipe, folder: Path, console: Console) -> Iterator[Parts]:
         Run.open(folder, config, seeds={"seed": recipe.seed}, notify=progress.notify, watch=progress.watch) as run,
         Engine() as engine,
     ):
-        run.describe(student=student.fingerprint, teacher=teacher.fingerprint, prompts=prompts.fingerprint)
-        if data := str(getattr(task, "fingerprint", "")):
-            run.describe(data=data)
+        run.describe(**hashes_of(recipe, task, teacher, student, prompts))
         yield Parts(run, recipe, task, teacher, student, prompts, engine, progress.training)
 
 

@@ -448,6 +448,30 @@ def _located_setting(key: str, value: Any, root: Path) -> Any:
     return value
 
 
+def without_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A benchmark's settings less those that are paths; a mixture's parts likewise."""
+    kept = {key: value for key, value in settings.items() if not (key in PATH_SETTINGS and isinstance(value, str))}
+    if isinstance(parts := kept.get("parts"), list):
+        kept["parts"] = [
+            {**part, "settings": without_paths(part["settings"])} if "settings" in part else part for part in parts
+        ]
+    return kept
+
+
+def settings_alone(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as JSON values less what only says where a file lies: equal for runs of the same files in other folders."""
+    places: dict[str, Any] = {
+        "prompts": True,
+        "task": {"settings"},
+        "teacher": {"paths": True, "diagnoses": True, "api": {"prices", "ledger"}},
+        "knowledge": {"files"},
+        "compare": {"corpus"},
+    }
+    alone = recipe.model_dump(mode="json", exclude=places)
+    alone["task"]["settings"] = without_paths(recipe.task.settings)
+    return alone
+
+
 def _located(path: Path, root: Path) -> Path:
     return root / path if not path.exists() and (root / path).exists() else path
 

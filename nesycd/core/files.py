@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import gzip
+import hashlib
 import json
 import re
 import zlib
@@ -101,6 +102,21 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise DataError(f"{path}: not valid UTF-8 text") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes: what stands for a file in fingerprints, wherever it lies and whenever it was touched.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
 

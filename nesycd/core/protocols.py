@@ -22,6 +22,8 @@ class Task(Protocol):
 
     name: str
     """Name in recipes, results and `Example.task` prefix."""
+    fingerprint: str
+    """Hash of all that decides its questions and their golds: the content of files (not their paths), or a hub's commit."""
 
     def splits(self) -> tuple[str, ...]:
         """The names of its splits: `train` and `test` at least; `valid` and `ood_*` where it has them."""

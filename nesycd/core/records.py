@@ -1,6 +1,6 @@
 """Frozen records that cross stage boundaries: what a run writes, one JSON object a line.
 
-Every record has a schema number (`"schema": "example/1"` in its JSON) and a content-hash `id`. Records know nothing of
+Every record has a schema number (`"schema": "example/2"` in its JSON) and a content-hash `id`. Records know nothing of
 files, models or stages. Knowledge item types live here too, because teachers propose them and tasks carry them as truth.
 """
 
@@ -230,13 +230,15 @@ class Derivation(Record):
 class Example(Record):
     """One question with its gold answer. `uid` is unique within a benchmark and names it in every other record."""
 
-    schema_name = "example/1"
+    schema_name = "example/2"
     uid: str = Field(min_length=1)
     task: str = Field(min_length=1)
     question: str = Field(min_length=1)
     answer: str
     options: tuple[str, ...] = ()
     """Texts of the choices, without letters; empty for an open question. `answer` is then "(A)", "(B)", ..."""
+    accepted: tuple[str, ...] = ()
+    """Gold answers besides `answer`, where the data has several."""
     rationale: str | None = None
     """A reference working, where the data has one."""
     split: str = "train"

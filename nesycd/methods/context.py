@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nesycd.core.config import Recipe
+from nesycd.core.config import Recipe, without_paths
 from nesycd.core.protocols import TRAINING, Student, Task, Teacher, TrainSettings
 from nesycd.core.records import Attempt, Example, TrainingText
 from nesycd.prompts import Prompts
@@ -42,14 +42,17 @@ class Parts:
     def examples(self, split: str) -> StageRecords[Example]:
         """A split's questions, written into the run once."""
         recipe = self.recipe.task
-        inputs = {"task": recipe.name, "settings": recipe.settings, "limit": recipe.limit, "data": self.data_hash}
-        inputs["size"] = recipe.sizes.get(split)
+        inputs = {
+            "task": recipe.name,
+            # Files count by what they say, which the benchmark's fingerprint holds, not by where they lie.
+            "settings": without_paths(recipe.settings),
+            "data": self.task.fingerprint,
+            "limit": recipe.limit,
+            "size": recipe.sizes.get(split),
+            # Splits and samples are drawn by it where the benchmark's settings give no other.
+            "seed": self.recipe.seed,
+        }
         return self.run.computed(f"examples-{split}", Example, inputs, lambda: self.task.load(split))
-
-    @property
-    def data_hash(self) -> str:
-        """The benchmark's own fingerprint, where it has one."""
-        return str(getattr(self.task, "fingerprint", ""))
 
     def settings(self, **changes: Any) -> TrainSettings:
         """The recipe's hyperparameters, with changes."""

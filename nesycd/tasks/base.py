@@ -14,7 +14,7 @@ from itertools import combinations
 from nesycd import grading
 from nesycd.core.errors import DataError
 from nesycd.core.files import did_you_mean, question_key
-from nesycd.core.records import Example
+from nesycd.core.records import Example, content_hash
 from nesycd.grading import Form
 
 
@@ -159,8 +159,7 @@ class StoredTask:
         examples: its examples by split, in order.
         notes: what the user should know about the data (questions of two splits and conflicting golds are added).
         form: the form of a task's answers, by `Example.task`.
-        accepted: gold answers besides `Example.answer`, by uid, where a benchmark has several.
-        revision: the data's version, where it was fetched (from the hub); it is the task's fingerprint.
+        fingerprint: of what was read: its files' content, or the commit fetched from the hub; not given: of the examples.
 
     Raises:
         DataError: an empty split.
@@ -172,14 +171,13 @@ class StoredTask:
         examples: Mapping[str, Sequence[Example]],
         notes: Sequence[str] = (),
         form: Callable[[str], Form] = always_plain,
-        accepted: Mapping[str, Sequence[str]] | None = None,
-        revision: str = "",
+        *,
+        fingerprint: str = "",
     ) -> None:
         self.name = name
-        self.fingerprint = revision
         self._examples = {split: list(members) for split, members in examples.items()}
+        self.fingerprint = fingerprint or content_hash([one.id for part in self._examples.values() for one in part])
         self._form = form
-        self._accepted = dict(accepted or {})
         for split, members in self._examples.items():
             if not members:
                 total = sum(map(len, self._examples.values()))
@@ -213,7 +211,7 @@ class StoredTask:
     def grade(self, answer: str, example: Example) -> bool:
         """See `grading.grade`; where several golds are accepted, any of them."""
         form = self._form(example.task)
-        others = (example.model_copy(update={"answer": gold}) for gold in self._accepted.get(example.uid, ()))
+        others = (example.model_copy(update={"answer": gold}) for gold in example.accepted)
         return any(grading.grade(answer, one, form) for one in (example, *others))
 
     def warnings(self) -> list[str]:

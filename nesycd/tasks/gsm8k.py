@@ -13,7 +13,8 @@ from nesycd.core.errors import DataError
 from nesycd.core.files import question_key, read_jsonl
 from nesycd.core.records import Example
 from nesycd.tasks.base import Card, StoredTask, hold_out
-from nesycd.tasks.hub import Hub, Rows, SourceSettings
+from nesycd.tasks.hub import Rows
+from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "gsm8k"
 _MARK = re.compile(r"<<[^<>]*>>")
@@ -52,20 +53,18 @@ class Gsm8k(StoredTask):
     """
 
     def __init__(self, settings: Gsm8kSettings) -> None:
-        hub = Hub(settings.hub, settings.revision)
+        source = Source(settings)
         found: dict[str, list[Example]] = {}
         for split in ("train", "test"):
-            path = settings.folder / f"{split}.jsonl" if not settings.hub else None
-            rows = hub.rows("main", split) if path is None else read_jsonl(path)
+            rows = source.rows("main", split) if source.is_hub else read_jsonl(source.file(f"{split}.jsonl"))
             found[split] = _read(rows, split)
             if not found[split]:
-                raise DataError(f"{path or settings.hub}: no questions in this file")
-        where = settings.hub or settings.folder
-        notes = CARD.size_notes({split: len(examples) for split, examples in found.items()}, where)
+                raise DataError(f"{source.name}: no questions in {split}")
+        notes = CARD.size_notes({split: len(examples) for split, examples in found.items()}, source.name)
         train, held = hold_out(found["train"], max(1, round(len(found["train"]) * settings.valid)), settings.seed)
         valid = [example.model_copy(update={"split": "valid"}) for example in held]
         splits = {"train": train, "valid": valid, "test": found["test"]}
-        super().__init__(NAME, splits, notes, revision=hub.revision if settings.hub else "")
+        super().__init__(NAME, splits, notes, fingerprint=source.fingerprint)
 
 
 def _read(rows: Rows, split: str) -> list[Example]:

@@ -17,7 +17,7 @@ from nesycd.core.files import did_you_mean, question_key, read_jsonl
 from nesycd.core.records import Example
 from nesycd.grading import Form
 from nesycd.tasks.base import Card, StoredTask
-from nesycd.tasks.hub import Hub, SourceSettings
+from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "gsm_plus"
 
@@ -55,19 +55,18 @@ class GsmPlus(StoredTask):
     """
 
     def __init__(self, settings: GsmPlusSettings) -> None:
-        hub = Hub(settings.hub, settings.revision)
-        path = settings.folder / f"{settings.part}.jsonl" if not settings.hub else None
-        rows = hub.rows("", settings.part) if path is None else read_jsonl(path)
-        examples = [_example(row, where, settings.part, index) for index, (where, row) in enumerate(rows)]
-        notes = CARD.size_notes({settings.part: len(examples)}, path or settings.hub)
+        source, part = Source(settings), settings.part
+        rows = source.rows("", part) if source.is_hub else read_jsonl(source.file(f"{part}.jsonl"))
+        examples = [_example(row, where, part, index) for index, (where, row) in enumerate(rows)]
+        notes = CARD.size_notes({part: len(examples)}, source.name)
         known = {example.task for example in examples}
         wanted = {_task(kind): kind for kind in settings.kinds}
         for task, kind in wanted.items():
             if task not in known:
                 names = [name.partition("/")[2].replace("-", " ") for name in known]
-                raise DataError(f"{path or settings.hub}: no kind {kind!r}{did_you_mean(kind, names)}")
+                raise DataError(f"{source.name}: no kind {kind!r}{did_you_mean(kind, names)}")
         kept = [example for example in examples if not wanted or example.task in wanted]
-        super().__init__(NAME, {"test": kept}, notes, _form, revision=hub.revision if settings.hub else "")
+        super().__init__(NAME, {"test": kept}, notes, _form, fingerprint=source.fingerprint)
 
 
 def _task(kind: str) -> str:

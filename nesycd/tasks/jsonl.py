@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nesycd import grading
 from nesycd.core.errors import DataError
-from nesycd.core.files import did_you_mean, question_key, read_jsonl
-from nesycd.core.records import Example
+from nesycd.core.files import did_you_mean, file_hash, question_key, read_jsonl
+from nesycd.core.records import Example, content_hash
 from nesycd.tasks.base import StoredTask, hold_out, split_by_group
 
 KEYS = ("question", "answer", "id", "options", "rationale", "task")
@@ -62,6 +62,9 @@ class Jsonl(StoredTask):
 
     def __init__(self, settings: JsonlSettings) -> None:
         reader = _Reader(settings.name)
+        given = ((part, getattr(settings, part)) for part in ("path", "train", "valid", "test"))
+        # Hashed before they are read: a file that is edited meanwhile counts as edited at the next run.
+        fingerprint = content_hash({part: file_hash(path) for part, path in given if path is not None})
         if settings.path is not None:
             total = sum(settings.ratios)
             shares = {n: r / total for n, r in zip(("train", "valid", "test"), settings.ratios, strict=True)}
@@ -74,7 +77,7 @@ class Jsonl(StoredTask):
                 splits["train"], held = hold_out(splits["train"], count, settings.seed)
                 valid = [example.model_copy(update={"split": "valid"}) for example in held]
                 splits = {"train": splits["train"], "valid": valid, "test": splits["test"]}
-        super().__init__(settings.name, splits)
+        super().__init__(settings.name, splits, fingerprint=fingerprint)
 
 
 def read_questions(path: Path, name: str) -> list[Example]:

@@ -64,7 +64,7 @@ class Mixture:
             given = {"seed": settings.seed, **part.settings} if _has_seed(part.name) else part.settings
             task = build_task(part.name, given)
             self._notes += getattr(task, "warnings", list)()
-            prints.append(str(getattr(task, "fingerprint", "")))
+            prints.append(task.fingerprint)
             for split, here in part.use.items():
                 if split not in task.splits():
                     known = ", ".join(task.splits())
@@ -72,7 +72,7 @@ class Mixture:
                 count = part.count.get(here)
                 examples = limited(task, count, settings.seed).load(split) if count else task.load(split)
                 self._add(task, here, examples)
-        self.fingerprint = content_hash(prints) if any(prints) else ""
+        self.fingerprint = content_hash(prints)
 
     def _add(self, task: Task, split: str, examples: list[Example]) -> None:
         for example in examples:

@@ -122,6 +122,7 @@ class LimitedTask:
                 raise ConfigError(f"task.sizes.{split}: task {inner.name!r} has no such split (known: {known})")
         self.inner = inner
         self.name = inner.name
+        self.fingerprint = inner.fingerprint
         self._count = count
         self._sizes = dict(sizes or {})
         self._seed = seed

@@ -11,7 +11,6 @@ options with white space squeezed. Nothing is graded here: wrong rationales are 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from nesycd import grading
 from nesycd.core.errors import DataError, TeacherError
-from nesycd.core.files import did_you_mean, question_key, read_jsonl, squeeze
+from nesycd.core.files import did_you_mean, file_hash, question_key, read_jsonl, squeeze
 from nesycd.core.protocols import ErrorCase
 from nesycd.core.records import Diagnosis, Example, Item, Rationale, content_hash
 
@@ -61,7 +60,9 @@ class ReplayTeacher:
         if not paths:
             raise TeacherError("replay: no recordings were given; name at least one JSONL file")
         self.name = name
-        files = [*paths, *([diagnoses] if diagnoses else [])]
+        # Hashed before they are read: a file that is edited meanwhile counts as edited at the next run.
+        hashes = [file_hash(path) for path in paths], file_hash(diagnoses) if diagnoses else ""
+        self.fingerprint = content_hash(["replay/2", name, require_agreement, *hashes])
         self._rows = _Index()
         self._disagreeing = _Index()
         for path in paths:
@@ -70,7 +71,6 @@ class ReplayTeacher:
                 usable = not require_agreement or _agrees(row)
                 (self._rows if usable else self._disagreeing).add(row)
         self._diagnoses = _read_diagnoses(diagnoses) if diagnoses else None
-        self.fingerprint = content_hash(["replay/1", name, require_agreement, [_file_hash(path) for path in files]])
 
     def rationales(self, examples: Sequence[Example]) -> Iterator[Rationale]:
         """The recorded working of each question, without its closing sentence, whose answer goes into `answer`."""
@@ -198,8 +198,3 @@ def _read_diagnoses(path: Path) -> _Index:
             raise DataError(f"{where}: items{'.' if place else ''}{place}: {first['msg']}") from None
         index.add({**row, "items": items})
     return index
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -285,6 +285,29 @@ def test_seeds_with_other_settings_do_not_count(tmp_path: Path) -> None:
     assert "seed 0 lacks" in compare(folder, [], [1], *small, "student.max_new_tokens=5"), "damaged settings are none"
 
 
+def test_seeds_with_other_questions_do_not_count(tmp_path: Path) -> None:
+    recipe, folder = own_questions(tmp_path), tmp_path / "c"
+
+    def said(seed: int) -> str:
+        out = io.StringIO()
+        arms = ['compare.primary.left="std_cot"', 'compare.primary.right="zero_shot"', "collection.mode=in_sample"]
+        execute(recipe, arms, None, folder, Console(file=out, width=200), ["zero_shot", "std_cot"], [seed])
+        return out.getvalue()
+
+    said(0)
+    assert "lacks" not in said(1)
+    data = tmp_path / "own.jsonl"
+    data.write_text(data.read_text().replace("What is", "How much is"))
+    assert "seed 0 lacks answers with these settings (zero_shot, std_cot)" in said(1)
+    assert load_comparison(folder / "comparison.json").seeds == [1]
+    # In another folder they are the same questions.
+    (tmp_path / "moved").mkdir()
+    data.rename(tmp_path / "moved" / "own.jsonl")
+    recipe.write_text(recipe.read_text().replace("own.jsonl", "moved/own.jsonl"))
+    said(0)
+    assert load_comparison(folder / "comparison.json").seeds == [0, 1]
+
+
 def test_a_table_is_made_of_what_is_finished_and_of_seeds_from_elsewhere(tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     small = ("task.limit=8", 'evaluation.arms=["zero_shot"]', 'evaluation.splits=["test"]')
