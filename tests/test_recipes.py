@@ -21,7 +21,8 @@ from typer.testing import CliRunner
 from nesycd.cli import build
 from nesycd.cli.main import app
 from nesycd.cli.run import execute
-from nesycd.core.config import Recipe, load_recipe, locate_data
+from nesycd.core.config import Recipe, load_recipe
+from nesycd.core.places import locate_data
 from nesycd.core.protocols import Task
 from nesycd.core.records import Example
 from nesycd.grading import closing

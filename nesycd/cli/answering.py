@@ -45,7 +45,8 @@ def open_finished(folder: Path) -> FinishedRun:
         RunError: the run is not finished, or its adapters are gone.
     """
     from nesycd.cli.build import data_root, student_of
-    from nesycd.core.config import Recipe, locate_data
+    from nesycd.core.config import Recipe
+    from nesycd.core.places import locate_data
     from nesycd.core.records import Status
     from nesycd.knowledge import KnowledgeBase, read_entities
     from nesycd.prompts import Prompts

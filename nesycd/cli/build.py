@@ -7,9 +7,10 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from nesycd.core.config import ApiSection, Recipe, locate_data
+from nesycd.core.config import ApiSection, Recipe
 from nesycd.core.errors import ConfigError
 from nesycd.core.files import file_hash
+from nesycd.core.places import locate_data
 from nesycd.core.protocols import Student, Task, Teacher
 from nesycd.core.records import content_hash
 from nesycd.llm import ledger

@@ -359,7 +359,7 @@ class _Job:
 
     def is_done(self, method: Method, seed: int, rate: float | None) -> bool:
         """Whether a method has answered all splits, in a run of these very settings and of files that say the same."""
-        from nesycd.core.config import settings_alone
+        from nesycd.core.places import settings_alone
         from nesycd.core.protocols import TRAINING
         from nesycd.runs.manifest import read_manifest
         from nesycd.runs.stage import read_states

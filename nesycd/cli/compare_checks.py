@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from nesycd.cli.build import data_root, task_of
-from nesycd.core.config import Recipe, locate_data
+from nesycd.core.config import Recipe
 from nesycd.core.errors import ConfigError, DataError
 from nesycd.core.files import read_jsonl
+from nesycd.core.places import locate_data
 from nesycd.methods import rivals
 from nesycd.methods.evaluate import ORACLE_ARMS, splits_of, tells_facts
 from nesycd.retrieval import passages_of

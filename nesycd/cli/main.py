@@ -39,6 +39,7 @@ COMMANDS = {
     "results": ("nesycd.cli.results", "Show the results of a run again, or those of several (seeds) together."),
     "clean": ("nesycd.cli.clean", "Remove runs, or only their checkpoints."),
     "ledger": ("nesycd.cli.ledger:ledger_app", "Show, export and prune the ledger of paid calls."),
+    "settings": ("nesycd.cli.settings", "Explain every key of a recipe."),
     "tasks": ("nesycd.cli.tasks", "List the benchmarks, and show their questions."),
     "grade": ("nesycd.cli.grade", "Grade answers that somebody else's model gave to a benchmark, or a run's again."),
     "harness": ("nesycd.cli.harness", "Evaluate a run by lm-evaluation-harness, knowledge base and router included."),

@@ -9,8 +9,9 @@ from typing import Any
 
 from nesycd import grading
 from nesycd.cli.build import data_root, task_of
-from nesycd.core.config import Recipe, locate_data
+from nesycd.core.config import Recipe
 from nesycd.core.errors import RunError
+from nesycd.core.places import locate_data
 from nesycd.core.records import Attempt, Example
 from nesycd.reports.folder import read_run
 from nesycd.runs.manifest import read_manifest

@@ -12,8 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from nesycd.cli.build import data_root
-from nesycd.core.config import apply_override, load_recipe, locate_settings
+from nesycd.core.config import apply_override, load_recipe
 from nesycd.core.errors import DataError
+from nesycd.core.places import locate_settings
 from nesycd.core.protocols import Task
 from nesycd.core.records import Example, Fact, Rule
 from nesycd.prompts import Prompts

@@ -2,7 +2,7 @@
 
 A wrong key or value is one sentence that names the key (dotted), where it stands and the nearest right key. Settings
 that belong to one benchmark (`[task.settings]`) are checked by `nesycd.tasks.registry`, which knows the benchmarks.
-Relative paths count from the folder in which the command runs, and then from `NESYCD_DATA` (`locate_data`).
+What in a recipe is a path is known by `nesycd.core.places`; `nesycd settings` prints every key.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -56,23 +56,23 @@ class TaskSection(Section):
     sizes: dict[str, Count] = {}
     """At most so many questions of a split, as `{train = 300, test = 200}`: a seeded sample, stratified by task."""
     settings: dict[str, Any] = {}
-    """The benchmark's own settings: `path`, sizes, ...; see `nesycd tasks`."""
+    """The benchmark's own settings, such as `path`: below at its name, or by `nesycd settings NAME`."""
 
 
 class AskSection(Section):
     """How a language model is asked for rationales and diagnoses."""
 
     samples: Count = 3
-    """Times that a question is asked at most."""
+    """Times that a question is asked at most. More bring more right rationales, and cost more."""
     all_samples: bool = False
     """Ask all samples of each question at once and keep every answer on record; else a question is asked again only
     while no answer was right."""
     temperature: Annotated[float, Field(ge=0)] = 0.7
-    """Of rationales; diagnoses are asked for at 0."""
+    """Of rationales; diagnoses are asked for at 0. At 0 all samples are alike, and one does."""
     hints: bool = True
     """Ask once more, with the gold answer shown, where no sample was right."""
     max_tokens: Count = 1024
-    """Longest answer."""
+    """Longest answer of the teacher, in its tokens; raise it for models that think before they answer."""
     repair: bool = True
     """Ask once more for a diagnosis that cannot be read."""
     cluster: Count = 1
@@ -85,7 +85,7 @@ class ApiSection(Section):
     provider: Literal["openai", "anthropic"] = "openai"
     """The form of requests: `openai` (OpenAI and all compatible servers) or `anthropic` (Anthropic's Messages API)."""
     model: str = ""
-    """As the server calls it."""
+    """The model's name, as the server calls it."""
     base_url: str = ""
     """Any server that speaks the provider's form, such as `http://localhost:8000/v1`; not given: the provider itself."""
     key_env: Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")] = ""
@@ -98,7 +98,7 @@ class ApiSection(Section):
     poll: Annotated[float, Field(gt=0)] = 60.0
     """Seconds between two looks at batches that are waited for."""
     concurrency: Count = 8
-    """Calls on their way at once, at most."""
+    """Calls on their way at once, at most. Lower it where the server refuses calls for their number."""
     timeout: Annotated[float, Field(gt=0)] = 600.0
     """Seconds for one answer; one that comes later is lost, perhaps paid, and asked for again."""
     retries: Annotated[int, Field(ge=0)] = 8
@@ -122,14 +122,15 @@ class TeacherSection(Section):
     """`expert` (a program that knows longtail), `replay` (recordings), `scripted` (the questions' own rationales), `api`
     (a language model)."""
     paths: tuple[Path, ...] = ()
-    """Recordings to replay, JSONL or JSONL.gz."""
+    """Recorded rationales that `replay` serves, JSONL or JSONL.gz; of several for a question the first counts."""
     diagnoses: Path | None = None
-    """Recorded diagnoses, JSONL."""
+    """Recorded diagnoses that `replay` serves, JSONL: a file of your own, or `stages/diagnoses.jsonl` of a run."""
     diagnose: Literal["own", "mine", "api"] = "own"
     """Where knowledge for the student's errors comes from: `own`, the teacher itself; `mine`, the accepted rationales of the
     very questions, whose general sentences are taken (nobody is asked); `api`, the language model of `teacher.api`."""
     require_agreement: bool = False
-    """Replay only what its recorder marked as right and in agreement."""
+    """Replay only rationales that were marked as right and in agreement with their answer: for recordings made with the gold
+    answer in sight."""
     ask: AskSection = AskSection()
     api: ApiSection = ApiSection()
 
@@ -142,13 +143,13 @@ class StudentSection(Section):
     template: Literal["auto", "chat", "plain"] = "auto"
     """How prompts are rendered; `auto`: chat where the model has a chat template."""
     max_new_tokens: Count = 192
-    """Longest answer."""
+    """Longest answer, in the student's tokens; what is longer is cut off. Longer rationales need more."""
     calculator: bool = False
     """Whether sums are computed while the student writes them: after `7 x 11 =` the result is put in."""
     end_loops: bool = False
     """Whether an answer that goes in circles is ended before it reaches `max_new_tokens`: small students often do."""
     device: str = "auto"
-    """`auto`, `cpu`, `cuda`, `mps`."""
+    """`auto` (a GPU where there is one), `cpu`, `cuda` or `mps`."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Whether training goes through compiled layers; `auto`: on a CPU with a C++ compiler, where the training is not short."""
     delay: Annotated[float, Field(ge=0)] = 0.0
@@ -159,15 +160,19 @@ class TrainingSection(Section):
     """How the student is fine-tuned (LoRA)."""
 
     learning_rate: Rate = 1e-3
-    """At its peak."""
+    """At its peak, in general distillation. Lower it for larger students: 2e-4 is usual at 7B."""
     epochs: Annotated[float, Field(gt=0)] = 3.0
+    """Passes over the training texts in general distillation. Fewer suit large data, more small ones."""
     batch_tokens: Count = 1024
-    """Tokens of a training batch."""
+    """Tokens of a training batch, after which a step is taken. Memory grows with it; raise it on a GPU."""
     rank: Count = 16
+    """Rank of LoRA's matrices: how much an adapter can hold, and its size on disk."""
     alpha: Count = 32
+    """LoRA's scale: what an adapter adds counts `alpha / rank` times. Change it along with the rank."""
     dropout: Share = 0.0
+    """Share of an adapter's inputs that are left out at random in training; some, such as 0.05, where it overfits."""
     max_tokens: Count = 1024
-    """Longer texts are left out, and counted."""
+    """Longest training text, prompt and completion, in the student's tokens; longer ones are left out, and counted."""
     warmup: Share = 0.1
     """Share of the steps over which the learning rate rises."""
 
@@ -176,8 +181,10 @@ class CollectionSection(Section):
     """Where the student's errors come from."""
 
     mode: Literal["out_of_fold", "in_sample"] = "out_of_fold"
-    """`out_of_fold`: each training question is answered by a student that did not see it."""
+    """`out_of_fold`: each training question is answered by a student that did not see it, which shows what it does not know;
+    `in_sample`: by the trained student itself, as in the paper, without further trainings."""
     folds: Annotated[int, Field(ge=2)] = 2
+    """Parts for `out_of_fold`: so many students are trained, each on all parts but one. More make each see more and cost more."""
     epochs: Annotated[float, Field(gt=0)] | None = None
     """Passes of a fold's student over its part; not given: as `training.epochs`."""
 
@@ -196,7 +203,7 @@ class KnowledgeSection(Section):
     """Files as `nesycd kb import` reads them, whose items join what the teacher proposes: they pass the same checks and, with
     `review = "auto"`, are approved."""
     max_items: Count | None = None
-    """Size of the base at most."""
+    """Items in the base at most, chosen by `seed`; not given: all."""
     self_check: bool = False
     """Ask the student that erred again with the proposed items; with `review = "auto"` only those that repaired an error
     are approved."""
@@ -208,10 +215,11 @@ class RetrievalSection(Section):
     """What knowledge reaches the prompt."""
 
     budget_tokens: Count = 96
-    """Student tokens of all item texts together."""
+    """Longest block of knowledge, in the student's tokens; what does not fit is not shown."""
     max_items: Count = 6
+    """Items shown with a question at most, within `budget_tokens`."""
     hops: Annotated[int, Field(ge=0)] = 2
-    """How many objects to follow from a named entity."""
+    """How many facts to follow from an entity named in the question, each from the last one's object; 0: its own facts only."""
     asks: Annotated[tuple[Asks, ...], Field(min_length=1)] = ("question",)
     """What of an example is searched with: `task` (the words of its task's name), `question`, `options`."""
     kind: Literal["linked", "fused"] = "linked"
@@ -234,11 +242,14 @@ class RetrievalSection(Section):
 
 
 class Weights(Section):
-    """Loss weights of the three tasks."""
+    """Loss weights of the three tasks; a task of weight 0 is left out."""
 
     augmented: Annotated[float, Field(ge=0)] = 1.0
+    """Of reasoning with knowledge in the prompt."""
     answer: Annotated[float, Field(ge=0)] = 0.5
+    """Of naming the answer alone, without a working."""
     direct: Annotated[float, Field(ge=0)] = 1.0
+    """Of reasoning without knowledge, as in general distillation."""
 
 
 class AugmentedSection(Section):
@@ -266,6 +277,7 @@ class AugmentedSection(Section):
     init: Literal["base", "general"] = "base"
     """Start from the base model (for as many completion tokens as general distillation), or from S_P."""
     learning_rate: Rate = 1e-3
+    """At its peak, in augmented distillation; all else is as in `training`."""
     epochs: Annotated[float, Field(gt=0)] = 1.0
     """Passes over the whole mix where `init` is `general`."""
 
@@ -293,19 +305,28 @@ class EvaluationSection(Section):
         "nesycd_routed",
         "nesycd_oracle",
     )
+    """Ways of answering that are scored side by side. `zero_shot`: the untrained student; `few_shot`: the same after the
+    publisher's worked examples; `std_cot`: trained on rationales alone; `std_cot_kb`: the same, shown knowledge; `nesycd`:
+    trained with knowledge and shown it; `nesycd_no_kb`: the same, shown none; `nesycd_routed`: shown it where the router says
+    so; `..._oracle`: shown exactly the facts needed, where the benchmark tells them; `..._distracting`: shown what is found
+    when these are hidden; `rules_alone`: rules answer, without a student."""
     splits: tuple[str, ...] = ()
     """Splits to score; empty: `test` and all out-of-domain ones."""
     bootstrap: Count = 2000
-    """Samples for the 95 % intervals."""
+    """Bootstrap samples for the 95 % intervals; fewer are quicker and coarser."""
 
 
 class PrimarySection(Section):
     """The one comparison that is named beforehand; all others are corrected for their number."""
 
     left: str = "nesycd"
+    """The method that is held to be better."""
     right: str = "std_cot"
+    """The method that it is compared with."""
     split: str = "test"
+    """On which questions; one of the splits that are scored."""
     kind: Literal["all", "special", "general"] = "all"
+    """On `special` questions (which need sparse knowledge) or `general` ones only, where the benchmark tells them apart."""
 
 
 class CompareSection(Section):
@@ -314,7 +335,7 @@ class CompareSection(Section):
     methods: tuple[str, ...] = ()
     """Arms, rivals and ablations; empty: the arms of `evaluation.arms`. See `nesycd compare --list`."""
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
-    """Empty: the recipe's own."""
+    """Each is a run of its own; intervals count them in. Empty: the recipe's own seed."""
     primary: PrimarySection = PrimarySection()
     max_passes: Annotated[float, Field(gt=0)] | None = None
     """Passes over its texts after which a rival stops, though it has tokens left: answers alone are short, and would be
@@ -331,8 +352,10 @@ class Recipe(Section):
     """A whole recipe; each field is a section of the TOML file."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-    """Name of the run's folder."""
+    """Name of the run's folder (`--name` gives another), and of the teacher's budget."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Draws whatever is drawn: splits and samples of questions, folds, the order of training, distractors. Run several (`--set
+    seed=1 --name seed-1`) to see how far results depend on it."""
     prompts: Path | None = None
     """A folder with prompt files of your own; those that it lacks are the package's (`nesycd/prompts`)."""
     task: TaskSection
@@ -352,8 +375,6 @@ EXTENDS = "extends"
 """A recipe's key, at its top: the file of another recipe (from its own folder) whose tables it lies over."""
 _OPEN = "task.settings"
 """Whose keys are a benchmark's own (as those of `task.sizes` are its splits)."""
-PATH_SETTINGS = frozenset({"path", "train", "valid", "test", "prompts"})
-"""Settings of benchmarks that are paths where they are texts."""
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = (), limit: int | None = None) -> Recipe:
@@ -407,73 +428,6 @@ def _over(data: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
 
 def _are_tables(one: Any, other: Any) -> bool:
     return isinstance(one, dict) and isinstance(other, dict)
-
-
-def locate_data(recipe: Recipe, root: Path | None) -> Recipe:
-    """The recipe with relative data paths that are not here, but below `root`, put there (`NESYCD_DATA`)."""
-    if root is None:
-        return recipe
-    settings = locate_settings(recipe.task.settings, root)
-    teacher = recipe.teacher
-    diagnoses = None if teacher.diagnoses is None else _located(teacher.diagnoses, root)
-    teacher = teacher.model_copy(
-        update={"paths": tuple(_located(path, root) for path in teacher.paths), "diagnoses": diagnoses}
-    )
-    if teacher.api.prices is not None:
-        api = teacher.api.model_copy(update={"prices": _located(teacher.api.prices, root)})
-        teacher = teacher.model_copy(update={"api": api})
-    task = recipe.task.model_copy(update={"settings": settings})
-    prompts = None if recipe.prompts is None else _located(recipe.prompts, root)
-    compare = recipe.compare
-    if compare.corpus is not None:
-        compare = compare.model_copy(update={"corpus": _located(compare.corpus, root)})
-    files = tuple(_located(path, root) for path in recipe.knowledge.files)
-    knowledge = recipe.knowledge.model_copy(update={"files": files})
-    found = {"task": task, "teacher": teacher, "prompts": prompts, "knowledge": knowledge, "compare": compare}
-    return recipe.model_copy(update=found)
-
-
-def locate_settings(settings: Mapping[str, Any], root: Path | None) -> dict[str, Any]:
-    """A benchmark's settings with their paths (`PATH_SETTINGS`) found as by `locate_data`; those of a mixture's parts too."""
-    if root is None:
-        return dict(settings)
-    return {key: _located_setting(key, value, root) for key, value in settings.items()}
-
-
-def _located_setting(key: str, value: Any, root: Path) -> Any:
-    if key in PATH_SETTINGS and isinstance(value, str):
-        return str(_located(Path(value), root))
-    if key == "parts" and isinstance(value, list) and all(isinstance(part, dict) for part in value):
-        return [{**part, "settings": locate_settings(part.get("settings", {}), root)} for part in value]
-    return value
-
-
-def without_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A benchmark's settings less those that are paths; a mixture's parts likewise."""
-    kept = {key: value for key, value in settings.items() if not (key in PATH_SETTINGS and isinstance(value, str))}
-    if isinstance(parts := kept.get("parts"), list):
-        kept["parts"] = [
-            {**part, "settings": without_paths(part["settings"])} if "settings" in part else part for part in parts
-        ]
-    return kept
-
-
-def settings_alone(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as JSON values less what only says where a file lies: equal for runs of the same files in other folders."""
-    places: dict[str, Any] = {
-        "prompts": True,
-        "task": {"settings"},
-        "teacher": {"paths": True, "diagnoses": True, "api": {"prices", "ledger"}},
-        "knowledge": {"files"},
-        "compare": {"corpus"},
-    }
-    alone = recipe.model_dump(mode="json", exclude=places)
-    alone["task"]["settings"] = without_paths(recipe.task.settings)
-    return alone
-
-
-def _located(path: Path, root: Path) -> Path:
-    return root / path if not path.exists() and (root / path).exists() else path
 
 
 def apply_override(data: dict[str, Any], override: str) -> str:

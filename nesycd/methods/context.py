@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nesycd.core.config import Recipe, without_paths
+from nesycd.core.config import Recipe
+from nesycd.core.places import without_paths
 from nesycd.core.protocols import TRAINING, Student, Task, Teacher, TrainSettings
 from nesycd.core.records import Attempt, Example, TrainingText
 from nesycd.prompts import Prompts

@@ -14,9 +14,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from nesycd.core.config import Recipe, settings_alone
+from nesycd.core.config import Recipe
 from nesycd.core.errors import ConfigError
 from nesycd.core.files import file_hash
+from nesycd.core.places import settings_alone
 from nesycd.core.protocols import Task
 from nesycd.core.records import Attempt, Entry, Example, Passage, TrainingText, content_hash
 from nesycd.grading import CLOSING

@@ -84,11 +84,12 @@ CARD = Card(
 
 
 class AgievalSettings(SourceSettings):
-    """`tasks` is a set (`paper`, `english`) or a list of tasks; `hub` the name to which `-TASK` is added."""
+    """Exam questions; `hub` is the name to which `-TASK` is added."""
 
     HUB: ClassVar[str] = CARD.hub
     FILES: ClassVar[str] = "the folder with the files <task>.jsonl"
     tasks: tuple[str, ...] = PAPER
+    """Tasks wanted, as a list, or a set of them: `"paper"` (NesyCD's eight) or `"english"` (`gaokao-english`, `math` too)."""
 
     @field_validator("tasks", mode="before")
     @classmethod

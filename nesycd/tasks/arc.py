@@ -40,11 +40,12 @@ CARD = Card(
 
 
 class ArcSettings(SourceSettings):
-    """`sets` are those wanted: `easy`, `challenge`."""
+    """School science questions."""
 
     HUB: ClassVar[str] = CARD.hub
     FILES: ClassVar[str] = "the folder with ARC-Easy and ARC-Challenge"
     sets: tuple[Literal["easy", "challenge"], ...] = ("easy", "challenge")
+    """Sets wanted."""
 
 
 class Arc(StoredTask):

@@ -101,15 +101,14 @@ CARD = Card(
 
 
 class BbhSettings(SourceSettings):
-    """`path` is the folder of task files, `tasks` those wanted (empty = all).
-
-    `prompts` is the publisher's folder of few-shot prompts; not given: `cot-prompts` beside `path`, where it is there.
-    """
+    """BIG-Bench Hard; `path` is the folder of task files."""
 
     HUB: ClassVar[str] = CARD.hub
     FILES: ClassVar[str] = "the folder with the files <task>.json"
     tasks: tuple[str, ...] = ()
+    """Tasks wanted; empty: all 27."""
     prompts: Path | None = None
+    """The publisher's folder of few-shot prompts; not given: `cot-prompts` beside `path`, where it is there."""
 
 
 class Bbh(StoredTask):

@@ -44,19 +44,16 @@ CARD = Card(
 
 
 class BigbenchSettings(SourceSettings):
-    """Which tasks, and how many questions of each.
-
-    Attributes:
-        tasks: names of task folders (`TASK`, `TASK/SUBTASK`) or of the hub's parts; empty = all (files only).
-        per_task: at most so many of each task, a seeded sample (0 = all).
-        test_share: share of each task that is `test`; the rest is the train side.
-    """
+    """BIG-bench: which tasks, and how many questions of each."""
 
     HUB: ClassVar[str] = CARD.hub
     FILES: ClassVar[str] = "a folder with task.json, or one of such folders"
     tasks: tuple[str, ...] = ()
+    """Names of task folders (`TASK`, `TASK/SUBTASK`) or of the hub's parts; empty: all, which the hub does not allow."""
     per_task: int = Field(default=0, ge=0)
+    """At most so many questions of each task, a seeded sample; 0: all."""
     test_share: float = Field(default=1.0, gt=0, le=1)
+    """Share of each task that is `test`; the rest is the train side, to train on these tasks."""
 
 
 @dataclass

@@ -39,7 +39,7 @@ CARD = Card(
 
 
 class Gsm8kSettings(SourceSettings):
-    """`path` is the folder with `train.jsonl` and `test.jsonl`."""
+    """Grade-school word problems; `path` is the folder with `train.jsonl` and `test.jsonl`."""
 
     HUB: ClassVar[str] = CARD.hub
     FILES: ClassVar[str] = "the folder with train.jsonl and test.jsonl"

@@ -39,12 +39,14 @@ CARD = Card(
 
 
 class GsmPlusSettings(SourceSettings):
-    """`part` is the publisher's split, `kinds` the ways of change wanted, as the publisher names them (empty = all)."""
+    """GSM8K's test questions, changed; `path` is the folder with `testmini.jsonl` or `test.jsonl`."""
 
     HUB: ClassVar[str] = CARD.hub
     FILES: ClassVar[str] = "the folder with testmini.jsonl or test.jsonl"
     part: Literal["testmini", "test"] = "testmini"
+    """The publisher's split: 2,400 questions, or all 10,552."""
     kinds: tuple[str, ...] = ()
+    """Ways of change wanted, as the publisher names them (`"critical thinking"`); empty: all eight."""
 
 
 class GsmPlus(StoredTask):

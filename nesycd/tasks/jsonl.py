@@ -24,20 +24,23 @@ KEYS = ("question", "answer", "id", "options", "rationale", "task")
 
 
 class JsonlSettings(BaseModel):
-    """Where the files are and how one file is split.
+    """Your own questions: either `path` alone, or `train` and `test`, with or without `valid`."""
 
-    Give `path` alone, or `train` and `test` with or without `valid`; without it a seeded tenth of `train` becomes it.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     path: Path | None = None
+    """One file with all questions, split by `ratios`."""
     train: Path | None = None
+    """The training questions."""
     valid: Path | None = None
+    """The questions that thresholds are calibrated on; not given: a seeded tenth of `train`."""
     test: Path | None = None
+    """The test questions."""
     ratios: tuple[float, float, float] = (0.7, 0.1, 0.2)
     """Shares of train, valid and test; any positive numbers, scaled to add up to 1."""
     seed: int = 0
+    """Draws the splits; not given: the recipe's `seed`."""
     name: str = Field(default="jsonl", min_length=1)
+    """The name of these questions in results, and the beginning of their tasks' names."""
 
     @model_validator(mode="after")
     def _one_way(self) -> JsonlSettings:

@@ -49,11 +49,12 @@ CARD = Card(
 
 
 class MetamathSettings(SourceSettings):
-    """`count` is how many questions are read at most, from the beginning of the file (0 = all)."""
+    """GSM8K and MATH training questions, reworded; `path` is the file."""
 
     HUB: ClassVar[str] = CARD.hub
     FILES: ClassVar[str] = "the file MetaMathQA-395K.json, or JSONL"
     count: int = 0
+    """Questions read at most, from the beginning of the file; 0: all 395,000."""
 
 
 class Metamath(StoredTask):

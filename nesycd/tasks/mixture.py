@@ -19,13 +19,17 @@ NAME = "mixture"
 
 
 class Part(BaseModel):
-    """One benchmark of the mixture, by its name in recipes."""
+    """One benchmark of the mixture."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     name: str
+    """Its name in recipes."""
     use: dict[str, str] = Field(min_length=1)
+    """Which of its splits becomes which split here, as `{test = "ood_arc"}`."""
     count: dict[str, Annotated[int, Field(ge=1)]] = {}
+    """At most so many of its questions in a split here, as `{train = 3500}`: a seeded sample, stratified by task."""
     settings: dict[str, Any] = {}
+    """Its own settings."""
 
     @model_validator(mode="after")
     def _counts_what_is_used(self) -> Part:
@@ -36,11 +40,13 @@ class Part(BaseModel):
 
 
 class MixtureSettings(BaseModel):
-    """The parts, in the order in which their questions stand; `seed` is every part's that has none of its own."""
+    """Several benchmarks as one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     parts: tuple[Part, ...] = Field(min_length=1)
+    """The benchmarks, in the order in which their questions stand: `[[task.settings.parts]]`, with the keys below."""
     seed: int = 0
+    """The seed of each part that is given none of its own; not given: the recipe's `seed`."""
 
 
 class Mixture:
@@ -53,7 +59,7 @@ class Mixture:
 
     def __init__(self, settings: MixtureSettings) -> None:
         # Here, since the registry knows all benchmarks, this one among them.
-        from nesycd.tasks.registry import build_task, limited
+        from nesycd.tasks.registry import build_task, limited, settings_class
 
         self.name = NAME
         self._examples: dict[str, list[Example]] = {}
@@ -61,7 +67,8 @@ class Mixture:
         self._notes: list[str] = []
         prints = []
         for place, part in enumerate(settings.parts):
-            given = {"seed": settings.seed, **part.settings} if _has_seed(part.name) else part.settings
+            has_seed = "seed" in settings_class(part.name).model_fields
+            given = {"seed": settings.seed, **part.settings} if has_seed else part.settings
             task = build_task(part.name, given)
             self._notes += getattr(task, "warnings", list)()
             prints.append(task.fingerprint)
@@ -129,9 +136,3 @@ class Mixture:
         if example.uid not in self._owner:
             raise DataError(f"{example.uid}: not a question of this mixture")
         return self._owner[example.uid]
-
-
-def _has_seed(name: str) -> bool:
-    from nesycd.tasks.registry import takes_seed
-
-    return takes_seed(name)

@@ -34,11 +34,12 @@ CARD = Card(
 
 
 class MmluSettings(SourceSettings):
-    """`subjects` are those wanted (empty = all)."""
+    """57 subjects; `path` is the folder with `dev`, `val` and `test`."""
 
     HUB: ClassVar[str] = CARD.hub
     FILES: ClassVar[str] = "the folder with dev, val and test"
     subjects: tuple[str, ...] = ()
+    """Subjects wanted, as `"high_school_physics"`; empty: all."""
 
 
 class Mmlu(StoredTask):

@@ -5,7 +5,6 @@ Settings are checked here, so that a wrong key or type is one sentence that name
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -50,13 +49,14 @@ def card(name: str) -> Card | None:
     return getattr(_module(name), "CARD", None)
 
 
-def takes_seed(name: str) -> bool:
-    """Whether a benchmark has a setting `seed`.
+def settings_class(name: str) -> type[BaseModel]:
+    """The pydantic model of a benchmark's own settings (`[task.settings]`).
 
     Raises:
         ConfigError: an unknown name.
     """
-    return "seed" in _keys(getattr(_module(name), _TASKS[name][1]))
+    found: type[BaseModel] = getattr(_module(name), _TASKS[name][1])
+    return found
 
 
 def _module(name: str) -> Any:
@@ -72,32 +72,22 @@ def build_task(name: str, settings: Mapping[str, Any] | None = None) -> Task:
         ConfigError: an unknown name, an unknown key (the nearest right one is named) or a wrong value.
         DataError: from the benchmark's files.
     """
-    loaded = _module(name)
-    _, settings_name, task_name = _TASKS[name]
-    checked = _checked(getattr(loaded, settings_name), settings or {}, f"task {name}")
-    build: Callable[[Any], Task] = getattr(loaded, task_name)
+    checked = _checked(settings_class(name), settings or {}, f"task {name}")
+    build: Callable[[Any], Task] = getattr(_module(name), _TASKS[name][2])
     return build(checked)
 
 
-def _checked(kind: Any, settings: Mapping[str, Any], where: str) -> Any:
-    """Settings as an instance of `kind`, a pydantic model or a dataclass."""
-    known = _keys(kind)
+def _checked(kind: type[BaseModel], settings: Mapping[str, Any], where: str) -> BaseModel:
+    """Settings as an instance of `kind`."""
     for key in settings:
-        if key not in known:
-            raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(key, known)}")
+        if key not in kind.model_fields:
+            raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(key, kind.model_fields)}")
     try:
         return kind(**settings)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{where}: {key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}") from None
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {error}") from None
-
-
-def _keys(kind: Any) -> list[str]:
-    is_model = issubclass(kind, BaseModel)
-    return list(kind.model_fields) if is_model else [field.name for field in dataclasses.fields(kind)]
 
 
 class LimitedTask:

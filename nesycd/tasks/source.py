@@ -17,23 +17,21 @@ from nesycd.tasks.hub import Hub, Rows
 
 
 class SourceSettings(BaseModel):
-    """Where a benchmark's questions are: in `path`, or on the hub.
+    """Where a benchmark's questions are: in `path`, or on the hub."""
 
-    Attributes:
-        path: folder (or file) with the publisher's files.
-        hub: a Hugging Face dataset in the layout of the one that the benchmark's card names.
-        revision: its commit, tag or branch; not given: the newest.
-        valid: share of the train side that becomes `valid`, by `seed`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     HUB: ClassVar[str] = ""
     FILES: ClassVar[str] = "the folder with the publisher's files"
     path: Path | None = None
+    """The folder (or file) with the publisher's files. Give either this or `hub`."""
     hub: str = ""
+    """A Hugging Face dataset, as `OWNER/NAME`, with the columns of the one that `nesycd tasks show` names."""
     revision: str = ""
+    """The dataset's commit, tag or branch; not given: the newest. The commit read stands in the run's manifest."""
     valid: float = Field(default=0.1, gt=0, lt=1)
+    """Share of the train side that becomes `valid`, where the publisher has no such split."""
     seed: int = 0
+    """Draws splits and samples; not given: the recipe's `seed`."""
 
     @model_validator(mode="after")
     def _one_source(self) -> SourceSettings:

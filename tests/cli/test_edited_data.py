@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nesycd.cli.main import app
-from nesycd.core.config import settings_alone
+from nesycd.core.places import settings_alone
 from nesycd.core.records import Attempt, Example, Rationale
 from nesycd.runs.run import read_records
 from nesycd.runs.stage import read_states

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from nesycd.core.config import Recipe, Section, apply_override, known_keys, load_recipe, locate_data
+from nesycd.core.config import Recipe, Section, apply_override, known_keys, load_recipe
 from nesycd.core.errors import ConfigError
+from nesycd.core.places import locate_data
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 MINIMAL = 'name = "x"\n[task]\nname = "longtail"\n'

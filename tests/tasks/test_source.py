@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nesycd.core.config import without_paths
+from nesycd.core.places import without_paths
 from nesycd.tasks.registry import build_task
 
 WORD = "seventeen"
