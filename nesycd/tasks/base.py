@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 from nesycd import grading
 from nesycd.core.errors import DataError
@@ -82,8 +83,7 @@ def split_by_group(examples: Sequence[Example], shares: Mapping[str, float], see
         chosen[name].add(uid_group)
         size[name] += len(members)
     return {
-        name: [example.model_copy(update={"split": name}) for example in examples if _group(example) in chosen[name]]
-        for name in shares
+        name: in_split(name, (example for example in examples if _group(example) in chosen[name])) for name in shares
     }
 
 
@@ -100,6 +100,43 @@ def hold_out(examples: Sequence[Example], count: int, seed: int) -> tuple[list[E
             count -= len(members)
     kept = [example for example in examples if _group(example) not in held]
     return kept, [example for example in examples if _group(example) in held]
+
+
+def train_and_valid(examples: Sequence[Example], share: float, seed: int) -> dict[str, list[Example]]:
+    """A train side without a `valid` of its own: a seeded share of it, one question at least, becomes `valid`."""
+    train, held = hold_out(examples, max(1, round(len(examples) * share)), seed)
+    return {"train": train, "valid": in_split("valid", held)}
+
+
+def in_split(split: str, examples: Iterable[Example]) -> list[Example]:
+    """The examples as ones of a split."""
+    return [example.model_copy(update={"split": split}) for example in examples]
+
+
+def text_of(row: Mapping[str, Any], key: str, where: str, publisher: str) -> str:
+    """What stands in a publisher's row under a key.
+
+    Args:
+        row: the row.
+        key: what it must have.
+        where: file and line.
+        publisher: whose file it should be, such as `GSM8K`.
+
+    Raises:
+        DataError: no such key, or no text.
+    """
+    text = row.get(key)
+    if not isinstance(text, str) or not text.strip():
+        raise DataError(f"{where}: key {key!r} is missing or not a text; is this {publisher}'s own file?")
+    return text.strip()
+
+
+def unlettered(options: Sequence[str]) -> tuple[str, ...]:
+    """The texts of options; letters that all of them bear in order ("(A) ...") are taken off."""
+    texts = tuple(option.strip() for option in options)
+    marks = [grading.letter(index) for index in range(len(texts))]
+    bare = tuple(text.removeprefix(mark).strip() for text, mark in zip(texts, marks, strict=True))
+    return bare if all(map(str.startswith, texts, marks)) and all(bare) else texts
 
 
 def _group(example: Example) -> str:

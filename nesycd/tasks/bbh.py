@@ -23,7 +23,7 @@ from nesycd.core.errors import DataError
 from nesycd.core.files import did_you_mean, question_key, read_json, read_text
 from nesycd.core.records import Example
 from nesycd.grading import Form
-from nesycd.tasks.base import Card, StoredTask, hold_out
+from nesycd.tasks.base import Card, StoredTask, hold_out, in_split, train_and_valid
 from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "bbh"
@@ -131,9 +131,9 @@ class Bbh(StoredTask):
                 if len(example.options) == 1
             ]
             train, test = hold_out(examples, math.ceil(len(examples) / 5), settings.seed)
-            train, valid = hold_out(train, max(1, round(len(train) * settings.valid)), settings.seed)
-            for split, part in (("train", train), ("valid", valid), ("test", test)):
-                splits[split] += [example.model_copy(update={"split": split}) for example in part]
+            parts = train_and_valid(train, settings.valid, settings.seed) | {"test": in_split("test", test)}
+            for split, part in parts.items():
+                splits[split] += part
         self._prompts = settings.prompts or (settings.path.parent / "cot-prompts" if settings.path else None)
         super().__init__(NAME, splits, notes, form_of, fingerprint=source.fingerprint)
 

@@ -24,7 +24,7 @@ from nesycd import grading
 from nesycd.core.errors import DataError
 from nesycd.core.files import did_you_mean, question_key, read_json
 from nesycd.core.records import Example
-from nesycd.tasks.base import Card, StoredTask, hold_out
+from nesycd.tasks.base import Card, StoredTask, hold_out, in_split, train_and_valid
 from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "bigbench"
@@ -81,9 +81,9 @@ class Bigbench(StoredTask):
             if settings.per_task:
                 _, examples = hold_out(examples, settings.per_task, settings.seed)
             train, test = hold_out(examples, round(len(examples) * settings.test_share) or 1, settings.seed)
-            train, valid = hold_out(train, max(1, round(len(train) * settings.valid)), settings.seed)
-            for split, part in (("train", train), ("valid", valid), ("test", test)):
-                splits[split] += [example.model_copy(update={"split": split}) for example in part]
+            parts = train_and_valid(train, settings.valid, settings.seed) | {"test": in_split("test", test)}
+            for split, part in parts.items():
+                splits[split] += part
         kept = {split: examples for split, examples in splits.items() if examples or split == "test"}
         super().__init__(NAME, kept, read.notes, fingerprint=source.fingerprint)
 

@@ -16,7 +16,7 @@ from nesycd.core.errors import DataError
 from nesycd.core.files import did_you_mean, question_key, read_jsonl
 from nesycd.core.records import Example
 from nesycd.grading import Form
-from nesycd.tasks.base import Card, StoredTask
+from nesycd.tasks.base import Card, StoredTask, text_of
 from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "gsm_plus"
@@ -76,15 +76,15 @@ def _task(kind: str) -> str:
 
 
 def _example(row: dict[str, Any], where: str, part: str, index: int) -> Example:
-    for key in ("question", "answer", "perturbation_type"):
-        if not isinstance(row.get(key), str) or not row[key].strip():
-            raise DataError(f"{where}: key {key!r} is missing or not a text; is this GSM-Plus's own file?")
-    question, task = row["question"].strip(), _task(row["perturbation_type"])
+    question, answer, kind = (
+        text_of(row, key, where, "GSM-Plus") for key in ("question", "answer", "perturbation_type")
+    )
+    task = _task(kind)
     return Example(
         uid=f"{NAME}-{part}-{index:05d}",
         task=task,
         question=question,
-        answer=row["answer"].strip(),
+        answer=answer,
         split="test",
         group=question_key(task, question),
         template=question_key(NAME, str(row.get("seed_question") or question)),

@@ -6,7 +6,6 @@ here by `ratios`, or a file for each split.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from nesycd import grading
 from nesycd.core.errors import DataError
 from nesycd.core.files import did_you_mean, file_hash, question_key, read_jsonl
 from nesycd.core.records import Example, content_hash
-from nesycd.tasks.base import StoredTask, hold_out, split_by_group
+from nesycd.tasks.base import StoredTask, hold_out, in_split, split_by_group, unlettered
 
 KEYS = ("question", "answer", "id", "options", "rationale", "task")
 
@@ -77,9 +76,8 @@ class Jsonl(StoredTask):
             splits = {name: list(reader.read(path, name)) for name, path in files.items() if path is not None}
             if settings.valid is None:
                 count = max(1, len(splits["train"]) // 10)
-                splits["train"], held = hold_out(splits["train"], count, settings.seed)
-                valid = [example.model_copy(update={"split": "valid"}) for example in held]
-                splits = {"train": splits["train"], "valid": valid, "test": splits["test"]}
+                train, held = hold_out(splits["train"], count, settings.seed)
+                splits = {"train": train, "valid": in_split("valid", held), "test": splits["test"]}
         super().__init__(settings.name, splits, fingerprint=fingerprint)
 
 
@@ -151,7 +149,6 @@ def _text(row: dict[str, Any], key: str, where: str) -> str:
 
 
 def _options(row: dict[str, Any], where: str) -> tuple[str, ...]:
-    """The option texts; letters that all of them carry in order ("(A) ...") are taken off."""
     options = row.get("options")
     if options is None:
         return ()
@@ -159,10 +156,7 @@ def _options(row: dict[str, Any], where: str) -> tuple[str, ...]:
         raise DataError(f"{where}: options must be a list of texts")
     if not 2 <= len(options) <= 26:
         raise DataError(f"{where}: {len(options)} options, but 2 to 26 are possible (leave the key out if open)")
-    marks = [re.match(r"\(([A-Z])\)\s*(.+)$", option.strip(), re.DOTALL) for option in options]
-    if all(mark and f"({mark[1]})" == grading.letter(index) for index, mark in enumerate(marks)):
-        return tuple(mark[2] for mark in marks if mark)
-    return tuple(option.strip() for option in options)
+    return unlettered(options)
 
 
 def _answer(row: dict[str, Any], options: tuple[str, ...], where: str) -> str:

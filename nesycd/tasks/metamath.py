@@ -18,7 +18,7 @@ from nesycd.core.errors import DataError
 from nesycd.core.files import question_key, read_json, read_jsonl
 from nesycd.core.records import Example
 from nesycd.grading import Form, latex
-from nesycd.tasks.base import Card, StoredTask, hold_out
+from nesycd.tasks.base import Card, StoredTask, train_and_valid
 from nesycd.tasks.hub import Rows
 from nesycd.tasks.source import Source, SourceSettings
 
@@ -75,9 +75,8 @@ class Metamath(StoredTask):
         notes = [] if settings.count else CARD.size_notes({"train": len(read)}, source.name)
         if len(examples) < len(read):
             notes.append(f"{len(read) - len(examples)} row(s) do not end in 'The answer is: ...'; they are left out")
-        train, held = hold_out(examples, max(1, round(len(examples) * settings.valid)), settings.seed)
-        valid = [example.model_copy(update={"split": "valid"}) for example in held]
-        super().__init__(NAME, {"train": train, "valid": valid}, notes, _form, fingerprint=source.fingerprint)
+        splits = train_and_valid(examples, settings.valid, settings.seed)
+        super().__init__(NAME, splits, notes, _form, fingerprint=source.fingerprint)
 
 
 def _file_rows(path: Path) -> Rows:

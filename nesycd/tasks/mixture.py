@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from nesycd.core.errors import DataError
 from nesycd.core.protocols import Task
 from nesycd.core.records import Example, content_hash
+from nesycd.tasks.base import in_split
 
 NAME = "mixture"
 
@@ -89,7 +90,7 @@ class Mixture:
                 )
             self._owner[example.uid] = task
         members = self._examples.setdefault(split, [])
-        members += [example.model_copy(update={"split": split}) for example in examples]
+        members += in_split(split, examples)
 
     def splits(self) -> tuple[str, ...]:
         """The splits that the parts fill, in the order in which they do."""

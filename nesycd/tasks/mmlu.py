@@ -14,7 +14,7 @@ from nesycd import grading
 from nesycd.core.errors import DataError
 from nesycd.core.files import did_you_mean, question_key
 from nesycd.core.records import Example
-from nesycd.tasks.base import Card, StoredTask, hold_out
+from nesycd.tasks.base import Card, StoredTask, train_and_valid
 from nesycd.tasks.hub import Rows
 from nesycd.tasks.source import Source, SourceSettings
 
@@ -59,9 +59,7 @@ class Mmlu(StoredTask):
             found[part] = _examples(rows, part)
         notes = CARD.size_notes({part: len(rows) for part, rows in found.items()}, source.name)
         found = {part: _chosen(examples, settings) for part, examples in found.items()}
-        pool = found["dev"] + found["val"]
-        train, held = hold_out(pool, max(1, round(len(pool) * settings.valid)), settings.seed)
-        splits = {"train": train, "valid": [one.model_copy(update={"split": "valid"}) for one in held]}
+        splits = train_and_valid(found["dev"] + found["val"], settings.valid, settings.seed)
         if "test" in found:
             splits["test"] = found["test"]
         super().__init__(NAME, splits, notes, fingerprint=source.fingerprint)

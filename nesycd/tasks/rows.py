@@ -12,7 +12,7 @@ from nesycd.core.errors import DataError
 from nesycd.core.files import did_you_mean
 from nesycd.core.records import Example
 from nesycd.grading import Form
-from nesycd.tasks.base import always_plain, as_it_is
+from nesycd.tasks.base import always_plain, as_it_is, unlettered
 from nesycd.tasks.registry import card
 
 ADDED = {"extracted", "correct", "how"}
@@ -97,7 +97,4 @@ def _example(task: str, number: int, row: dict[str, Any], gold: str, where: str)
     options = [] if options is None else options
     if not isinstance(options, list) or not all(isinstance(option, str) and option.strip() for option in options):
         raise DataError(f"{where}: options must be a list of texts")
-    marks = [f"({chr(ord('A') + index)})" for index in range(len(options))]
-    if options and all(option.strip().startswith(mark) for option, mark in zip(options, marks, strict=True)):
-        options = [option.strip().removeprefix(mark).strip() for option, mark in zip(options, marks, strict=True)]
-    return Example(uid=f"row-{number}", task=task, question=question, answer=gold, options=tuple(options))
+    return Example(uid=f"row-{number}", task=task, question=question, answer=gold, options=unlettered(options))
