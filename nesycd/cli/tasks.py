@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +17,7 @@ from nesycd.core.places import locate_settings
 from nesycd.core.protocols import Task
 from nesycd.core.records import Example, Fact, Rule
 from nesycd.prompts import Prompts
-from nesycd.tasks.registry import build_task, card, task_names
+from nesycd.tasks.registry import build_task, card, summary, task_names
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -30,7 +29,7 @@ def tasks(context: typer.Context) -> None:
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     for name in task_names():
-        table.add_row(f"[bold]{name}[/bold]", escape(_summary(name)))
+        table.add_row(f"[bold]{name}[/bold]", escape(summary(name)))
     Console().print(table)
     typer.echo(
         "\nSee questions: nesycd tasks show NAME --set path=FOLDER, or --set hub=OWNER/DATASET (no --set for longtail)"
@@ -69,11 +68,6 @@ def show(
     for example in examples[:count]:
         _print(console, task, example, _prompt(prompts, task, example, style))
     console.print(f"[dim]{min(count, len(examples))} of {len(examples)} in split {split}[/dim]")
-
-
-def _summary(name: str) -> str:
-    # Each benchmark has a module of its name, whose first line says what it is.
-    return (import_module(f"nesycd.tasks.{name}").__doc__ or "").strip().partition("\n")[0]
 
 
 def _build(name: str, settings: list[str]) -> tuple[Task, Prompts]:

@@ -9,18 +9,22 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from nesycd import grading
 from nesycd.core.errors import ConfigError
 from nesycd.core.files import did_you_mean
+from nesycd.core.places import PATH_SETTINGS
 from nesycd.core.protocols import KnowsTruth, Task
 from nesycd.core.records import Derivation, Example, Fact
+from nesycd.grading import Form
 from nesycd.tasks.base import Card
 
 # Module, settings class and task class of each benchmark; imported when asked for, so that listing names costs nothing.
-_TASKS = {
+_TASKS: dict[str, tuple[str, str, str]] = {
     "longtail": ("nesycd.tasks.longtail", "LongTailSettings", "LongTail"),
     "jsonl": ("nesycd.tasks.jsonl", "JsonlSettings", "Jsonl"),
     "gsm8k": ("nesycd.tasks.gsm8k", "Gsm8kSettings", "Gsm8k"),
@@ -35,9 +39,34 @@ _TASKS = {
 }
 
 
+def register(name: str, module: str, settings: str, task: str) -> None:
+    """Make a benchmark known that is not in this package: to recipes, to mixtures and to all commands of this process.
+
+    Args:
+        name: as it stands in recipes.
+        module: where its classes are; imported when it is first asked for. Its docstring's first line says what it is.
+        settings: the class of its settings, a pydantic model.
+        task: the class of the benchmark, built from its settings alone.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    if _TASKS.setdefault(name, (module, settings, task)) != (module, settings, task):
+        raise ValueError(f"there is a benchmark {name!r} already, {_TASKS[name][2]} of {_TASKS[name][0]}")
+
+
 def task_names() -> tuple[str, ...]:
     """Names that `build_task` knows."""
     return tuple(_TASKS)
+
+
+def summary(name: str) -> str:
+    """What a benchmark is, in one line: the first of its module's docstring.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    return (_module(name).__doc__ or "").strip().partition("\n")[0]
 
 
 def card(name: str) -> Card | None:
@@ -54,8 +83,22 @@ def settings_class(name: str) -> type[BaseModel]:
 
     Raises:
         ConfigError: an unknown name.
+        TypeError: a setting is a path and has a name that `core.places` does not know as one's.
     """
     found: type[BaseModel] = getattr(_module(name), _TASKS[name][1])
+    for key, field in found.model_fields.items():
+        if Path in (field.annotation, *get_args(field.annotation)) and key not in PATH_SETTINGS:
+            raise TypeError(f"{found.__name__}.{key} is a path: call it one of {', '.join(sorted(PATH_SETTINGS))}")
+    return found
+
+
+def grader(name: str) -> Callable[[str, Example, Form], bool]:
+    """How a benchmark compares an answer with the gold one: by its module's `grade_answer`, where it has one.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    found: Callable[[str, Example, Form], bool] = getattr(_module(name), "grade_answer", grading.grade)
     return found
 
 

@@ -340,9 +340,9 @@ def _plans(settings: LongTailSettings) -> dict[str, Plan]:
     return plans
 
 
-def grade_answer(answer: str, example: Example) -> bool:
+def grade_answer(answer: str, example: Example, form: grading.Form = "plain") -> bool:
     """As `grading.grade`; besides, `February 5` is `5 February`."""
-    return grading.grade(_day_first(answer), example)
+    return grading.grade(_day_first(answer), example, form)
 
 
 def _day_first(answer: str) -> str:
