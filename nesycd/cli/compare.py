@@ -247,7 +247,7 @@ class _Job:
         self.folder, self.console = folder, console
         self.now, self.wanted = now, wanted
         self.scored = scored
-        self._built: dict[tuple[int, float | None, tuple[str, ...]], tuple[Recipe, dict[str, str]]] = {}
+        self._hashes: dict[str, dict[str, str]] = {}
 
     def settings(self, seed: int, rate: float | None, changes: Sequence[str] = (), arms: Sequence[str] = ()) -> Recipe:
         """The recipe of one run of the comparison."""
@@ -359,7 +359,8 @@ class _Job:
 
     def is_done(self, method: Method, seed: int, rate: float | None) -> bool:
         """Whether a method has answered all splits, in a run of these very settings and of files that say the same."""
-        from nesycd.core.places import settings_alone
+        from nesycd.cli.build import data_root
+        from nesycd.core.places import locate_data, settings_alone
         from nesycd.core.protocols import TRAINING
         from nesycd.runs.manifest import read_manifest
         from nesycd.runs.stage import read_states
@@ -377,8 +378,8 @@ class _Job:
         manifest = read_manifest(folder) or {}
         if not whole or manifest.get("finished") is None:
             return False  # cut short, it may hold answers from before its settings were changed
-        recipe, hashes = self.built(seed, rate, method.changes)
-        if manifest["hashes"] != hashes:
+        recipe = locate_data(self.settings(seed, rate, method.changes), data_root())
+        if manifest["hashes"] != self.hashes(recipe):
             return False  # of files that were edited since
         wanted, config = settings_alone(recipe), settings_alone(made)
         # Arms and methods may be more than they were when the run was made.
@@ -389,15 +390,16 @@ class _Job:
             if not _is_empty(states, split)
         )
 
-    def built(self, seed: int, rate: float | None, changes: tuple[str, ...]) -> tuple[Recipe, dict[str, str]]:
-        """A run's recipe with its data located, and the hashes that its manifest holds if it was made of what is there now."""
+    def hashes(self, recipe: Recipe) -> dict[str, str]:
+        """What the manifest of a recipe's run holds if it was made of the files that are there now."""
         from nesycd.cli.build import hashes_of, parts_of
 
-        key = (seed, rate, changes)
-        if key not in self._built:
-            parts = parts_of(self.settings(seed, rate, changes))
-            self._built[key] = parts[0], hashes_of(*parts)
-        return self._built[key]
+        # Most methods differ in other sections, and reading the questions may take seconds.
+        read = recipe.model_dump(mode="json", include={"seed", "prompts", "task", "teacher", "student", "knowledge"})
+        key = json.dumps(read)
+        if key not in self._hashes:
+            self._hashes[key] = hashes_of(*parts_of(recipe))
+        return self._hashes[key]
 
     def is_of(self, method: Method, recipe: Recipe, split: str, states: Mapping[str, Any]) -> bool:
         """Whether a rival's answers, which a run with others leaves, are of these settings; True where nothing says so."""

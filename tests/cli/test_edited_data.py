@@ -12,8 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from nesycd.cli.main import app
+from nesycd.core.config import load_recipe
 from nesycd.core.places import settings_alone
 from nesycd.core.records import Attempt, Example, Rationale
+from nesycd.methods.rivals import settings_of
 from nesycd.runs.run import read_records
 from nesycd.runs.stage import read_states
 
@@ -118,10 +120,19 @@ def test_another_seed_draws_other_splits_in_the_same_folder_too(bench: Bench) ->
     assert again != first and again == {one.uid for one in fresh}
 
 
-def test_what_a_comparison_holds_against_a_run_is_no_path(bench: Bench) -> None:
-    from nesycd.core.config import load_recipe
+def test_what_a_comparison_holds_against_a_run_is_what_files_say(bench: Bench) -> None:
+    recipe, corpus = bench.home / "r.toml", bench.home / "corpus.jsonl"
+    corpus.write_text('{"text": "A fathom is 6 feet."}\n')
 
-    recipe = bench.home / "r.toml"
-    places = ["prompts=a", "compare.corpus=c", "knowledge.files=['k']", "teacher.diagnoses=d", "teacher.api.prices=p"]
+    def told(*overrides: str) -> str:
+        return settings_of(load_recipe(recipe, overrides), bench.states(), "test")
+
+    places = ["prompts=a", "knowledge.files=['k']", "teacher.diagnoses=d", "teacher.api.prices=p"]
     assert settings_alone(load_recipe(recipe, places)) == settings_alone(load_recipe(recipe))
-    assert settings_alone(load_recipe(recipe, ["seed=2"])) != settings_alone(load_recipe(recipe))
+    assert told(*places) == told() != told("training.rank=2")
+    read = told(f"compare.corpus={corpus}")
+    assert read != told()
+    moved = corpus.rename(bench.home / "moved.jsonl")
+    assert told(f"compare.corpus={moved}") == read
+    moved.write_text('{"text": "A fathom is 7 feet."}\n')
+    assert told(f"compare.corpus={moved}") != read
