@@ -14,7 +14,7 @@ from typing import Any
 
 from nesycd import grading
 from nesycd.core.errors import DataError
-from nesycd.core.files import did_you_mean, question_key
+from nesycd.core.files import did_you_mean, squeeze
 from nesycd.core.records import Example, content_hash
 from nesycd.grading import Form
 
@@ -168,9 +168,10 @@ def find_conflicts(
     examples: Iterable[Example], grade: Callable[[str, Example], bool] = grading.grade
 ) -> list[Conflict]:
     """All groups of equal texts whose answers differ."""
-    by_text: dict[str, list[Example]] = defaultdict(list)
+    # As `question_key`, but not hashed: every run reads all questions, be there anything to do or not.
+    by_text: dict[tuple[str, ...], list[Example]] = defaultdict(list)
     for example in examples:
-        by_text[question_key(example.task, example.question, example.options)].append(example)
+        by_text[example.task, squeeze(example.question), *map(squeeze, example.options)].append(example)
     conflicts = []
     for members in by_text.values():
         if any(not grade(member.answer, members[0]) for member in members[1:]):
