@@ -17,13 +17,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
+from nesycd.core.errors import RunError
 from nesycd.core.protocols import TrainReport, TrainSettings
 from nesycd.core.storage import disk_errors, whole_file
 
 CHECKPOINT = "checkpoint"
+STATE = "state.safetensors"
+"""A checkpoint's only file: weights, AdamW moments, the random generator's state and, in its header, the counters."""
+_RANDOM = "random"
+_WINDOW = 10
+"""Steps whose mean loss is reported at the end."""
 HEAD_EXTRAS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 """Config keys of models that do something to the logits after the output layer; those run it on every token."""
 
@@ -264,22 +271,50 @@ class Lanes:
         return sum(loss for loss, _ in made)
 
 
-def _save_checkpoint(folder: Path, masters: Masters, counters: dict[str, Any]) -> None:
+def _random_state(device: torch.device) -> torch.Tensor:
+    """State of the generator that dropout draws from on a device (bytes)."""
+    if device.type == "cuda":
+        return torch.cuda.get_rng_state(device)
+    return torch.mps.get_rng_state() if device.type == "mps" else torch.get_rng_state()
+
+
+def _set_random_state(device: torch.device, state: torch.Tensor) -> None:
+    """Put back what `_random_state` gave."""
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(state)
+    else:
+        torch.set_rng_state(state)
+
+
+def _save_checkpoint(folder: Path, masters: Masters, counters: dict[str, Any], device: torch.device) -> None:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / "state.safetensors") as part:
-        save_file(masters.state(), part, metadata={"counters": json.dumps(counters)})
+    tensors = {**masters.state(), _RANDOM: _random_state(device)}
+    with whole_file(folder / STATE) as part:
+        save_file(tensors, part, metadata={"counters": json.dumps(counters)})
 
 
-def _load_checkpoint(folder: Path, masters: Masters) -> dict[str, Any]:
-    from safetensors import safe_open
+def _load_checkpoint(folder: Path, masters: Masters, device: torch.device) -> dict[str, Any]:
+    """Put back what `_save_checkpoint` wrote and return its counters; those of a beginning where there is no checkpoint.
 
-    path = folder / "state.safetensors"
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = folder / STATE
     if not path.is_file():
-        return {"step": 0, "tokens": 0, "completion_tokens": 0, "seconds": 0.0}
-    with safe_open(path, framework="pt") as stream:
-        counters: dict[str, Any] = json.loads(stream.metadata()["counters"])
-    masters.restore(load_file(path))
+        return {"step": 0, "tokens": 0, "completion_tokens": 0, "seconds": 0.0, "losses": []}
+    try:
+        with safe_open(path, framework="pt") as stream:
+            counters: dict[str, Any] = json.loads(stream.metadata()["counters"])
+        tensors = load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{path}: not a readable checkpoint ({error}); delete it to have the training begin anew"
+        ) from None
+    _set_random_state(device, tensors.pop(_RANDOM))
+    masters.restore(tensors)
     return counters
 
 
@@ -312,15 +347,15 @@ def fine_tune(
         note: what the first step waits for; `progress` gets it before that, as `{"step", "steps", "note"}`.
 
     Raises:
-        RunError: the disk is full; the last checkpoint is kept.
+        RunError: the disk is full (the last checkpoint is kept), or the checkpoint is damaged.
     """
     steps = plan_steps(texts, settings, seed)
     usual = sum(_weight([texts[i] for i in step]) for step in steps) / max(1, len(steps))
     masters = Masters(model, settings)
-    counters = _load_checkpoint(folder / CHECKPOINT, masters)
+    counters = _load_checkpoint(folder / CHECKPOINT, masters, model.device)
     model.train()
     started = saved = time.monotonic()
-    before, recent = counters["seconds"], [0.0]
+    before = counters["seconds"]
     if note and progress is not None:
         progress({"step": counters["step"], "steps": len(steps), "note": note})
     with Lanes.suited(model, pad_id, settings) as lanes:
@@ -330,7 +365,7 @@ def fine_tune(
             # would count for nothing among its like, which lie together since batches are of like length.
             loss = lanes.accumulate(batch, 1.0 / max(usual, 1e-9)) / max(_weight(batch), 1e-9)
             masters.step(learning_rate(number, len(steps), settings))
-            recent = [*recent[-9:], loss] if number else [loss]
+            counters["losses"] = [*counters["losses"][1 - _WINDOW :], loss]
             counters["step"] = number + 1
             counters["tokens"] += sum(map(len, batch))
             counters["completion_tokens"] += sum(len(text.completion) for text in batch)
@@ -339,14 +374,14 @@ def fine_tune(
                 rate = counters["tokens"] / max(counters["seconds"], 1e-9)
                 progress({"step": number + 1, "steps": len(steps), "loss": loss, "tokens_per_second": rate})
             if time.monotonic() - saved > settings.checkpoint_seconds:
-                _save_checkpoint(folder / CHECKPOINT, masters, counters)
+                _save_checkpoint(folder / CHECKPOINT, masters, counters, model.device)
                 saved = time.monotonic()
     model.eval()
     return TrainReport(
         steps=len(steps),
         tokens=counters["tokens"],
         completion_tokens=counters["completion_tokens"],
-        loss=sum(recent) / len(recent),
+        loss=sum(counters["losses"]) / max(1, len(counters["losses"])),
         dropped=0,
         seconds=counters["seconds"],
     )

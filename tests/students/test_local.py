@@ -203,19 +203,25 @@ def progress(state):
     if state["step"] == 5:
         os.kill(os.getpid(), signal.SIGKILL)
 LocalStudent().train(texts(), TrainSettings(learning_rate=2e-3, epochs=6, batch_tokens=512, rank=8, alpha=16,
-    checkpoint_seconds=0.0), Path(sys.argv[1]), seed=1, progress=progress)
+    dropout=float(sys.argv[3]), checkpoint_seconds=0.0), Path(sys.argv[1]), seed=1, progress=progress)
 """
 
 
-def test_a_killed_training_goes_on_and_ends_equal(student, tmp_path):
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "killed"), str(Path(__file__).parent)])
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_a_killed_training_goes_on_and_ends_equal(student, tmp_path, dropout):
+    given = [str(tmp_path / "killed"), str(Path(__file__).parent), str(dropout)]
+    done = subprocess.run([sys.executable, "-c", KILLED, *given])
     assert done.returncode == -signal.SIGKILL
     assert (tmp_path / "killed" / "checkpoint" / "state.safetensors").is_file()
-    settings = TrainSettings(learning_rate=2e-3, epochs=6, batch_tokens=512, rank=8, alpha=16, checkpoint_seconds=0.0)
+    settings = TrainSettings(
+        learning_rate=2e-3, epochs=6, batch_tokens=512, rank=8, alpha=16, dropout=dropout, checkpoint_seconds=0.0
+    )
     steps = []
-    student.train(texts(), settings, tmp_path / "killed", seed=1, progress=lambda state: steps.append(state["step"]))
+    progress = lambda state: steps.append(state["step"])  # noqa: E731
+    killed = student.train(texts(), settings, tmp_path / "killed", seed=1, progress=progress)
     assert steps[0] == 5  # the checkpoint of step 4: the fifth step's was never written
-    student.train(texts(), settings, tmp_path / "whole", seed=1)
+    whole = student.train(texts(), settings, tmp_path / "whole", seed=1)
+    assert killed.loss == whole.loss
     pair = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("killed", "whole")]
     assert pair[0] == pair[1]
 

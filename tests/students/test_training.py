@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import platform
 import random
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from nesycd.core.errors import RunError  # noqa: E402
 from nesycd.core.protocols import TrainSettings  # noqa: E402
 from nesycd.students import training  # noqa: E402
 from nesycd.students.compiling import can_compile, compile_layers  # noqa: E402
+from nesycd.students.local import _without_peft_warning  # noqa: E402
 from nesycd.students.memory import keep_freed_memory  # noqa: E402
 from nesycd.students.training import Encoded, Lanes, accumulate  # noqa: E402
 
@@ -155,8 +159,6 @@ def test_each_token_of_an_answer_has_its_entropy(model: Any) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, on importing what compiles
 def test_compiled_layers_give_the_same_gradients_whatever_came_before(model: Any) -> None:
-    import copy
-
     if not can_compile():
         pytest.skip("no C++ compiler here")
     batches = [texts(5), texts(1), texts(3)]
@@ -215,3 +217,53 @@ def test_a_text_counts_by_its_weight_whatever_it_is_batched_with(
     training.fine_tune(model, mixed, TrainSettings(epochs=2, batch_tokens=80), tmp_path, seed=0, pad_id=0)
     assert len({scale for _, scale in seen}) == 1 and len({weight for weight, _ in seen}) > 1
     assert sum(weight * scale for weight, scale in seen) == pytest.approx(len(seen)), "the usual batch counts as before"
+
+
+def trained(model: Any, folder: Path, settings: TrainSettings, stop_at: int | None = None) -> Any:
+    """The report and the adapter's weights of a training that is stopped after a step and begun again in another process.
+
+    The other process is a fresh copy of the model and a random generator that has gone elsewhere.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    class Stopped(Exception):
+        pass
+
+    def stop(state: dict[str, Any]) -> None:
+        if state["step"] == stop_at:
+            raise Stopped
+
+    def begin(progress: Any = None) -> Any:
+        torch.manual_seed(5)
+        config = LoraConfig(r=4, lora_alpha=8, lora_dropout=settings.dropout, target_modules="all-linear")
+        with _without_peft_warning():
+            lora = get_peft_model(copy.deepcopy(model), config)
+        inner = lora.get_base_model()
+        report = training.fine_tune(inner, texts(24), settings, folder, seed=1, pad_id=0, progress=progress)
+        return report, [parameter.detach().clone() for parameter in inner.parameters() if parameter.requires_grad]
+
+    if stop_at is not None:
+        with pytest.raises(Stopped):
+            begin(stop)
+    return begin()
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("stop_at", [2, 14])
+def test_a_resumed_training_ends_equal_to_the_bit(model: Any, tmp_path: Path, dropout: float, stop_at: int) -> None:
+    settings = TrainSettings(epochs=4, batch_tokens=60, dropout=dropout, checkpoint_seconds=0.0)
+    whole, weights = trained(model, tmp_path / "whole", settings)
+    resumed, again = trained(model, tmp_path / "resumed", settings, stop_at)
+    assert whole.steps > stop_at and resumed == replace(whole, seconds=resumed.seconds)
+    for one, other in zip(weights, again, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_checkpoint_holds_no_pickle_and_a_damaged_one_is_named(model: Any, tmp_path: Path) -> None:
+    settings = TrainSettings(epochs=1, batch_tokens=60, checkpoint_seconds=0.0)
+    trained(model, tmp_path, settings)
+    [path] = (tmp_path / training.CHECKPOINT).iterdir()
+    assert path.name == training.STATE
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(RunError, match=r"state\.safetensors: not a readable checkpoint .*delete it"):
+        trained(model, tmp_path, settings)
