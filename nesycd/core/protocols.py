@@ -144,7 +144,7 @@ class Draft(Protocol):
         ...
 
 
-TRAINING = 2
+TRAINING = 3
 """Part of the fingerprint of what is trained: grows when the same texts and settings would give another student."""
 
 
@@ -154,6 +154,7 @@ class TrainSettings:
 
     learning_rate: float = 1e-3
     epochs: float = 3.0
+    """Passes over the texts; of the last one a share where it is a fraction."""
     batch_tokens: int = 1024
     max_tokens: int = 1024
     warmup: float = 0.1

@@ -72,24 +72,26 @@ def epoch_batches(texts: Sequence[Encoded], batch_tokens: int, rng: random.Rando
 
 
 def plan_steps(texts: Sequence[Encoded], settings: TrainSettings, seed: int) -> list[list[int]]:
-    """All batches of a training, in order: `epochs` passes, or until the completion-token budget is reached.
+    """All batches of a training, in order: whole passes over the texts, then one for what is left of `epochs` or of the budget.
 
-    The last step of a budget is the one that reaches it, so lineages compare to within one batch.
+    Passes have batches of their own, and not all the same number. Only the last is cut: after its share of batches (`epochs`
+    below 1 is one step at least), or with the batch that reaches the budget, so that lineages compare to within one batch.
     """
     budget = settings.completion_token_budget
-    steps: list[list[int]] = []
-    per_epoch = 0
-    for epoch in range(1000):
-        batches = epoch_batches(texts, settings.batch_tokens, random.Random(f"{seed}-{epoch}"))
-        per_epoch = per_epoch or len(batches)
-        for batch in batches:
-            if budget is None and len(steps) >= round(settings.epochs * per_epoch):
-                return steps
-            if budget is not None and budget <= 0:
-                return steps
-            steps.append(batch)
-            if budget is not None:
-                budget -= sum(len(texts[i].completion) for i in batch)
+    if budget is None:
+        whole, rest = divmod(settings.epochs, 1.0)
+    else:
+        whole, rest = divmod(budget, max(1, sum(len(text.completion) for text in texts)))
+    rngs = [random.Random(f"{seed}-{number}") for number in range(int(whole) + 1)]
+    *passes, last = [epoch_batches(texts, settings.batch_tokens, rng) for rng in rngs]
+    steps = [batch for batches in passes for batch in batches]
+    if budget is None:
+        return steps + last[: round(rest * len(last)) or int(not steps)]
+    for batch in last:
+        if rest <= 0:
+            break
+        steps.append(batch)
+        rest -= sum(len(texts[i].completion) for i in batch)
     return steps
 
 

@@ -6,6 +6,7 @@ import copy
 import platform
 import random
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -267,3 +268,35 @@ def test_a_checkpoint_holds_no_pickle_and_a_damaged_one_is_named(model: Any, tmp
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(RunError, match=r"state\.safetensors: not a readable checkpoint .*delete it"):
         trained(model, tmp_path, settings)
+
+
+def times_seen(settings: TrainSettings, count: int = 100, seed: int = 0) -> list[int]:
+    """How often each of so many texts is trained on."""
+    steps = training.plan_steps(texts(count), settings, seed)
+    seen = Counter(index for step in steps for index in step)
+    return [seen[index] for index in range(count)]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 7])
+@pytest.mark.parametrize("batch_tokens", [20, 60, 250])
+def test_each_text_is_seen_once_in_each_pass(epochs: int, batch_tokens: int) -> None:
+    for seed in range(20):
+        assert set(times_seen(TrainSettings(epochs=epochs, batch_tokens=batch_tokens), seed=seed)) == {epochs}
+
+
+@pytest.mark.parametrize("epochs", [0.4, 1.5, 2.75])
+def test_a_fraction_of_a_pass_comes_after_the_whole_ones(epochs: float) -> None:
+    made = [times_seen(TrainSettings(epochs=epochs, batch_tokens=60), seed=seed) for seed in range(20)]
+    assert all(set(seen) == {int(epochs), int(epochs) + 1} for seen in made)
+    assert sum(map(sum, made)) == pytest.approx(epochs * 2000, rel=0.05)
+    assert len(training.plan_steps(texts(100), TrainSettings(epochs=0.001, batch_tokens=60), 0)) == 1
+
+
+@pytest.mark.parametrize("passes", [0.3, 1.0, 3.0, 3.6, 1200.5])
+def test_a_budget_is_spent_pass_after_pass(passes: float) -> None:
+    mine = texts(30)
+    budget = int(passes * sum(len(text.completion) for text in mine))
+    settings = TrainSettings(epochs=1, batch_tokens=60, completion_token_budget=budget)
+    assert set(times_seen(settings, 30)) <= {int(passes), int(passes) + 1}
+    sizes = [sum(len(mine[i].completion) for i in step) for step in training.plan_steps(mine, settings, 0)]
+    assert sum(sizes[:-1]) < budget <= sum(sizes)
