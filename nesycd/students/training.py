@@ -34,6 +34,13 @@ _WINDOW = 10
 HEAD_EXTRAS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 """Config keys of models that do something to the logits after the output layer; those run it on every token."""
 
+_NO_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory: you tried to allocate",  # on Windows
+    "MPS backend out of memory",
+)
+"""Messages of torch's allocators that raise plain RuntimeErrors."""
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -197,8 +204,8 @@ def token_losses(model: Any, texts: Sequence[Encoded], pad_id: int) -> tuple[tor
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether a torch error says that memory ran out (CUDA has a class for it, CPU only a message)."""
-    return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error) or "alloc" in str(error)
+    """Whether a torch error says that memory ran out; some allocators have a message for it, but no class."""
+    return isinstance(error, torch.OutOfMemoryError) or any(message in str(error) for message in _NO_MEMORY)
 
 
 def accumulate(model: Any, texts: Sequence[Encoded], scale: float, pad_id: int) -> float:

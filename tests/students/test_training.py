@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import platform
 import random
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from nesycd.students import training  # noqa: E402
 from nesycd.students.compiling import can_compile, compile_layers  # noqa: E402
 from nesycd.students.local import _without_peft_warning  # noqa: E402
 from nesycd.students.memory import keep_freed_memory  # noqa: E402
-from nesycd.students.training import Encoded, Lanes, accumulate  # noqa: E402
+from nesycd.students.training import Encoded, Lanes, accumulate, is_out_of_memory  # noqa: E402
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_memory_that_runs_out_halves_the_batch(model: Any, two_threads: None, mo
     def small_only(model: Any, texts: list[Encoded], pad_id: int) -> Any:
         sizes.append(len(texts))
         if len(texts) > 2:
-            raise RuntimeError("DefaultCPUAllocator: out of memory")
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
         return real(model, texts, pad_id)
 
     monkeypatch.setattr(training, "batch_loss", small_only)
@@ -110,7 +111,7 @@ def test_memory_that_runs_out_in_the_backward_pass_leaves_nothing_behind(
         @staticmethod
         def backward(context: Any, gradient: Any) -> Any:
             if sizes[-1] > 4:
-                raise RuntimeError("DefaultCPUAllocator: out of memory")
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
             return gradient
 
     def counted(model: Any, texts: list[Encoded], pad_id: int) -> Any:
@@ -126,6 +127,42 @@ def test_memory_that_runs_out_in_the_backward_pass_leaves_nothing_behind(
     assert sizes == [8, 4, 4]
     for one, other in zip(whole, gradients(model), strict=True):
         assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_the_allocators_own_errors_are_memory_that_ran_out() -> None:
+    with pytest.raises(RuntimeError) as raised:
+        torch.empty(1 << 62, dtype=torch.uint8)
+    assert is_out_of_memory(raised.value), "what this machine's allocator says"
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."))
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried", True),
+        (
+            "[enforce fail at alloc_cpu.cpp:80] data. DefaultCPUAllocator: not enough memory: you tried to allocate 9",
+            True,
+        ),
+        ("MPS backend out of memory (MPS allocated: 5.00 GB). Tried to allocate 256 bytes", True),
+        ("Tensor on device meta was never allocated", False),
+        ("could not deallocate the handle", False),
+        ("the file store is out of memory keys", False),
+        ("mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)", False),
+    ],
+)
+def test_other_errors_are_not(model: Any, monkeypatch: pytest.MonkeyPatch, message: str, expected: bool) -> None:
+    sizes = []
+
+    def failing(model: Any, texts: list[Encoded], pad_id: int) -> Any:
+        sizes.append(len(texts))
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(training, "batch_loss", failing)
+    with pytest.raises(RuntimeError, match=re.escape(message)):
+        accumulate(model, texts(4), 0.1, 0)
+    assert is_out_of_memory(RuntimeError(message)) is expected
+    assert sizes == ([4, 2, 1] if expected else [4]), "a batch is halved for want of memory alone"
 
 
 def test_one_lane_where_threads_would_race(model: Any, two_threads: None) -> None:
