@@ -34,6 +34,7 @@ from nesycd.methods.context import Parts
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.nesycd import Trained
 from nesycd.methods.rivals import PREFIX, RIVALS
+from nesycd.runs.artifacts import open_artifact
 from nesycd.runs.stage import Artifact, read_states
 
 READERS = tuple(name for name, rival in RIVALS.items() if (rival.source, rival.ask) == ("kb", "block"))
@@ -47,8 +48,7 @@ def readers(parts: Parts, trained: Trained) -> dict[str, Artifact]:
     for name in READERS:
         state = states.get(stage := f"{PREFIX}{name}")
         if state is not None and state["done"]:
-            path = parts.run.folder / "checkpoints" / stage
-            found[name] = Artifact(path, state["metadata"], state["output"])
+            found[name] = open_artifact(parts.run.folder, stage)
     return found
 
 

@@ -42,7 +42,7 @@ def open_finished(folder: Path) -> FinishedRun:
     """Read a run back.
 
     Raises:
-        RunError: the run is not finished, or its adapters are gone.
+        RunError: the run is not finished, or files of its adapters are gone or have other content.
     """
     from nesycd.cli.build import data_root, student_of
     from nesycd.core.config import Recipe, locate_data
@@ -50,7 +50,9 @@ def open_finished(folder: Path) -> FinishedRun:
     from nesycd.knowledge import KnowledgeBase, read_entities
     from nesycd.prompts import Prompts
     from nesycd.reports import load_results
+    from nesycd.runs.artifacts import open_artifact
     from nesycd.runs.manifest import read_manifest
+    from nesycd.runs.stage import read_states
 
     if not (folder / "results.json").is_file():
         raise RunError(f"{folder}: not a finished run (no results.json); finish it by: nesycd run RECIPE")
@@ -59,14 +61,9 @@ def open_finished(folder: Path) -> FinishedRun:
     recipe = locate_data(Recipe.model_validate_json(json.dumps(manifest["config"])), data_root())
     settings = load_results(folder / "results.json").to_json()["router"]
     student, prompts = student_of(recipe), Prompts.load(recipe.prompts)
-    adapters = {name: folder / "checkpoints" / name for name in ("general", "augmented")}
-    if not adapters["general"].is_dir():
-        raise RunError(
-            f"{adapters['general']}: the adapter is gone (nesycd clean --checkpoints?); run the recipe again"
-        )
-    if not adapters["augmented"].is_dir():
-        # A run that had no approved knowledge trained no S_E.
-        adapters["augmented"] = adapters["general"]
+    # A run that had no approved knowledge trained no S_E.
+    trained = {"general": "general", "augmented": "augmented" if "augmented" in read_states(folder) else "general"}
+    adapters = {name: open_artifact(folder, stage).path for name, stage in trained.items()}
     with KnowledgeBase.open(folder / "kb.sqlite", create=False) as kb:
         entries, entities = tuple(kb.entries(status=Status.APPROVED)), read_entities(kb)
     router = _router(folder, settings)
@@ -141,9 +138,10 @@ def _ways(folder: Path, run: FinishedRun, arm: str) -> tuple[dict[str, Path], st
     """The adapters, which of them writes the drafts, and the router that make an arm.
 
     Raises:
-        RunError: the baseline's adapter is gone.
+        RunError: files of the baseline's adapter are gone or have other content.
     """
     from nesycd.routing import router_of
+    from nesycd.runs.artifacts import open_artifact
 
     if arm == "nesycd_routed":
         return run.adapters, str(run.settings["closed_book"]), run.router
@@ -152,7 +150,5 @@ def _ways(folder: Path, run: FinishedRun, arm: str) -> tuple[dict[str, Path], st
     adapters = dict(run.adapters)
     if run.recipe.augmented.init == "general" and adapters["augmented"] != adapters["general"]:
         # S_E was trained on from S_P: the baseline of equal budget is a student of its own.
-        adapters["general"] = folder / "checkpoints" / "std-cot"
-        if not adapters["general"].is_dir():
-            raise RunError(f"{adapters['general']}: the adapter is gone; run the recipe again")
+        adapters["general"] = open_artifact(folder, "std-cot").path
     return adapters, "general", router_of("never", 0.0)

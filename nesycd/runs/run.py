@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from nesycd.runs import manifest
+from nesycd.runs.artifacts import find_lost, hash_files
 from nesycd.core.errors import RunError
 from nesycd.core.records import Record, content_hash
 from nesycd.runs.stage import Artifact, Notify, Stage, StageRecords, read_states
@@ -221,10 +223,8 @@ class Run:
         """
         named = {**inputs, "record": record_type.schema_name, **({} if keys is None else {"keys": list(keys)})}
         stage = self.stage(name, named, version)
-        batches = self._plan(stage, plan)
+        batches = self._plan(stage, plan, keys)
         planned = [key for batch in batches for key in batch]
-        if len(set(planned)) < len(planned) or (keys is not None and set(keys) != set(planned)):
-            raise ValueError(f"stage {name}: the plan does not have each key once")
         log = RecordLog(stage.records_path, record_type)
         stored = log.read(torn=self.notify)
         by_key = {key_of(record): record for record in stored}
@@ -284,6 +284,8 @@ class Run:
     ) -> Artifact:
         """A folder of files. What `make` has written survives a kill, so it can go on from its own checkpoint.
 
+        A finished one is used again where its files are what was made; where any is gone, all are made again.
+
         Args:
             name: see `stage`.
             inputs: see `stage`. The artifact's own fingerprint follows from them: a folder that went missing is made
@@ -292,33 +294,41 @@ class Run:
             version: see `stage`.
 
         Raises:
-            RunError: the folder cannot be written.
+            RunError: the folder cannot be written, or a file in it has other content than was made.
         """
         stage = self.stage(name, inputs, version)
-        if not stage.done or not stage.folder.is_dir():
+        lost = find_lost(name, stage.folder, stage.state["files"]) if stage.done else None
+        if lost is not None:
+            self.notify(f"{name}: made again, because {lost} is gone")
+            shutil.rmtree(stage.folder, ignore_errors=True)
+        if not stage.done or lost is not None:
             with disk_errors(stage.folder):
                 stage.folder.mkdir(exist_ok=True)
             with stage.working():
                 metadata = json.loads(json.dumps(dict(make(stage.folder))))
                 sync_tree(stage.folder)
-                stage.finish(content_hash(["artifact", stage.fingerprint]), metadata)
+                stage.finish(content_hash(["artifact", stage.fingerprint]), metadata, hash_files(stage.folder))
             self._save_manifest()
         return Artifact(stage.folder, stage.state["metadata"], stage.output)
 
-    def _plan(self, stage: Stage, plan: Callable[[], list[list[str]]]) -> list[list[str]]:
+    def _plan(
+        self, stage: Stage, plan: Callable[[], list[list[str]]], keys: Sequence[str] | None
+    ) -> list[list[str]]:
         if not stage.plan_path.exists():
             # Records without the plan they were made by cannot be told from a batch cut short.
             stage.records_path.unlink(missing_ok=True)
             batches = [list(batch) for batch in plan()]
+            if not _has_each_once(batches, keys):
+                raise ValueError(f"stage {stage.name}: the plan does not have each key once")
             write_atomic(stage.plan_path, json.dumps(batches, ensure_ascii=False) + "\n")
             return batches
         try:
             stored: Any = json.loads(stage.plan_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             stored = None
-        if not isinstance(stored, list) or not all(isinstance(batch, list) for batch in stored):
+        if not _is_plan(stored) or not _has_each_once(stored, keys):
             raise RunError(f"{stage.plan_path}: not a readable plan; delete it to have the stage done again")
-        return stored
+        return list(stored)
 
     def _written(self, log: RecordLog[R], name: str, records: Iterable[R], done: int, total: int) -> Iterator[R]:
         """Pass records on, each on disk."""
@@ -411,6 +421,19 @@ class Run:
         if stored is None or {**stored, "updated": 0} != {**self._manifest, "updated": 0}:
             self._manifest["updated"] = round(time.time(), 3)
             write_json_atomic(self.folder / "manifest.json", self._manifest)
+
+
+def _is_plan(value: Any) -> bool:
+    """Whether a JSON value is a list of batches, each a list of keys."""
+    return isinstance(value, list) and all(
+        isinstance(batch, list) and all(isinstance(key, str) for key in batch) for batch in value
+    )
+
+
+def _has_each_once(batches: list[list[str]], keys: Sequence[str] | None) -> bool:
+    """Whether no key stands in two places of a plan, and those that must be there, where they are given, all do."""
+    planned = [key for batch in batches for key in batch]
+    return len(set(planned)) == len(planned) and (keys is None or set(keys) == set(planned))
 
 
 def _read_text(path: Path) -> str | None:

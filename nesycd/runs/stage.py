@@ -24,7 +24,7 @@ from nesycd.core.storage import disk_errors, write_json_atomic
 
 R = TypeVar("R", bound=Record)
 
-STAGE_SCHEMA = "stage/1"
+STAGE_SCHEMA = "stage/2"
 
 Notify = Callable[[str], None]
 """Told one sentence for people: what is redone and why, what was repaired."""
@@ -148,9 +148,11 @@ class Stage:
         self.state |= {"seconds": round(seconds, 3), "started": None}
         self._save()
 
-    def finish(self, output: str, metadata: dict[str, Any] | None = None) -> None:
-        """Mark as done, within `working`, which commits it."""
-        self.state |= {"done": True, "output": output, "metadata": metadata or {}}
+    def finish(
+        self, output: str, metadata: dict[str, Any] | None = None, files: dict[str, dict[str, Any]] | None = None
+    ) -> None:
+        """Mark as done, within `working`, which commits it; `files` are those of an artifact (`artifacts.hash_files`)."""
+        self.state |= {"done": True, "output": output, "metadata": metadata or {}, "files": files or {}}
 
     def clear(self) -> None:
         """Forget all that the stage made."""
@@ -178,6 +180,7 @@ def _fresh_state(fingerprint: str, version: int, inputs: dict[str, str]) -> dict
         "done": False,
         "output": "",
         "metadata": {},
+        "files": {},
         "created": time.time(),
         "started": None,
         "seconds": 0.0,

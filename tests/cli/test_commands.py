@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,14 @@ def test_run_and_ask_with_the_table_student(tmp_path: Path) -> None:
     assert "answer" in invoke(*chosen)
     assert "no finished run" in invoke("ask", "Why?", "--root", str(tmp_path / "none"), ok=False)
     assert "not a step" in invoke("run", recipe, "--until", "later", ok=False)
+    # What answers is what was trained, or nothing does: S_P must not stand in for an S_E that is gone.
+    invoke("run", recipe, *table)  # with the item that was added
+    adapter = tmp_path / "smoke" / "checkpoints" / "augmented" / "adapter.json"
+    content = adapter.read_text()
+    adapter.write_text(content.replace("the", "teh"))
+    for command in (question, ["run", recipe, *table]):
+        assert "adapter.json: not what stage augmented wrote" in invoke(*command, ok=False)
+    shutil.rmtree(adapter.parent)
+    assert "augmented: gone (nesycd clean --checkpoints?); run the recipe again" in invoke(*question, ok=False)
+    assert "augmented: made again, because" in re.sub(r"\s+", " ", invoke("run", recipe, *table))
+    assert json.loads(adapter.read_text())["table"] == json.loads(content)["table"]
