@@ -44,7 +44,7 @@ def open_finished(folder: Path) -> FinishedRun:
     Raises:
         RunError: the run is not finished, or files of its adapters are gone or have other content.
     """
-    from nesycd.cli.build import data_root, student_of
+    from nesycd.cli.build import commit_of, data_root, student_of
     from nesycd.core.config import Recipe, locate_data
     from nesycd.core.records import Status
     from nesycd.knowledge import KnowledgeBase, read_entities
@@ -60,7 +60,7 @@ def open_finished(folder: Path) -> FinishedRun:
     assert manifest is not None
     recipe = locate_data(Recipe.model_validate_json(json.dumps(manifest["config"])), data_root())
     settings = load_results(folder / "results.json").to_json()["router"]
-    student, prompts = student_of(recipe), Prompts.load(recipe.prompts)
+    student, prompts = student_of(recipe, commit_of(recipe, manifest)), Prompts.load(recipe.prompts)
     # A run that had no approved knowledge trained no S_E.
     trained = {"general": "general", "augmented": "augmented" if "augmented" in read_states(folder) else "general"}
     adapters = {name: open_artifact(folder, stage).path for name, stage in trained.items()}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from nesycd.core.config import ApiSection, Recipe, locate_data
 from nesycd.core.errors import ConfigError
@@ -19,6 +21,7 @@ from nesycd.llm.paid_chat import PaidChat
 from nesycd.llm.prices import find_price, pico
 from nesycd.llm.sending import Limits
 from nesycd.prompts import Prompts, TeacherPrompts, completion_text
+from nesycd.students.hub import name_revision
 from nesycd.students.registry import build_student
 from nesycd.tasks.registry import build_task, limited
 from nesycd.teachers.llm import LLMTeacher
@@ -142,11 +145,20 @@ def endpoint_of(api: ApiSection) -> OpenAIEndpoint | AnthropicEndpoint:
     return form(api.model, api.base_url or home, api.key_env, api.timeout, api.parameters)
 
 
-def student_of(recipe: Recipe) -> Student:
-    """The recipe's student; nothing heavy is loaded yet."""
+def student_of(recipe: Recipe, commit: str = "") -> Student:
+    """The recipe's student; nothing heavy is loaded yet.
+
+    Args:
+        recipe: a whole one.
+        commit: of a Hugging Face id, to be used in place of the recipe's revision (`commit_of`).
+
+    Raises:
+        ConfigError: a revision of a student that has none.
+    """
     section = recipe.student
     return build_student(
         section.model,
+        revision=commit or section.revision,
         template=section.template,
         device=section.device,
         calculator=section.calculator,
@@ -156,8 +168,14 @@ def student_of(recipe: Recipe) -> Student:
     )
 
 
-def parts_of(recipe: Recipe) -> tuple[Recipe, Task, Teacher, Student, Prompts]:
-    """The recipe with its data found, and its parts."""
+def commit_of(recipe: Recipe, manifest: Mapping[str, Any] | None) -> str:
+    """The commit that a run began with of the recipe's Hugging Face student; "" where it has none yet, or another student."""
+    asked = name_revision(recipe.student.model, recipe.student.revision)
+    return str(manifest["hashes"].get(asked, "")) if manifest is not None else ""
+
+
+def parts_of(recipe: Recipe, commit: str = "") -> tuple[Recipe, Task, Teacher, Student, Prompts]:
+    """The recipe with its data found, and its parts; for `commit` see `student_of`."""
     found = locate_data(recipe, data_root())
     if found.router.mode == "classifier" and find_spec("sklearn") is None:
         # Said at once, not after hours of training.
@@ -165,4 +183,4 @@ def parts_of(recipe: Recipe) -> tuple[Recipe, Task, Teacher, Student, Prompts]:
             "router.mode: a classifier is fitted by scikit-learn; get it by: pip install 'nesycd[router]'"
         )
     task = task_of(found)
-    return found, task, teacher_of(found, task), student_of(found), Prompts.load(found.prompts)
+    return found, task, teacher_of(found, task), student_of(found, commit), Prompts.load(found.prompts)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from nesycd.cli.build import asks_api, chat_of, parts_of
+from nesycd.cli.build import asks_api, chat_of, commit_of, parts_of
 from nesycd.cli.main import STEPS
 from nesycd.cli.progress import StageProgress
 from nesycd.core.config import Recipe, load_recipe
-from nesycd.core.errors import ConfigError, RunError
+from nesycd.core.errors import ConfigError, ModelError, RunError
+from nesycd.students.hub import name_revision, resolve_commit
 
 if TYPE_CHECKING:
     from nesycd.methods.context import Parts
@@ -115,9 +116,11 @@ def opened(settings: Recipe, folder: Path, console: Console) -> Iterator[Parts]:
     """A recipe's parts in its run folder, which is this process's for as long; progress is shown on the console."""
     from nesycd.methods.context import Parts
     from nesycd.rules import Engine
+    from nesycd.runs.manifest import read_manifest
     from nesycd.runs.run import Run
 
-    recipe, task, teacher, student, prompts = parts_of(settings)
+    commit = commit_of(settings, read_manifest(folder))
+    recipe, task, teacher, student, prompts = parts_of(settings, commit)
     for warning in getattr(task, "warnings", list)():
         console.print(f"note: {warning}", markup=False, highlight=False)
     progress = StageProgress(console)
@@ -128,9 +131,28 @@ def opened(settings: Recipe, folder: Path, console: Console) -> Iterator[Parts]:
         Engine() as engine,
     ):
         run.describe(student=student.fingerprint, teacher=teacher.fingerprint, prompts=prompts.fingerprint)
+        if commit := str(getattr(student, "commit", "")):
+            run.describe(**{name_revision(recipe.student.model, recipe.student.revision): commit})
+            if moved := _moved_from(commit, recipe):
+                progress.notify(moved)
         if data := str(getattr(task, "fingerprint", "")):
             run.describe(data=data)
         yield Parts(run, recipe, task, teacher, student, prompts, engine, progress.training)
+
+
+def _moved_from(commit: str, recipe: Recipe) -> str:
+    """A sentence where the student's revision stands for another commit by now than the run began with; "" where it does not."""
+    model, revision = recipe.student.model, recipe.student.revision
+    try:
+        newest = resolve_commit(model, revision)
+    except ModelError:
+        return ""  # without a network nobody can tell
+    if newest == commit:
+        return ""
+    return (
+        f"student: {name_revision(model, revision)} is {newest[:12]} by now; this run goes on with {commit[:12]}, which it "
+        "began with (for the newer one give another --name, or student.revision)"
+    )
 
 
 def finish(parts: Parts) -> None:

@@ -139,6 +139,9 @@ class StudentSection(Section):
 
     model: str = "smollm2-135m"
     """`smollm2-135m` (embedded), a folder, a Hugging Face id, or `table` (a fake without torch)."""
+    revision: str = ""
+    """Of a Hugging Face id: a branch, tag or commit; not given: what the hub's main is when first loaded. A run keeps the
+    commit that it began with."""
     template: Literal["auto", "chat", "plain"] = "auto"
     """How prompts are rendered; `auto`: chat where the model has a chat template."""
     max_new_tokens: Count = 192

@@ -184,10 +184,13 @@ class Student(Protocol):
     """The small model: fine-tuned into an adapter folder, loaded with or without one, and asked in batches."""
 
     name: str
-    fingerprint: str
-    """Hash of the base model's files and template."""
     decoding: str
-    """What else has a hand in its answers, with a version; "" where nothing has."""
+    """What has a hand in its answers besides, with a version; "" where nothing has."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the base model's files or commit, and of its template."""
+        ...
 
     def train(
         self,

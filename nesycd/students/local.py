@@ -26,6 +26,7 @@ from nesycd.students.compiling import WORTH, can_compile, compile_layers
 from nesycd.students.devices import pick_device, pick_dtype
 from nesycd.students.fingerprint import decoding, student_fingerprint
 from nesycd.students.generation import greedy_in_lanes
+from nesycd.students.hub import cannot_load, is_hub_id, resolve_commit
 from nesycd.students.loops import goes_in_circles
 from nesycd.students.memory import keep_freed_memory
 from nesycd.students.rendering import Renderer, Template
@@ -40,6 +41,8 @@ class LocalStudent:
 
     Args:
         model: `smollm2-135m` (embedded), a folder, or a Hugging Face id.
+        revision: of a Hugging Face id: a branch, tag or commit; "" is `main`. The commit that it stands for is kept as
+            `commit`, and in the configuration of each adapter as the base model's revision.
         template: how prompts are rendered (see `Renderer`).
         system: text of the system turn for chat models.
         device: `auto`, `cpu`, `cuda`, ...
@@ -58,6 +61,7 @@ class LocalStudent:
         self,
         model: str = embedded.NAME,
         *,
+        revision: str = "",
         template: Template = "auto",
         system: str | None = "",
         device: str = "auto",
@@ -70,16 +74,18 @@ class LocalStudent:
         self.name = model
         self.batch_rows, self.batch_tokens = batch_rows, batch_tokens
         self._source = str(embedded.fetch()) if model == embedded.NAME else model
+        self.commit = resolve_commit(model, revision) if is_hub_id(model) else ""
+        self._pin = {"revision": self.commit} if self.commit else {}
         self._device = pick_device(device)
         if self._device.type == "cpu":
             keep_freed_memory()
         self._dtype = pick_dtype(self._device)
-        tokenizer = _load(transformers.AutoTokenizer, model, self._source)
+        tokenizer = _load(transformers.AutoTokenizer, model, self._source, **self._pin)
         self.renderer = Renderer(tokenizer, template, system)
         self._pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         self._base: Any = None
         self._merged: tuple[Path | None, Any] | None = None
-        self.fingerprint = student_fingerprint(model, template, system)
+        self.fingerprint = student_fingerprint(model, template, system, self.commit)
         self._computed = Calculator(tokenizer) if calculator else None
         self._compile = compile
         self._loops = goes_in_circles if end_loops else None
@@ -97,6 +103,7 @@ class LocalStudent:
             dtype=self._dtype,
             attn_implementation=attention,
             use_safetensors=True,
+            **self._pin,
         )
         return model.to(self._device)
 
@@ -140,7 +147,7 @@ class LocalStudent:
                 task_type="CAUSAL_LM",
             )
             with _without_peft_warning():
-                model = get_peft_model(self._fresh(), config)
+                model = get_peft_model(self._fresh(), config, **self._pin)
         else:
             model = _peft(self._fresh(), init, trainable=True)
         for parameter in model.parameters():
@@ -277,11 +284,7 @@ def _load(factory: Any, name: str, source: str, **options: Any) -> Any:
     try:
         return factory.from_pretrained(source, trust_remote_code=False, **options)
     except (OSError, ValueError, KeyError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"cannot load {name!r} as a student: {first} (give 'smollm2-135m', a Hugging Face id, or a folder with "
-            "config.json, tokenizer files and safetensors weights)"
-        ) from error
+        raise cannot_load(name, error) from error
     finally:
         if bars:
             transformers.utils.logging.enable_progress_bar()
@@ -297,7 +300,8 @@ def _save_adapter(model: Any, folder: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     try:
         with disk_errors(folder):
-            model.save_pretrained(part)
+            # Embeddings are never trained; peft would ask the hub whether those of its main have grown.
+            model.save_pretrained(part, save_embedding_layers=False)
             sync_tree(part)
             # peft also writes a model card full of blanks: not ours to publish. The weights come last, for `_peft`.
             for name in ("adapter_config.json", "adapter_model.safetensors"):
