@@ -162,7 +162,7 @@ def student_of(recipe: Recipe, commit: str = "") -> Student:
         template=section.template,
         device=section.device,
         calculator=section.calculator,
-        end_loops=section.end_loops,
+        stop_repetition=section.stop_repetition,
         compile=section.compile,
         delay=section.delay,
     )

@@ -148,8 +148,9 @@ class StudentSection(Section):
     """Longest answer."""
     calculator: bool = False
     """Whether sums are computed while the student writes them: after `7 x 11 =` the result is put in."""
-    end_loops: bool = False
-    """Whether an answer that goes in circles is ended before it reaches `max_new_tokens`: small students often do."""
+    stop_repetition: bool = False
+    """Whether an answer that repeats itself is ended before it reaches `max_new_tokens` (repetition detection): small students
+    often do."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `mps`."""
     compile: Literal["auto", "on", "off"] = "auto"

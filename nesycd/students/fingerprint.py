@@ -8,7 +8,7 @@ from pathlib import Path
 from nesycd.core.records import content_hash
 from nesycd.students import embedded
 from nesycd.students.calculator import CALCULATOR
-from nesycd.students.loops import END_LOOPS
+from nesycd.students.repetition import STOP_REPETITION
 
 SAMPLE = 1 << 20
 """Bytes hashed at either end of a weights file."""
@@ -27,9 +27,9 @@ def student_fingerprint(model: str, template: str, system: str | None, commit: s
     return content_hash([model, commit or _folder_digest(folder), template, system])
 
 
-def decoding(calculator: bool, end_loops: bool) -> str:
+def decoding(calculator: bool, stop_repetition: bool) -> str:
     """What has a hand in a student's answers besides its weights (`Student.decoding`)."""
-    return " ".join([CALCULATOR] * calculator + [END_LOOPS] * end_loops)
+    return " ".join([CALCULATOR] * calculator + [STOP_REPETITION] * stop_repetition)
 
 
 def _folder_digest(folder: Path) -> str:

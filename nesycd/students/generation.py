@@ -2,7 +2,7 @@
 
 A loop of our own, because the library's `generate` gives no top-2 margins without keeping every step's logits, and
 appends to the cache by copying it at every step: at 256 rows on 2 cores that copy took 64 % of a decoding step. On a CPU
-the rows are dealt out to the cores, since one small product shared by all of them keeps them waiting.
+the rows are dealt out to workers, one a core, since one small product shared by all cores keeps them waiting.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from transformers.cache_utils import DynamicLayer
 
 GROWTH = 64
 """Positions added to a full cache buffer at once."""
-LANE_ROWS = 32
-"""Rows that a core gets at least where rows are dealt out to cores."""
+WORKER_ROWS = 32
+"""Rows that a worker gets at least."""
 READ_AT_ONCE = 2048
 """Padded prompt tokens that a CPU reads at once: what a layer makes of more does not stay in its caches."""
 SHARED = 128
@@ -112,22 +112,22 @@ class Row:
         """Computed tokens that come next."""
 
 
-def greedy_in_lanes(model: Any, prompts: Sequence[list[int]], **options: Any) -> list[Row]:
-    """As `greedy`; on a CPU the rows are dealt out to lanes that run side by side, each with its share of the threads.
+def greedy_with_workers(model: Any, prompts: Sequence[list[int]], **options: Any) -> list[Row]:
+    """As `greedy`; on a CPU the rows are dealt out to workers (threads), each with its share of torch's threads.
 
-    The lanes hang on the number of rows and of threads alone, so a batch gives the same answers each time.
+    Worker assignment depends only on row and thread counts, so output is deterministic.
     """
     threads = torch.get_num_threads()
-    lanes = min(threads, len(prompts) // LANE_ROWS) if model.device.type == "cpu" else 1
-    if lanes < 2:
+    workers = min(threads, len(prompts) // WORKER_ROWS) if model.device.type == "cpu" else 1
+    if workers < 2:
         return greedy(model, prompts, **options)
     try:
-        with ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(threads // lanes,)) as pool:
-            parts = list(pool.map(lambda lane: greedy(model, prompts[lane::lanes], **options), range(lanes)))
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
+            parts = list(pool.map(lambda worker: greedy(model, prompts[worker::workers], **options), range(workers)))
     finally:
         # A thread's setting is also what threads made later start with.
         torch.set_num_threads(threads)
-    return [parts[index % lanes][index // lanes] for index in range(len(prompts))]
+    return [parts[index % workers][index // workers] for index in range(len(prompts))]
 
 
 @torch.inference_mode()
@@ -140,7 +140,7 @@ def greedy(
     max_new_tokens: int,
     stops: Any = None,
     computed: Callable[[list[int]], list[int]] | None = None,
-    loops: Callable[[list[int]], bool] | None = None,
+    repetitive: Callable[[list[int]], bool] | None = None,
 ) -> list[Row]:
     """Continue each prompt greedily. What all prompts begin with is read once where it is long (`SHARED`).
 
@@ -152,7 +152,7 @@ def greedy(
         max_new_tokens: limit for each row, in tokens.
         stops: called with a row's ids so far; True ends the row (the ids are kept).
         computed: called likewise; the tokens that it returns come next (see `Calculator`), with margin 1 and entropy 0.
-        loops: called likewise; True ends the row as one that was cut off (see `goes_in_circles`).
+        repetitive: called likewise; True ends the row as one that was cut off (see `is_repetitive`).
 
     Returns:
         Rows in the order of the prompts: ids without the end token, and for each step p1 - p2 in [0, 1] and the entropy in nats.
@@ -177,7 +177,7 @@ def greedy(
         chosen, margins = top.indices[:, 0].tolist(), (top.values[:, 0] - top.values[:, 1]).tolist()
         certain = entropies.tolist()
         _give(alive, chosen, margins, certain)
-        keep = _advance(alive, chosen, margins, certain, eos_ids, stops, computed, loops)
+        keep = _advance(alive, chosen, margins, certain, eos_ids, stops, computed, repetitive)
         if not keep:
             break
         ids = torch.tensor(chosen, device=device)[:, None]
@@ -263,7 +263,7 @@ def _advance(
     eos_ids: frozenset[int],
     stops: Any,
     computed: Callable[[list[int]], list[int]] | None,
-    loops: Callable[[list[int]], bool] | None,
+    repetitive: Callable[[list[int]], bool] | None,
 ) -> list[int]:
     """Append one token to each unfinished row; return the places of rows that go on."""
     going = []
@@ -279,7 +279,7 @@ def _advance(
         if stops is not None and stops(row.ids):
             row.finish, row.done = "stop", True
             continue
-        if loops is not None and loops(row.ids):
+        if repetitive is not None and repetitive(row.ids):
             row.done = True
             continue
         if computed is not None and not row.given:

@@ -25,11 +25,11 @@ from nesycd.students.calculator import Calculator
 from nesycd.students.compiling import WORTH, can_compile, compile_layers
 from nesycd.students.devices import pick_device, pick_dtype
 from nesycd.students.fingerprint import decoding, student_fingerprint
-from nesycd.students.generation import greedy_in_lanes
+from nesycd.students.generation import greedy_with_workers
 from nesycd.students.hub import cannot_load, is_hub_id, resolve_commit
-from nesycd.students.loops import goes_in_circles
 from nesycd.students.memory import keep_freed_memory
 from nesycd.students.rendering import Renderer, Template
+from nesycd.students.repetition import is_repetitive
 from nesycd.students.training import CHECKPOINT, Encoded, fine_tune, is_out_of_memory, planned_tokens, token_losses
 
 _SCORED_TOKENS = 4096
@@ -49,7 +49,7 @@ class LocalStudent:
         batch_rows: rows of a generation batch at most.
         batch_tokens: padded prompt tokens of a generation batch at most.
         calculator: whether sums are computed while they are written (`Calculator`).
-        end_loops: whether answers that go in circles are ended (`goes_in_circles`).
+        stop_repetition: whether answers that repeat themselves are ended (`is_repetitive`).
         compile: whether training goes through compiled layers (`compile_layers`); `auto`: on a CPU with a C++ compiler,
             for trainings of at least `WORTH` tokens.
 
@@ -68,7 +68,7 @@ class LocalStudent:
         batch_rows: int = 128,
         batch_tokens: int = 16384,
         calculator: bool = False,
-        end_loops: bool = False,
+        stop_repetition: bool = False,
         compile: Literal["auto", "on", "off"] = "auto",
     ) -> None:
         self.name = model
@@ -88,8 +88,8 @@ class LocalStudent:
         self.fingerprint = student_fingerprint(model, template, system, self.commit)
         self._computed = Calculator(tokenizer) if calculator else None
         self._compile = compile
-        self._loops = goes_in_circles if end_loops else None
-        self.decoding = decoding(calculator, end_loops)
+        self._repetitive = is_repetitive if stop_repetition else None
+        self.decoding = decoding(calculator, stop_repetition)
 
     # --- model and adapters -------------------------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class LocalStudent:
         listed = getattr(model.generation_config, "eos_token_id", None)
         eos |= set(listed) if isinstance(listed, list) else {listed} - {None}
         try:
-            return greedy_in_lanes(
+            return greedy_with_workers(
                 model,
                 ids,
                 eos_ids=frozenset(eos),
@@ -220,7 +220,7 @@ class LocalStudent:
                 max_new_tokens=max_new_tokens,
                 stops=stops,
                 computed=self._computed,
-                loops=self._loops,
+                repetitive=self._repetitive,
             )
         except RuntimeError as error:
             if len(ids) == 1 or not is_out_of_memory(error):

@@ -25,12 +25,12 @@ class LazyStudent:
     """
 
     def __init__(
-        self, model: str, *, revision: str, template: str, calculator: bool, end_loops: bool, **others: Any
+        self, model: str, *, revision: str, template: str, calculator: bool, stop_repetition: bool, **others: Any
     ) -> None:
         self.name = model
         self._revision, self._template = revision, template
-        self._options = {"template": template, "calculator": calculator, "end_loops": end_loops, **others}
-        self.decoding = decoding(calculator, end_loops)
+        self._options = {"template": template, "calculator": calculator, "stop_repetition": stop_repetition, **others}
+        self.decoding = decoding(calculator, stop_repetition)
 
     @cached_property
     def commit(self) -> str:
@@ -89,7 +89,7 @@ def build_student(
     template: Literal["auto", "chat", "plain"] = "auto",
     device: str = "auto",
     calculator: bool = False,
-    end_loops: bool = False,
+    stop_repetition: bool = False,
     compile: Literal["auto", "on", "off"] = "auto",
     delay: float = 0.0,
 ) -> Student:
@@ -101,7 +101,7 @@ def build_student(
         template: how prompts are rendered.
         device: where to compute.
         calculator: whether sums are computed while they are written; the table student's never are.
-        end_loops: whether answers that go in circles are ended; the table student's never are.
+        stop_repetition: whether answers that repeat themselves are ended; the table student's never are.
         compile: whether training goes through compiled layers.
         delay: seconds that the table student sleeps at each step.
 
@@ -118,6 +118,6 @@ def build_student(
         template=template,
         device=device,
         calculator=calculator,
-        end_loops=end_loops,
+        stop_repetition=stop_repetition,
         compile=compile,
     )

@@ -119,8 +119,8 @@ def learning_rate(step: int, steps: int, settings: TrainSettings) -> float:
     return settings.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-class Masters:
-    """fp32 copies of the adapter's weights, which the optimiser moves; the model computes with rounded ones.
+class MasterWeights:
+    """fp32 master weights of the adapter, which the optimiser moves; the model computes with rounded copies.
 
     Late steps of a cosine are smaller than bf16 can add to a weight, and would be lost without these.
     """
@@ -144,7 +144,7 @@ class Masters:
 
     @torch.no_grad()
     def publish(self) -> None:
-        """Round the masters into the model."""
+        """Round the master weights into the model."""
         for master, live in zip(self.master, self.live, strict=True):
             live.copy_(master)
 
@@ -234,10 +234,10 @@ def _gradients(
     return loss.item(), torch.autograd.grad(loss * scale, live)
 
 
-class Lanes:
-    """Computes a batch's gradients in parts that run side by side, each with its share of a CPU's threads.
+class Workers:
+    """Threads that compute a batch's gradients in parts, each with its share of torch's threads.
 
-    Products of a few hundred rows keep two cores waiting for each other; a batch in two lanes took 0.88 of the time.
+    Products of a few hundred rows keep two cores waiting for each other; a batch shared by two workers took 0.88 of the time.
     """
 
     def __init__(self, model: Any, pad_id: int, count: int) -> None:
@@ -247,12 +247,12 @@ class Lanes:
         self.pool: ThreadPoolExecutor | None = None
 
     @classmethod
-    def suited(cls, model: Any, pad_id: int, settings: TrainSettings) -> Lanes:
-        """Lanes for a model on a CPU, else one. Dropout keeps to one: threads would race for its random numbers."""
+    def suited(cls, model: Any, pad_id: int, settings: TrainSettings) -> Workers:
+        """Several on a CPU, else one. Dropout keeps to one: threads would race for its random numbers."""
         alone = model.device.type != "cpu" or settings.dropout > 0
         return cls(model, pad_id, 1 if alone else min(torch.get_num_threads(), 4))
 
-    def __enter__(self) -> Lanes:
+    def __enter__(self) -> Workers:
         if self.count > 1:
             each = self.threads // self.count
             self.pool = ThreadPoolExecutor(self.count, initializer=torch.set_num_threads, initargs=(each,))
@@ -265,10 +265,10 @@ class Lanes:
             torch.set_num_threads(self.threads)
 
     def accumulate(self, texts: Sequence[Encoded], scale: float) -> float:
-        """As the function of that name; gradients are added in the order of the lanes, so that runs repeat exactly."""
+        """As the function of that name; gradients are added in the order of the workers, so that runs repeat exactly."""
         if self.pool is None or len(texts) < 2 * self.count:
             return accumulate(self.model, texts, scale, self.pad_id)
-        parts = [texts[lane :: self.count] for lane in range(self.count)]
+        parts = [texts[worker :: self.count] for worker in range(self.count)]
         try:
             made = list(self.pool.map(lambda part: _gradients(self.model, part, scale, self.pad_id, self.live), parts))
         except RuntimeError as error:
@@ -297,7 +297,7 @@ def _set_random_state(device: torch.device, state: torch.Tensor) -> None:
         torch.set_rng_state(state)
 
 
-def _save_checkpoint(folder: Path, masters: Masters, counters: dict[str, Any], device: torch.device) -> None:
+def _save_checkpoint(folder: Path, masters: MasterWeights, counters: dict[str, Any], device: torch.device) -> None:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     tensors = {**masters.state(), _RANDOM: _random_state(device)}
@@ -305,7 +305,7 @@ def _save_checkpoint(folder: Path, masters: Masters, counters: dict[str, Any], d
         save_file(tensors, part, metadata={"counters": json.dumps(counters)})
 
 
-def _load_checkpoint(folder: Path, masters: Masters, device: torch.device) -> dict[str, Any]:
+def _load_checkpoint(folder: Path, masters: MasterWeights, device: torch.device) -> dict[str, Any]:
     """Put back what `_save_checkpoint` wrote and return its counters; those of a beginning where there is no checkpoint.
 
     Raises:
@@ -360,19 +360,19 @@ def fine_tune(
     """
     steps = plan_steps(texts, settings, seed)
     usual = sum(_weight([texts[i] for i in step]) for step in steps) / max(1, len(steps))
-    masters = Masters(model, settings)
+    masters = MasterWeights(model, settings)
     counters = _load_checkpoint(folder / CHECKPOINT, masters, model.device)
     model.train()
     started = saved = time.monotonic()
     before = counters["seconds"]
     if note and progress is not None:
         progress({"step": counters["step"], "steps": len(steps), "note": note})
-    with Lanes.suited(model, pad_id, settings) as lanes:
+    with Workers.suited(model, pad_id, settings) as workers:
         for number in range(counters["step"], len(steps)):
             batch = [texts[i] for i in steps[number]]
             # Divided by the usual batch's weight, not by its own, which would make each batch count alike: a text's weight
             # would count for nothing among its like, which lie together since batches are of like length.
-            loss = lanes.accumulate(batch, 1.0 / max(usual, 1e-9)) / max(_weight(batch), 1e-9)
+            loss = workers.accumulate(batch, 1.0 / max(usual, 1e-9)) / max(_weight(batch), 1e-9)
             masters.step(learning_rate(number, len(steps), settings))
             counters["losses"] = [*counters["losses"][1 - _WINDOW :], loss]
             counters["step"] = number + 1

@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from nesycd.students.calculator import Calculator  # noqa: E402
-from nesycd.students.generation import greedy, greedy_in_lanes  # noqa: E402
+from nesycd.students.generation import greedy, greedy_with_workers  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_computed_tokens_take_the_place_of_the_models_own_and_are_certain(tokeni
         # The model goes on from what was put in.
         again = greedy(model, [prompt + row.ids[:5]], **{**options, "max_new_tokens": 3})[0]
         assert row.ids[5:] == again.ids and row.margins[5:] == pytest.approx(again.margins, abs=1e-5)
-    assert [row.ids for row in greedy_in_lanes(model, prompts * 40, **options, computed=computed)][:2] == [
+    assert [row.ids for row in greedy_with_workers(model, prompts * 40, **options, computed=computed)][:2] == [
         row.ids for row in rows
     ]
 

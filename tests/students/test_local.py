@@ -121,21 +121,21 @@ def test_what_all_prompts_begin_with_is_read_once_and_changes_nothing(student, m
 def test_rows_dealt_out_to_cores_come_back_in_order(student):
     import torch
 
-    from nesycd.students.generation import LANE_ROWS, greedy, greedy_in_lanes
+    from nesycd.students.generation import WORKER_ROWS, greedy, greedy_with_workers
 
     model = student._with_adapter(None)
-    rows = [student.renderer.prompt_ids(f"Say {number}.") for number in range(2 * LANE_ROWS + 1)]
+    rows = [student.renderer.prompt_ids(f"Say {number}.") for number in range(2 * WORKER_ROWS + 1)]
     options = {"eos_ids": frozenset({2}), "pad_id": 2, "max_new_tokens": 3}
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        made = [row.ids for row in greedy_in_lanes(model, rows, **options)]
+        made = [row.ids for row in greedy_with_workers(model, rows, **options)]
         assert torch.get_num_threads() == 2
         torch.set_num_threads(1)
-        lanes = [greedy(model, rows[lane::2], **options) for lane in range(2)]
+        workers = [greedy(model, rows[worker::2], **options) for worker in range(2)]
     finally:
         torch.set_num_threads(threads)
-    assert made[::2] == [row.ids for row in lanes[0]] and made[1::2] == [row.ids for row in lanes[1]]
+    assert made[::2] == [row.ids for row in workers[0]] and made[1::2] == [row.ids for row in workers[1]]
     assert len({tuple(ids) for ids in made}) > 5
 
 

@@ -1,4 +1,4 @@
-"""Gradients of a batch, whole, halved and in lanes, on a tiny random model."""
+"""Gradients of a batch, whole, halved and by workers, on a tiny random model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nesycd.students import training  # noqa: E402
 from nesycd.students.compiling import can_compile, compile_layers  # noqa: E402
 from nesycd.students.local import _without_peft_warning  # noqa: E402
 from nesycd.students.memory import keep_freed_memory  # noqa: E402
-from nesycd.students.training import Encoded, Lanes, accumulate, is_out_of_memory  # noqa: E402
+from nesycd.students.training import Encoded, Workers, accumulate, is_out_of_memory  # noqa: E402
 
 
 @pytest.fixture
@@ -61,15 +61,15 @@ def gradients(model: Any) -> list[Any]:
     return found
 
 
-def test_lanes_add_up_to_the_whole_batch_and_repeat_exactly(model: Any, two_threads: None) -> None:
+def test_workers_add_up_to_the_whole_batch_and_repeat_exactly(model: Any, two_threads: None) -> None:
     batch = texts(7)
     loss = accumulate(model, batch, 0.1, 0)
     whole = gradients(model)
     made = []
-    with Lanes.suited(model, 0, TrainSettings()) as lanes:
-        assert lanes.count == 2
+    with Workers.suited(model, 0, TrainSettings()) as workers:
+        assert workers.count == 2
         for _ in range(2):
-            assert lanes.accumulate(batch, 0.1) == pytest.approx(loss, rel=1e-5)
+            assert workers.accumulate(batch, 0.1) == pytest.approx(loss, rel=1e-5)
             made.append(gradients(model))
     for one, other, again in zip(whole, *made, strict=True):
         assert torch.allclose(one, other, atol=1e-6) and torch.equal(other, again)
@@ -88,8 +88,8 @@ def test_memory_that_runs_out_halves_the_batch(model: Any, two_threads: None, mo
         return real(model, texts, pad_id)
 
     monkeypatch.setattr(training, "batch_loss", small_only)
-    with Lanes.suited(model, 0, TrainSettings()) as lanes:
-        lanes.accumulate(batch, 0.1)
+    with Workers.suited(model, 0, TrainSettings()) as workers:
+        workers.accumulate(batch, 0.1)
     assert sizes[-1] == 2 and 8 in sizes
     for one, other in zip(whole, gradients(model), strict=True):
         assert torch.allclose(one, other, atol=1e-6)
@@ -165,8 +165,8 @@ def test_other_errors_are_not(model: Any, monkeypatch: pytest.MonkeyPatch, messa
     assert sizes == ([4, 2, 1] if expected else [4]), "a batch is halved for want of memory alone"
 
 
-def test_one_lane_where_threads_would_race(model: Any, two_threads: None) -> None:
-    assert Lanes.suited(model, 0, TrainSettings(dropout=0.1)).count == 1
+def test_one_worker_where_threads_would_race(model: Any, two_threads: None) -> None:
+    assert Workers.suited(model, 0, TrainSettings(dropout=0.1)).count == 1
 
 
 def test_the_entropy_of_a_step_is_that_of_its_shares() -> None:
@@ -247,11 +247,11 @@ def test_a_text_counts_by_its_weight_whatever_it_is_batched_with(
     mixed = [Encoded([1] * 3, [2] * 3, 0.25) for _ in range(16)] + [Encoded([1] * 20, [2] * 20, 1.0) for _ in range(8)]
     seen: list[tuple[float, float]] = []
 
-    def recorded(lanes: Lanes, batch: list[Encoded], scale: float) -> float:
+    def recorded(workers: Workers, batch: list[Encoded], scale: float) -> float:
         seen.append((sum(text.weight * len(text.completion) for text in batch), scale))
-        return accumulate(lanes.model, batch, scale, lanes.pad_id)
+        return accumulate(workers.model, batch, scale, workers.pad_id)
 
-    monkeypatch.setattr(Lanes, "accumulate", recorded)
+    monkeypatch.setattr(Workers, "accumulate", recorded)
     training.fine_tune(model, mixed, TrainSettings(epochs=2, batch_tokens=80), tmp_path, seed=0, pad_id=0)
     assert len({scale for _, scale in seen}) == 1 and len({weight for weight, _ in seen}) > 1
     assert sum(weight * scale for weight, scale in seen) == pytest.approx(len(seen)), "the usual batch counts as before"

@@ -1,4 +1,4 @@
-"""Answers that go in circles are ended: greedy decoding seldom leaves a circle, and a small student often enters one.
+"""Repetition detection: an answer that repeats itself is ended, since greedy decoding seldom stops repeating once it began.
 
 What has been said four times over holds no answer that its first time did not, so only time is saved. Such an answer counts as
 one that was cut off.
@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-END_LOOPS = "end-loops/1"
+STOP_REPETITION = "stop-repetition/1"
 """Part of fingerprints: its number grows when other answers would be ended."""
 TIMES = 4
-"""So often the same stands in a row."""
+"""So often the same tokens stand in a row."""
 LONGEST = 64
 """Tokens that are looked at as one piece at most."""
 LEAST = 64
 """Tokens that the repeated pieces have together at least: short answers may well hold the same sign a dozen times."""
 
 
-def goes_in_circles(ids: Sequence[int]) -> bool:
+def is_repetitive(ids: Sequence[int]) -> bool:
     """Whether the answer's last tokens are one piece of at most `LONGEST` tokens, `TIMES` times and `LEAST` tokens long.
 
     Looks at every eighth token only, which is soon enough.
 
-    >>> goes_in_circles([1, 2, 3] * 24)
+    >>> is_repetitive([1, 2, 3] * 24)
     True
-    >>> goes_in_circles([1, 2, 3] * 8)
+    >>> is_repetitive([1, 2, 3] * 8)
     False
     """
     if len(ids) < LEAST or len(ids) % 8:
