@@ -25,7 +25,8 @@ from nesycd.core.config import Recipe, load_recipe, locate_data
 from nesycd.core.protocols import Task
 from nesycd.core.records import Example
 from nesycd.grading import closing
-from nesycd.knowledge import KnowledgeBase, LeakCheck, read_file, unfit
+from nesycd.knowledge import KnowledgeBase, LeakFilter, read_file
+from nesycd.knowledge.filters import ill_formed
 from nesycd.llm.chat import Request
 from nesycd.llm.scripted_chat import ScriptedChat
 from nesycd.reports import load_results
@@ -225,12 +226,12 @@ def test_the_written_knowledge_says_where_it_comes_from_and_is_sound() -> None:
     assert 60 <= len(entries) <= 120 and len({entry.item_id for entry in entries}) == len(entries)
     assert {e.source for entry in entries for e in entry.evidence} == {"developer-written (AI)"}
     assert not any(e.example for entry in entries for e in entry.evidence)
-    assert not any(unfit.unfit(entry.item) for entry in entries)
+    assert not any(ill_formed(entry.item) for entry in entries)
     assert {entry.item.kind for entry in entries} == {"lesson", "fact", "rule"}
 
 
 @real
-def test_the_recorded_recipes_have_the_sizes_that_were_fixed_and_the_written_knowledge_passes_the_leak_check() -> None:
+def test_the_recorded_recipes_have_the_sizes_that_were_fixed_and_the_written_knowledge_passes_the_leak_filter() -> None:
     sizes = {"train": 300, "valid": 100, "test": 270}
     for name in ("bbh-replay", "gsm8k-replay"):
         task = build.task_of(locate_data(load_recipe(RECIPES / f"{name}.toml"), Path(os.environ["NESYCD_DATA"])))
@@ -240,7 +241,7 @@ def test_the_recorded_recipes_have_the_sizes_that_were_fixed_and_the_written_kno
             counts = [Counter(e.task for e in examples) for examples in loaded.values()]
             assert all(len(count) == 27 for count in counts) and max(counts[0].values()) == 12
             held = ["\n".join((e.question, *e.options)) for split in ("valid", "test") for e in loaded[split]]
-            check = LeakCheck(loaded["train"], held)
+            check = LeakFilter(loaded["train"], held)
             assert not [
                 one.entry.item.text for one in read_file(WRITTEN) if check.reason(one.entry.item, one.entry.evidence)
             ]

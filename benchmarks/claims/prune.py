@@ -38,14 +38,14 @@ def by_lint(entries: Sequence[Entry], path: Path) -> dict[str, str]:
     """Ids of the entries that the findings of lint make needless, with the sort of finding.
 
     Of two that say nearly the same the one with less evidence goes (of equals the longer one), of a subsumed pair the one that
-    says less; what is unfit goes. Contradictions are left to people.
+    says less; what is ill-formed goes. Contradictions are left to people.
     """
     gone: dict[str, str] = {}
     for finding in lint(entries, entities_at(path)):
         if finding.sort == "near-duplicate":
             kept = min(finding.entries, key=lambda e: (-len(e.evidence), len(e.item.text), e.item_id))
             gone |= {e.item_id: finding.sort for e in finding.entries if e is not kept and kept.item_id not in gone}
-        elif finding.sort == "subsumed" or finding.sort == "unfit":
+        elif finding.sort == "subsumed" or finding.sort == "ill-formed":
             gone.setdefault(finding.entries[0].item_id, finding.sort)
     return gone
 

@@ -69,7 +69,7 @@ def _diagnosed(folder: Path, stages: Sequence[str]) -> str:
     counts = [", ".join(f"{number} {name}" for name, number in stats[by].items()) for by in ("by_kind", "by_status")]
     listed = "".join(f"; {text}" for text in counts if text)
     refused = len(read_records(folder, "refused", Refusal))
-    leaks = f"; {refused} refused (they leak, or are unfit)" if refused else ""
+    leaks = f"; {refused} refused (leaks, ill-formed or instance-specific)" if refused else ""
     return f"{len(diagnoses)} answers diagnosed, {failed} failed; {stats['items']} items{listed}{leaks}"
 
 

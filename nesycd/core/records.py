@@ -343,19 +343,18 @@ class Diagnosis(Record):
     seconds: float = 0.0
 
 
-class Refusal(Record):
-    """A proposed item that was kept out of the knowledge base, and why."""
+FilterName = Literal["leak", "ill_formed", "instance_specific"]
+"""The filters before the knowledge base (`knowledge/filters.py`)."""
 
-    schema_name = "refusal/1"
+
+class Refusal(Record):
+    """A proposed item that was kept out of the knowledge base, by which filter, and why."""
+
+    schema_name = "refusal/2"
     item: Item
     evidence: Evidence
+    filter: FilterName
     reason: str
-    """Begins with `unfit:` where the item could not be knowledge anywhere; else it leaks."""
-
-    @property
-    def unfit(self) -> bool:
-        """Whether the item was refused for what it is, not for a leak."""
-        return self.reason.startswith("unfit:")
 
 
 class Hit(Record):

@@ -21,12 +21,11 @@ from nesycd.core.records import Entry, Fact, Status
 from nesycd.core.text import normal
 from nesycd.knowledge.clashes import Clash
 from nesycd.knowledge.entities import Entities
+from nesycd.knowledge.filters import Text, ill_formed
 from nesycd.knowledge.graph import KnowledgeGraph
-from nesycd.knowledge.leak import Text
 from nesycd.knowledge.merge import entry_order
-from nesycd.knowledge.unfit import unfit
 
-Sort = Literal["contradiction", "suspected contradiction", "near-duplicate", "subsumed", "unfit"]
+Sort = Literal["contradiction", "suspected contradiction", "near-duplicate", "subsumed", "ill-formed"]
 _SUBJECTS = 8
 """A relation of fewer subjects does not look functional, whatever it holds."""
 _LOOKS = 0.6
@@ -79,7 +78,7 @@ def lint(
     told = {frozenset(entry.item_id for entry in finding.entries) for finding in found}
     near = _near(living, embed) if embed is not None else ()
     found += [one for one in near if frozenset(entry.item_id for entry in one.entries) not in told]
-    found += _unfit(living)
+    found += _ill_formed(living)
     return sorted(found, key=lambda finding: get_args(Sort).index(finding.sort))
 
 
@@ -176,7 +175,7 @@ def _near(entries: Sequence[Entry], embed: Embed) -> Iterator[Finding]:
                     yield Finding("near-duplicate", (mine[place], mine[column]), why)
 
 
-def _unfit(entries: Sequence[Entry]) -> Iterator[Finding]:
+def _ill_formed(entries: Sequence[Entry]) -> Iterator[Finding]:
     for entry in entries:
-        if why := unfit(entry.item):
-            yield Finding("unfit", (entry,), why)
+        if why := ill_formed(entry.item):
+            yield Finding("ill-formed", (entry,), why)

@@ -26,9 +26,7 @@ from nesycd.core.records import (
     Status,
     TrainingText,
 )
-from nesycd.knowledge import KnowledgeBase, LeakCheck, knowledge_version, leak, unfit
-from nesycd.knowledge.particulars import ALGORITHM as PARTICULARS
-from nesycd.knowledge.particulars import Particulars
+from nesycd.knowledge import KnowledgeBase, LeakFilter, filters, knowledge_version
 from nesycd.methods.context import Parts
 from nesycd.methods.imports import imported
 from nesycd.methods.knowledge import Knowledge
@@ -266,8 +264,9 @@ def _knowledge(
     self_checked = None if checked is None else {"asked": checked.asked, "repaired": len(checked.repaired)}
     leaks = {
         "proposed": len(proposed),
-        "refused": sum(not refusal.unfit for refusal in refused),
-        "unfit": sum(refusal.unfit for refusal in refused),
+        "refused": sum(refusal.filter == "leak" for refusal in refused),
+        "ill_formed": sum(refusal.filter == "ill_formed" for refusal in refused),
+        "instance_specific": sum(refusal.filter == "instance_specific" for refusal in refused),
         "approved": len(entries),
         "approved_leaking": _leaking(parts, train, entries),
     }
@@ -320,13 +319,9 @@ def _refused(
     held_out = _held_out(parts)
 
     def check() -> list[Refusal]:
-        proposed = [*diagnose.proposals(diagnoses), *brought]
-        refused = LeakCheck(train, held_out).refusals(proposed)
-        refused += unfit.refusals(diagnose.without(proposed, refused))
-        return refused + Particulars(train, workings).refusals(diagnose.without(proposed, refused))
+        return filters.refusals([*diagnose.proposals(diagnoses), *brought], train, held_out, texts)
 
-    workings = {uid: rationale.text for uid, rationale in kept.items()}
-    algorithms = [leak.ALGORITHM, unfit.ALGORITHM, PARTICULARS]
+    texts = {uid: rationale.text for uid, rationale in kept.items()}
     return parts.run.computed(
         "refused",
         Refusal,
@@ -334,8 +329,8 @@ def _refused(
             "diagnoses": diagnoses,
             "examples": train,
             "held_out": held_out,
-            "algorithm": algorithms,
-            "workings": workings,
+            "algorithm": filters.ALGORITHM,
+            "rationales": texts,
             **({"brought": brought} if brought else {}),
         },
         check,
@@ -347,11 +342,11 @@ def _leaking(parts: Parts, train: Sequence[Example], entries: Sequence[Entry]) -
     held_out = _held_out(parts)
 
     def count() -> int:
-        check = LeakCheck(train, held_out)
-        return sum(bool(check.reason(entry.item, entry.evidence)) for entry in entries)
+        leaks = LeakFilter(train, held_out)
+        return sum(bool(leaks.reason(entry.item, entry.evidence)) for entry in entries)
 
     approved = [[entry.item, list(entry.evidence)] for entry in entries]
-    inputs = {"entries": approved, "examples": train, "held_out": held_out, "algorithm": leak.ALGORITHM}
+    inputs = {"entries": approved, "examples": train, "held_out": held_out, "algorithm": filters.ALGORITHM}
     return int(parts.run.value("leaks", inputs, count))
 
 

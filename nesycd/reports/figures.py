@@ -14,7 +14,7 @@ def method_figures(results: Results) -> Iterator[tuple[str, str]]:
         yield "rationales", _counts(method.rationales)
         yield "S_P's errors", _errors(method)
         if method.leaks is not None:
-            yield "leak check", _leaks(method.leaks)
+            yield "leak filter", _leaks(method.leaks)
         if method.self_check is not None:
             checked = method.self_check
             yield (
@@ -50,10 +50,11 @@ def _errors(method: Method) -> str:
 
 
 def _leaks(leaks: Leaks) -> str:
-    unfit = f"{leaks.unfit:,} more as unfit, " if leaks.unfit else ""
+    others = leaks.ill_formed + leaks.instance_specific
+    more = f"{others:,} more by other filters, " if others else ""
     share = percent(leaks.approved_leaking / leaks.approved if leaks.approved else 0.0)
     return (
-        f"{leaks.refused:,} of {leaks.proposed:,} proposed items refused, {unfit}"
+        f"{leaks.refused:,} of {leaks.proposed:,} proposed items refused, {more}"
         f"{share} of {leaks.approved:,} approved items leak"
     )
 

@@ -177,14 +177,15 @@ class ErrorRates(_Part):
 
 
 class Leaks(_Part):
-    """What the leak check found: of `proposed` items those `refused`; of `approved` entries those that leak still.
+    """What the filters found: of `proposed` items those `refused` as leaks; of `approved` those that leak still.
 
-    `unfit` are those refused besides, since they could not be knowledge anywhere.
+    `ill_formed` and `instance_specific` are those that the other two filters refused besides.
     """
 
     proposed: Count
     refused: Count
-    unfit: Count = 0
+    ill_formed: Count = 0
+    instance_specific: Count = 0
     approved: Count
     approved_leaking: Count
 
@@ -249,7 +250,7 @@ class Method(_Part):
     completion_tokens: dict[Literal["std_cot", "nesycd"], Count]
     """Trained on, over the whole lineage of either student."""
     leaks: Leaks | None = None
-    """None in results from before there was a leak check."""
+    """None in results from before there was a leak filter."""
     self_check: SelfCheck | None = None
     """None where `knowledge.self_check` is off."""
     knowledge_use: KnowledgeUse | None = None

@@ -3,7 +3,7 @@
 A recorded working of a question mixes what holds for that question ("Mia has 3 yams") with what holds everywhere ("adjectives
 stand in this order", "a slant pass is part of American football"). `mine` keeps the latter, by patterns: nothing is asked of
 anybody, and nothing is added but the words that say of which questions a lesson speaks. What it cannot see is whether a
-sentence is true. The gates behind it (leak check, unfit, particulars) judge its items as they judge a language model's.
+sentence is true. The gates behind it (`knowledge.filters`) judge its items as they judge a language model's.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ _BRACKETED = re.compile(r"\[\d\. ([^\]]+)\]")
 _ENUMERATOR = re.compile(r"\((?:\d|[ivx]+)\)(?=\s)")
 _LETTERED = re.compile(r"\([A-Z]\)")
 _KIND_WORDS = 7
-"""Fewer than the leak check takes for a quotation of the question."""
+"""Fewer than the leak filter takes for a quotation of the question."""
 _MARKUP = re.compile(r"<[^<>]*/?>")
 
 

@@ -65,7 +65,7 @@ def test_doubles_and_lessons_that_say_less_are_found() -> None:
             Lesson(text="The student added in the wrong order."),
         )
     )
-    assert sorts(found) == ["near-duplicate", "subsumed", "subsumed", "unfit"]
+    assert sorts(found) == ["near-duplicate", "subsumed", "subsumed", "ill-formed"]
 
 
 def test_facts_that_are_one_since_entities_were_merged_are_doubles() -> None:

@@ -100,7 +100,7 @@ def test_files_join_the_base_through_the_gates(distilled: Callable[..., Run], tm
         "A fathom is 6 feet.": (Status.APPROVED, {"k.yaml"}),
     }
     [refusal] = read_records(run.folder, "refused", Refusal)
-    assert refusal.unfit and refusal.item.text == "The student did not read this response."
+    assert refusal.filter == "ill_formed" and refusal.item.text == "The student did not read this response."
     # Of the finished stages only those that the file enters are done again, and without it they are what they were.
     after = {name: state["fingerprint"] for name, state in read_states(run.folder).items()}
     assert {name for name in before if after[name] != before[name]} <= {"refused", "knowledge", "leaks"}

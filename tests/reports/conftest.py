@@ -32,7 +32,14 @@ ARMS = {"std_cot": 4, "std_cot_kb": 3, "nesycd_no_kb": 4, "nesycd": 2, "nesycd_o
 """Of five special questions how many the arm gets wrong."""
 METHOD = {
     "rationales": {"asked": 300, "kept": 290, "wrong": 8, "failed": 2, "hinted": 12},
-    "leaks": {"proposed": 120, "refused": 3, "unfit": 7, "approved": 90, "approved_leaking": 0},
+    "leaks": {
+        "proposed": 120,
+        "refused": 3,
+        "ill_formed": 3,
+        "instance_specific": 4,
+        "approved": 90,
+        "approved_leaking": 0,
+    },
     "self_check": {"asked": 60, "repaired": 31},
     "knowledge_use": {"approved": 90, "shown": 70, "useful": 40},
     "teacher": {

@@ -1,8 +1,13 @@
-"""The leak check: which items would carry an answer, or a test question, into the knowledge base.
+"""The filters before the knowledge base: which proposed items are refused, and why.
 
-An item leaks when it restates a training question's particular premises (its numbers, or a long run of its words) together
-with its answer; when it carries the text of a question of another split; or when it comes from no training question. A
-general fact that happens to equal an answer does not leak: `A hin is 12 logs.` stands for itself.
+- The **leak filter**: an item leaks when it restates a training question's particular premises (its numbers, or a long run
+  of its words) together with its answer; when it carries the text of a question of another split; or when it comes from no
+  training question. A general fact that happens to equal an answer does not leak: `A hin is 12 logs.` stands for itself.
+- The **ill-formed-item filter**: remarks on the student or the answer, and bare arithmetic, which small teachers write by
+  the dozen (docs/log.md, 2026-11-24). Narrow on purpose: what is merely false or vague is left to review and measurement.
+- The **instance-specific-item filter**: an item that retells the story it came from. "Clay's watermelon weighs 24 pounds"
+  is no knowledge, though it repeats neither the premises nor the answer of its question. What gives it away are numbers of
+  that question's own course (those it states, and those its working comes to) amid words that few other questions have.
 
 Texts of other splits' questions are read to refuse items and for nothing else: no item is chosen, changed or ranked by
 them, and their answers are never read.
@@ -12,23 +17,23 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 
 from nesycd import grading
-from nesycd.core.records import Evidence, Example, Fact, Item, Refusal, Rule
+from nesycd.core.records import Evidence, Example, Fact, FilterName, Item, Refusal, Rule
 from nesycd.core.text import normal
 
 ALGORITHM = 1
-"""Raised when other items are refused: stages depend on it."""
+"""Part of the fingerprint of what was refused: raised when any of the filters would refuse other items."""
 RUN = 8
 """So many words in a row make a question's text: fewer are idiom (`how many does he have left`)."""
 SHARE = 0.5
 """Share of a question's content words, or of its numbers, that restate it."""
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
-_CHOICE = re.compile(r"\(([A-Z])\)")
 _SAYS_ANSWER = re.compile(r"\banswer\b[^.;]{0,40}?\b(?:is|was|=|:)\s*(?P<said>[^.;]+)", re.IGNORECASE)
 _UNITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
@@ -37,6 +42,52 @@ _NAMED = {word: Fraction(value) for value, word in enumerate(_UNITS)} | {
 }
 _COMMON = frozenset((Fraction(0), Fraction(1)))
 """Numbers that are nobody's own: `1 hin is 12 logs` is as general as `a hin is 12 logs`."""
+
+_REMARK = re.compile(
+    r"\bthe student(?:'s)?\b|\breference book\b"
+    r"|\b(?:correct|right|final|given|wrong) (?:answer|result|response|working)\b"
+    r"|\bquestion is of this kind\b|\b(?:the|this|your) response\b",
+    re.IGNORECASE,
+)
+_SUM_WORDS = frozenset(
+    """the of and is are equal equals to plus minus times by divided multiplied added subtracted from sum difference product
+    quotient total result gives makes""".split()  # noqa: SIM905 - a list of words is read more easily as a text
+)
+_LETTERS = re.compile(r"[^\W\d_]+")
+_RARE = 2
+"""A word is a question's own where at most so many training questions have it."""
+_RESULT = re.compile(r"=\s*[^\w=]{0,3}(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)")
+_ROUND = frozenset(map(Fraction, (0, 1, 2, 10, 100)))
+"""Numbers that tell nothing of a question's course: as much part of the language."""
+
+Proposal = tuple[Item, Evidence]
+
+
+def refusals(
+    proposed: Sequence[Proposal], train: Sequence[Example], held_out: Iterable[str], rationales: Mapping[str, str]
+) -> list[Refusal]:
+    """What is to be kept out of the knowledge base: leaks, then ill-formed items, then instance-specific ones.
+
+    Each proposal is refused once, by the first filter that refuses it.
+
+    Args:
+        proposed: items, each with the evidence that gave rise to it.
+        train: the questions that items may come from.
+        held_out: the texts of all other splits' questions.
+        rationales: texts of the accepted rationales by `Example.uid`.
+    """
+    leaks, specific = LeakFilter(train, held_out), InstanceFilter(train, rationales)
+    found: dict[FilterName, list[Refusal]] = {"leak": [], "ill_formed": [], "instance_specific": []}
+    for (item, evidence), leak in zip(proposed, leaks.reasons(proposed), strict=True):
+        reasons: dict[FilterName, str] = {"leak": leak}
+        if not leak:
+            reasons["ill_formed"] = ill_formed(item)
+        if not any(reasons.values()):
+            reasons["instance_specific"] = specific.reason(item, [evidence.example])
+        for name, reason in reasons.items():
+            if reason:
+                found[name].append(Refusal(item=item, evidence=evidence, filter=name, reason=reason))
+    return list(chain.from_iterable(found.values()))
 
 
 @dataclass(frozen=True)
@@ -87,14 +138,14 @@ class _Question:
     example: Example
 
 
-class LeakCheck:
+class LeakFilter:
     """Knows the training questions with their answers, and the texts of all others.
 
     >>> asked = Example(uid="t1", task="units", question="How many logs are 3 hins and 5 logs?", answer="41")
-    >>> check = LeakCheck([asked], ["How many logs are 7 hins and 9 logs more?"])
-    >>> check.reason(Rule(text="3 hins and 5 logs are 41 logs."))
+    >>> leaks = LeakFilter([asked], ["How many logs are 7 hins and 9 logs more?"])
+    >>> leaks.reason(Rule(text="3 hins and 5 logs are 41 logs."))
     'restates question t1 with its answer'
-    >>> check.reason(Fact(text="A hin is 12 logs.", subject="hin", relation="makes", object="12 logs"))
+    >>> leaks.reason(Fact(text="A hin is 12 logs.", subject="hin", relation="makes", object="12 logs"))
     ''
 
     Args:
@@ -126,15 +177,14 @@ class LeakCheck:
         own = [self._train[one.example] for one in given if one.example in self._train]
         return self._foreign(given) or self._carries_held_out(text) or self._restates(item, text, own)
 
-    def refusals(self, proposed: Sequence[tuple[Item, Evidence]]) -> list[Refusal]:
-        """The proposals that leak, in order. Each is judged by its own evidence; equal items are judged alike."""
+    def reasons(self, proposed: Sequence[Proposal]) -> list[str]:
+        """Why each proposal leaks, in their order. Each is judged by its own evidence; equal items are judged alike."""
         proof: dict[str, list[Evidence]] = defaultdict(list)
         for item, evidence in proposed:
             if not self._foreign([evidence]):
                 proof[item.id].append(evidence)
         said = {item.id: self.reason(item, proof[item.id]) for item, _ in proposed}
-        judged = ((item, evidence, self._foreign([evidence]) or said[item.id]) for item, evidence in proposed)
-        return [Refusal(item=item, evidence=evidence, reason=reason) for item, evidence, reason in judged if reason]
+        return [self._foreign([evidence]) or said[item.id] for item, evidence in proposed]
 
     def _foreign(self, evidence: Iterable[Evidence]) -> str:
         for one in evidence:
@@ -211,3 +261,76 @@ def _whole(item: Item) -> str:
         parts += [item.clause or "", item.says, *item.exceptions]
         parts += [text for test in item.tests for text in (test.given, test.expect, test.expect_not)]
     return "\n".join(filter(None, parts))
+
+
+def ill_formed(item: Item) -> str:
+    """Why an item cannot be knowledge whatever it says; "" where it may be.
+
+    Example:
+        >>> from nesycd.core.records import Lesson
+        >>> ill_formed(Lesson(text="The sum of 11 and 4 is 15."))
+        'bare arithmetic'
+        >>> ill_formed(Lesson(text="A gross is 144 pieces."))
+        ''
+    """
+    if found := _REMARK.search(item.text):
+        return f"speaks of {' '.join(found.group().lower().split())!r}"
+    words = {word.lower() for word in _LETTERS.findall(item.text)}
+    # A lone letter is a sign between numbers: 4 x 6.
+    said = {word for word in words if len(word) > 1}
+    if len(re.findall(r"\d", item.text)) > 1 and said <= _SUM_WORDS:
+        return "bare arithmetic"
+    return ""
+
+
+@dataclass(frozen=True)
+class _Course:
+    """A question's own numbers (`stated`, and the `results` of its rationale) and the words that few others have."""
+
+    stated: frozenset[Fraction]
+    results: frozenset[Fraction]
+    rare: frozenset[str]
+
+
+class InstanceFilter:
+    """Knows the training questions and their accepted rationales.
+
+    >>> asked = Example(uid="t1", task="t", question="Mia's melon weighs 8 pounds, Clay's melon 3 times that.", answer="24")
+    >>> specific = InstanceFilter([asked], {"t1": "3 x 8 = 24."})
+    >>> told = Fact(text="Clay's melon weighs 24 pounds.", subject="melon", relation="weighs", object="24")
+    >>> specific.reason(told, ["t1"])
+    'holds only in question t1'
+    >>> specific.reason(Fact(text="A stone is 14 pounds.", subject="stone", relation="is", object="14 pounds"), ["t1"])
+    ''
+    """
+
+    def __init__(self, train: Iterable[Example], rationales: Mapping[str, str]) -> None:
+        texts = {e.uid: Text.of("\n".join((e.question, *e.options))) for e in train}
+        known = Counter(stem for text in texts.values() for stem in text.stems)
+        self._courses = {
+            uid: _course(text, rationales.get(uid, ""), frozenset(s for s in text.stems if known[s] <= _RARE))
+            for uid, text in texts.items()
+        }
+
+    def reason(self, item: Item, examples: Iterable[str]) -> str:
+        """Why an item holds only in one of the questions it came from (`Example.uid`); "" where it is more general."""
+        parts = [item.text]
+        if isinstance(item, Fact):
+            parts += [item.subject, item.object]
+        elif isinstance(item, Rule):
+            parts += [item.clause or "", item.says, *item.exceptions]
+        text = Text.of("\n".join(parts))
+        numbers = frozenset(text.numbers) - _ROUND
+        for uid in examples:
+            course = self._courses.get(uid)
+            if course is None or len(text.stems & course.rare) < 2:
+                continue
+            if numbers & course.results or len(numbers & course.stated) > 1:
+                return f"holds only in question {uid}"
+        return ""
+
+
+def _course(question: Text, rationale: str, rare: frozenset[str]) -> _Course:
+    stated = frozenset(question.numbers) - _ROUND
+    results = frozenset(Fraction(found.replace(",", "")) for found in _RESULT.findall(rationale)) - stated - _ROUND
+    return _Course(stated, results, rare)
