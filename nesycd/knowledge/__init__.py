@@ -1,7 +1,7 @@
 """The symbolic knowledge base: typed items with evidence, review, history and versions, and their exchange."""
 
+from nesycd.knowledge.changes import Difference
 from nesycd.knowledge.deriving import Derived, Deriver
-from nesycd.knowledge.differences import Difference
 from nesycd.knowledge.entities import (
     Entities,
     EntityMerge,

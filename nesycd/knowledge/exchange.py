@@ -22,7 +22,7 @@ from sqlalchemy.engine import Connection
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Entry, Item, Status
 from nesycd.knowledge import graph_exchange, rows, versions
-from nesycd.knowledge.differences import Difference, differences
+from nesycd.knowledge.changes import Difference, differences
 from nesycd.knowledge.entities import read_entities
 from nesycd.knowledge.formats import csv_file, jsonld, lp, markdown, turtle, yaml_file
 from nesycd.knowledge.formats.mapping import FileEntry, Row, read_rows, valid_item

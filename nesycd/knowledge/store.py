@@ -28,8 +28,8 @@ from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Entry, Evidence, Item, Rule, Status, content_hash
 from nesycd.core.text import normal
 from nesycd.knowledge import database, places, rows, schema, versions
+from nesycd.knowledge.changes import Difference, differences
 from nesycd.knowledge.database import Change, Notify
-from nesycd.knowledge.differences import Difference, differences
 from nesycd.knowledge.formats.mapping import first_problem
 from nesycd.knowledge.merge import AUTO, entry_order
 from nesycd.knowledge.rows import AddCounts

@@ -136,7 +136,8 @@ class FusedRetriever:
         **rest: Any,
     ) -> FusedRetriever:
         """A retriever over a KB that `refresh` keeps up to date."""
-        changes = changes_since(kb)
+        with kb.reading() as connection:
+            changes = changes_since(connection)
         made = cls(changes.entries, count_tokens, fusion, **rest)
         made._seq = changes.seq
         return made
@@ -161,7 +162,8 @@ class FusedRetriever:
 
         Merges of entities are not followed: make a new retriever after one.
         """
-        changes = changes_since(kb, self._seq)
+        with kb.reading() as connection:
+            changes = changes_since(connection, self._seq)
         self._seq = changes.seq
         self.update(changes.entries, changes.former)
         if self._lexical.changes > max(_WORTH_CACHING, _SETTLE * len(self)):
