@@ -33,8 +33,6 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     schema_name: ClassVar[str]
-    earlier: ClassVar[frozenset[str]] = frozenset()
-    """Older schemas whose JSON is still read, as it stands."""
     volatile: ClassVar[frozenset[str]] = frozenset()
     """Fields that do not enter the id: times, token counts and the like."""
 
@@ -72,7 +70,7 @@ class Record(BaseModel):
         """
         body = dict(row)
         schema, stored_id = body.pop("schema", None), body.pop("id", None)
-        if schema != cls.schema_name and schema not in cls.earlier:
+        if schema != cls.schema_name:
             raise DataError(f"{where}: schema is {schema!r}, but {cls.schema_name!r} is needed here")
         try:
             record = cls.model_validate(body)
@@ -130,11 +128,10 @@ class RuleTest(BaseModel):
 class Rule(Record):
     """If-then knowledge: `text` for the student; `clause`, where given, Horn clauses for the engine (`docs/rules.md`).
 
-    A rule with nothing but text and clause has the JSON and the id of `rule/1`, so that what was stored holds.
+    Empty fields are left out of its JSON: most rules have none of them, and a new one leaves those rules' ids as they are.
     """
 
-    schema_name = "rule/2"
-    earlier = frozenset({"rule/1"})
+    schema_name = "rule/1"
     kind: Literal["rule"] = "rule"
     text: str = Field(min_length=1)
     clause: str | None = None
@@ -152,12 +149,6 @@ class Rule(Record):
     def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         body: dict[str, Any] = handler(self)
         return {key: value for key, value in body.items() if value or key in ("kind", "text", "clause")}
-
-    @cached_property
-    def id(self) -> str:
-        """See `Record.id`."""
-        body = self.model_dump(mode="json")
-        return content_hash(["rule/1" if len(body) == 3 else self.schema_name, body])
 
 
 class Passage(Record):

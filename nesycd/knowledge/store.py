@@ -70,17 +70,11 @@ class KnowledgeBase:
         happen.
 
         Raises:
-            KnowledgeError: the file is not a KB, is of a newer schema, or cannot be opened.
+            KnowledgeError: the file is not a KB, is of a newer schema or of one too old, or cannot be opened.
         """
         where = "sqlite://" if str(place) == ":memory:" else place
         engine = database.connect(where, create=create, is_backed_up=is_backed_up, notify=notify)
-        base = cls(engine, places.shown(place), gate)
-        try:
-            base._renew_ids()
-        except BaseException:
-            base.close()
-            raise
-        return base
+        return cls(engine, places.shown(place), gate)
 
     def close(self) -> None:
         """Release the database."""
@@ -331,13 +325,6 @@ class KnowledgeBase:
         after = rows.approved_rules(connection)
         if after != before:
             self._gate(before, after, lambda: rows.approved_relations(connection))
-
-    def _renew_ids(self) -> None:
-        with self.reading() as connection:
-            if rows.ids_are_current(connection):
-                return
-        with self.writing("nesycd", "renew") as connection:
-            rows.renew_ids(connection)
 
 
 def knowledge_version(item_ids: Iterable[str]) -> str:
