@@ -27,7 +27,7 @@ from nesycd.knowledge.rows import ITEM
 from nesycd.knowledge.schema import entries as entry_rows
 from nesycd.knowledge.schema import graph_acts
 from nesycd.knowledge.store import KnowledgeBase
-from nesycd.knowledge.yaml_text import Node, emit_mapping, parse
+from nesycd.knowledge.yaml_text import emit_mapping, parse
 
 FORMAT = "nesycd-graph/1"
 _MARKS = ("functional", "symmetric")
@@ -213,13 +213,7 @@ def read_relations(path: Path) -> list[Relation]:
         raise KnowledgeError(f"{path}: needs a mapping with `relations:`, a list of declarations")
     if "format" in root and root["format"].value != FORMAT:
         raise KnowledgeError(f"{path}: format is {root['format'].value!r}, but {FORMAT!r} is read here")
-    return [relation_of(_plain(node), f"{path}: line {node.line}") for node in given.value]
-
-
-def _plain(node: Node) -> Any:
-    if isinstance(node.value, Mapping):
-        return {key: _plain(inner) for key, inner in node.value.items() if inner.value is not None}
-    return [_plain(one) for one in node.value] if isinstance(node.value, list) else node.value
+    return [relation_of(node.plain, f"{path}: line {node.line}") for node in given.value]
 
 
 def relation_of(given: Any, where: str) -> Relation:
