@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -143,3 +144,17 @@ def _exported(path: Path, file: Path) -> Path:
     nesycd("export", file)
     file.write_text(file.read_text().replace("units/1", "units/2"))
     return file
+
+
+@pytest.mark.parametrize("name", ["kb.ttl", "kb.jsonld"])
+def test_without_rdflib_the_extra_is_named(
+    path: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rdflib")
+    nesycd("export", tmp_path / name)
+    for module in [module for module in sys.modules if module.partition(".")[0] == "rdflib"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "rdflib", None)
+    for command in (["export", tmp_path / f"new-{name}"], ["import", tmp_path / name]):
+        assert nesycd(*command, code=2).endswith("pip install 'nesycd[rdf]'\n")
+    assert not (tmp_path / f"new-{name}").exists()
