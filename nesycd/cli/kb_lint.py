@@ -32,7 +32,7 @@ def lint(
         nesycd kb lint --kb runs/quickstart/kb.sqlite
     """
     from nesycd.knowledge import read_entities
-    from nesycd.knowledge.clashes import LIMITS, Clashes, clashes
+    from nesycd.knowledge.conflicts import LIMITS, Conflicts, conflicts
     from nesycd.knowledge.lint import lint as findings_of
     from nesycd.knowledge.queue import enqueue, reasons_of
     from nesycd.rules import Engine, EngineError
@@ -41,22 +41,22 @@ def lint(
         entries, entities = base.entries(), read_entities(base)
         try:
             with Engine(LIMITS) as engine:
-                clashing = clashes(entries, engine, entities)
+                conflicting = conflicts(entries, engine, entities)
         except EngineError as error:
-            clashing = Clashes()
+            conflicting = Conflicts()
             typer.echo(f"note: contradictions through rules were not looked for: {plain(str(error))}", err=True)
-        findings = findings_of(entries, entities, _embed(), clashing.found)
+        findings = findings_of(entries, entities, _embed(), conflicting.found)
         queued = enqueue(base, reasons_of(findings), user(by), why) if queue else 0
     counts = _tell(findings, limit)
-    for item_id, fault in clashing.faults.items():
+    for item_id, fault in conflicting.faults.items():
         typer.echo(plain(f"note: rule {item_id[:8]} cannot run and was left out: {fault}"), err=True)
-    if clashing.left:
-        typer.echo(f"note: {clashing.left} more contradictions through rules were not looked into", err=True)
+    if conflicting.left:
+        typer.echo(f"note: {conflicting.left} more contradictions through rules were not looked into", err=True)
     summed = ", ".join(f"{count} {sort}" for sort, count in counts.items()) or "nothing found"
     typer.echo(f"{len(entries)} items: {summed}")
     if queue:
         typer.echo(f"{queued} items queued; see: nesycd kb queue")
-    if counts["contradiction"] or counts["suspected contradiction"] or clashing.left:
+    if counts["contradiction"] or counts["suspected contradiction"] or conflicting.left:
         raise typer.Exit(1)
 
 

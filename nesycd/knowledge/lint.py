@@ -2,7 +2,7 @@
 
 Nothing is changed: findings name items, people decide. A contradiction is a second object where a relation is declared
 functional, or where it looks so: most of its subjects have one object. The latter is a suspicion, and says so. What only rules
-bring to light is found by `clashes`.
+bring to light is found by `knowledge.conflicts`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from nesycd.core.records import Entry, Fact, Status
 from nesycd.core.text import normal
-from nesycd.knowledge.clashes import Clash
+from nesycd.knowledge.conflicts import Conflict
 from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.filters import Text, ill_formed
 from nesycd.knowledge.graph import KnowledgeGraph
@@ -55,7 +55,7 @@ def lint(
     entries: Iterable[Entry],
     entities: Entities | None = None,
     embed: Embed | None = None,
-    clashing: Iterable[Clash] = (),
+    conflicting: Iterable[Conflict] = (),
 ) -> list[Finding]:
     """All findings about approved and proposed entries, contradictions first.
 
@@ -63,7 +63,7 @@ def lint(
         entries: of a KB.
         entities: which entities were merged, and what is declared of relations.
         embed: where it is given, near-duplicates are looked for among vectors too.
-        clashing: what `clashes` found of the same entries.
+        conflicting: what `conflicts` found of the same entries.
 
     Example:
         >>> from nesycd.core.records import Lesson
@@ -73,7 +73,10 @@ def lint(
     """
     living = sorted((e for e in entries if e.status in {Status.APPROVED, Status.PROPOSED}), key=entry_order)
     entities = entities or Entities()
-    found = [*_contradictions(living, entities), *(Finding("contradiction", one.entries, one.why) for one in clashing)]
+    found = [
+        *_contradictions(living, entities),
+        *(Finding("contradiction", one.entries, one.why) for one in conflicting),
+    ]
     found += [*_same_triples(living, entities), *_alike(living)]
     told = {frozenset(entry.item_id for entry in finding.entries) for finding in found}
     near = _near(living, embed) if embed is not None else ()
@@ -108,10 +111,10 @@ def _suspected(entries: Sequence[Entry], entities: Entities) -> Iterator[Finding
             continue
         for subject, values in subjects.items():
             if len(values) > 1:
-                clashing = tuple(entry for group in values.values() for entry in group)
+                conflicting = tuple(entry for group in values.values() for entry in group)
                 usual = f"{single} of {len(subjects)} subjects have one"
                 why = f"{subject} has {len(values)} objects of {relation!r}, of which {usual}"
-                yield Finding("suspected contradiction", clashing, why)
+                yield Finding("suspected contradiction", conflicting, why)
 
 
 def _alike(entries: Sequence[Entry]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nesycd.core.records import Entry, Evidence, Fact, Item, Lesson, Rule, Status
 from nesycd.knowledge import Entities, EntityMerge, KnowledgeBase, Relation
-from nesycd.knowledge.clashes import Clash
+from nesycd.knowledge.conflicts import Conflict
 from nesycd.knowledge.lint import Embed, Finding, lint
 
 
@@ -78,7 +78,7 @@ def test_facts_that_are_one_since_entities_were_merged_are_doubles() -> None:
 
 def test_what_clashes_through_rules_stands_among_the_contradictions() -> None:
     a, b = entries(Lesson(text="Count first."), Lesson(text="Sum last."))
-    assert [(f.sort, f.why) for f in lint([a, b], clashing=[Clash((a, b), "why")])] == [("contradiction", "why")]
+    assert [(f.sort, f.why) for f in lint([a, b], conflicting=[Conflict((a, b), "why")])] == [("contradiction", "why")]
 
 
 def test_vectors_find_what_words_do_not_and_differing_words_or_numbers_are_no_doubles() -> None:

@@ -1,7 +1,7 @@
 """Contradictions that only rules bring to light: a broken constraint, or a second object of a functional relation that follows.
 
-Each comes with a least set of items that clash: leave any one of them out, and these do not clash any more. What was absent
-when a clause fired is taken as absent: a core says which items are at odds, not what could be added to excuse them.
+Each comes with a minimal unsatisfiable subset of the items: leave any one of them out, and this conflict is gone. What was
+absent when a clause fired is taken as absent: the subset says which items are at odds, not what could excuse them.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from nesycd.rules.proofs import Key, Proof, shortest_proofs
 from nesycd.rules.validation import RunnableRule, exception_number
 
 LIMITS = Limits(seconds=10.0, most=500_000, memory_mb=2048)
-"""Of the one call that derives all that follows from a base, and of each that looks for a least set."""
+"""Of the one call that derives all that follows from a base, and of each that looks for a minimal unsatisfiable subset."""
 MOST = 200
 SECONDS = 60.0
-"""Clashes that are looked into, and seconds on the clock for them; of more only the number is told."""
+"""Conflicts that are looked into, and seconds on the clock for them; of more only the number is told."""
 
 
 @dataclass(frozen=True)
-class Clash:
-    """Items that cannot all be right: a least such set, and why."""
+class Conflict:
+    """Items that cannot all be right: a minimal unsatisfiable subset, and why."""
 
     entries: tuple[Entry, ...]
     why: str
 
 
 @dataclass(frozen=True)
-class Clashes:
+class Conflicts:
     """What was found.
 
     Attributes:
@@ -44,7 +44,7 @@ class Clashes:
         faults: why rules could not take part, by item id.
     """
 
-    found: tuple[Clash, ...] = ()
+    found: tuple[Conflict, ...] = ()
     left: int = 0
     faults: dict[str, str] = field(default_factory=dict)
 
@@ -58,7 +58,7 @@ class _Goal:
     why: str
 
 
-def clashes(entries: Iterable[Entry], engine: Engine, entities: Entities | None = None) -> Clashes:
+def conflicts(entries: Iterable[Entry], engine: Engine, entities: Entities | None = None) -> Conflicts:
     """Derive all that follows from approved and proposed items together, and find what must not be.
 
     Two stated objects of a functional relation are not told here: that needs no rule (`KnowledgeGraph.misfits`).
@@ -79,20 +79,20 @@ def clashes(entries: Iterable[Entry], engine: Engine, entities: Entities | None 
             sources.setdefault(atom.key, []).append(fact)
     owned = that_can_fire(deriver.ready.rules, atoms.values())
     if not owned:
-        return Clashes(faults=deriver.faults)
+        return Conflicts(faults=deriver.faults)
     owner = [rule for rule, _ in owned]
     firings = engine.run([clause for _, clause in owned], atoms.values())
     goals = [*_broken(firings, owner), *_second_objects(deriver, atoms, sources, firings, owner, entities)]
     ways = _Ways(sources, firings, owner)
-    found: dict[frozenset[str], Clash] = {}
+    found: dict[frozenset[str], Conflict] = {}
     deadline = time.monotonic() + SECONDS
     for number, goal in enumerate(goals):
         if number == MOST or time.monotonic() > deadline:
-            return Clashes(tuple(found.values()), len(goals) - number, deriver.faults)
+            return Conflicts(tuple(found.values()), len(goals) - number, deriver.faults)
         ids = ways.core(goal, engine)
         members = sorted((by_id[item_id] for item_id in ids), key=entry_order)
-        found.setdefault(frozenset(ids), Clash(tuple(members), goal.why))
-    return Clashes(tuple(found.values()), faults=deriver.faults)
+        found.setdefault(frozenset(ids), Conflict(tuple(members), goal.why))
+    return Conflicts(tuple(found.values()), faults=deriver.faults)
 
 
 def _broken(firings: Sequence[Firing], owner: Sequence[RunnableRule]) -> Iterator[_Goal]:
@@ -164,7 +164,7 @@ class _Ways:
             self._to.setdefault(firing.head.key, []).append(firing)
 
     def core(self, goal: _Goal, engine: Engine) -> set[str]:
-        """Ids of a least set of items from which the goal follows."""
+        """Ids of a minimal subset of the items from which the goal follows."""
         numbers: dict[Key, int] = {}
         items: dict[str, int] = {}
         steps: list[Step] = []

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nesycd.core.records import Entry, Fact, Item, Rule, Status
-from nesycd.knowledge import Entities, Relation, clashes
+from nesycd.knowledge import Entities, Relation, conflicts
 from nesycd.rules import Engine, EngineError, Limits
 from nesycd.rules.engine import Step
 
@@ -33,12 +33,12 @@ def entries(*items: Item, status: Status = Status.APPROVED) -> list[Entry]:
 
 
 def named(engine: Engine, known: list[Entry], entities: Entities | None = None) -> list[tuple[set[str], str]]:
-    found = clashes.clashes(known, engine, entities)
+    found = conflicts.conflicts(known, engine, entities)
     assert not found.left
     return [({entry.item.text for entry in one.entries}, one.why) for one in found.found]
 
 
-def test_a_derived_fact_clashes_with_a_stated_one(engine: Engine) -> None:
+def test_a_derived_fact_conflicts_with_a_stated_one(engine: Engine) -> None:
     facts = [fact("Ann", "mother", "Eve"), fact("Eve", "father", "Ben"), fact("Ann", "grandfather", "Tom")]
     others = [fact("Eve", "mother", "Ada"), fact("Kim", "grandfather", "Tom")]
     known = [*entries(*facts, *others), *entries(GRAND, status=Status.PROPOSED)]
@@ -50,7 +50,7 @@ def test_a_derived_fact_clashes_with_a_stated_one(engine: Engine) -> None:
     assert named(engine, rejected, ONE) == []
 
 
-def test_two_derived_facts_clash_and_what_is_stated_twice_is_told_elsewhere(engine: Engine) -> None:
+def test_two_derived_facts_conflict_and_what_is_stated_twice_is_told_elsewhere(engine: Engine) -> None:
     facts = [fact("Ann", "mother", "Eve"), fact("Eve", "father", "Ben"), fact("Eve", "father", "Bob")]
     [(texts, _)] = named(engine, entries(*facts, GRAND), ONE)
     assert texts == {one.text for one in (*facts, GRAND)}
@@ -89,17 +89,17 @@ def test_declarations_take_part_but_are_no_items(engine: Engine) -> None:
 
 def test_a_rule_that_cannot_run_is_told_and_a_limit_is_an_error(engine: Engine) -> None:
     broken = Rule(text="Broken.", clause="p(X) :- not q(X).")
-    assert list(clashes.clashes(entries(broken), engine).faults) == [broken.id]
+    assert list(conflicts.conflicts(entries(broken), engine).faults) == [broken.id]
     endless = Rule(text="Endless.", clause="n(X + 1, Y) :- n(X, Y).")
     with Engine(Limits(seconds=5, most=500)) as small, pytest.raises(EngineError, match="may never end"):
-        clashes.clashes(
+        conflicts.conflicts(
             entries(fact("1", "n", "2"), fact("a", "n", "b"), endless, Rule(text="S", clause="n(1, 2).")), small
         )
 
 
-def test_more_clashes_than_are_looked_into_are_counted(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clashes, "MOST", 2)
-    found = clashes.clashes(entries(*(fact(name, "parent", name) for name in "abcde"), CYCLE), engine)
+def test_more_conflicts_than_are_looked_into_are_counted(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conflicts, "MOST", 2)
+    found = conflicts.conflicts(entries(*(fact(name, "parent", name) for name in "abcde"), CYCLE), engine)
     assert (len(found.found), found.left) == (2, 3)
 
 
