@@ -138,7 +138,7 @@ def merge_entities(kb: KnowledgeBase, entity: str, into: str, actor: str, why: s
     _need_actor(actor)
     with kb.writing() as connection:
         before = stand(connection)
-        old, new = (before.node(_known(connection, name)) for name in (entity, into))
+        old, new = (before.node(known_entity(connection, name)) for name in (entity, into))
         if old == new:
             raise KnowledgeError(f"{printable(entity)!r} and {printable(into)!r} are one entity already")
         number = act(connection, actor, "merge", {"entity": old, "into": new}, why)
@@ -272,7 +272,7 @@ def stand(connection: Connection) -> Entities:
     return Entities(tuple(merges.values()), relations)
 
 
-def _known(connection: Connection, name: str) -> str:
+def known_entity(connection: Connection, name: str) -> str:
     """The entity that a name, or an alias that only one entity has, stands for."""
     wanted = normal(name)
     query = select(entry_rows.c.item).where(entry_rows.c.kind == "fact")

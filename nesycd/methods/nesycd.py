@@ -27,6 +27,7 @@ from nesycd.core.records import (
     TrainingText,
 )
 from nesycd.knowledge import KnowledgeBase, LeakFilter, filters, knowledge_version
+from nesycd.knowledge.carry import carry_over, is_worked_on
 from nesycd.methods.context import Parts
 from nesycd.methods.imports import imported
 from nesycd.methods.knowledge import Knowledge
@@ -355,8 +356,7 @@ def _build(
 ) -> dict[str, Any]:
     """Make the KB anew from what is proposed; one that people have worked on is put aside, never deleted."""
     path = parts.run.kb_path
-    if path.exists():
-        _set_aside(parts, path)
+    aside = _set_aside(parts, path) if path.exists() else None
     with KnowledgeBase.open(path) as kb:
         if parts.recipe.knowledge.review == "human":
             kb.add(proposals)
@@ -367,6 +367,8 @@ def _build(
             kb.add([pair for pair in proposals if pair not in held])
             kb.approve_all(but=_failing(parts, kb))
             kb.add(held)
+        if aside is not None:
+            _carry_over(parts, aside, kb)
         return {"proposals": len(proposals), **kb.stats()}
 
 
@@ -381,18 +383,35 @@ def _failing(parts: Parts, kb: KnowledgeBase) -> set[str]:
     return {one.rule.id for one in found}
 
 
-def _set_aside(parts: Parts, path: Path) -> None:
+def _set_aside(parts: Parts, path: Path) -> Path | None:
+    """Make room for a new base; gives where the one that people worked on lies now."""
+    aside = None
     try:
         with KnowledgeBase.open(path) as kb:
-            by_hand = any(entry.reviewer not in {"", "auto"} or not entry.evidence for entry in kb.entries())
+            by_hand = is_worked_on(kb)
     except KnowledgeError:
         by_hand = True
     if by_hand:
         number = next(n for n in range(1, 10_000) if not path.with_name(f"kb.{n}.sqlite").exists())
         parts.run.notify(f"{path}: made from other diagnoses and edited since; kept as kb.{number}.sqlite")
-        path.rename(path.with_name(f"kb.{number}.sqlite"))
+        aside = path.rename(path.with_name(f"kb.{number}.sqlite"))
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return aside
+
+
+def _carry_over(parts: Parts, aside: Path, kb: KnowledgeBase) -> None:
+    """What people did in the base set aside holds in the new one, or is told."""
+    try:
+        with KnowledgeBase.open(aside, create=False) as old:
+            done = carry_over(old, kb)
+    except KnowledgeError as error:
+        parts.run.notify(f"nothing was carried over from {aside.name}: {error}")
+        return
+    for told in done.carried:
+        parts.run.notify(f"carried over from {aside.name}: {told}")
+    for told in done.left:
+        parts.run.notify(f"not carried over from {aside.name}: {told}")
 
 
 # --- step 4 ----------------------------------------------------------------------------------------------------------

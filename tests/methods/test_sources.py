@@ -13,7 +13,7 @@ from nesycd.cli import build
 from nesycd.core.config import Recipe, load_recipe
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.protocols import ErrorCase
-from nesycd.core.records import Attempt, Refusal, Status
+from nesycd.core.records import Attempt, Evidence, Lesson, Refusal, Status
 from nesycd.knowledge import KnowledgeBase
 from nesycd.llm.scripted_chat import ScriptedChat
 from nesycd.methods.context import Parts
@@ -106,6 +106,28 @@ def test_files_join_the_base_through_the_gates(distilled: Callable[..., Run], tm
     assert {name for name in before if after[name] != before[name]} <= {"refused", "knowledge", "leaks"}
     again = distilled()
     assert {name: state["fingerprint"] for name, state in read_states(again.folder).items()} == before
+
+
+def test_what_people_did_holds_when_the_base_is_made_anew(
+    distilled: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    opened = Run.open
+    monkeypatch.setattr(Run, "open", lambda *given, **options: opened(*given, **options, notify=told.append))
+    files = f"knowledge.files=['{tmp_path}/k.yaml']"
+    with KnowledgeBase.open(distilled(files).kb_path) as kb:
+        [lesson] = kb.entries(kind="lesson")
+        kb.reject(lesson.item_id, "Ann")
+        kb.add([(Lesson(text="My own."), Evidence(example="", source="Ann"))])
+        kb.tag("v1", "Ann")
+    (tmp_path / "k.yaml").write_text(FILE + "- {kind: lesson, text: One more.}\n")
+    run = distilled(files)
+    assert (run.folder / "kb.1.sqlite").exists()
+    found = entries(run)
+    assert found[lesson.item.text][0] is Status.REJECTED and found["My own."][0] is Status.PROPOSED
+    assert found["One more."][0] is Status.APPROVED
+    assert any(text.startswith("carried over from kb.1.sqlite: item ") and "rejected by Ann" in text for text in told)
+    assert any(text.startswith("not carried over from kb.1.sqlite: version v1") for text in told)
 
 
 def test_files_wait_for_review_and_pass_the_self_check_by(distilled: Callable[..., Run], tmp_path: Path) -> None:
