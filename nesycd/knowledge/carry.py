@@ -97,16 +97,19 @@ def _carry_entries(
 ) -> None:
     now = rows.load(connection)
     uids = {item_key(entry.item): uid for uid, entry in now.items()}
-    for entry, lines in work:
+    taken: set[str] = set()
+    # What is there as it stands comes first: an edit of another item must not take its place.
+    for entry, lines in sorted(work, key=lambda pair: item_key(pair[0].item) not in uids):
         key = item_key(entry.item)
         former = [uids[one] for one in dict.fromkeys(item_key(line.item) for line in reversed(lines)) if one in uids]
+        former = [uid for uid in former if uid not in taken]
         shown = f"item {entry.item_id[:8]} ({printable(entry.item.text)[:60]})"
         how = f"{entry.status}{f' by {entry.reviewer}' if entry.reviewer else ''}"
         if former and not was_decided(entry):
             continue  # nobody has said anything of what is there
         journal = Journal()
         if former:
-            uid = uids[key] if key in uids else former[0]
+            uid = uids.get(key, former[0])
             before = now[uid]
             evidence = unite_evidence(before.evidence, [one for one in entry.evidence if not one.example])
             after = entry.model_copy(update={"evidence": evidence})
@@ -114,6 +117,7 @@ def _carry_entries(
             journal.named(uid, {line.item.id for line in lines})
             del uids[item_key(before.item)]
             uids[key], now[uid] = uid, after
+            taken.add(uid)
             left += [f"{shown}: was edited, and what it was is proposed beside it as item {now[other].item_id[:8]}"
                      for other in former if other != uid]  # fmt: skip
         elif _is_own(entry) or entry.status in {Status.REJECTED, Status.RETIRED}:

@@ -73,3 +73,22 @@ def test_a_merge_of_names_that_no_fact_has_is_named(tmp_path: Path) -> None:
         merge_entities(old, "hin", "log", "Ann", "")
         [left] = carry_over(old, new).left
         assert left.startswith("merge of hin into log: the entity 'hin' is not known")
+
+
+def test_an_item_that_was_written_again_after_its_edit_keeps_its_place(tmp_path: Path) -> None:
+    with made(tmp_path / "1.sqlite", WAS) as old, made(tmp_path / "2.sqlite", WAS) as new:
+        old.edit(WAS.id, {"text": "Is lesson."}, "Bob")
+        old.add([(WAS, Evidence(example="q2", source="expert"))], status=Status.APPROVED, reviewer="Ann")
+        [left] = carry_over(old, new).left
+        assert "(Is lesson.): approved by Bob, but it is not proposed any more" in left
+        [entry] = new.entries()
+        assert (entry.item, entry.reviewer) == (WAS, "Ann") and new.problems() == []
+
+
+def test_an_edit_and_what_it_was_proposed_side_by_side_are_told(tmp_path: Path) -> None:
+    edited = Lesson(text="Is lesson.")
+    with made(tmp_path / "1.sqlite", WAS) as old, made(tmp_path / "2.sqlite", WAS, edited) as new:
+        old.edit(WAS.id, {"text": edited.text}, "Bob")
+        [left] = carry_over(old, new).left
+        assert "was edited, and what it was is proposed beside it as item " + WAS.id[:8] in left
+        assert {entry.item for entry in new.entries()} == {WAS, edited} and new.problems() == []
