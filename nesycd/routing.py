@@ -1,7 +1,7 @@
-"""Deciding whether the student needs knowledge: where some was found, from its own margin on a closed-book draft.
+"""Routers: whether a question is answered closed-book or with the retrieved knowledge.
 
-Knows nothing of the knowledge base: a router sees how sure the draft was, and whether anything was found. Here too are its
-calibration and the comparison of routers; see `docs/routing.md`.
+A router sees the student's margin on its closed-book answer, and whether anything was retrieved; this module does not depend on
+the knowledge base. The calibration and the comparison of routers are here too; see `docs/routing.md`.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nesycd.core.answers import Attempt
 from nesycd.core.errors import DataError
 from nesycd.core.protocols import Draft, Router
-from nesycd.core.records import Attempt
 
 ALGORITHM = 3
-"""Part of the routed arm's fingerprint: grows when the same router would route otherwise."""
+"""Part of the routed method's fingerprint: raised when the same router would route otherwise."""
 
 Signal = Literal["least", "mean"]
-"""Which of a draft's margins is looked at. A guessed fact is one to three unsure tokens among forty sure ones, which the
-mean hides (docs/log.md, 2026-11-24)."""
+"""Which margin of a closed-book answer is used. A guessed fact shows in one to three unsure tokens of some forty, which the mean
+over all tokens hides (docs/log.md, 2026-11-24)."""
 
 
 def margin_of(draft: Draft, signal: Signal) -> float:
-    """The draft's `least_margin` or its mean `margin`, in [0, 1]."""
+    """The closed-book answer's `least_margin` or its mean `margin`, in [0, 1]."""
     return draft.least_margin if signal == "least" else draft.margin
 
 
 @dataclass(frozen=True)
 class MarginRouter:
-    """Knowledge where some was found and the draft's margin (p1 - p2, in [0, 1]) is below the threshold."""
+    """Knowledge where some was found and the closed-book answer's margin (p1 - p2, in [0, 1]) is below the threshold."""
 
     threshold: float
     signal: Signal = "least"
@@ -50,7 +50,7 @@ class MarginRouter:
 
 @dataclass(frozen=True)
 class AlwaysRouter:
-    """Knowledge for every question, where there is some or not: S_E answers them all."""
+    """Knowledge for every question, even where nothing was found: S_E answers them all."""
 
     def route(self, draft: Draft, found: bool) -> bool:
         """True."""
@@ -77,25 +77,25 @@ def router_of(mode: str, threshold: float, signal: Signal = "least") -> Router:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """What one threshold would do to the drafts: shares in [0, 1]."""
+    """The effect of one threshold; shares in [0, 1]."""
 
     threshold: float
     score: float
     """See `Calibration`."""
     routed: float
-    """Of the drafts with something found, those given knowledge."""
+    """Share of the questions with something found that are given knowledge."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A threshold with what it was chosen from.
+    """A threshold with the curve it was chosen from.
 
     Attributes:
-        threshold: drafts below it are routed; in [0, 2], and above 1 where all are.
-        score: in [0, 1]: the accuracy of the routed answers, or, where no answers with knowledge were at hand, the mean of
-            the shares of right drafts above and of wrong drafts below the threshold.
-        n: held-out drafts; `n_correct`: the right ones among them.
-        curve: all thresholds that were weighed, in rising order; empty where there was nothing to separate.
+        threshold: questions with a margin below it are routed; in [0, 2], above 1 where all are routed.
+        score: in [0, 1]: the accuracy of the routed answers; without knowledge-augmented answers the mean of the shares of
+            right closed-book answers above and of wrong ones below the threshold (balanced accuracy).
+        n: held-out closed-book answers; `n_correct`: the right ones among them.
+        curve: all candidate thresholds, in rising order; empty where there was nothing to separate.
     """
 
     threshold: float
@@ -106,48 +106,50 @@ class Calibration:
 
 
 def calibrate(drafts: Sequence[Attempt], signal: Signal = "least") -> Calibration:
-    """The threshold that best separates right from wrong drafts on held-out questions.
+    """The threshold that best separates right from wrong closed-book answers on held-out questions.
 
-    It maximises balanced accuracy (Youden's J), so that the share of hard questions among the held-out ones does not
-    move it. Where all drafts are wrong every question is routed, where all are right none.
+    It maximises balanced accuracy (Youden's J), so that it does not depend on the share of hard questions among the held-out
+    ones. Where all answers are wrong every question is routed, where all are right none.
     """
     right = sum(draft.correct for draft in drafts)
     wrong = len(drafts) - right
     if not right or not wrong:
         # Margins lie in [0, 1]: nothing is below 0, everything is below 2.
         return Calibration(2.0 if wrong or not drafts else 0.0, 0.5, len(drafts), right)
-    # What moving one draft below the threshold brings.
+    # Change of the score when this question is routed.
     gains = [-0.5 / right if draft.correct else 0.5 / wrong for draft in drafts]
     return _best(drafts, gains, 0.5, signal)
 
 
-def calibrate_routing(drafts: Sequence[Attempt], informed: Sequence[Attempt], signal: Signal = "least") -> Calibration:
-    """The highest threshold with which the routed answers are not surely right less often than with the best one.
+def calibrate_routing(
+    closed_book: Sequence[Attempt], augmented: Sequence[Attempt], signal: Signal = "least"
+) -> Calibration:
+    """The highest threshold whose routed accuracy lies within one standard error of the best.
 
-    Held-out questions are few, and the best threshold on them is often a low one by chance, which keeps knowledge from questions
-    that need it. So of all that lie within one standard error of the best (the rule of Breiman et al. 1984, for the paired
-    difference) the one is taken that gives knowledge most. Questions for which nothing was found keep their drafts, and say
-    nothing of the threshold.
+    Held-out questions are few, and the best threshold on them is often low by chance, so that questions that need knowledge do
+    not get it. So of all thresholds within one standard error of the best (the rule of Breiman et al. 1984, on the paired
+    difference) the highest is taken, which gives knowledge most often. Questions for which nothing was found keep their
+    closed-book answers and do not affect the choice.
 
     Args:
-        drafts: answers without knowledge.
-        informed: answers to the same questions, in the same order, with what is retrieved for them.
-        signal: which margin of the drafts to look at.
+        closed_book: answers without knowledge.
+        augmented: answers to the same questions, in the same order, with what is retrieved for them.
+        signal: which margin of the closed-book answers to look at.
     """
-    asked = [(draft, answer) for draft, answer in zip(drafts, informed, strict=True) if answer.knowledge]
-    right = sum(draft.correct for draft in drafts)
+    asked = [(draft, answer) for draft, answer in zip(closed_book, augmented, strict=True) if answer.knowledge]
+    right = sum(draft.correct for draft in closed_book)
     if not asked:
-        return Calibration(0.0, right / len(drafts) if drafts else 0.0, len(drafts), right)
-    gains = [(answer.correct - draft.correct) / len(drafts) for draft, answer in asked]
+        return Calibration(0.0, right / len(closed_book) if closed_book else 0.0, len(closed_book), right)
+    gains = [(answer.correct - draft.correct) / len(closed_book) for draft, answer in asked]
     margins = [margin_of(draft, signal) for draft, _ in asked]
     # Up to 2, so that one threshold is above all margins.
-    curve = cuts(margins, gains, right / len(drafts), (0.0, 2.0))
+    curve = cuts(margins, gains, right / len(closed_book), (0.0, 2.0))
     chosen = generous_of(curve, margins, gains)
-    return Calibration(chosen.threshold, chosen.score, len(drafts), right, curve)
+    return Calibration(chosen.threshold, chosen.score, len(closed_book), right, curve)
 
 
 def _best(drafts: Sequence[Attempt], gains: Sequence[float], start: float, signal: Signal) -> Calibration:
-    """The threshold of the highest score, which starts at `start` and moves by a draft's gain once it is routed.
+    """The threshold of the highest score; the score is `start` where nothing is routed, plus the gain of each routed question.
 
     Of equally good thresholds the lowest is taken, which routes fewer questions.
     """
@@ -160,13 +162,13 @@ def _best(drafts: Sequence[Attempt], gains: Sequence[float], start: float, signa
 def cuts(
     values: Sequence[float], gains: Sequence[float], start: float, span: tuple[float, float]
 ) -> tuple[CurvePoint, ...]:
-    """Every threshold that tells some values from others, in rising order: what is below it is routed.
+    """Every threshold that separates the values, in rising order: questions with values below it are routed.
 
     Args:
-        values: how sure the draft may be left alone, one for each question.
-        gains: what routing the question adds to the score.
+        values: the margin of each question.
+        gains: what routing each question adds to the score.
         start: the score where nothing is routed.
-        span: the least and the greatest value that there can be. A threshold is the middle of a gap between two values.
+        span: the lowest and the highest possible value. A threshold is the middle between two neighbouring values.
     """
     ordered = sorted(zip(values, gains, strict=True))
     curve: list[CurvePoint] = []
@@ -180,22 +182,22 @@ def cuts(
 
 
 def best_of(curve: Sequence[CurvePoint]) -> CurvePoint:
-    """The highest score; of equal ones the one with the lowest threshold."""
+    """The point with the highest score; of equal ones the one with the lowest threshold."""
     return max(curve, key=lambda point: (point.score, -point.threshold))
 
 
 def generous_of(curve: Sequence[CurvePoint], values: Sequence[float], gains: Sequence[float]) -> CurvePoint:
-    """The highest threshold whose score lies within one standard error of the best one's, the difference being paired.
+    """The point with the highest threshold whose score lies within one standard error of the best (paired difference).
 
     Args:
         curve: see `cuts`.
-        values, gains: what it was made from.
+        values, gains: as given to `cuts`.
     """
     best = best_of(curve)
 
     def within(point: CurvePoint) -> bool:
         moved = [gain for value, gain in zip(values, gains, strict=True) if best.threshold <= value < point.threshold]
-        # The standard error as it were if nothing was lost (McNemar's).
+        # The standard error under the null hypothesis of no difference (McNemar).
         return -sum(moved) <= math.sqrt(sum(gain * gain for gain in moved)) + 1e-12
 
     return max((point for point in curve if point.threshold >= best.threshold and within(point)), key=_threshold)
@@ -209,9 +211,9 @@ def _threshold(point: CurvePoint) -> float:
 
 FOLDS = 5
 FIXED: dict[str, Router] = {"never": NeverRouter(), "always": AlwaysRouter(), "found": MarginRouter(2.0)}
-"""Nothing is chosen of these; `found`: wherever something was found."""
+"""Routers without calibration; `found`: knowledge wherever something was found."""
 SIGNALS: dict[str, Signal] = {"margin": "least", "mean margin": "mean"}
-"""Which signal each calibrated router reads."""
+"""The signal of each calibrated router."""
 ROUTERS = (*FIXED, *SIGNALS)
 
 
@@ -220,28 +222,28 @@ class Case:
     """A held-out question with both answers to it.
 
     Attributes:
-        draft: the answer without knowledge; `informed`: S_E's with what was found.
-        group: what must not be torn apart in cross-validation: the question's template.
+        closed_book: the answer without knowledge; `augmented`: S_E's with what was found.
+        group: unit of cross-validation, never split over folds: the question's template.
     """
 
-    draft: Attempt
-    informed: Attempt
+    closed_book: Attempt
+    augmented: Attempt
     group: str
 
     @property
     def found(self) -> bool:
         """Whether anything was found."""
-        return bool(self.informed.knowledge)
+        return bool(self.augmented.knowledge)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A router of `ROUTERS` as chosen on all cases, and its decisions on them out of sample.
+    """A router of `ROUTERS`, calibrated on all cases, with its out-of-sample decisions on them.
 
     Attributes:
-        threshold: of the margin that it reads (`SIGNALS`); None for a fixed router.
-        curve: what every threshold would do; empty for a fixed router, and where nothing was found.
-        routed: which cases get knowledge, each decided by the router as chosen on other templates.
+        threshold: on its margin (`SIGNALS`); None for a fixed router.
+        curve: the effect of every threshold; empty for a fixed router, and where nothing was found.
+        routed: which cases get knowledge, each decided by the router calibrated on other templates.
     """
 
     name: str
@@ -253,11 +255,11 @@ class Judged:
 
 def routes(router: Router, cases: Sequence[Case]) -> list[bool]:
     """Which of the cases are given knowledge."""
-    return [router.route(case.draft, case.found) for case in cases]
+    return [router.route(case.closed_book, case.found) for case in cases]
 
 
 def judge(name: str, cases: Sequence[Case]) -> Judged:
-    """Choose the router on all cases, and try the same on each fifth of the templates after choosing on the rest.
+    """Calibrate the router on all cases, and cross-validate it over fifths of the templates.
 
     Raises:
         DataError: all cases are of one template.
@@ -273,16 +275,16 @@ def judge(name: str, cases: Sequence[Case]) -> Judged:
         )
         for fold in set(folds)
     }
-    routed = tuple(tried[fold].route(case.draft, case.found) for case, fold in zip(cases, folds, strict=True))
+    routed = tuple(tried[fold].route(case.closed_book, case.found) for case, fold in zip(cases, folds, strict=True))
     return Judged(name, MarginRouter(chosen.threshold, signal), chosen.threshold, chosen.curve, routed)
 
 
 def _calibrated(cases: Sequence[Case], signal: Signal) -> Calibration:
-    return calibrate_routing([case.draft for case in cases], [case.informed for case in cases], signal)
+    return calibrate_routing([case.closed_book for case in cases], [case.augmented for case in cases], signal)
 
 
 def folds_of(groups: Sequence[str], folds: int = FOLDS) -> list[int]:
-    """The fold of each place; a group lies in one fold. The largest groups are dealt out first, each to the smallest fold.
+    """The fold of each index; a group lies in one fold. The largest groups are assigned first, each to the smallest fold.
 
     Raises:
         DataError: fewer than two groups.
@@ -298,19 +300,19 @@ def folds_of(groups: Sequence[str], folds: int = FOLDS) -> list[int]:
 
 
 def right(cases: Sequence[Case], routed: Sequence[bool]) -> list[bool]:
-    """Which answers are right where these questions are routed."""
-    return [(case.informed if one else case.draft).correct for case, one in zip(cases, routed, strict=True)]
+    """Whether each answer is right under these routing decisions."""
+    return [(case.augmented if one else case.closed_book).correct for case, one in zip(cases, routed, strict=True)]
 
 
 def tokens(cases: Sequence[Case], routed: Sequence[bool]) -> float:
-    """Retrieved tokens a question."""
-    return sum(case.informed.knowledge_tokens for case, one in zip(cases, routed, strict=True) if one) / len(cases)
+    """Mean number of retrieved tokens per question."""
+    return sum(case.augmented.knowledge_tokens for case, one in zip(cases, routed, strict=True) if one) / len(cases)
 
 
 def outcomes(cases: Sequence[Case], judged: Judged, most: int = 200) -> tuple[list[float], NDArray[np.bool_]]:
-    """Thresholds in rising order, and for each case and threshold whether its answer is right then: shape (n, thresholds).
+    """Thresholds in rising order, and whether each case is answered rightly with each threshold: shape (n, thresholds).
 
-    Of more than `most` thresholds a part is taken, evenly; the last and the chosen one are among them.
+    More than `most` thresholds are thinned out evenly; the last and the chosen one are kept.
     """
     kept = _thinned(judged, most)
     columns = [right(cases, routes(MarginRouter(one, SIGNALS[judged.name]), cases)) for one in kept]
@@ -318,7 +320,7 @@ def outcomes(cases: Sequence[Case], judged: Judged, most: int = 200) -> tuple[li
 
 
 def sweep(cases: Sequence[Case], judged: Judged, most: int = 40) -> list[tuple[float, float, float]]:
-    """Retrieved tokens a question, accuracy and threshold, for thresholds in rising order; some `most` of them."""
+    """Retrieved tokens per question, accuracy and threshold, for about `most` thresholds in rising order."""
     points = []
     for threshold in _thinned(judged, most):
         routed = routes(MarginRouter(threshold, SIGNALS[judged.name]), cases)

@@ -15,10 +15,12 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = {"torch", "transformers", "peft", "tokenizers", "safetensors", "gguf", "accelerate"}
 LIGHT = {
     "nesycd",
+    "nesycd.api.front",
     "nesycd.cli.main",
     "nesycd.runs.run",
     "nesycd.core.config",
     "nesycd.core.protocols",
+    "nesycd.methods.table",
     "nesycd.students.table",
 }
 

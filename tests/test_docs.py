@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
+import types
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+import nesycd
 from nesycd.cli.main import app
 from nesycd.core.config import AskSection, RetrievalSection, RouterSection
 from nesycd.core.errors import KnowledgeError
@@ -25,6 +27,7 @@ from nesycd.routing import ROUTERS
 from nesycd.rules import Engine, Limits
 from nesycd.rules.checks import check_safe, check_stratified
 from nesycd.rules.parser import ClauseError, parse_clauses
+from nesycd.runs.stage import read_states
 from nesycd.tasks.registry import card, task_names
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -172,18 +175,61 @@ def test_the_rules_document_names_the_limits() -> None:
 
 
 def test_the_comparison_document_names_every_method_cause_and_key() -> None:
-    from nesycd.methods.ablations import ABLATIONS, NUMBERED
-    from nesycd.methods.rivals import RIVALS
+    from nesycd.methods.method import Role
+    from nesycd.methods.table import METHODS, NUMBERED
     from nesycd.reports.causes import CAUSES
     from nesycd.reports.comparison import Comparison
     from nesycd.reports.comparison_costs import Cost
 
     text = re.sub(r"```.*?```", "", (DOCS / "compare.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     named = set(re.findall(r"`([^`]+)`", text))
-    assert {*RIVALS, *ABLATIONS, *(f"{name}_N" for name in NUMBERED), *CAUSES} <= named
+    rivals = {name for name, method in METHODS.items() if method.role in ("rival", "ablation")}
+    assert {*rivals, *(f"{name}_N" for name in NUMBERED), *CAUSES, *get_args(Role)} <= named
     assert {name for name in Comparison.model_fields if name not in ("schema_", "name")} <= named
     asked = {"prompt_tokens_each", "answer_tokens_each", "seconds_each"}  # told in words
     assert set(Cost.model_fields) - asked <= named
+    assert {*METHODS} <= named | set(re.findall(r"`([^`]+)`", (DOCS / "results.md").read_text(encoding="utf-8")))
+
+
+def test_the_comparison_documents_method_is_added_and_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nesycd.methods.table import METHODS
+
+    [code] = blocks("python", (DOCS / "compare.md").read_text(encoding="utf-8"))
+    monkeypatch.chdir(tmp_path)
+    Path("recipes").symlink_to(DOCS.parent / "recipes")
+    try:
+        exec(code, {})
+    finally:
+        METHODS.pop("last_sentence", None)
+    assert {"texts-last_sentence", "train-last_sentence"} <= {*read_states(Path("runs/with-last-sentence"))}
+    assert "fine-tuned on the last sentence" in Path("runs/with-last-sentence/report.html").read_text(encoding="utf-8")
+
+
+def test_the_results_document_tells_a_finished_runs_files_and_how_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (DOCS / "results.md").read_text(encoding="utf-8").partition("# The run folder")[2]
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    patterns = [re.sub(r"[A-Z]{2,}|\bN\b", "*", one) for row in rows for one in re.findall(r"`([^`]+)`", row)]
+    monkeypatch.chdir(tmp_path)
+    run = nesycd.run(
+        DOCS.parent / "recipes" / "quickstart.toml",
+        name="quickstart",
+        limit=24,
+        progress=False,
+        student={"model": "table"},
+        evaluation={"methods": ["std_cot", "nesycd", "nesycd_routed", "cascod"], "splits": ["test"], "bootstrap": 20},
+    )
+    known = {path for one in patterns for place in ("", "stages/") for path in run.folder.glob(f"{place}{one}")}
+    whole = {place for path in known for place in ([path] if path.is_file() else path.rglob("*"))}
+    made = {path for path in run.folder.rglob("*") if path.is_file()}
+    beside = {"lock", "self-check", "train-recall"}
+    assert not {str(path) for path in made - whole if path.stem.partition(".")[0] not in beside}
+    [code] = blocks("python", text)
+    frame = types.SimpleNamespace(DataFrame=lambda rows: rows)
+    said: dict[str, Any] = {"nesycd": nesycd, "pandas": frame}
+    exec(code, said)
+    assert 0 < len(said["wrong"]) < 24 and {row["method"] for row in said["frame"]} >= {"std_cot", "cascod"}
 
 
 def test_the_claims_documents_commands_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:

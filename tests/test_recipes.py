@@ -18,14 +18,16 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from nesycd.cli import build
+from nesycd.api import build
 from nesycd.cli.main import app
 from nesycd.cli.run import execute
-from nesycd.core.config import Recipe, load_recipe, locate_data
+from nesycd.core.config import Recipe, load_recipe
+from nesycd.core.paths import locate_data
 from nesycd.core.protocols import Task
 from nesycd.core.records import Example
 from nesycd.grading import closing
-from nesycd.knowledge import KnowledgeBase, LeakCheck, read_file, unfit
+from nesycd.knowledge import KnowledgeBase, LeakFilter, read_file
+from nesycd.knowledge.filters import ill_formed
 from nesycd.llm.chat import Request
 from nesycd.llm.scripted_chat import ScriptedChat
 from nesycd.reports import load_results
@@ -149,10 +151,10 @@ EMBEDDED = ("student.model=smollm2-135m", "training.epochs=1", "augmented.epochs
 @pytest.mark.parametrize(
     "sets",
     [
-        pytest.param((*TABLE, "evaluation.arms=['nesycd']", "evaluation.splits=['test']"), id="some"),
+        pytest.param((*TABLE, "evaluation.methods=['nesycd']", "evaluation.splits=['test']"), id="some"),
         pytest.param(TABLE, id="all", marks=pytest.mark.slow),
         pytest.param(
-            (*EMBEDDED, "evaluation.arms=['nesycd', 'nesycd_routed']", "evaluation.splits=['test', 'ood_arc_easy']"),
+            (*EMBEDDED, "evaluation.methods=['nesycd', 'nesycd_routed']", "evaluation.splits=['test', 'ood_arc_easy']"),
             id="embedded student",
             marks=[pytest.mark.slow, pytest.mark.timeout(900)],
         ),
@@ -169,10 +171,10 @@ def test_a_papers_recipe_runs_in_miniature(
     monkeypatch.setattr(build, "teacher_of", teacher_of)
     recipe = load_recipe(RECIPES / "paper-qwen2-0.5b.toml", ["evaluation.bootstrap=20", *sets])
     execute(recipe, tmp_path / "r", Console(file=io.StringIO()))
-    arms = load_results(tmp_path / "r/results.json").to_json()["arms"]
+    arms = load_results(tmp_path / "r/results.json").to_json()["methods"]
     ood = {"ood_bigbench", "ood_agieval", "ood_gsm_plus", "ood_arc_easy", "ood_arc_challenge"}
     splits = set(recipe.evaluation.splits) or {"test", *ood}
-    assert set(arms) == set(recipe.evaluation.arms) and all(set(scored) == splits for scored in arms.values())
+    assert set(arms) == set(recipe.evaluation.methods) and all(set(scored) == splits for scored in arms.values())
     with KnowledgeBase.open(tmp_path / "r/kb.sqlite") as kb:
         assert kb.stats()["by_kind"] == {"lesson": 1}
     assert arms["nesycd"]["test"]["knowledge_tokens"] > 0
@@ -225,12 +227,12 @@ def test_the_written_knowledge_says_where_it_comes_from_and_is_sound() -> None:
     assert 60 <= len(entries) <= 120 and len({entry.item_id for entry in entries}) == len(entries)
     assert {e.source for entry in entries for e in entry.evidence} == {"developer-written (AI)"}
     assert not any(e.example for entry in entries for e in entry.evidence)
-    assert not any(unfit.unfit(entry.item) for entry in entries)
+    assert not any(ill_formed(entry.item) for entry in entries)
     assert {entry.item.kind for entry in entries} == {"lesson", "fact", "rule"}
 
 
 @real
-def test_the_recorded_recipes_have_the_sizes_that_were_fixed_and_the_written_knowledge_passes_the_leak_check() -> None:
+def test_the_recorded_recipes_have_the_sizes_that_were_fixed_and_the_written_knowledge_passes_the_leak_filter() -> None:
     sizes = {"train": 300, "valid": 100, "test": 270}
     for name in ("bbh-replay", "gsm8k-replay"):
         task = build.task_of(locate_data(load_recipe(RECIPES / f"{name}.toml"), Path(os.environ["NESYCD_DATA"])))
@@ -240,7 +242,7 @@ def test_the_recorded_recipes_have_the_sizes_that_were_fixed_and_the_written_kno
             counts = [Counter(e.task for e in examples) for examples in loaded.values()]
             assert all(len(count) == 27 for count in counts) and max(counts[0].values()) == 12
             held = ["\n".join((e.question, *e.options)) for split in ("valid", "test") for e in loaded[split]]
-            check = LeakCheck(loaded["train"], held)
+            check = LeakFilter(loaded["train"], held)
             assert not [
                 one.entry.item.text for one in read_file(WRITTEN) if check.reason(one.entry.item, one.entry.evidence)
             ]

@@ -14,15 +14,17 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from nesycd.cli.build import parts_of
-from nesycd.cli.run import opened
+from nesycd.api.build import build_parts
+from nesycd.api.running import opened
+from nesycd.core.answers import Attempt
 from nesycd.core.config import Recipe, apply_override
 from nesycd.core.errors import ConfigError, RunError
-from nesycd.core.records import Attempt, Entry, Example, Item, content_hash
+from nesycd.core.records import Entry, Example, Item
 from nesycd.core.storage import write_json_atomic
-from nesycd.methods.context import Parts
+from nesycd.methods.context import Context
+from nesycd.methods.distil import distil
 from nesycd.methods.knowledge import Knowledge
-from nesycd.methods.nesycd import Trained, distil
+from nesycd.methods.table import MAIN
 from nesycd.reports import accuracy_interval, paired_difference
 from nesycd.reports.results import Estimate, Score
 from nesycd.reports.stats import Design, Interval
@@ -30,7 +32,6 @@ from nesycd.reports.terminal import accuracy_cell, estimate_cell
 from nesycd.runs.manifest import read_config, read_manifest
 from nesycd.runs.stage import Artifact
 
-ARM = "nesycd"
 SPECIAL, ALL = "special", "all"
 _LEFT = ("lock", "*.html", "results.json", "edits.json")
 """Of a run what says nothing of a copy that goes on otherwise."""
@@ -54,7 +55,7 @@ def recipe_of(source: Path, overrides: Sequence[str] = ()) -> Recipe:
         recipe = Recipe.model_validate_json(json.dumps(config))
     except ValidationError as error:
         raise ConfigError(f"--set {', '.join(keys)}: {error.errors()[0]['msg']}") from None
-    teacher = parts_of(recipe)[2].fingerprint
+    teacher = build_parts(recipe).teacher.fingerprint
     if stored["hashes"].get("teacher", teacher) != teacher:
         raise RunError(
             f"{source}: made with another teacher than its recipe's (a lying one?); name the run it was copied from"
@@ -63,33 +64,32 @@ def recipe_of(source: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 @contextmanager
-def copied(source: Path, work: Path, recipe: Recipe, console: Console) -> Iterator[Parts]:
-    """The parts of a recipe in a copy of a run, which is made first where there is none; the run itself is only read."""
+def copied(source: Path, work: Path, recipe: Recipe, console: Console) -> Iterator[Context]:
+    """A recipe's context in a copy of a run, which is made first where there is none; the run itself is only read."""
     if not work.exists():
         part = work.with_name(f".{work.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(source, part, ignore=shutil.ignore_patterns(*_LEFT))
         part.rename(work)
-    with opened(recipe, work, console) as parts:
-        yield parts
+    with opened(recipe, work, console) as context:
+        yield context
 
 
-def trained_of(parts: Parts) -> Trained:
-    """All steps up to the students; what is finished is read back."""
-    trained = distil(parts)
-    assert trained is not None  # it is None only where `until` is given
-    return trained
+def after_steps(context: Context) -> Context:
+    """The context after all steps up to the students; what is finished is read back."""
+    steps = distil(context)
+    assert steps is not None  # it is None only where `until` is given
+    return context.after(steps)
 
 
-def blocks_of(parts: Parts, name: str, entries: Sequence[Entry], examples: Sequence[Example]) -> Blocks:
+def blocks_of(context: Context, name: str, entries: Sequence[Entry], examples: Sequence[Example]) -> Blocks:
     """What is retrieved from these entries as the recipe says; a stage of that name."""
-    found = Knowledge.of(parts, entries).retrieved(parts.run, name, examples)
+    found = Knowledge.of(context, entries).retrieved(context.run, name, examples)
     return {one.example: one.items for one in found}
 
 
 def answers(
-    parts: Parts,
-    trained: Trained,
+    context: Context,
     name: str,
     examples: Sequence[Example],
     variants: Mapping[str, Blocks],
@@ -97,8 +97,8 @@ def answers(
 ) -> dict[str, list[Attempt]]:
     """Answers of S_E, or of another student, under each variant's blocks, in the order of the examples; a stage of that name.
 
-    Equal prompts are answered once, and all in the same planned batches: the company of a prompt makes no difference
-    between variants.
+    Equal prompts are answered once. What the run has answered already keeps its answer; all else is answered in the same planned
+    batches, so that the company of a prompt makes no difference between variants.
     """
     asked: dict[str, tuple[Example, Sequence[Item]]] = {}
     keys: dict[tuple[str, str], str] = {}
@@ -106,25 +106,22 @@ def answers(
     for variant, blocks in variants.items():
         for example in examples:
             items = blocks[example.uid]
-            prompt = parts.prompts.with_knowledge(example, items)
+            prompt = context.prompts.with_knowledge(example, items)
             key = first.setdefault((example.uid, prompt), f"{variant}/{example.uid}")
             asked.setdefault(key, (example, items))
             keys[variant, example.uid] = key
     copies = [example.model_copy(update={"uid": key}) for key, (example, _) in asked.items()]
-    student = student or trained.augmented
-    solver = parts.solver(ARM, student.path, knowledge=lambda example: asked[example.uid][1])
-    shown = content_hash([[item.id for item in items] for _, items in asked.values()])
-    depends = {"adapter": student.fingerprint, "knowledge": shown}
-    made = {one.example: one for one in parts.attempts(name, solver, copies, depends)}
+    way = context.reading(MAIN, student or context.distilled.augmented, lambda example: asked[example.uid][1])
+    made = {one.example: one for one in context.answered(name, way, copies)}
     return {variant: [made[keys[variant, example.uid]] for example in examples] for variant in variants}
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
 
 
-def groups(parts: Parts, examples: Sequence[Example], by_task: bool = False) -> dict[str, list[int]]:
+def groups(context: Context, examples: Sequence[Example], by_task: bool = False) -> dict[str, list[int]]:
     """Places of the special questions and of all; with `by_task` of each special task too."""
-    kinds = [parts.task.kind(example.task) for example in examples]
+    kinds = [context.task.kind(example.task) for example in examples]
     found: dict[str, list[int]] = {}
     for place, (example, kind) in enumerate(zip(examples, kinds, strict=True)):
         if kind == SPECIAL:
@@ -134,26 +131,26 @@ def groups(parts: Parts, examples: Sequence[Example], by_task: bool = False) -> 
     return {**found, ALL: [*range(len(examples))]}
 
 
-def _design(parts: Parts, examples: Sequence[Example]) -> Design:
+def _design(context: Context, examples: Sequence[Example]) -> Design:
     tasks, templates = [e.task for e in examples], [e.template for e in examples]
-    return Design(tasks, templates, parts.recipe.evaluation.bootstrap, parts.recipe.seed)
+    return Design(tasks, templates, context.recipe.evaluation.bootstrap, context.recipe.seed)
 
 
 def scores(
-    parts: Parts, examples: Sequence[Example], attempts: Sequence[Attempt], by_task: bool = False
+    context: Context, examples: Sequence[Example], attempts: Sequence[Attempt], by_task: bool = False
 ) -> dict[str, dict[str, Any]]:
     """Accuracy with its interval of each group of questions."""
     made = {}
-    for name, places in groups(parts, examples, by_task).items():
+    for name, places in groups(context, examples, by_task).items():
         right = [attempts[place].correct for place in places]
-        found = accuracy_interval(right, _design(parts, [examples[place] for place in places]))
+        found = accuracy_interval(right, _design(context, [examples[place] for place in places]))
         edges = _edges(found)
         made[name] = {"n": found.n, "correct": sum(right), "accuracy": found.value, **edges}
     return made
 
 
 def changes(
-    parts: Parts,
+    context: Context,
     examples: Sequence[Example],
     after: Sequence[Attempt],
     before: Sequence[Attempt],
@@ -161,9 +158,9 @@ def changes(
 ) -> dict[str, dict[str, Any]]:
     """Accuracy after minus before, paired, with its interval, of each group of questions."""
     made = {}
-    for name, places in groups(parts, examples, by_task).items():
+    for name, places in groups(context, examples, by_task).items():
         sides = [[side[place].correct for place in places] for side in (after, before)]
-        found = paired_difference(*sides, _design(parts, [examples[place] for place in places]))
+        found = paired_difference(*sides, _design(context, [examples[place] for place in places]))
         made[name] = {"n": found.n, "value": found.value, **_edges(found)}
     return made
 

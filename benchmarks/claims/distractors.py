@@ -13,6 +13,7 @@ from rich.console import Console
 from claims.common import (
     ALL,
     SPECIAL,
+    after_steps,
     answers,
     blocks_of,
     changes,
@@ -21,7 +22,6 @@ from claims.common import (
     recipe_of,
     scores,
     table_of,
-    trained_of,
     write,
 )
 from nesycd.core.errors import DataError
@@ -140,25 +140,25 @@ def measure(
     source: Path, work: Path, overrides: Sequence[str], console: Console, count: int, shared_names: int
 ) -> dict[str, Any]:
     """Take the test with the run's knowledge, and with `count` made-up facts among it, by the same S_E."""
-    with copied(source, work, recipe_of(source, overrides), console) as parts:
-        trained = trained_of(parts)
-        examples = parts.examples("test")
-        facts = made_up(trained.entries, count, parts.recipe.seed, shared_names)
-        among = with_distractors(trained.entries, facts)
+    with copied(source, work, recipe_of(source, overrides), console) as begun:
+        context = after_steps(begun)
+        examples = context.examples("test")
+        facts = made_up(context.distilled.entries, count, context.recipe.seed, shared_names)
+        among = with_distractors(context.distilled.entries, facts)
         blocks = {
-            "without": blocks_of(parts, "claims-retrieve-without", trained.entries, examples),
-            "with": blocks_of(parts, "claims-retrieve-with", among, examples),
+            "without": blocks_of(context, "claims-retrieve-without", context.distilled.entries, examples),
+            "with": blocks_of(context, "claims-retrieve-with", among, examples),
         }
-        made = answers(parts, trained, "claims-distractors", examples, blocks)
+        made = answers(context, "claims-distractors", examples, blocks)
         recalls = {name: count_recall(examples, [b[e.uid] for e in examples]).share for name, b in blocks.items()}
-        told = {name: scores(parts, examples, attempts) for name, attempts in made.items()}
-        change = changes(parts, examples, made["with"], made["without"])
+        told = {name: scores(context, examples, attempts) for name, attempts in made.items()}
+        change = changes(context, examples, made["with"], made["without"])
         ids = {fact.id for fact in facts}
         shown = sum(any(item.id in ids for item in blocks["with"][e.uid]) for e in examples)
         content = {
             "schema": "claim-distractors/1",
             "run": source.name,
-            "items": len(trained.entries),
+            "items": len(context.distilled.entries),
             "distractors": len(facts),
             "shared_names": shared_names,
             "questions": len(examples),

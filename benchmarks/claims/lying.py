@@ -17,6 +17,7 @@ from rich.table import Table
 from claims.common import (
     ALL,
     SPECIAL,
+    after_steps,
     answers,
     blocks_of,
     changes,
@@ -24,7 +25,6 @@ from claims.common import (
     recipe_of,
     scores,
     table_of,
-    trained_of,
     write,
 )
 from claims.prune import without
@@ -34,7 +34,7 @@ from nesycd.core.records import Entry, Fact
 from nesycd.knowledge import entities_at, normal_triple
 from nesycd.knowledge.lint import Finding, lint
 from nesycd.measure import effect as effects
-from nesycd.teachers.lying import LyingTeacher
+from nesycd.teachers.noisy import NoisyTeacher
 
 LOOKED_AT = (10, 20, 50, 100)
 """How many items the reviewer looks at."""
@@ -56,7 +56,7 @@ def contradicted(findings: Sequence[Finding]) -> tuple[set[str], set[str]]:
     named: set[str] = set()
     weaker: set[str] = set()
     for finding in findings:
-        if "contradiction" in finding.sort:
+        if "contradiction" in finding.kind:
             most = max(len(entry.evidence) for entry in finding.entries)
             named |= {entry.item_id for entry in finding.entries}
             weaker |= {entry.item_id for entry in finding.entries if len(entry.evidence) < most}
@@ -103,18 +103,17 @@ def measure(
             raise ConfigError(f"task.name: {truth.name!r} does not know its truth; lies are measured on longtail")
         if opened.recipe.knowledge.review != "auto":
             raise ConfigError("knowledge.review: lies are measured where nobody has reviewed the base (auto)")
-        teacher = LyingTeacher(opened.teacher, truth, share, opened.recipe.seed, always)
+        teacher = NoisyTeacher(opened.teacher, truth, share, opened.recipe.seed, always)
         opened.run.describe(teacher=teacher.fingerprint)
-        parts = replace(opened, teacher=teacher)
-        trained = trained_of(parts)
-        examples = parts.examples("test")
-        entries, lies = trained.entries, lies_in(trained.entries, truth)
-        findings = lint(entries, entities_at(parts.run.kb_path))
+        context = after_steps(replace(opened, teacher=teacher))
+        examples = context.examples("test")
+        entries, lies = context.distilled.entries, lies_in(context.distilled.entries, truth)
+        findings = lint(entries, entities_at(context.run.kb_path))
         named, weaker = contradicted(findings)
         found: dict[str, set[str]] = {"contradiction, less evidence": weaker}
         told = {"contradiction, named": caught(named, lies), "contradiction, less evidence": caught(weaker, lies)}
         if effect:
-            measured = effects.measure(parts, trained, 8, 0.1)
+            measured = effects.measure(context, 8, 0.1)
             found["effect, proposed"] = set(measured.proposed)
             told |= {"effect, selected": caught(measured.selected, lies)}
             told |= {"effect, proposed": caught(measured.proposed, lies)}
@@ -127,10 +126,10 @@ def measure(
         kept |= {name: without(entries, gone) for name, gone in found.items()}
         kept["without any lie"] = without(entries, lies)
         blocks = {
-            name: blocks_of(parts, f"claims-retrieve-{place}", some, examples)
+            name: blocks_of(context, f"claims-retrieve-{place}", some, examples)
             for place, (name, some) in enumerate(kept.items())
         }
-        made = answers(parts, trained, "claims-lying", examples, blocks)
+        made = answers(context, "claims-lying", examples, blocks)
         before = made["as taught"]
         content = {
             "schema": "claim-lying/1",
@@ -141,8 +140,8 @@ def measure(
             "facts": sum(isinstance(entry.item, Fact) for entry in entries),
             "lies": len(lies),
             "caught": told,
-            "accuracy": {name: scores(parts, examples, attempts) for name, attempts in made.items()},
-            "difference": {name: changes(parts, examples, made[name], before) for name in [*kept][1:]},
+            "accuracy": {name: scores(context, examples, attempts) for name, attempts in made.items()},
+            "difference": {name: changes(context, examples, made[name], before) for name in [*kept][1:]},
         }
     console.print(caught_table(content))
     rows = {name: (one, content["difference"].get(name)) for name, one in content["accuracy"].items()}

@@ -16,9 +16,9 @@ from rich.console import Console
 
 from claims.common import (
     ALL,
-    ARM,
     SPECIAL,
     Blocks,
+    after_steps,
     answers,
     blocks_of,
     changes,
@@ -26,38 +26,46 @@ from claims.common import (
     recipe_of,
     scores,
     table_of,
-    trained_of,
     write,
 )
 from nesycd.core.records import Entry, Example, Item
-from nesycd.methods.context import Parts
+from nesycd.methods.context import Context
 from nesycd.methods.knowledge import Knowledge
-from nesycd.methods.nesycd import Trained
-from nesycd.methods.rivals import PREFIX, RIVALS
+from nesycd.methods.table import MAIN, METHODS, checkpoint_of
+from nesycd.runs.artifacts import open_artifact
 from nesycd.runs.stage import Artifact, read_states
 
-READERS = tuple(name for name, rival in RIVALS.items() if (rival.source, rival.ask) == ("kb", "block"))
+READERS = tuple(
+    name
+    for name, method in METHODS.items()
+    if method.role == "rival" and (method.student, method.source, method.prompt) == (name, "kb", "question")
+)
 """Rivals that are trained to read the knowledge base and to write a rationale (kard_kb, raft_kb)."""
 AS_FOUND = "as found"
 
 
-def readers(parts: Parts, trained: Trained) -> dict[str, Artifact]:
+def readers(context: Context) -> dict[str, Artifact]:
     """The students to ask: NesyCD's, and those rivals that lie finished in the run's folder."""
-    found, states = {ARM: trained.augmented}, read_states(parts.run.folder)
+    found, states = {MAIN: context.distilled.augmented}, read_states(context.run.folder)
     for name in READERS:
-        state = states.get(stage := f"{PREFIX}{name}")
+        state = states.get(stage := checkpoint_of(name, states))
         if state is not None and state["done"]:
-            path = parts.run.folder / "checkpoints" / stage
-            found[name] = Artifact(path, state["metadata"], state["output"])
+            found[name] = open_artifact(context.run.folder, stage)
     return found
 
 
-def nearest(parts: Parts, entries: Sequence[Entry], examples: Sequence[Example], count: int) -> Blocks:
+def nearest(context: Context, entries: Sequence[Entry], examples: Sequence[Example], count: int) -> Blocks:
     """The items that BM25 ranks first for each question, needed or not."""
-    recipe = parts.recipe
-    ranking = {"kind": "fused", "sources": ("lexical",), "min_cover": 0.0, "max_items": count, "budget_tokens": 10_000}
+    recipe = context.recipe
+    ranking = {
+        "kind": "fused",
+        "sources": ("lexical",),
+        "min_coverage": 0.0,
+        "max_items": count,
+        "budget_tokens": 10_000,
+    }
     settings = recipe.retrieval.model_copy(update=ranking)
-    known = Knowledge.of(replace(parts, recipe=recipe.model_copy(update={"retrieval": settings})), entries)
+    known = Knowledge.of(replace(context, recipe=recipe.model_copy(update={"retrieval": settings})), entries)
     return {e.uid: [hit.item for hit in known.retriever.retrieve(known.query(e), task=e.task)] for e in examples}
 
 
@@ -77,26 +85,26 @@ def measure(
     source: Path, work: Path, overrides: Sequence[str], console: Console, sizes: Sequence[int]
 ) -> dict[str, Any]:
     """Take the test with blocks as they are found and filled up to each of `sizes`, by each student that reads."""
-    with copied(source, work, recipe_of(source, overrides), console) as parts:
-        trained = trained_of(parts)
-        examples = parts.examples("test")
-        real = blocks_of(parts, "claims-retrieve", trained.entries, examples)
-        near = nearest(parts, trained.entries, examples, max(sizes))
+    with copied(source, work, recipe_of(source, overrides), console) as begun:
+        context = after_steps(begun)
+        examples = context.examples("test")
+        real = blocks_of(context, "claims-retrieve", context.distilled.entries, examples)
+        near = nearest(context, context.distilled.entries, examples, max(sizes))
         blocks: dict[str, Mapping[str, Sequence[Item]]] = {AS_FOUND: real}
-        blocks |= {f"{size} items": filled(real, near, size, parts.recipe.seed) for size in sizes}
+        blocks |= {f"{size} items": filled(real, near, size, context.recipe.seed) for size in sizes}
         made = {
-            name: answers(parts, trained, f"claims-noise-{name}", examples, blocks, student)
-            for name, student in readers(parts, trained).items()
+            name: answers(context, f"claims-noise-{name}", examples, blocks, student)
+            for name, student in readers(context).items()
         }
-        told = {name: {block: scores(parts, examples, a) for block, a in by.items()} for name, by in made.items()}
+        told = {name: {block: scores(context, examples, a) for block, a in by.items()} for name, by in made.items()}
         lost = {
-            name: {block: changes(parts, examples, a, by[AS_FOUND]) for block, a in by.items() if block != AS_FOUND}
+            name: {block: changes(context, examples, a, by[AS_FOUND]) for block, a in by.items() if block != AS_FOUND}
             for name, by in made.items()
         }
         ahead = {
-            name: {block: changes(parts, examples, made[ARM][block], a) for block, a in by.items()}
+            name: {block: changes(context, examples, made[MAIN][block], a) for block, a in by.items()}
             for name, by in made.items()
-            if name != ARM
+            if name != MAIN
         }
         content = {
             "schema": "claim-noise/1",
@@ -115,6 +123,6 @@ def measure(
         console.print(table_of(f"{name}: test, accuracy % and paired difference to blocks as found", rows, columns))
     for name, gaps in ahead.items():
         told_gaps = ", ".join(f"{block} {100 * gap[ALL]['value']:+.1f}" for block, gap in gaps.items())
-        console.print(f"{ARM} - {name}, points: {told_gaps}")
+        console.print(f"{MAIN} - {name}, points: {told_gaps}")
     write(work / "noise.json", content, console)
     return content

@@ -13,6 +13,7 @@ from rich.console import Console
 from claims.common import (
     ALL,
     SPECIAL,
+    after_steps,
     answers,
     blocks_of,
     changes,
@@ -21,10 +22,9 @@ from claims.common import (
     recipe_of,
     scores,
     table_of,
-    trained_of,
     write,
 )
-from nesycd.cli.effect import execute as measure_effect
+from nesycd.api.measuring import measure_effect
 from nesycd.core.errors import RunError
 from nesycd.core.records import Entry
 from nesycd.knowledge import entities_at, knowledge_version
@@ -38,15 +38,15 @@ def by_lint(entries: Sequence[Entry], path: Path) -> dict[str, str]:
     """Ids of the entries that the findings of lint make needless, with the sort of finding.
 
     Of two that say nearly the same the one with less evidence goes (of equals the longer one), of a subsumed pair the one that
-    says less; what is unfit goes. Contradictions are left to people.
+    says less; what is ill-formed goes. Contradictions are left to people.
     """
     gone: dict[str, str] = {}
     for finding in lint(entries, entities_at(path)):
-        if finding.sort == "near-duplicate":
+        if finding.kind == "near-duplicate":
             kept = min(finding.entries, key=lambda e: (-len(e.evidence), len(e.item.text), e.item_id))
-            gone |= {e.item_id: finding.sort for e in finding.entries if e is not kept and kept.item_id not in gone}
-        elif finding.sort == "subsumed" or finding.sort == "unfit":
-            gone.setdefault(finding.entries[0].item_id, finding.sort)
+            gone |= {e.item_id: finding.kind for e in finding.entries if e is not kept and kept.item_id not in gone}
+        elif finding.kind == "subsumed" or finding.kind == "ill-formed":
+            gone.setdefault(finding.entries[0].item_id, finding.kind)
     return gone
 
 
@@ -81,25 +81,25 @@ def measure(source: Path, work: Path, overrides: Sequence[str], console: Console
         pass
     if effect and not (work / "effect.json").is_file():
         measure_effect(recipe, work, console)
-    with copied(source, work, recipe, console) as parts:
-        trained = trained_of(parts)
-        examples = parts.examples("test")
-        linted = by_lint(trained.entries, parts.run.kb_path)
+    with copied(source, work, recipe, console) as begun:
+        context = after_steps(begun)
+        examples = context.examples("test")
+        linted = by_lint(context.distilled.entries, context.run.kb_path)
         path = work / "effect.json"
-        harmful = by_effect(path, trained.entries) if path.is_file() else []
+        harmful = by_effect(path, context.distilled.entries) if path.is_file() else []
         kept = {
-            "all items": trained.entries,
-            "without lint's": without(trained.entries, linted),
-            "without lint's and effect's": without(trained.entries, {*linted, *harmful}),
+            "all items": context.distilled.entries,
+            "without lint's": without(context.distilled.entries, linted),
+            "without lint's and effect's": without(context.distilled.entries, {*linted, *harmful}),
         }
         blocks = {
-            name: blocks_of(parts, f"claims-retrieve-{place}", entries, examples)
+            name: blocks_of(context, f"claims-retrieve-{place}", entries, examples)
             for place, (name, entries) in enumerate(kept.items())
         }
-        made = answers(parts, trained, "claims-prune", examples, blocks)
+        made = answers(context, "claims-prune", examples, blocks)
         before = made["all items"]
-        told = {name: scores(parts, examples, attempts) for name, attempts in made.items()}
-        change = {name: changes(parts, examples, made[name], before) for name in [*kept][1:]}
+        told = {name: scores(context, examples, attempts) for name, attempts in made.items()}
+        change = {name: changes(context, examples, made[name], before) for name in [*kept][1:]}
         content = {
             "schema": "claim-prune/1",
             "run": source.name,

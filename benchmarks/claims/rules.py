@@ -12,6 +12,7 @@ from rich.console import Console
 from claims.common import (
     ALL,
     SPECIAL,
+    after_steps,
     answers,
     blocks_of,
     changes,
@@ -19,13 +20,13 @@ from claims.common import (
     recipe_of,
     scores,
     table_of,
-    trained_of,
     write,
 )
+from nesycd.core.answers import Attempt
 from nesycd.core.errors import ConfigError, RunError
-from nesycd.core.records import Attempt, Entry, Evidence, Example, Rule, Status
+from nesycd.core.records import Entry, Evidence, Example, Rule, Status
 from nesycd.knowledge import KnowledgeBase
-from nesycd.methods.context import Parts
+from nesycd.methods.context import Context
 from nesycd.retrieval import count_recall, holds_answer
 
 SPLITS = ("test", "ood_composed")
@@ -41,9 +42,9 @@ def settings_of(variant: str) -> list[str]:
     return [f"retrieval.hops={hops}", f"knowledge.derive={str(derive).lower()}"]
 
 
-def benchmark_rules(parts: Parts) -> list[Rule]:
+def benchmark_rules(context: Context) -> list[Rule]:
     """The rules with clauses behind the training questions, each once: what a person who knows the tasks would write down."""
-    rules = {r.id: r for e in parts.examples("train") if e.truth for r in e.truth.rules if r.clause}
+    rules = {r.id: r for e in context.examples("train") if e.truth for r in e.truth.rules if r.clause}
     return [*rules.values()]
 
 
@@ -87,24 +88,24 @@ def measure(
         raise ConfigError("--set: retrieval.hops and knowledge.derive are what is compared; leave them out")
     recipe = recipe_of(source, overrides)
     content: dict[str, Any] = {"schema": "claim-rules/1", "run": source.name, "by_hand": by_hand}
-    with copied(source, work, recipe, console) as parts:
-        trained = trained_of(parts)
-        added = as_entries(benchmark_rules(parts)) if by_hand else []
-        have = {entry.item_id for entry in trained.entries}
-        entries = (*trained.entries, *(entry for entry in added if entry.item_id not in have))
-        examples = {split: parts.examples(split) for split in SPLITS}
+    with copied(source, work, recipe, console) as begun:
+        context = after_steps(begun)
+        added = as_entries(benchmark_rules(context)) if by_hand else []
+        have = {entry.item_id for entry in context.distilled.entries}
+        entries = (*context.distilled.entries, *(entry for entry in added if entry.item_id not in have))
+        examples = {split: context.examples(split) for split in SPLITS}
         content["rules"] = lacking(entries, [e for some in examples.values() for e in some])
         same: dict[str, dict[str, Sequence[Attempt]]] = {}
         content["blocks"] = {}
         for split, questions in examples.items():
             blocks = {}
             for variant in VARIANTS:
-                other = replace(parts, recipe=recipe_of(source, [*overrides, *settings_of(variant)]))
+                other = replace(context, recipe=recipe_of(source, [*overrides, *settings_of(variant)]))
                 blocks[variant] = blocks_of(other, f"claims-retrieve-{split}-{variant}", entries, questions)
             ids = {entry.item_id for entry in entries}
             content["blocks"][split] = {name: _told(questions, found, ids) for name, found in blocks.items()}
-            same[split] = dict(answers(parts, trained, f"claims-rules-{split}", questions, blocks))
-        content["same_student"] = _figures(parts, examples, same, console, "the same S_E")
+            same[split] = dict(answers(context, f"claims-rules-{split}", questions, blocks))
+        content["same_student"] = _figures(context, examples, same, console, "the same S_E")
     for task, told in content["rules"].items():
         why = f": {told['lacking']}" if told["lacking"] else ""
         console.print(f"{task}: {told['in_base']} of {told['rules']} rules with clauses in the base{why}", markup=False)
@@ -125,18 +126,18 @@ def _retrained(
     made: dict[str, dict[str, Sequence[Attempt]]] = {split: {} for split in SPLITS}
     for variant in VARIANTS:
         recipe = recipe_of(source, [*overrides, *settings_of(variant)])
-        with copied(source, work.with_name(f"{work.name}-{variant}"), recipe, console) as parts:
-            if not parts.run.kb_path.is_file():
+        with copied(source, work.with_name(f"{work.name}-{variant}"), recipe, console) as begun:
+            if not begun.run.kb_path.is_file():
                 raise RunError(f"{source}: its knowledge base is gone; run the recipe again")
             if by_hand:
-                with KnowledgeBase.open(parts.run.kb_path) as kb:
-                    kb.add_entries(as_entries(benchmark_rules(parts)))
-            trained = trained_of(parts)
-            examples = {split: parts.examples(split) for split in SPLITS}
+                with KnowledgeBase.open(begun.run.kb_path) as kb:
+                    kb.add_entries(as_entries(benchmark_rules(begun)))
+            context = after_steps(begun)
+            examples = {split: context.examples(split) for split in SPLITS}
             for split, questions in examples.items():
-                blocks = blocks_of(parts, f"claims-retrieve-{split}", trained.entries, questions)
-                made[split] |= answers(parts, trained, f"claims-rules-{split}", questions, {variant: blocks})
-    return _figures(parts, examples, made, console, "an S_E trained for each")
+                blocks = blocks_of(context, f"claims-retrieve-{split}", context.distilled.entries, questions)
+                made[split] |= answers(context, f"claims-rules-{split}", questions, {variant: blocks})
+    return _figures(context, examples, made, console, "an S_E trained for each")
 
 
 def _told(examples: Sequence[Example], blocks: Mapping[str, Any], ids: set[str]) -> dict[str, Any]:
@@ -147,13 +148,13 @@ def _told(examples: Sequence[Example], blocks: Mapping[str, Any], ids: set[str])
             derived[example.task] = derived.get(example.task, 0) + 1
     return {
         "recall": count_recall(examples, [blocks[e.uid] for e in examples]).share,
-        "answer_in_block": sum(holds_answer(e, blocks[e.uid]) for e in examples) / max(1, len(examples)),
+        "answer_in_context": sum(holds_answer(e, blocks[e.uid]) for e in examples) / max(1, len(examples)),
         "derived": derived,
     }
 
 
 def _figures(
-    parts: Parts,
+    context: Context,
     examples: Mapping[str, Sequence[Example]],
     made: Mapping[str, Mapping[str, Sequence[Attempt]]],
     console: Console,
@@ -164,8 +165,8 @@ def _figures(
         questions, base = examples[split], by_variant["direct"]
         content[split] = {
             name: {
-                "accuracy": scores(parts, questions, attempts, by_task=True),
-                "difference": None if name == "direct" else changes(parts, questions, attempts, base, by_task=True),
+                "accuracy": scores(context, questions, attempts, by_task=True),
+                "difference": None if name == "direct" else changes(context, questions, attempts, base, by_task=True),
             }
             for name, attempts in by_variant.items()
         }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,18 +12,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, complete, finish, opened
-from nesycd.core.config import Recipe, load_recipe
+from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root
+from nesycd.core.config import load_recipe
 
 if TYPE_CHECKING:
-    from nesycd.measure.edits import Measurement, Outcome
-    from nesycd.methods.context import Parts
+    from nesycd.measure.edits import Outcome
 
 app = typer.Typer()
 
-SCHEMA = "edits/1"
 SAMPLES = 3
-"""Answers shown of each sort."""
+"""Answers shown of each kind."""
 
 
 @app.command()
@@ -46,116 +43,14 @@ def edits(
 
         nesycd edits recipes/quickstart.toml --count 50
     """
-    settings = load_recipe(recipe, overrides or [], limit)
-    execute(settings, root / (name or settings.name), Console(), count)
+    from nesycd.api.measuring import EDITS_FILE, measure_edits
 
-
-def execute(settings: Recipe, folder: Path, console: Console, count: int = 50) -> None:
-    """Complete a recipe's run, measure edits in it, write `edits.json` and print a table."""
-    from nesycd.core.storage import write_json_atomic
-    from nesycd.measure.edits import ARM, SPLIT, check, measure
-
-    with opened(settings, folder, console) as parts:
-        check(parts)
-        trained, scored = complete(parts)
-        measured = measure(parts, trained, scored.attempts[ARM, SPLIT], count)
-        finish(parts)
-        if len(measured.edits) < count:
-            parts.run.notify(f"only {len(measured.edits)} facts are needed by test questions and retrieved for them")
-        content = edits_json(parts, measured)
-        write_json_atomic(folder / "edits.json", content)
+    settings, console = load_recipe(recipe, overrides or [], limit), Console()
+    folder = root / (name or settings.name)
+    content, measured = measure_edits(settings, folder, console, count)
     console.print(rates_table(content))
     console.print(samples_table(measured.outcomes))
-    console.print(f"All answers: {folder / 'edits.json'}", markup=False, highlight=False)
-
-
-def edits_json(parts: Parts, measured: Measurement) -> dict[str, Any]:
-    """The content of `edits.json` (see `docs/results.md`)."""
-    from nesycd.knowledge import KnowledgeBase
-    from nesycd.measure.edits import ARM, SPLIT
-
-    with KnowledgeBase.open(parts.run.kb_path) as kb:
-        version = kb.version
-    affected = [outcome for outcome in measured.outcomes if outcome.case.affected]
-    others = [outcome for outcome in measured.outcomes if not outcome.case.affected]
-    untouched = [
-        (True, edit.changed.id)
-        for edit, number in zip(measured.edits, measured.untouched, strict=True)
-        for _ in range(number)
-    ]
-    rate = _rates(parts)
-    right = [outcome for outcome in affected if outcome.before.correct]
-    tasks = sorted({outcome.case.example.task for outcome in affected})
-    return {
-        "schema": SCHEMA,
-        "arm": ARM,
-        "split": SPLIT,
-        "seed": parts.recipe.seed,
-        "questions": measured.questions,
-        "edits": len(measured.edits),
-        "candidates": measured.candidates,
-        "knowledge": version,
-        "affected": {
-            "all": rate(_marks(affected)),
-            "right_before": rate(_marks(right)),
-            "right_before_delivered": rate(_marks(outcome for outcome in right if outcome.case.delivered)),
-            "by_task": {
-                task: {
-                    "all": rate(_marks(o for o in affected if o.case.example.task == task)),
-                    "right_before": rate(_marks(o for o in right if o.case.example.task == task)),
-                }
-                for task in tasks
-            },
-        },
-        "others": {"all": rate([*_marks(others), *untouched]), "prompt_changed": rate(_marks(others))},
-        "without_answer": measured.without_answer,
-        "same_prompt": rate([(same, "") for same in measured.noise]),
-        "cases": [_case(outcome) for outcome in measured.outcomes],
-    }
-
-
-Marks = list[tuple[bool, str]]
-"""For each answer whether it is as wanted, and the edit it was given under ("" = none)."""
-
-
-def _marks(outcomes: Iterable[Outcome]) -> Marks:
-    return [(outcome.as_wanted, outcome.case.edit.changed.id) for outcome in outcomes]
-
-
-def _rates(parts: Parts) -> Callable[[Marks], dict[str, Any]]:
-    """Shares with their intervals, for which edits are drawn: the answers under one edit stand or fall together."""
-    from nesycd.reports import accuracy_interval
-    from nesycd.reports.stats import Design
-
-    def rate(marks: Marks) -> dict[str, Any]:
-        design = Design([""] * len(marks), [edit for _, edit in marks], seed=parts.recipe.seed)
-        found = asdict(accuracy_interval([good for good, _ in marks], design))
-        n, share, low, high, method = (found[key] for key in ("n", "value", "low", "high", "method"))
-        good = sum(good for good, _ in marks)
-        return {"n": n, "count": good, "share": share, "low": low, "high": high, "interval": method}
-
-    return rate
-
-
-def _case(outcome: Outcome) -> dict[str, Any]:
-    case = outcome.case
-    return {
-        "fact": case.edit.fact.id,
-        "from": case.edit.fact.text,
-        "to": case.edit.changed.text,
-        "example": case.example.uid,
-        "question": case.example.question,
-        "affected": case.affected,
-        "prompt_changed": case.prompt_changed,
-        "delivered": case.delivered,
-        "gold": case.example.answer,
-        "expected": case.expected,
-        "before": outcome.before.answer,
-        "after": outcome.after.answer,
-        "response": outcome.after.response,
-        "right_before": outcome.before.correct,
-        "as_wanted": outcome.as_wanted,
-    }
+    console.print(f"All answers: {folder / EDITS_FILE}", markup=False, highlight=False)
 
 
 def rates_table(content: dict[str, Any]) -> Table:
@@ -171,7 +66,6 @@ def rates_table(content: dict[str, Any]) -> Table:
         ("affected, all: follow it", affected["all"]),
         ("others, prompt changed: stay", others["prompt_changed"]),
         ("others, all: stay", others["all"]),
-        ("no edit, same prompt in other batches: stay", content["same_prompt"]),
     ):
         if rate["share"] is None:
             table.add_row(label, "0", "0", "–", "")
@@ -183,7 +77,7 @@ def rates_table(content: dict[str, Any]) -> Table:
 
 
 def samples_table(outcomes: Iterable[Outcome]) -> Table:
-    """A few answers of each sort, of different tasks: that follow, that do not, and others that did not stay."""
+    """A few answers of each kind, of different tasks: that follow, that do not, and others that did not stay."""
     told = list(outcomes)
     table = Table(box=box.SIMPLE_HEAD, title="Samples", title_justify="left", padding=(0, 1, 0, 0))
     for heading in ("", "question", "edit", "before", "after", "expected"):

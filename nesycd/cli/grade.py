@@ -1,4 +1,4 @@
-"""`nesycd grade`: grades stored answers, somebody else's or a run's, as a benchmark grades; can be run again."""
+"""`nesycd grade`: grades stored answers, of any model or of a run, by a benchmark's rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from nesycd.cli.regrade import regraded
+from nesycd.api.regrade import regraded
 from nesycd.cli.runs import Root
 from nesycd.core.errors import ConfigError, DataError
 from nesycd.core.files import read_jsonl
@@ -42,16 +42,16 @@ def grade(
         Path | None, typer.Argument(help="JSONL (.gz too) of `question`, `answer`, `response`.", show_default=False)
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="The graded JSONL file.")] = Path("graded.jsonl"),
-    benchmark: Annotated[str, typer.Option("--benchmark", help="Whose rules count for FILE; see nesycd tasks.")] = "",
+    benchmark: Annotated[str, typer.Option("--benchmark", help="The benchmark of FILE; see nesycd tasks.")] = "",
     run: Annotated[
         str, typer.Option("--run", help="Grade this finished run's responses again, in place of FILE.")
     ] = "",
     root: Root = Path("runs"),
 ) -> None:
-    """Grade answers that somebody else's model gave to a benchmark, or a run's again.
+    """Grade stored answers to a benchmark: those of any model, or a run's again.
 
-    A row has `question`, `answer` (the gold one, as the benchmark's publisher writes it or as we do; a list where several
-    are accepted) and `response`, and may have `task`, `options` and whatever else: all is kept. Added are `extracted` (the
+    A row has `question`, `answer` (the gold answer, as the benchmark's publisher or as we write it; a list where several
+    are accepted) and `response`, and may have `task`, `options` and other keys: all are kept. Added are `extracted` (the
     answer found; "" where there is none), `correct`, and `how` it was found: `closing` (a closing sentence, "So the answer
     is X."), or a fallback: `answer_is` (the last "answer is" elsewhere), `hashes` (####), `boxed`; else `none`. Nothing is
     guessed: an answer that is not there is wrong. A row's own `correct` is kept as `given_correct`. The benchmark's own files
@@ -97,7 +97,7 @@ def _graded_rows(benchmark: str, file: Path) -> list[dict[str, Any]]:
 
 
 def _print(rows: list[dict[str, Any]], benchmark: str, console: Console) -> None:
-    """The table by task, or by arm and split where the rows are a run's."""
+    """The table by task, or by method and split where the rows are a run's."""
     tallies: dict[str, Tally] = defaultdict(Tally)
     for row in rows:
         of_run = f"{row['arm']} {row['split']}" if not benchmark else ""

@@ -20,23 +20,24 @@ def harness(
         str, typer.Option("--run", help="A run's name, or its folder; the newest finished one if not given.")
     ] = "",
     root: Annotated[str, typer.Option("--root", help="The folder with the runs.")] = "",
-    arm: Annotated[
-        str, typer.Option("--arm", help="nesycd_routed (if not given), nesycd, nesycd_no_kb or std_cot.")
+    method: Annotated[
+        str,
+        typer.Option("--method", help="Method that answers (nesycd compare --list); nesycd_routed if not given."),
     ] = "",
 ) -> None:
     """Evaluate a run by lm-evaluation-harness, knowledge base and router included.
 
     All further options are those of `lm-eval run`, which does the work; the model is `nesycd` where no --model is given, and
-    --model_args run=...,arm=... says the same as --run and --arm. Only tasks that have answers generated
+    --model_args run=...,method=... says the same as --run and --method. Only tasks that have answers generated
     (output_type: generate_until) can be asked; see docs/harness.md.
 
     Examples:
 
         nesycd harness --run quickstart --tasks gsm8k --limit 20
 
-        nesycd harness --run quickstart --arm std_cot --include_path my-tasks --tasks my_task
+        nesycd harness --run quickstart --method std_cot --include_path my-tasks --tasks my_task
     """
-    given = {key: value for key, value in (("run", run), ("root", root), ("arm", arm)) if value}
+    given = {key: value for key, value in (("run", run), ("root", root), ("method", method)) if value}
     if given and any(word.partition("=")[0] in ("--model_args", "-a") for word in context.args):
         raise ConfigError(f"--{next(iter(given))} and --model_args say which run it is, both: put all into one of them")
     from lm_eval.__main__ import cli_evaluate

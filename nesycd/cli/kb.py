@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from nesycd.cli import kb_exchange, kb_graph, kb_lint, kb_rules, kb_test, kb_versions
+from nesycd.cli import kb_exchange, kb_graph, kb_lint, kb_refused, kb_rules, kb_test, kb_versions
 from nesycd.cli.effect import effect
 from nesycd.cli.kb_common import (
     MOST_SHOWN,
@@ -33,6 +33,7 @@ kb_app.command("effect")(effect)
 kb_app.command("lint")(kb_lint.lint)
 kb_app.command("queue")(kb_lint.queue)
 kb_app.command("test")(kb_test.test)
+kb_app.command("refused")(kb_refused.refused)
 
 
 @kb_app.callback()

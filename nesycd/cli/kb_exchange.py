@@ -26,8 +26,8 @@ def export(
 ) -> None:
     """Write the whole base: sorted, the same text for the same content.
 
-    YAML (.yaml) and JSON-LD (.jsonld) hold all of it and are read back as they were. CSV (.csv) and Turtle (.ttl) are read
-    back too, without evidence; Markdown (.md) is for reading, and .lp for clingo.
+    YAML (.yaml), and with the extra rdf Turtle (.ttl) and JSON-LD (.jsonld), are lossless.
+    CSV (.csv) is read back too, without evidence; Markdown (.md) is for reading, and .lp for clingo.
     """
     from nesycd.core.text import printable
     from nesycd.knowledge import export_file, export_text
@@ -71,7 +71,7 @@ def import_(
     Content changed under the id of an exported item is an edit of that item; a status given in the file holds. A graph that
     people made comes in as CSV with the columns subject, relation, object, or as Turtle: its facts have the source "human".
 
-    With --replace (YAML and JSON-LD) the file's state takes the place of the base's, as one revision that kb revert takes back:
+    With --replace (YAML, Turtle, JSON-LD) the file's state takes the place of the base's, as one revision that kb revert undoes:
 
         nesycd kb import kb.yaml --replace --dry-run
     """

@@ -1,4 +1,4 @@
-"""`nesycd kb graph`, `merge`, `unmerge`, `relations`: the knowledge graph, and what is said of its entities and relations."""
+"""`nesycd kb graph`, `merge`, `unmerge`, `relations`: the knowledge graph, merges of entities and declarations of relations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add_to(kb_app: typer.Typer) -> None:
 
 def graph(
     entity: Annotated[str, typer.Argument(help="A name or alias, in quotes.")] = "",
-    to: Annotated[str, typer.Option("--to", help="Show the ways from the entity to this one instead.")] = "",
+    to: Annotated[str, typer.Option("--to", help="Show the paths from the entity to this one instead.")] = "",
     hops: Annotated[int, typer.Option("--hops", min=1, help="How many facts away.")] = 1,
     stats: Annotated[
         bool, typer.Option("--stats", help="Describe the whole graph, with facts that break declarations.")
@@ -31,7 +31,7 @@ def graph(
     limit: Annotated[int, typer.Option(min=1)] = 100,
     kb: Kb = None,
 ) -> None:
-    """Show what lies around an entity in the graph of approved facts.
+    """Show the neighbourhood of an entity in the graph of approved facts.
 
     Objects are linked as retrieval links them: "6 feet" leads to the foot.
 
@@ -53,7 +53,7 @@ def graph(
     if to:
         paths = made.paths(start, _one(made, to))
         for number, path in enumerate(paths, 1):
-            typer.echo(f"way {number}")
+            typer.echo(f"path {number}")
             _tell_steps(path, limit)
         if not paths:
             typer.echo("no way leads from one to the other")

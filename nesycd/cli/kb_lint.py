@@ -1,4 +1,4 @@
-"""`nesycd kb lint` and `kb queue`: what is wrong with a knowledge base by its own lights, and what waits for a person."""
+"""`nesycd kb lint` and `kb queue`: conflicts and duplicates in a knowledge base, and the review queue."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from nesycd.cli.kb_common import MOST_SHOWN, By, Kb, Limit, Why, open_base, plai
 
 def lint(
     kb: Kb = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Findings of each sort to show.")] = 20,
-    queue: Annotated[bool, typer.Option("--queue", help="Put what is found into the review queue.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Findings of each kind to show.")] = 20,
+    queue: Annotated[bool, typer.Option("--queue", help="Put the findings into the review queue.")] = False,
     by: By = "",
     why: Why = "",
 ) -> None:
-    """Name items that contradict each other, doubles, lessons that say less than others, and what is no knowledge.
+    """Report contradictions, near-duplicates, subsumed lessons and rules, and ill-formed items.
 
-    Approved and proposed items are looked at, with all that their rules derive, and nothing is changed. Declare relations to have
-    contradictions found for sure: nesycd kb relations FILE. With --queue the items found wait for a decision in nesycd kb queue;
-    approved ones stay approved until then. The command ends with 1 where there are contradictions: a Git hook or CI stops there.
+    Approved and proposed items are checked, with all facts derived by their rules, and nothing is changed. Declare relations
+    to have contradictions found with certainty: nesycd kb relations FILE. With --queue the items found are listed for review
+    in nesycd kb queue; approved ones stay approved until then. The exit code is 1 where there are contradictions, for Git
+    hooks and CI.
 
     Example:
 
         nesycd kb lint --kb runs/quickstart/kb.sqlite
     """
     from nesycd.knowledge import read_entities
-    from nesycd.knowledge.clashes import LIMITS, Clashes, clashes
+    from nesycd.knowledge.conflicts import LIMITS, Conflicts, conflicts
     from nesycd.knowledge.lint import lint as findings_of
     from nesycd.knowledge.queue import enqueue, reasons_of
     from nesycd.rules import Engine, EngineError
@@ -41,27 +42,27 @@ def lint(
         entries, entities = base.entries(), read_entities(base)
         try:
             with Engine(LIMITS) as engine:
-                clashing = clashes(entries, engine, entities)
+                conflicting = conflicts(entries, engine, entities)
         except EngineError as error:
-            clashing = Clashes()
+            conflicting = Conflicts()
             typer.echo(f"note: contradictions through rules were not looked for: {plain(str(error))}", err=True)
-        findings = findings_of(entries, entities, _embed(), clashing.found)
+        findings = findings_of(entries, entities, _embed(), conflicting.found)
         queued = enqueue(base, reasons_of(findings), user(by), why) if queue else 0
     counts = _tell(findings, limit)
-    for item_id, fault in clashing.faults.items():
+    for item_id, fault in conflicting.faults.items():
         typer.echo(plain(f"note: rule {item_id[:8]} cannot run and was left out: {fault}"), err=True)
-    if clashing.left:
-        typer.echo(f"note: {clashing.left} more contradictions through rules were not looked into", err=True)
+    if conflicting.left:
+        typer.echo(f"note: {conflicting.left} more contradictions through rules were not looked into", err=True)
     summed = ", ".join(f"{count} {sort}" for sort, count in counts.items()) or "nothing found"
     typer.echo(f"{len(entries)} items: {summed}")
     if queue:
         typer.echo(f"{queued} items queued; see: nesycd kb queue")
-    if counts["contradiction"] or counts["suspected contradiction"] or clashing.left:
+    if counts["contradiction"] or counts["suspected contradiction"] or conflicting.left:
         raise typer.Exit(1)
 
 
 def queue(kb: Kb = None, limit: Limit = 50) -> None:
-    """List what waits for a decision: items that were queued, with the reasons, then what else is proposed.
+    """List the review queue: queued items with the reasons, then other proposed items.
 
     An item leaves the queue by nesycd kb approve (it stays, or becomes, approved), reject, retire or edit.
 
@@ -87,15 +88,15 @@ def queue(kb: Kb = None, limit: Limit = 50) -> None:
 
 
 def _tell(findings: Sequence[Any], limit: int) -> Counter[str]:
-    """Show the findings of each sort up to the limit; gives how many there are of each."""
-    counts = Counter(finding.sort for finding in findings)
+    """Show the findings of each kind up to the limit; returns how many there are of each."""
+    counts = Counter(finding.kind for finding in findings)
     console = Console()
     told: Counter[str] = Counter()
     for finding in findings:
-        told[finding.sort] += 1
-        if told[finding.sort] > limit:
+        told[finding.kind] += 1
+        if told[finding.kind] > limit:
             continue
-        console.print(f"[bold]{finding.sort}[/bold]: {shown(finding.why)}")
+        console.print(f"[bold]{finding.kind}[/bold]: {shown(finding.why)}")
         for entry in finding.entries:
             by = f"{len(entry.evidence)} evidence" if entry.evidence else "no evidence"
             console.print(f"  {entry.item_id[:8]} {entry.status:<9} {shown(entry.item.text)} [dim]({by})[/dim]")

@@ -40,7 +40,7 @@ def tests_of(given: list[str] | None) -> tuple[Any, ...] | None:
 def test_rules(kb: Kb = None, state: State = "approved") -> None:
     """Check all rules with clauses and run their tests; ends with 1 where one fails.
 
-    In a test nothing is known but what it gives; all rules of the same status run in it. See docs/rules.md.
+    A test uses only its given facts, and all rules of the same status. See docs/rules.md.
     """
     from nesycd.core.records import Fact, Rule
     from nesycd.core.text import printable

@@ -1,4 +1,4 @@
-"""`nesycd kb test`: asks a suite of questions again where a change of the knowledge base can touch them."""
+"""`nesycd kb test`: asks those questions of a suite again whose prompts a change of the knowledge base changed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rich.markup import escape
 from nesycd.core.errors import DataError
 
 if TYPE_CHECKING:
+    from nesycd.core.protocols import Task
     from nesycd.measure.knowledge_tests import Outcome, Pins
-    from nesycd.methods.answering import Answerer
 
 _STYLES = {"intended": "green", "regression": "red", "drift": "yellow"}
 
@@ -26,14 +26,14 @@ def test(
     ] = "",
     root: Annotated[Path, typer.Option("--root", help="The folder with the runs.")] = Path("runs"),
     split: Annotated[str, typer.Option("--from", help="Write the suite from this split of the run first.")] = "",
-    pin: Annotated[bool, typer.Option("--pin", help="Pin what is answered now.")] = False,
+    pin: Annotated[bool, typer.Option("--pin", help="Pin the present answers.")] = False,
     report: Annotated[Path | None, typer.Option("--json", help="Write every change into this file.")] = None,
 ) -> None:
-    """Test the knowledge base: which answers does a change of it change, and are they the ones you meant?
+    """Regression test of the knowledge base: which answers of a suite does an edit change?
 
-    The suite is a JSONL file of yours; what the run answers is pinned beside it (SUITE.pins.json) the first time. After an edit
+    The suite is a JSONL file of yours; the run's answers are pinned beside it (SUITE.pins.json) the first time. After an edit
     only questions whose prompt changed are answered again. A change is intended where the new answer is the suite's, and a
-    regression where the old one was: then the command ends with 1, so that a Git hook or CI stops there. Commit both files.
+    regression where the old one was: then the exit code is 1, for Git hooks and CI. Commit both files.
 
     Examples:
 
@@ -43,22 +43,20 @@ def test(
 
         nesycd kb test suite.jsonl --pin
     """
-    from nesycd.cli.answering import open_answerer
+    from nesycd.api.finished import open_run
+    from nesycd.api.measuring import run_suite
     from nesycd.core.storage import write_json_atomic
-    from nesycd.measure.knowledge_tests import run_suite
-    from nesycd.runs.folders import find_run, newest_run
     from nesycd.tasks.jsonl import read_questions
 
-    folder = find_run(root, run) if run else newest_run(root, "results.json", finished=True)
-    answerer, students = open_answerer(folder)
+    asked = open_run(run, root)
     if split:
-        _write_suite(suite, answerer, split)
-    examples = read_questions(suite, answerer.task.name)
+        _write_suite(suite, asked.task, split)
+    examples, students = read_questions(suite, asked.task.name), asked.identity()
     pinned = _read_pins(_pins_path(suite))
     console = Console()
     if pinned is not None and pinned.students != students:
         console.print("note: the pins are of other students (the run was trained anew): all questions are asked again")
-    outcome = run_suite(answerer, examples, pinned, students)
+    outcome = run_suite(asked, examples, pinned)
     _print(console, outcome)
     if report is not None:
         write_json_atomic(report, _report(outcome))
@@ -87,15 +85,15 @@ def _read_pins(path: Path) -> Pins | None:
         raise DataError(f"{path}: no pins of `nesycd kb test`; delete the file to pin anew") from None
 
 
-def _write_suite(path: Path, answerer: Answerer, split: str) -> None:
+def _write_suite(path: Path, task: Task, split: str) -> None:
     from nesycd.core.storage import write_atomic
 
     if path.exists():
         raise DataError(f"{path}: exists already; --from writes a new suite")
-    if split not in answerer.task.splits():
-        raise DataError(f"--from {split}: the run's benchmark has the splits {', '.join(answerer.task.splits())}")
+    if split not in task.splits():
+        raise DataError(f"--from {split}: the run's benchmark has the splits {', '.join(task.splits())}")
     rows = []
-    for example in answerer.task.load(split):
+    for example in task.load(split):
         row: dict[str, Any] = {"id": example.uid, "question": example.question, "answer": example.answer}
         rows.append(row | ({"options": list(example.options)} if example.options else {}))
     write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

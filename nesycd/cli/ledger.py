@@ -125,7 +125,7 @@ def export(
 
 @ledger_app.command()
 def prune(
-    failed: Annotated[bool, typer.Option("--failed", help="Answers of no use: cut off, refused, empty.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Unusable answers: cut off, refused, empty.")] = False,
     model: Annotated[str, typer.Option("--model", help="Answers of this model.")] = "",
     before: Annotated[str, typer.Option("--before", help="Answers older than this day, such as 2026-01-31.")] = "",
     batch: Annotated[str, typer.Option("--batch", help="No answers, but this batch at its provider: give it up.")] = "",

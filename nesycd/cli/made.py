@@ -1,4 +1,4 @@
-"""What a step of the method left in its run folder, told in a few lines."""
+"""A summary of a step's outputs in its run folder."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from nesycd.core.records import Attempt, Diagnosis, Rationale, Refusal, Retrieval
+from nesycd.core.records import Diagnosis, Rationale, Refusal, Retrieval
 from nesycd.knowledge import KnowledgeBase
+from nesycd.runs.predictions import VERDICTS, read_attempts
 from nesycd.runs.run import Run, read_records
 from nesycd.runs.stage import read_states
 from nesycd.stages import collect, rationalise
@@ -57,7 +58,7 @@ def _trained(folder: Path, name: str) -> str:
 
 
 def _collected(folder: Path, stages: Sequence[str]) -> str:
-    attempts = [attempt for name in stages for attempt in read_records(folder, name, Attempt)]
+    attempts = [attempt for name in stages if not name.endswith(VERDICTS) for attempt in read_attempts(folder, name)]
     return f"{len(attempts)} answers, {100 * collect.error_rate(attempts):.1f} % of them wrong"
 
 
@@ -69,7 +70,7 @@ def _diagnosed(folder: Path, stages: Sequence[str]) -> str:
     counts = [", ".join(f"{number} {name}" for name, number in stats[by].items()) for by in ("by_kind", "by_status")]
     listed = "".join(f"; {text}" for text in counts if text)
     refused = len(read_records(folder, "refused", Refusal))
-    leaks = f"; {refused} refused (they leak, or are unfit)" if refused else ""
+    leaks = f"; {refused} refused (leaks, ill-formed or instance-specific)" if refused else ""
     return f"{len(diagnoses)} answers diagnosed, {failed} failed; {stats['items']} items{listed}{leaks}"
 
 

@@ -16,31 +16,32 @@ from nesycd import __version__
 from nesycd.core.errors import NesycdError
 
 STEPS = {
-    "rationalise": "Step 1a: have the teacher write down how it reaches each training answer.",
+    "rationalise": "Step 1a: have the teacher write a rationale for each training question.",
     "distil": "Step 1b: fine-tune the student on these rationales (general distillation).",
     "collect": "Step 2: let the student answer the training questions, to see what it lacks.",
     "diagnose": "Step 3: turn its errors into a knowledge base (symbolic distillation).",
-    "augment": "Step 4: fine-tune the student to work with and without that knowledge.",
-    "evaluate": "Measure: answer the test questions in every arm, and write the report.",
+    "augment": "Step 4: fine-tune the student to reason with and without that knowledge (augmented distillation).",
+    "evaluate": "Measure: answer the test questions by every method, and write the report.",
 }
 """The steps of the method in their order, each with its summary: commands, and what `nesycd run --until` knows."""
 
 STEPS_PANEL = "The method step by step"
 
 COMMANDS = {
-    "run": ("nesycd.cli.run", "Run a recipe, or go on with its run."),
+    "run": ("nesycd.cli.run", "Run a recipe, or resume its run."),
     **{step: (f"nesycd.cli.steps:{step}", summary) for step, summary in STEPS.items()},
-    "compare": ("nesycd.cli.compare", "Put methods side by side in one comparison, over seeds."),
+    "compare": ("nesycd.cli.compare", "Compare methods, baselines and ablations over seeds."),
     "edits": ("nesycd.cli.edits", "Measure how well answers follow edits of the knowledge base."),
     "ask": ("nesycd.cli.ask", "Answer a question with a run's student and its knowledge base."),
-    "router": ("nesycd.cli.router:router_app", "Compare ways to decide when knowledge is retrieved."),
+    "router": ("nesycd.cli.router:router_app", "Compare routers, which decide when knowledge is used."),
     "kb": ("nesycd.cli.kb:kb_app", "Read, edit, review and exchange a knowledge base."),
     "runs": ("nesycd.cli.runs", "List the runs."),
     "results": ("nesycd.cli.results", "Show the results of a run again, or those of several (seeds) together."),
     "clean": ("nesycd.cli.clean", "Remove runs, or only their checkpoints."),
     "ledger": ("nesycd.cli.ledger:ledger_app", "Show, export and prune the ledger of paid calls."),
+    "settings": ("nesycd.cli.settings", "Explain every key of a recipe."),
     "tasks": ("nesycd.cli.tasks", "List the benchmarks, and show their questions."),
-    "grade": ("nesycd.cli.grade", "Grade answers that somebody else's model gave to a benchmark, or a run's again."),
+    "grade": ("nesycd.cli.grade", "Grade stored answers to a benchmark: those of any model, or a run's again."),
     "harness": ("nesycd.cli.harness", "Evaluate a run by lm-evaluation-harness, knowledge base and router included."),
     "doctor": ("nesycd.cli.doctor", "Say what is installed, which devices there are, and what is missing."),
 }

@@ -1,10 +1,7 @@
-"""`nesycd router`: ways to decide when knowledge is retrieved, side by side."""
+"""`nesycd router`: compares routers, which decide when knowledge is used."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,27 +10,21 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, complete, finish, opened
-from nesycd.core.config import Recipe, load_recipe
-from nesycd.core.errors import DataError
+from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root
+from nesycd.core.config import load_recipe
 
 if TYPE_CHECKING:
-    from nesycd.core.records import Example
-    from nesycd.methods.context import Parts
-    from nesycd.routing import Case, Judged
+    pass
 
 router_app = typer.Typer(no_args_is_help=True)
 
-SCHEMA = "router-calibration/1"
-FILE, PAGE = "router.json", "router.html"
-COMPARED = (("margin", "found"), ("margin", "mean margin"))
-"""Whose differences are told with their intervals."""
 SPLIT = "valid"
+"""On which routers are chosen; the thresholds told are of it."""
 
 
 @router_app.callback()
 def router() -> None:
-    """Compare ways to decide when knowledge is retrieved.
+    """Compare routers, which decide when knowledge is used.
 
     Example:
 
@@ -46,7 +37,9 @@ def calibrate(
     recipe: RecipeFile,
     test: Annotated[
         bool,
-        typer.Option("--test", help="Report on the test questions too. Each time is counted: choose nothing by it."),
+        typer.Option(
+            "--test", help="Report on the test questions too. Each use is counted: do not choose a router by it."
+        ),
     ] = False,
     overrides: Overrides = None,
     limit: Limit = None,
@@ -55,8 +48,8 @@ def calibrate(
 ) -> None:
     """Draw accuracy against retrieved tokens for every router.
 
-    On the validation questions, which no student was trained on, each router is chosen on four fifths of the templates and
-    judged on the fifth: never, always, found (wherever something was found), and the margins of the draft's three least sure
+    On the validation questions, which no student was trained on, each router is cross-validated over templates
+    (five folds): never, always, found (wherever something was found), and the mean margin of the draft's three least certain
     tokens and of all its tokens. Nothing is generated, but a run that is not finished is completed first. A table is printed;
     router.json and router.html are written into the run's folder.
 
@@ -64,134 +57,20 @@ def calibrate(
 
         nesycd router calibrate recipes/quickstart.toml
     """
-    settings = load_recipe(recipe, overrides or [], limit)
-    execute(settings, root / (name or settings.name), Console(), test)
+    from nesycd.api.measuring import HELD_OUT_SPLIT, ROUTER_FILE, ROUTER_PAGE, compare_routers
 
-
-def execute(settings: Recipe, folder: Path, console: Console, test: bool = False) -> None:
-    """Complete a recipe's run, compare routers on it, write `router.json` and `router.html`, and print tables."""
-    from nesycd.core.storage import write_json_atomic
-    from nesycd.methods.evaluate import cases_on
-    from nesycd.reports.router_page import write_router_page
-    from nesycd.routing import ROUTERS, judge
-
-    with opened(settings, folder, console) as parts:
-        trained, scored = complete(parts)
-        cases = trained.routing.held_out
-        if not cases:
-            raise DataError(f"routers are compared on {SPLIT} questions, and the benchmark has none")
-        judged = [judge(router, cases) for router in ROUTERS]
-        uses = _uses(folder / FILE) + test
-        content: dict[str, Any] = {
-            "schema": SCHEMA,
-            "mode": settings.router.mode,
-            "draft": trained.closed_book,
-            "held_out": _held_out(parts, parts.examples(SPLIT), cases, judged),
-            "test": None,
-            "test_uses": uses,
-        }
-        if test:
-            asked = cases_on(trained, scored, "test")
-            content["test"] = _tested(parts, scored.examples["test"], asked, judged)
-        finish(parts)
-        write_json_atomic(folder / FILE, content)
-    write_router_page(folder / PAGE, folder.name, content)
-    for split, part in ((SPLIT, content["held_out"]), ("test", content["test"])):
+    settings, console = load_recipe(recipe, overrides or [], limit), Console()
+    folder = root / (name or settings.name)
+    content = compare_routers(settings, folder, console, test)
+    for split, part in ((HELD_OUT_SPLIT, content["held_out"]), ("test", content["test"])):
         if part is not None:
             _print(console, split, part)
     if test:
+        uses = content["test_uses"]
         console.print(
             f"The test questions have been looked at {uses} times in this way." if uses > 1 else "First look at test."
         )
-    console.print(f"All figures: {folder / FILE}   plot: {folder / PAGE}", markup=False, highlight=False)
-
-
-def _uses(path: Path) -> int:
-    """How often test was looked at before."""
-    try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["test_uses"])
-    except FileNotFoundError:
-        return 0
-    except (OSError, ValueError, KeyError, TypeError):
-        raise DataError(f"{path}: not what `nesycd router calibrate` wrote; move it away") from None
-
-
-def _held_out(
-    parts: Parts, examples: Sequence[Example], cases: Sequence[Case], judged: Sequence[Judged]
-) -> dict[str, Any]:
-    from nesycd.reports.stats import choice_interval
-    from nesycd.routing import outcomes, sweep
-
-    content = _judged(parts, examples, cases, {one.name: one.routed for one in judged})
-    content["templates"] = len({case.group for case in cases})
-    for one in judged:
-        if one.curve:
-            options, right = outcomes(cases, one)
-            told = choice_interval(options, right, _design(parts, examples))
-            row = {"threshold": one.threshold, "low": told.low, "high": told.high}
-            content["routers"][one.name] |= row | {"curve": [*map(list, sweep(cases, one))]}
-    return content
-
-
-def _tested(
-    parts: Parts, examples: Sequence[Example], cases: Sequence[Case], judged: Sequence[Judged]
-) -> dict[str, Any]:
-    from nesycd.routing import routes
-
-    return _judged(parts, examples, cases, {one.name: routes(one.router, cases) for one in judged})
-
-
-def _judged(
-    parts: Parts, examples: Sequence[Example], cases: Sequence[Case], routed: dict[str, Sequence[bool]]
-) -> dict[str, Any]:
-    """What each router comes to by kind of question and by task, and the differences between some of them."""
-    from nesycd.reports import accuracy_interval, paired_difference
-    from nesycd.routing import right, tokens
-
-    kind_of = [parts.task.kind(example.task) for example in examples]
-    groups = {"all": [*range(len(examples))]}
-    groups |= {
-        kind: [n for n, one in enumerate(kind_of) if one == kind] for kind in ("special", "general") if kind in kind_of
-    }
-    tasks = {task: [n for n, e in enumerate(examples) if e.task == task] for task in sorted({e.task for e in examples})}
-    answers = {name: right(cases, decisions) for name, decisions in routed.items()}
-    designs = {group: _design(parts, [examples[n] for n in places]) for group, places in groups.items()}
-    rows: dict[str, dict[str, Any]] = {
-        name: {
-            "accuracy": {
-                group: asdict(accuracy_interval([answers[name][n] for n in places], designs[group]))
-                for group, places in groups.items()
-            },
-            "by_task": {task: sum(answers[name][n] for n in places) / len(places) for task, places in tasks.items()},
-            "routed": sum(decisions) / len(decisions),
-            "tokens": tokens(cases, decisions),
-            "threshold": None,
-            "low": None,
-            "high": None,
-            "curve": [],
-        }
-        for name, decisions in routed.items()
-    }
-    differences = {
-        f"{left} - {other}": {
-            group: asdict(
-                paired_difference(
-                    [answers[left][n] for n in places], [answers[other][n] for n in places], designs[group]
-                )
-            )
-            for group, places in groups.items()
-        }
-        for left, other in COMPARED
-    }
-    found = sum(case.found for case in cases)
-    return {"n": len(cases), "found": found, "routers": rows, "differences": differences}
-
-
-def _design(parts: Parts, examples: Sequence[Example]) -> Any:
-    from nesycd.reports.stats import Design
-
-    tasks, templates = [example.task for example in examples], [example.template for example in examples]
-    return Design(tasks, templates, parts.recipe.evaluation.bootstrap, parts.recipe.seed)
+    console.print(f"All figures: {folder / ROUTER_FILE}   plot: {folder / ROUTER_PAGE}", markup=False, highlight=False)
 
 
 def _print(console: Console, split: str, part: dict[str, Any]) -> None:

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from nesycd.cli.build import asks_api, chat_of, parts_of
 from nesycd.cli.main import STEPS
-from nesycd.cli.progress import StageProgress
 from nesycd.core.config import Recipe, load_recipe
-from nesycd.core.errors import ConfigError, RunError
-
-if TYPE_CHECKING:
-    from nesycd.methods.context import Parts
-    from nesycd.methods.evaluate import Scored
-    from nesycd.methods.nesycd import Trained
+from nesycd.core.errors import ConfigError
 
 app = typer.Typer()
 
@@ -31,6 +22,13 @@ Overrides = Annotated[
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most N questions of each split: a smoke run.")]
 Name = Annotated[str, typer.Option("--name", help="Name of the run's folder, if not the recipe's.")]
 Root = Annotated[Path, typer.Option("--root", help="The folder with the runs.")]
+RetryFailed = Annotated[
+    bool,
+    typer.Option(
+        "--retry-failed",
+        help="Ask the teacher again, and pay again, where its answer was unusable (refused, cut off).",
+    ),
+]
 Until = Annotated[str, typer.Option("--until", help=f"Stop after a step: {', '.join(STEPS)}.")]
 
 
@@ -42,15 +40,16 @@ def run(
     name: Name = "",
     root: Root = Path("runs"),
     until: Until = "",
+    retry_failed: RetryFailed = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what the teacher would be asked, and what it would cost.")
     ] = False,
 ) -> None:
-    """Run a recipe, or go on with its run.
+    """Run a recipe, or resume its run.
 
-    What is finished is never done again: change a setting and only what depends on it is redone; interrupt it
-    (Ctrl-C) and the same command goes on where it was. Each step is a command of its own too, with a help that tells
-    what it does: nesycd rationalise, distil, collect, diagnose, augment, evaluate.
+    Finished stages are never repeated: after a change of a setting only what depends on it is redone; after an interruption
+    (Ctrl-C) the same command resumes. Each step is also a command of its own, explained by its
+    help: nesycd rationalise, distil, collect, diagnose, augment, evaluate.
 
     Examples:
 
@@ -65,24 +64,26 @@ def run(
     if until and until not in STEPS:
         raise ConfigError(f"--until {until}: not a step; use one of {', '.join(STEPS)}")
     if dry_run:
-        plan(load_recipe(recipe, overrides or [], limit), Console())
+        from nesycd.cli.dry_run import print_plan
+
+        print_plan(load_recipe(recipe, overrides or [], limit), Console())
         return
-    begin(recipe, overrides, limit, name, root, until)
+    begin(recipe, overrides, limit, name, root, until, retry_failed)
 
 
-def plan(settings: Recipe, console: Console) -> None:
-    """Print what a recipe's teacher would be asked, and what that would cost; nothing is sent or written."""
-    from nesycd.cli.dry_run import print_plan
-
-    recipe, task, teacher, _, _ = parts_of(settings)
-    print_plan(recipe, task, teacher, chat_of(recipe) if asks_api(recipe) else None, console)
-
-
-def begin(recipe: Path, overrides: list[str] | None, limit: int | None, name: str, root: Path, until: str = "") -> None:
+def begin(
+    recipe: Path,
+    overrides: list[str] | None,
+    limit: int | None,
+    name: str,
+    root: Path,
+    until: str = "",
+    retry_failed: bool = False,
+) -> None:
     """What `nesycd run` and the commands of the single steps do with their options: run, then say what comes next."""
     settings = load_recipe(recipe, overrides or [], limit)
     folder = root / (name or settings.name)
-    execute(settings, folder, Console(), until)
+    execute(settings, folder, Console(), until, retry_failed)
     if not until:
         return
     if until == [*STEPS][-1]:
@@ -95,82 +96,19 @@ def begin(recipe: Path, overrides: list[str] | None, limit: int | None, name: st
     typer.echo(f"Next: {shlex.join(following)}")
 
 
-def execute(settings: Recipe, folder: Path, console: Console, until: str = "") -> None:
+def execute(settings: Recipe, folder: Path, console: Console, until: str = "", retry_failed: bool = False) -> None:
     """Run a recipe in a folder and print its results, or what its last step made if it is to stop after one."""
+    from nesycd.api.running import complete, drop_failed, opened
     from nesycd.cli.made import print_made
-    from nesycd.methods.nesycd import distil
+    from nesycd.methods.distil import distil
     from nesycd.reports import load_results, print_results
 
-    with opened(settings, folder, console) as parts:
-        if until and distil(parts, until=until) is None:
-            print_made(until, parts.run, console)
+    with opened(settings, folder, console) as context:
+        if retry_failed:
+            drop_failed(context)
+        if until and distil(context, until=until) is None:
+            print_made(until, context.run, console)
             return
-        complete(parts)
+        complete(context)
     print_results(load_results(folder / "results.json"), console)
     console.print(f"Report: {folder / 'report.html'}   knowledge: nesycd kb list --kb {folder / 'kb.sqlite'}")
-
-
-@contextmanager
-def opened(settings: Recipe, folder: Path, console: Console) -> Iterator[Parts]:
-    """A recipe's parts in its run folder, which is this process's for as long; progress is shown on the console."""
-    from nesycd.methods.context import Parts
-    from nesycd.rules import Engine
-    from nesycd.runs.run import Run
-
-    recipe, task, teacher, student, prompts = parts_of(settings)
-    for warning in getattr(task, "warnings", list)():
-        console.print(f"note: {warning}", markup=False, highlight=False)
-    progress = StageProgress(console)
-    config = recipe.model_dump(mode="json")
-    with (
-        progress,
-        Run.open(folder, config, seeds={"seed": recipe.seed}, notify=progress.notify, watch=progress.watch) as run,
-        Engine() as engine,
-    ):
-        run.describe(student=student.fingerprint, teacher=teacher.fingerprint, prompts=prompts.fingerprint)
-        if data := str(getattr(task, "fingerprint", "")):
-            run.describe(data=data)
-        yield Parts(run, recipe, task, teacher, student, prompts, engine, progress.training)
-
-
-def finish(parts: Parts) -> None:
-    """Mark the run as finished; what was measured beside it stays."""
-    from nesycd.runs.stage import read_states
-
-    parts.run.finish(keep=filter(is_beside, read_states(parts.run.folder)))
-
-
-def is_beside(stage: str) -> bool:
-    """Whether a stage is a measurement's beside the run, which the run alone neither makes nor removes."""
-    from nesycd.measure import edits, effect
-    from nesycd.methods import rivals
-
-    return stage in edits.STAGES or stage.startswith(effect.PREFIX) or rivals.is_stage(stage)
-
-
-def complete(parts: Parts) -> tuple[Trained, Scored]:
-    """All steps of the method and the evaluation; finished ones are read back. Writes results and report."""
-    from nesycd.cli.score import results_of
-    from nesycd.methods.evaluate import evaluate
-    from nesycd.methods.nesycd import distil
-    from nesycd.reports import write_report
-
-    trained = distil(parts)
-    assert trained is not None  # it is None only where `until` is given
-    scored = evaluate(parts, trained)
-    finish(parts)
-    results = results_of(parts, trained, scored)
-    if not parts.run.report_path.exists() or _stored_results(parts.run.results_path) != results:
-        parts.run.write_results(results)
-        write_report(parts.run.folder)
-    return trained, scored
-
-
-def _stored_results(path: Path) -> dict[str, Any] | None:
-    """What `results.json` says; None where it is not there or damaged, and is to be written anew."""
-    from nesycd.reports import load_results
-
-    try:
-        return load_results(path).to_json()
-    except RunError:
-        return None

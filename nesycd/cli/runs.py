@@ -1,4 +1,4 @@
-"""`nesycd runs`: what lies in the folder of runs."""
+"""`nesycd runs`: lists the runs in a folder."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""`nesycd tasks`: which benchmarks there are, and what their questions look like."""
+"""`nesycd tasks`: lists the benchmarks and shows their questions."""
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,13 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from nesycd.cli.build import data_root
-from nesycd.core.config import apply_override, load_recipe, locate_settings
+from nesycd.api.build import data_root
+from nesycd.core.config import apply_override, load_recipe
 from nesycd.core.errors import DataError
+from nesycd.core.paths import locate_settings
 from nesycd.core.protocols import Task
 from nesycd.core.records import Example, Fact, Rule
 from nesycd.prompts import Prompts
-from nesycd.tasks.registry import build_task, card, task_names
+from nesycd.tasks.registry import build_task, card, summary, task_names
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -29,7 +29,7 @@ def tasks(context: typer.Context) -> None:
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     for name in task_names():
-        table.add_row(f"[bold]{name}[/bold]", escape(_summary(name)))
+        table.add_row(f"[bold]{name}[/bold]", escape(summary(name)))
     Console().print(table)
     typer.echo(
         "\nSee questions: nesycd tasks show NAME --set path=FOLDER, or --set hub=OWNER/DATASET (no --set for longtail)"
@@ -48,7 +48,7 @@ def show(
     settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the benchmark, KEY=VALUE.")] = None,
     style: Annotated[Style, typer.Option("--as", help="The prompt to show.")] = "closed_book",
 ) -> None:
-    """Show questions of a benchmark as the student reads them, with their answers and workings.
+    """Show questions of a benchmark as the student reads them, with their answers and rationales.
 
     Examples:
 
@@ -68,11 +68,6 @@ def show(
     for example in examples[:count]:
         _print(console, task, example, _prompt(prompts, task, example, style))
     console.print(f"[dim]{min(count, len(examples))} of {len(examples)} in split {split}[/dim]")
-
-
-def _summary(name: str) -> str:
-    # Each benchmark has a module of its name, whose first line says what it is.
-    return (import_module(f"nesycd.tasks.{name}").__doc__ or "").strip().partition("\n")[0]
 
 
 def _build(name: str, settings: list[str]) -> tuple[Task, Prompts]:
@@ -96,7 +91,7 @@ def _prompt(prompts: Prompts, task: Task, example: Example, style: Style) -> str
 
 
 def _print_card(console: Console, task: Task) -> None:
-    """Where the benchmark comes from, and what to mind about it."""
+    """The benchmark's source, sizes and cautions."""
     said = card(task.name) if task.name in task_names() else None
     if said is not None:
         sizes = ", ".join(f"{part} {count:,}" for part, count in said.sizes.items())
@@ -117,9 +112,9 @@ def _print(console: Console, task: Task, example: Example, prompt: str) -> None:
     console.rule(f"[bold]{escape(example.uid)}[/bold]  {escape(title)}", align="left")
     console.print(escape(prompt), highlight=False)
     truth = example.truth
-    working = example.rationale or (" ".join(truth.steps) if truth else "")
-    if working:
-        console.print(f"[dim]working:[/dim] {escape(working)}")
+    rationale = example.rationale or (" ".join(truth.steps) if truth else "")
+    if rationale:
+        console.print(f"[dim]rationale:[/dim] {escape(rationale)}")
     items: list[Fact | Rule] = [*truth.facts, *truth.rules] if truth else []
     for item in items:
         console.print(f"[dim]{item.kind}:[/dim] {escape(item.text)}")

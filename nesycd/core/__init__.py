@@ -1,1 +1,1 @@
-"""What everything else stands on: records, errors, recipes, files, storage, contracts. Imports no other part."""
+"""The base of the package: records, errors, recipes, files, storage, protocols. Imports no other part of it."""

@@ -1,8 +1,8 @@
 """Recipes: what a run is to do, as TOML checked against the sections below.
 
-A wrong key or value is one sentence that names the key (dotted), where it stands and the nearest right key. Settings
+The error for a wrong key or value is one sentence with the dotted key, its place and the nearest known key. Settings
 that belong to one benchmark (`[task.settings]`) are checked by `nesycd.tasks.registry`, which knows the benchmarks.
-Relative paths count from the folder in which the command runs, and then from `NESYCD_DATA` (`locate_data`).
+`nesycd.core.paths` knows which settings are paths; `nesycd settings` prints every key.
 """
 
 from __future__ import annotations
@@ -15,29 +15,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from nesycd.core.errors import ConfigError
+from nesycd.core.recipe_source import RecipeSource
 
-Arm = Literal[
-    "zero_shot",
-    "std_cot",
-    "std_cot_kb",
-    "nesycd_no_kb",
-    "nesycd",
-    "nesycd_routed",
-    "nesycd_oracle",
-    "few_shot",
-    "rules_alone",
-    "std_cot_oracle",
-    "std_cot_distracting",
-    "nesycd_distracting",
-]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Source = Literal["linked", "lexical", "dense"]
-Asks = Literal["task", "question", "options"]
+QueryField = Literal["task", "question", "options"]
 
 
 class Section(BaseModel):
@@ -47,47 +34,47 @@ class Section(BaseModel):
 
 
 class TaskSection(Section):
-    """Which questions."""
+    """Which questions are used."""
 
     name: str
     """A benchmark: `longtail`, `jsonl` (your own questions), `gsm8k`, `bbh`, `mixture`, ...; see `nesycd tasks`."""
     limit: Count | None = None
-    """At most so many questions of each split (`--limit`)."""
+    """Maximum number of questions of each split (`--limit`)."""
     sizes: dict[str, Count] = {}
-    """At most so many questions of a split, as `{train = 300, test = 200}`: a seeded sample, stratified by task."""
+    """Maximum number of questions of a split, as `{train = 300, test = 200}`: a seeded sample, stratified by task."""
     settings: dict[str, Any] = {}
-    """The benchmark's own settings: `path`, sizes, ...; see `nesycd tasks`."""
+    """The benchmark's own settings, such as `path`: see below under its name, or `nesycd settings NAME`."""
 
 
 class AskSection(Section):
     """How a language model is asked for rationales and diagnoses."""
 
     samples: Count = 3
-    """Times that a question is asked at most."""
+    """Maximum number of samples for each question. More give more correct rationales, at higher cost."""
     all_samples: bool = False
-    """Ask all samples of each question at once and keep every answer on record; else a question is asked again only
-    while no answer was right."""
+    """Ask for all samples of each question at once and keep every answer; otherwise a question is asked again only
+    while no answer was correct."""
     temperature: Annotated[float, Field(ge=0)] = 0.7
-    """Of rationales; diagnoses are asked for at 0."""
+    """Sampling temperature of rationales; diagnoses use 0. At 0 all samples are alike, so one is enough."""
     hints: bool = True
-    """Ask once more, with the gold answer shown, where no sample was right."""
+    """Ask once more, with the gold answer shown, where no sample was correct."""
     max_tokens: Count = 1024
-    """Longest answer."""
+    """Maximum length of the teacher's answer, in its tokens; raise it for reasoning models."""
     repair: bool = True
-    """Ask once more for a diagnosis that cannot be read."""
+    """Ask once more for a diagnosis that cannot be parsed."""
     cluster: Count = 1
-    """Errors of one task that share a call, about; 1: a call for each error."""
+    """Approximate number of errors of one task in one call; 1: a call for each error."""
 
 
 class ApiSection(Section):
     """A language model behind an API or on a server of your own; keys come from the environment only."""
 
     provider: Literal["openai", "anthropic"] = "openai"
-    """The form of requests: `openai` (OpenAI and all compatible servers) or `anthropic` (Anthropic's Messages API)."""
+    """The API: `openai` (OpenAI and all compatible servers) or `anthropic` (Anthropic's Messages API)."""
     model: str = ""
-    """As the server calls it."""
+    """The model's name, as the server calls it."""
     base_url: str = ""
-    """Any server that speaks the provider's form, such as `http://localhost:8000/v1`; not given: the provider itself."""
+    """Any server with the provider's API, such as `http://localhost:8000/v1`; not given: the provider itself."""
     key_env: Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")] = ""
     """The environment variable with the key; not given: `OPENAI_API_KEY` at OpenAI, `ANTHROPIC_API_KEY` at Anthropic, no
     key at other servers."""
@@ -96,19 +83,19 @@ class ApiSection(Section):
     batch: bool = False
     """Send requests by the provider's batch API: cheaper, and answered within a day rather than at once."""
     poll: Annotated[float, Field(gt=0)] = 60.0
-    """Seconds between two looks at batches that are waited for."""
+    """Seconds between two polls of pending batches."""
     concurrency: Count = 8
-    """Calls on their way at once, at most."""
+    """Maximum number of concurrent calls. Lower it where the server limits the rate."""
     timeout: Annotated[float, Field(gt=0)] = 600.0
-    """Seconds for one answer; one that comes later is lost, perhaps paid, and asked for again."""
+    """Seconds to wait for one answer; a later one is lost, possibly paid for, and asked for again."""
     retries: Annotated[int, Field(ge=0)] = 8
-    """How often a call is sent again after a passing failure."""
+    """How often a call is sent again after a transient failure."""
     max_usd: Annotated[float, Field(ge=0)] | None = None
     """Hard cap on what all calls of the budget may cost; the model's price must be known."""
     max_calls: Annotated[int, Field(ge=0)] | None = None
     """Hard cap on the calls of the budget that were, or may have been, answered."""
     budget: str = ""
-    """The name under which the caps count, over all runs that use it; not given: the recipe's name."""
+    """The name of the budget that the caps apply to, over all runs that use it; not given: the recipe's name."""
     prices: Path | None = None
     """A price table of your own, read before the package's (`nesycd ledger prices`); not given: `NESYCD_PRICES`."""
     ledger: Path | None = None
@@ -122,14 +109,15 @@ class TeacherSection(Section):
     """`expert` (a program that knows longtail), `replay` (recordings), `scripted` (the questions' own rationales), `api`
     (a language model)."""
     paths: tuple[Path, ...] = ()
-    """Recordings to replay, JSONL or JSONL.gz."""
+    """Recorded rationales that `replay` serves, JSONL or JSONL.gz; of several for a question the first is used."""
     diagnoses: Path | None = None
-    """Recorded diagnoses, JSONL."""
+    """Recorded diagnoses that `replay` serves, JSONL: a file of your own, or `stages/diagnoses.jsonl` of a run."""
     diagnose: Literal["own", "mine", "api"] = "own"
-    """Where knowledge for the student's errors comes from: `own`, the teacher itself; `mine`, the accepted rationales of the
-    very questions, whose general sentences are taken (nobody is asked); `api`, the language model of `teacher.api`."""
+    """Where knowledge for the student's errors comes from: `own`, the teacher itself; `mine`, general sentences of the accepted
+    rationales of these questions (no model is asked); `api`, the language model of `teacher.api`."""
     require_agreement: bool = False
-    """Replay only what its recorder marked as right and in agreement."""
+    """Replay only rationales that are marked as correct and in agreement with their answer: for recordings made with the gold
+    answer shown."""
     ask: AskSection = AskSection()
     api: ApiSection = ApiSection()
 
@@ -139,18 +127,22 @@ class StudentSection(Section):
 
     model: str = "smollm2-135m"
     """`smollm2-135m` (embedded), a folder, a Hugging Face id, or `table` (a fake without torch)."""
+    revision: str = ""
+    """Of a Hugging Face id: a branch, tag or commit; not given: the hub's main branch when first loaded. A run keeps the
+    commit that it began with."""
     template: Literal["auto", "chat", "plain"] = "auto"
     """How prompts are rendered; `auto`: chat where the model has a chat template."""
     max_new_tokens: Count = 192
-    """Longest answer."""
+    """Maximum length of an answer, in the student's tokens; longer ones are cut off. Long rationales need more."""
     calculator: bool = False
-    """Whether sums are computed while the student writes them: after `7 x 11 =` the result is put in."""
-    end_loops: bool = False
-    """Whether an answer that goes in circles is ended before it reaches `max_new_tokens`: small students often do."""
+    """Whether arithmetic is computed during generation: after `7 x 11 =` the result is inserted."""
+    stop_repetition: bool = False
+    """Whether an answer that repeats itself is ended before it reaches `max_new_tokens` (repetition detection): small students
+    often do."""
     device: str = "auto"
-    """`auto`, `cpu`, `cuda`, `mps`."""
+    """`auto` (a GPU where there is one), `cpu`, `cuda` or `mps`."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """Whether training goes through compiled layers; `auto`: on a CPU with a C++ compiler, where the training is not short."""
+    """Whether layers are compiled for training; `auto`: on a CPU with a C++ compiler, unless the training is short."""
     delay: Annotated[float, Field(ge=0)] = 0.0
     """Seconds that the table student sleeps at each step (for tests)."""
 
@@ -159,15 +151,19 @@ class TrainingSection(Section):
     """How the student is fine-tuned (LoRA)."""
 
     learning_rate: Rate = 1e-3
-    """At its peak."""
+    """Peak learning rate of general distillation. Lower it for larger students: 2e-4 is usual at 7B."""
     epochs: Annotated[float, Field(gt=0)] = 3.0
+    """Passes over the training texts in general distillation. Use fewer for large data, more for small data."""
     batch_tokens: Count = 1024
-    """Tokens of a training batch."""
+    """Tokens of a training batch (one optimiser step). Memory grows with it; raise it on a GPU."""
     rank: Count = 16
+    """Rank of LoRA's matrices: how much an adapter can hold, and its size on disk."""
     alpha: Count = 32
+    """LoRA's scale: an adapter's output is multiplied by `alpha / rank`. Change it along with the rank."""
     dropout: Share = 0.0
+    """LoRA dropout in training; try a little, such as 0.05, against overfitting."""
     max_tokens: Count = 1024
-    """Longer texts are left out, and counted."""
+    """Maximum length of a training text (prompt and completion), in the student's tokens; longer ones are left out."""
     warmup: Share = 0.1
     """Share of the steps over which the learning rate rises."""
 
@@ -176,10 +172,13 @@ class CollectionSection(Section):
     """Where the student's errors come from."""
 
     mode: Literal["out_of_fold", "in_sample"] = "out_of_fold"
-    """`out_of_fold`: each training question is answered by a student that did not see it."""
+    """`out_of_fold`: each training question is answered by a student that did not see it, which shows what it does not know;
+    `in_sample`: by the trained student itself, as in the paper, without further trainings."""
     folds: Annotated[int, Field(ge=2)] = 2
+    """Number of folds for `out_of_fold`: one student is trained for each, on the other folds. More folds give each student more
+    training data, at higher cost."""
     epochs: Annotated[float, Field(gt=0)] | None = None
-    """Passes of a fold's student over its part; not given: as `training.epochs`."""
+    """Epochs of a fold's student; not given: as `training.epochs`."""
 
 
 class KnowledgeSection(Section):
@@ -188,54 +187,59 @@ class KnowledgeSection(Section):
     review: Literal["auto", "human"] = "auto"
     """`auto` approves what the teacher proposes; `human` leaves it for `nesycd kb approve`."""
     source: Literal["errors", "unsure", "all", "random"] = "unsure"
-    """Which questions the teacher is asked about: the student's errors; these and what it got right but unsure of
-    (below the router's threshold); all; or as many as errors at random."""
+    """Which questions the teacher is asked about: the student's errors; these and the questions it answered correctly with a
+    margin below the router's threshold; all; or as many as there are errors, at random."""
     kinds: Annotated[tuple[Literal["lesson", "fact", "rule"], ...], Field(min_length=1)] = ("lesson", "fact", "rule")
     """Kinds of items that enter the base."""
     files: tuple[Path, ...] = ()
-    """Files as `nesycd kb import` reads them, whose items join what the teacher proposes: they pass the same checks and, with
-    `review = "auto"`, are approved."""
+    """Files as `nesycd kb import` reads them, whose items are added to the teacher's proposals: they pass the same filters and,
+    with `review = "auto"`, are approved."""
     max_items: Count | None = None
-    """Size of the base at most."""
+    """Maximum number of items in the base, chosen by `seed`; not given: all."""
     self_check: bool = False
-    """Ask the student that erred again with the proposed items; with `review = "auto"` only those that repaired an error
+    """Ask the student again, with the proposed items in its prompt; with `review = "auto"` only items that corrected an error
     are approved."""
     derive: bool = False
-    """Whether rules with clauses run (extra `rules`): what follows from the facts of a question joins its block."""
+    """Whether rules with clauses are executed (extra `rules`): facts derived for a question are added to its context."""
 
 
 class RetrievalSection(Section):
-    """What knowledge reaches the prompt."""
+    """Which knowledge is retrieved into the prompt."""
 
     budget_tokens: Count = 96
-    """Student tokens of all item texts together."""
+    """Maximum length of the retrieved context, in the student's tokens; items that do not fit are not shown."""
     max_items: Count = 6
+    """Maximum number of items shown with a question, within `budget_tokens`."""
     hops: Annotated[int, Field(ge=0)] = 2
-    """How many objects to follow from a named entity."""
-    asks: Annotated[tuple[Asks, ...], Field(min_length=1)] = ("question",)
-    """What of an example is searched with: `task` (the words of its task's name), `question`, `options`."""
+    """Maximum number of links to follow from an entity named in the question, from a fact's object to that object's facts;
+    0: the entity's own facts only."""
+    query_fields: Annotated[tuple[QueryField, ...], Field(min_length=1)] = ("question",)
+    """Query fields, the parts of an example in the query: `task` (the words of its task's name), `question`, `options`."""
     kind: Literal["linked", "fused"] = "linked"
-    """`linked`: by links, with BM25 for rules and lessons; `fused`: by several sources whose ranks are fused."""
+    """`linked`: links between entities, with BM25 for rules and lessons; `fused`: reciprocal rank fusion of several sources."""
     sources: Annotated[tuple[Source, ...], Field(min_length=1)] = ("linked", "lexical")
     """Of `fused`: `linked` (as above), `lexical` (BM25 over all items), `dense` (vectors; extra `dense`)."""
     weights: dict[Source, Annotated[float, Field(gt=0)]] = {}
-    """How much a source counts, as `{linked = 2.0}`; 1.0 where not given."""
-    min_cover: Share = 0.5
-    """Least share of an item's words (by rarity) that `lexical` must find in the question."""
+    """Weight of a source in the fusion, as `{linked = 2.0}`; 1.0 where not given."""
+    min_coverage: Share = 0.5
+    """Query coverage: minimum share of an item's words (weighted by rarity) that the query must contain, for `lexical`."""
     model: str = "wordllama"
     """Of `dense`: `wordllama` (inside the package of that name), or a folder or id for sentence-transformers."""
     min_similarity: Annotated[float, Field(ge=-1, le=1)] = 0.7
-    """Least cosine for `dense`; how near is near differs from model to model."""
+    """Minimum cosine similarity for `dense`; suitable values differ between models."""
     by_task: bool = False
     """Of `fused`: only items whose evidence is of the question's task, or of none."""
 
 
 class Weights(Section):
-    """Loss weights of the three tasks."""
+    """Loss weights of the three tasks; a task of weight 0 is left out."""
 
     augmented: Annotated[float, Field(ge=0)] = 1.0
+    """Of chains of thought with knowledge in the prompt."""
     answer: Annotated[float, Field(ge=0)] = 0.5
+    """Of answer prediction: the answer without a chain of thought."""
     direct: Annotated[float, Field(ge=0)] = 1.0
+    """Of chains of thought without knowledge, as in general distillation."""
 
 
 class AugmentedSection(Section):
@@ -243,94 +247,95 @@ class AugmentedSection(Section):
 
     weights: Weights = Weights()
     fill_to: Annotated[int, Field(ge=0)] = 4
-    """Each block of a training prompt is filled up to so many items with unrelated ones, its distractors (RAFT shows four)."""
+    """Items to which the context of a training prompt is filled up with unrelated ones (distractors; RAFT shows four)."""
     share_without_knowledge: Share = 0.2
-    """Share of the questions with a block (be it of distractors alone) that are trained closed-book too."""
+    """Share of the questions with a context (even of distractors only) that are also trained closed-book."""
     share_right_without_knowledge: Share = 0.0
-    """The same of those that gave rise to no knowledge, where it is larger: 1.0 trains all of them so, as the paper does those
-    answered rightly."""
+    """The same for questions without knowledge of their own, where it is larger: 1.0 trains all of them closed-book too, as the
+    paper does those answered correctly."""
     share_answer_only: Share = 0.1
-    """Share of the questions that are trained as answer prediction too."""
+    """Share of the questions that are also trained as answer prediction."""
     share_incomplete: Share = 0.0
-    """Share of the questions whose own items were not all retrieved that keep their incomplete block."""
+    """Of the questions whose own items were not all retrieved, the share that is trained with the incomplete context."""
     share_distracting: Share = 1.0
-    """Share of the questions for which there is no knowledge that are trained beside distractors alone."""
+    """Of the questions for which no knowledge was found, the share that is trained with distractors only."""
     passes: Count = 3
-    """How often each question enters the mix, each time with other distractors."""
+    """How often each question enters the training mix, each time with other distractors."""
     knowledge: Literal["retrieved", "own"] = "retrieved"
-    """What a training prompt shows: what is retrieved for the question, or (as the released code) the items that its own
-    error gave rise to."""
+    """What a training prompt shows: what is retrieved for the question, or (as the paper's released code) the items proposed for
+    its own error."""
     init: Literal["base", "general"] = "base"
     """Start from the base model (for as many completion tokens as general distillation), or from S_P."""
     learning_rate: Rate = 1e-3
+    """Peak learning rate of augmented distillation; the other training settings are those of `training`."""
     epochs: Annotated[float, Field(gt=0)] = 1.0
-    """Passes over the whole mix where `init` is `general`."""
+    """Passes over the training mix where `init` is `general`."""
 
 
 class RouterSection(Section):
     """When the student is given knowledge."""
 
     mode: Literal["margin", "always", "never"] = "margin"
-    """`margin`: where some was found and the student's draft is unsure, by a threshold calibrated on held-out questions
-    (valid); `always`, `never`: whatever the draft is. Compare them: `nesycd router calibrate`."""
+    """`margin`: where some was found and the margin of the student's closed-book draft is below a threshold, calibrated on
+    held-out questions (valid); `always`, `never`: whatever the draft is. Compare them: `nesycd router calibrate`."""
     signal: Literal["least", "mean"] = "least"
-    """Of a draft's margins (p1 - p2 of each token): the mean of the three least, or of all."""
+    """Which of a draft's margins (p1 - p2 of each token) are averaged: the three lowest, or all."""
 
 
 class EvaluationSection(Section):
     """What is measured."""
 
-    arms: tuple[Arm, ...] = (
-        "zero_shot",
-        "std_cot",
-        "std_cot_kb",
-        "nesycd_no_kb",
-        "nesycd",
-        "nesycd_routed",
-        "nesycd_oracle",
-    )
+    methods: tuple[str, ...] = ()
+    """The methods to evaluate (`nesycd compare --list`); empty: the untrained student, Std-CoT with and without the knowledge
+    base, NesyCD with it, without it, routed, and given exactly the needed facts."""
     splits: tuple[str, ...] = ()
     """Splits to score; empty: `test` and all out-of-domain ones."""
     bootstrap: Count = 2000
-    """Samples for the 95 % intervals."""
+    """Bootstrap resamples for the 95 % intervals; fewer are faster and less precise."""
 
 
 class PrimarySection(Section):
-    """The one comparison that is named beforehand; all others are corrected for their number."""
+    """The primary endpoint, fixed beforehand; all other comparisons are corrected for their number."""
 
     left: str = "nesycd"
+    """The method expected to be better."""
     right: str = "std_cot"
+    """The method it is compared with."""
     split: str = "test"
+    """One of the splits that are scored."""
     kind: Literal["all", "special", "general"] = "all"
+    """Only `special` questions (which need sparse knowledge) or only `general` ones, where the benchmark distinguishes them."""
 
 
 class CompareSection(Section):
     """What `nesycd compare` puts side by side."""
 
     methods: tuple[str, ...] = ()
-    """Arms, rivals and ablations; empty: the arms of `evaluation.arms`. See `nesycd compare --list`."""
+    """Methods, including ablations; empty: those of `evaluation.methods`. See `nesycd compare --list`."""
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
-    """Empty: the recipe's own."""
+    """Each is a run of its own; intervals include the variance between seeds. Empty: the recipe's own seed."""
     primary: PrimarySection = PrimarySection()
     max_passes: Annotated[float, Field(gt=0)] | None = None
-    """Passes over its texts after which a rival stops, though it has tokens left: answers alone are short, and would be
-    gone over dozens of times."""
+    """Maximum number of passes of a baseline over its training texts, even if it has tokens left: answers alone are short, and
+    would be repeated dozens of times."""
     corpus: Path | None = None
     """Passages for the methods that read a corpus: JSONL with a `text` in each row; not given: the benchmark's own."""
     learning_rates: tuple[Rate, ...] = ()
-    """Tuning: every method is tried with each of these, and the one best on valid is scored; empty: the recipe's rates."""
+    """Tuning: every method is trained with each of these, and the best on valid is scored; empty: the recipe's rates."""
     variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], tuple[str, ...]] = {}
-    """Ablations of your own: a name and the settings that it changes, as `{few_items = ["knowledge.max_items=50"]}`."""
+    """Ablations of your own: a name and the settings it changes, as `{few_items = ["knowledge.max_items=50"]}`."""
 
 
 class Recipe(Section):
     """A whole recipe; each field is a section of the TOML file."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-    """Name of the run's folder."""
+    """Name of the run's folder (`--name` gives another), and of the teacher's budget."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of everything random: splits and samples of questions, folds, training order, distractors. Run several (`--set
+    seed=1 --name seed-1`) to see how much results depend on it."""
     prompts: Path | None = None
-    """A folder with prompt files of your own; those that it lacks are the package's (`nesycd/prompts`)."""
+    """A folder with prompt files of your own; for missing ones the package's (`nesycd/prompts`) are used."""
     task: TaskSection
     teacher: TeacherSection = TeacherSection()
     student: StudentSection = StudentSection()
@@ -342,37 +347,78 @@ class Recipe(Section):
     router: RouterSection = RouterSection()
     evaluation: EvaluationSection = EvaluationSection()
     compare: CompareSection = CompareSection()
+    _source: RecipeSource = PrivateAttr(default_factory=lambda: RecipeSource())
+
+    def __repr__(self) -> str:
+        """A summary in one line; `model_dump()` gives everything."""
+        parts = f"task {self.task.name}, teacher {self.teacher.name}, student {self.student.model}, seed {self.seed}"
+        return f"<recipe {self.name}: {parts}>"
+
+    __str__ = __repr__
+
+    def where(self, dotted: str) -> str:
+        """The beginning of an error about a setting: the file and line or the override that set it, and its dotted key."""
+        place = self._source.place(dotted)
+        return f"{place}: {dotted}" if place else dotted
 
 
+KINDS: tuple[str, ...] = KnowledgeSection().kinds
+"""All kinds of knowledge items."""
 EXTENDS = "extends"
-"""A recipe's key, at its top: the file of another recipe (from its own folder) whose tables it lies over."""
+"""A top-level key of a recipe: the file of another recipe (in the same folder) that it extends."""
 _OPEN = "task.settings"
-"""Whose keys are a benchmark's own (as those of `task.sizes` are its splits)."""
-PATH_SETTINGS = frozenset({"path", "train", "valid", "test", "prompts"})
-"""Settings of benchmarks that are paths where they are texts."""
+"""The table whose keys are a benchmark's own (as those of `task.sizes` are its splits)."""
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = (), limit: int | None = None) -> Recipe:
+def load_recipe(
+    path: Path, overrides: Sequence[str] = (), limit: int | None = None, settings: Mapping[str, Any] | None = None
+) -> Recipe:
     """Read a recipe file.
 
     Args:
         path: a TOML file.
         overrides: `a.b=value` each, as given to `--set`; the value in TOML, or a bare word.
         limit: as given to `--limit`: the same as `task.limit=N`.
+        settings: tables that are merged over the file's, before the overrides.
 
     Raises:
         ConfigError: no such file, not TOML, or a wrong key or value.
     """
     data, texts = _read(path)
+    return recipe_of(data, overrides, limit, settings, texts)
+
+
+def recipe_of(
+    data: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    limit: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    texts: Mapping[Path, str] | None = None,
+) -> Recipe:
+    """A recipe from its tables; see `load_recipe`. `texts`: the files that they were read from.
+
+    Raises:
+        ConfigError: a wrong key or value.
+    """
+    changes = _plain(settings or {})
+    tables = _over(changes, _plain(data))
     given = [*overrides, *([] if limit is None else [f"task.limit={limit}"])]
-    sources = {apply_override(data, override): override for override in given}
+    source = RecipeSource(texts, {apply_override(tables, override): override for override in given}, changes)
     try:
-        return Recipe.model_validate_json(json.dumps(data, default=str))
+        recipe = Recipe.model_validate_json(json.dumps(tables, default=str))
     except ValidationError as error:
         # An unknown key explains more than the missing one it was meant for.
         first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         dotted = _dotted(first["loc"])
-        raise ConfigError(f"{_where(texts, sources, dotted)}: {_problem(dotted, first)}") from None
+        place = source.place(dotted)
+        raise ConfigError(f"{place}: {_problem(dotted, first)}" if place else _problem(dotted, first)) from None
+    recipe._source = source
+    return recipe
+
+
+def _plain(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """A deep copy of nested mappings as dictionaries, so that overrides do not change the caller's tables."""
+    return {str(key): _plain(value) if isinstance(value, Mapping) else value for key, value in tables.items()}
 
 
 def _read(path: Path, above: tuple[Path, ...] = ()) -> tuple[dict[str, Any], dict[Path, str]]:
@@ -396,56 +442,13 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> tuple[dict[str, Any], dic
 
 
 def _over(data: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
-    """Tables laid over each other; all else of `data` takes the place of what `base` says."""
+    """`data` merged over `base`: tables are merged, other values replace those of `base`."""
     both = {key: _over(value, base[key]) for key, value in data.items() if _are_tables(value, base.get(key))}
     return {**base, **data, **both}
 
 
 def _are_tables(one: Any, other: Any) -> bool:
     return isinstance(one, dict) and isinstance(other, dict)
-
-
-def locate_data(recipe: Recipe, root: Path | None) -> Recipe:
-    """The recipe with relative data paths that are not here, but below `root`, put there (`NESYCD_DATA`)."""
-    if root is None:
-        return recipe
-    settings = locate_settings(recipe.task.settings, root)
-    teacher = recipe.teacher
-    diagnoses = None if teacher.diagnoses is None else _located(teacher.diagnoses, root)
-    teacher = teacher.model_copy(
-        update={"paths": tuple(_located(path, root) for path in teacher.paths), "diagnoses": diagnoses}
-    )
-    if teacher.api.prices is not None:
-        api = teacher.api.model_copy(update={"prices": _located(teacher.api.prices, root)})
-        teacher = teacher.model_copy(update={"api": api})
-    task = recipe.task.model_copy(update={"settings": settings})
-    prompts = None if recipe.prompts is None else _located(recipe.prompts, root)
-    compare = recipe.compare
-    if compare.corpus is not None:
-        compare = compare.model_copy(update={"corpus": _located(compare.corpus, root)})
-    files = tuple(_located(path, root) for path in recipe.knowledge.files)
-    knowledge = recipe.knowledge.model_copy(update={"files": files})
-    found = {"task": task, "teacher": teacher, "prompts": prompts, "knowledge": knowledge, "compare": compare}
-    return recipe.model_copy(update=found)
-
-
-def locate_settings(settings: Mapping[str, Any], root: Path | None) -> dict[str, Any]:
-    """A benchmark's settings with their paths (`PATH_SETTINGS`) found as by `locate_data`; those of a mixture's parts too."""
-    if root is None:
-        return dict(settings)
-    return {key: _located_setting(key, value, root) for key, value in settings.items()}
-
-
-def _located_setting(key: str, value: Any, root: Path) -> Any:
-    if key in PATH_SETTINGS and isinstance(value, str):
-        return str(_located(Path(value), root))
-    if key == "parts" and isinstance(value, list) and all(isinstance(part, dict) for part in value):
-        return [{**part, "settings": locate_settings(part.get("settings", {}), root)} for part in value]
-    return value
-
-
-def _located(path: Path, root: Path) -> Path:
-    return root / path if not path.exists() and (root / path).exists() else path
 
 
 def apply_override(data: dict[str, Any], override: str) -> str:
@@ -503,7 +506,7 @@ def _problem(dotted: str, error: Any) -> str:
     if error["type"] == "missing":
         return f"{dotted} is missing"
     given = error["input"]
-    # Who puts a key where its variable's name belongs shall not find it in a log too.
+    # A secret key given by mistake in place of its variable's name must not be printed.
     hidden = isinstance(given, dict | list) or dotted == "teacher.api.key_env"
     shown = "" if hidden else f", but it is {json.dumps(given, default=str)}"
     return f"{dotted}: {error['msg'].replace('Input should be', 'must be')}{shown}"
@@ -526,28 +529,3 @@ def _nearest(dotted: str) -> str:
     if near := difflib.get_close_matches(name, elsewhere, n=1, cutoff=0.6):
         return f" (did you mean {elsewhere[near[0]]}?)"
     return f" (known: {', '.join(siblings or keys)})"
-
-
-def _where(texts: dict[Path, str], sources: dict[str, str], dotted: str) -> str:
-    """The override or the line of a file that set a key; the recipe's file where neither can be told."""
-    for key, override in reversed(sources.items()):
-        if dotted == key or dotted.startswith(f"{key}.") or key.startswith(f"{dotted}."):
-            return f"--set {override}"
-    lines = ((path, _line(text, dotted)) for path, text in texts.items())
-    return next((f"{path}:{line}" for path, line in lines if line), str(next(iter(texts))))
-
-
-def _line(text: str, dotted: str) -> int:
-    """The number of the line of a recipe that set a key; 0 where none did."""
-    table = ""
-    best = 0
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[+\s*([\w.-]+)\s*\]", line):
-            key = table = header[1]
-        elif pair := re.match(r"\s*([\w.-]+)\s*=", line):
-            key = f"{table}.{pair[1]}" if table else pair[1]
-        else:
-            continue
-        if dotted == key or dotted.startswith(f"{key}."):
-            best = number
-    return best

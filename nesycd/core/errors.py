@@ -1,6 +1,6 @@
-"""The one exception users see: a sentence that names what is wrong and says what to do.
+"""The exceptions for users' mistakes: one sentence that names what is wrong and what to do.
 
-The CLI prints `NesycdError` as one line and exits with 2; anything else is our own fault and keeps its traceback.
+The CLI prints a `NesycdError` as one line and exits with 2; any other exception is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -27,7 +27,22 @@ class ModelError(NesycdError):
 
 
 class TeacherError(NesycdError):
-    """A teacher that cannot be asked at all (a single failed question is a record instead)."""
+    """A teacher that cannot be asked at all (a single failed question becomes a record instead)."""
+
+
+class Unanswered(TeacherError):
+    """Some questions were not answered, and may be asked again; all others were answered.
+
+    Args:
+        count: how many.
+        reason: why the first of them was not.
+    """
+
+    def __init__(self, count: int, reason: str) -> None:
+        super().__init__(
+            f"{count} of the questions were not answered: {reason}; what was answered is kept, ask again for the rest"
+        )
+        self.reason = reason
 
 
 class KnowledgeError(NesycdError):

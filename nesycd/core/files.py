@@ -1,12 +1,13 @@
-"""Reading a user's files so that every mistake is told with file and line.
+"""Reading users' files, with file and line in every error.
 
-Also what readers share: naming the nearest right key, and the key under which equal questions fall together.
+Also shared by readers: suggesting the nearest known key, and the key by which equal questions are recognised.
 """
 
 from __future__ import annotations
 
 import difflib
 import gzip
+import hashlib
 import json
 import re
 import zlib
@@ -26,7 +27,7 @@ def did_you_mean(key: str, known: Iterable[str]) -> str:
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects of a JSONL file (`.gz` too) with where each stands, as `file:line`.
+    """The objects of a JSONL file (`.gz` too), each with its place as `file:line`.
 
     Blank lines and a byte order mark are skipped.
 
@@ -78,12 +79,12 @@ def read_json(path: Path) -> Any:
 
 
 def _loads(text: str) -> Any:
-    """What a JSON text says.
+    """The value of a JSON text.
 
     Raises:
-        ValueError: it is none, has a number of thousands of digits, or an escape for half a character (an emoji cut in two),
-            which no UTF-8 file could hold.
-        RecursionError: thousands of brackets in each other.
+        ValueError: not JSON, a number of thousands of digits, or an escaped lone surrogate (half a character), which UTF-8
+            cannot encode.
+        RecursionError: thousands of nested brackets.
     """
     content = json.loads(text)
     if "\\u" in text and (half := re.search(r"[\ud800-\udfff]", json.dumps(content, ensure_ascii=False))):
@@ -105,11 +106,26 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes: represents a file in fingerprints, independent of path and time.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
 def squeeze(text: str) -> str:
-    """The text with every run of white space as one blank: how texts are compared."""
+    """The text with every run of white space as one blank, for comparisons."""
     return " ".join(text.split())
 
 
 def question_key(task: str, question: str, options: Sequence[str] = ()) -> str:
-    """Hash of what a question says (task, text, options; white space squeezed): equal questions, equal key."""
+    """Hash of a question's task, text and options, white space squeezed: equal for equal questions."""
     return content_hash([task, squeeze(question), [squeeze(option) for option in options]])

@@ -1,6 +1,7 @@
-"""What the parts are to each other. Stages get these handed in and never build one.
+"""The protocols of the parts: task, teacher, student, retriever, router. Stages take them as arguments and never build one.
 
-Failures of a single question are records; an exception from here means that nothing more can be asked.
+An exception from one of them means that no further question can be asked, or (`Unanswered`, raised last) that some questions are
+still unanswered.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
-from nesycd.core.records import Attempt, Derivation, Diagnosis, Example, Fact, Hit, Rationale, TrainingText
+from nesycd.core.answers import Attempt, Call, Finish
+from nesycd.core.records import Derivation, Diagnosis, Example, Fact, Hit, Rationale, TrainingText
+from nesycd.core.segments import Segment, text_of
 
 Progress = Callable[[int], None]
 """Called with the number of units just finished."""
@@ -22,6 +25,8 @@ class Task(Protocol):
 
     name: str
     """Name in recipes, results and `Example.task` prefix."""
+    fingerprint: str
+    """Hash of all that its questions and gold answers depend on: the content of files (not their paths), or a hub commit."""
 
     def splits(self) -> tuple[str, ...]:
         """The names of its splits: `train` and `test` at least; `valid` and `ood_*` where it has them."""
@@ -39,7 +44,7 @@ class Task(Protocol):
         ...
 
     def extract(self, response: str, example: Example) -> str:
-        """The answer in a response, normalised; "" where there is none (never a guess)."""
+        """The answer in a response, normalised; "" where there is none; never guessed."""
         ...
 
     def grade(self, answer: str, example: Example) -> bool:
@@ -58,18 +63,20 @@ class ErrorCase:
 
 @runtime_checkable
 class Teacher(Protocol):
-    """Whoever knows: a program, a recording, an LLM API. Answers in batches, a record for each input, in any order.
+    """The teacher: a program, a recording or an LLM API. Answers in batches, one record per input, in any order.
 
-    Results are yielded as they come so that each can be written at once; a question that failed yields a record whose
-    `failure` says why. `usage` fields of the records carry tokens and seconds.
+    Results are yielded as they arrive, so that each can be written at once. An unusable answer gives a record whose `failure`
+    says why; it is not asked again. A question that was not answered at all (server overloaded, budget used up) gives no
+    record: after all others were yielded, `Unanswered` is raised, and the question may be asked again.
+    `usage` fields of the records carry tokens and seconds.
     """
 
     name: str
     fingerprint: str
-    """Hash of all that decides its answers (model, prompts, settings, files)."""
+    """Hash of all that its answers depend on (model, prompts, settings, files)."""
 
     def rationales(self, examples: Sequence[Example]) -> Iterable[Rationale]:
-        """Write a working for each question. `correct` is left False: the stage grades."""
+        """Write a rationale for each question. `correct` is left False: the stage grades."""
         ...
 
     def diagnoses(self, cases: Sequence[ErrorCase]) -> Iterable[Diagnosis]:
@@ -79,25 +86,53 @@ class Teacher(Protocol):
 
 @dataclass(frozen=True)
 class Prompt:
-    """One thing to generate from: the user turn as text. `key` names it in progress and errors."""
+    """A prompt: the user turn as text. `key` names it in progress and errors."""
 
     key: str
     text: str
 
 
 @dataclass(frozen=True)
+class Decoding:
+    """How an answer is decoded, greedily.
+
+    Attributes:
+        limit: most generated tokens.
+        stop: strings that end an answer.
+        calls: tools that the student may call while it generates; a student refuses those it does not have.
+    """
+
+    limit: int
+    stop: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Generation:
     """A greedy continuation with its router signals and its sizes in tokens."""
 
-    text: str
+    segments: tuple[Segment, ...]
+    """The student's own text, and text supplied during generation; empty for an empty answer."""
     margin: float
     """Mean over the generated tokens of p1 - p2, in [0, 1]."""
     least_margin: float
-    """Mean of the `LEAST` smallest of them."""
+    """Mean of the `LEAST` smallest margins."""
     prompt_tokens: int
     completion_tokens: int
-    finish: str
-    """`stop` (end token or stop string), `length` (limit reached) or `too_long` (prompt did not fit; nothing done)."""
+    finish: Finish
+    """`stop` (end token or stop string), `length` (limit reached) or `too_long` (prompt did not fit; nothing generated)."""
+    trace: tuple[Call, ...] = ()
+    """The calls made during generation, in order."""
+
+    @classmethod
+    def too_long(cls, prompt_tokens: int) -> Self:
+        """The result for a prompt that does not fit into the context."""
+        return cls((), 0.0, 0.0, prompt_tokens, 0, "too_long")
+
+    @property
+    def text(self) -> str:
+        """The text of all segments."""
+        return text_of(self.segments)
 
     @staticmethod
     def signals(margins: Sequence[float]) -> tuple[float, float]:
@@ -107,11 +142,11 @@ class Generation:
 
 
 LEAST = 3
-"""How many of an answer's least margins make its `least_margin`: a guessed fact shows in one to three tokens."""
+"""Number of smallest token margins that `least_margin` averages: a guessed fact shows in one to three tokens."""
 
 
 class Draft(Protocol):
-    """What a router looks at: an attempt or a generation."""
+    """The input of a router: the closed-book answer, as an attempt or a generation."""
 
     @property
     def margin(self) -> float:
@@ -124,16 +159,17 @@ class Draft(Protocol):
         ...
 
 
-TRAINING = 2
-"""Part of the fingerprint of what is trained: grows when the same texts and settings would give another student."""
+TRAINING = 3
+"""Part of the fingerprint of trained adapters: raised when the same texts and settings would give another student."""
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Hyperparameters of one fine-tuning; sizes in tokens, `learning_rate` at its peak."""
+    """Hyperparameters of one fine-tuning; sizes in tokens; `learning_rate` is the peak."""
 
     learning_rate: float = 1e-3
     epochs: float = 3.0
+    """Passes over the texts; a fraction means that the last pass is partial."""
     batch_tokens: int = 1024
     max_tokens: int = 1024
     warmup: float = 0.1
@@ -142,12 +178,12 @@ class TrainSettings:
     dropout: float = 0.0
     checkpoint_seconds: float = 60.0
     completion_token_budget: int | None = None
-    """Train until so many completion tokens were seen, whatever `epochs` says."""
+    """Train on this number of completion tokens; overrides `epochs`."""
 
 
 @dataclass(frozen=True)
 class TrainReport:
-    """What a fine-tuning did: steps, tokens seen (completion tokens carry loss), final mean loss, texts dropped."""
+    """Result of a fine-tuning: steps, tokens seen (completion tokens carry loss), final mean loss, texts dropped."""
 
     steps: int
     tokens: int
@@ -160,13 +196,16 @@ class TrainReport:
 
 @runtime_checkable
 class Student(Protocol):
-    """The small model: fine-tuned into an adapter folder, loaded with or without one, and asked in batches."""
+    """The small model: fine-tuned into an adapter folder, loaded with or without an adapter, prompted in batches."""
 
     name: str
-    fingerprint: str
-    """Hash of the base model's files and template."""
     decoding: str
-    """What else has a hand in its answers, with a version; "" where nothing has."""
+    """Names and versions of decoding add-ons (calculator, repetition stop); "" for plain greedy decoding."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the base model's files or commit, and of its template."""
+        ...
 
     def train(
         self,
@@ -181,7 +220,7 @@ class Student(Protocol):
         """Fine-tune an adapter into `folder` (resuming from its checkpoint where one lies there).
 
         `init` is an adapter folder to start from. `progress` gets `{"step", "steps", "loss", "tokens_per_second"}`,
-        and `{"step", "steps", "note"}` while something else is waited for.
+        and `{"step", "steps", "note"}` during other work, such as compiling.
         """
         ...
 
@@ -189,19 +228,21 @@ class Student(Protocol):
         """Split prompts (by index) into generation batches of like length, deterministically."""
         ...
 
-    def generate(
-        self, prompts: Sequence[Prompt], *, adapter: Path | None, max_new_tokens: int, stop: Sequence[str] = ()
-    ) -> list[Generation]:
-        """Answer one planned batch greedily."""
+    def generate(self, prompts: Sequence[Prompt], *, adapter: Path | None, decoding: Decoding) -> list[Generation]:
+        """Answer one planned batch greedily.
+
+        Raises:
+            ModelError: `decoding.calls` names what this student cannot call.
+        """
         ...
 
     def least_likely(
         self, prompts: Sequence[Prompt], completions: Sequence[str], *, adapter: Path | None
     ) -> list[float]:
-        """How likely each completion is after its prompt where it is least so: mean log-probability (nats) of the `LEAST` least
-        likely of its tokens, the end included.
+        """For each completion, after its prompt, the mean log-probability (nats) of its `LEAST` least likely tokens, the end
+        token included.
 
-        No generation: one pass over the texts. Minus infinity for what does not fit into the model's context.
+        One forward pass, without generation. Minus infinity for texts that do not fit into the model's context.
         """
         ...
 
@@ -216,7 +257,7 @@ class Retriever(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the items and of all that decides what is found."""
+        """Hash of the items and of all that retrieval depends on."""
         ...
 
     def retrieve(self, question: str, *, hide: frozenset[str] = frozenset(), task: str = "") -> list[Hit]:
@@ -232,26 +273,26 @@ class Router(Protocol):
         """True where the student should be given knowledge.
 
         Args:
-            draft: its answer without.
-            found: whether there is some. Looking takes milliseconds; a second answer takes seconds.
+            draft: its closed-book answer.
+            found: whether anything was retrieved. Retrieval takes milliseconds; a second answer takes seconds.
         """
         ...
 
 
 @runtime_checkable
 class KnowsTruth(Protocol):
-    """A benchmark that knows which facts its questions need, and so more about its own splits."""
+    """A benchmark that knows which facts its questions need."""
 
     def train_frequency(self, example: Example) -> int:
-        """In how many training questions the rarest of the needed facts occurs (0 where none is needed)."""
+        """Number of training questions with the rarest of the needed facts (0 where none is needed)."""
         ...
 
     def missing_facts(self, split: str) -> list[Fact]:
-        """Facts that a split needs and training never shows, to be imported by hand without retraining."""
+        """Facts that a split needs and no training question needs, to be imported without retraining."""
         ...
 
     def derive(self, example: Example, edited: Iterable[Fact] = ()) -> Derivation:
-        """Derive the answer from the true facts, with `edited` ones in place of those of their subject and relation.
+        """Derive the answer from the true facts, where `edited` facts replace those with their subject and relation.
 
         Raises:
             DataError: not an example of this benchmark, or the edited facts give no answer.
@@ -259,17 +300,17 @@ class KnowsTruth(Protocol):
         ...
 
     def counterfactual(self, fact: Fact, seed: int = 0) -> Fact:
-        """A true fact with a false object of the same sort, in text and triple.
+        """A true fact with a false object of the same kind, in text and triple.
 
         Raises:
-            DataError: the fact is not a true one.
+            DataError: the fact is not true in this benchmark.
         """
         ...
 
 
 @runtime_checkable
 class FactSource(Protocol):
-    """All true facts of a benchmark's world, where it has one (longtail): the expert teacher is handed it."""
+    """All true facts of a benchmark's world, where it has one (longtail): input of the expert teacher."""
 
     def facts_about(self, entity: str) -> list[Fact]:
         """Every true fact whose subject is `entity`."""

@@ -1,7 +1,7 @@
 """Frozen records that cross stage boundaries: what a run writes, one JSON object a line.
 
-Every record has a schema number (`"schema": "example/1"` in its JSON) and a content-hash `id`. Records know nothing of
-files, models or stages. Knowledge item types live here too, because teachers propose them and tasks carry them as truth.
+Every record has a schema number (`"schema": "example/2"` in its JSON) and a content-hash `id`. Records do not depend on files,
+models or stages. Knowledge item types are here too, since teachers propose them and tasks contain them as ground truth.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from pydantic_core import PydanticSerializationError
 
 from nesycd.core.errors import DataError
+from nesycd.core.segments import Segment, text_of
 
 
 def content_hash(value: Any, length: int = 16) -> str:
@@ -33,24 +34,22 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     schema_name: ClassVar[str]
-    earlier: ClassVar[frozenset[str]] = frozenset()
-    """Older schemas whose JSON is still read, as it stands."""
     volatile: ClassVar[frozenset[str]] = frozenset()
-    """Fields that do not enter the id: times, token counts and the like."""
+    """Fields that do not enter the id, such as times and token counts."""
 
     @cached_property
     def id(self) -> str:
-        """Content hash of the record's fields (16 hex digits), `volatile` ones left out."""
+        """Content hash of the record's fields (16 hex digits), without `volatile` ones."""
         return content_hash([self.schema_name, self.model_dump(mode="json", exclude=set(self.volatile))])
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy with some fields changed; its `id` is computed anew (pydantic would carry the cached one over)."""
+        """A copy with some fields changed and a new `id` (pydantic would copy the cached one)."""
         copy = super().model_copy(update=update, deep=deep)
         copy.__dict__.pop("id", None)
         return copy
 
     def model_dump(self, **options: Any) -> dict[str, Any]:
-        """The fields; Ctrl-C stays Ctrl-C, which pydantic makes a `ValueError` of where a serializer is interrupted."""
+        """The fields. Re-raises Ctrl-C, which pydantic turns into a `ValueError` where it interrupts a serializer."""
         try:
             return super().model_dump(**options)
         except PydanticSerializationError as error:
@@ -67,12 +66,12 @@ class Record(BaseModel):
         """Read what `to_json` wrote.
 
         Raises:
-            DataError: wrong schema, missing or unknown field, wrong type, or an id that is not the content's; the
+            DataError: wrong schema, missing or unknown field, wrong type, or an id that does not match the content; the
                 message starts with `where` (file and line).
         """
         body = dict(row)
         schema, stored_id = body.pop("schema", None), body.pop("id", None)
-        if schema != cls.schema_name and schema not in cls.earlier:
+        if schema != cls.schema_name:
             raise DataError(f"{where}: schema is {schema!r}, but {cls.schema_name!r} is needed here")
         try:
             record = cls.model_validate(body)
@@ -117,62 +116,55 @@ class Fact(Record):
 
 
 class RuleTest(BaseModel):
-    """What a rule must conclude: facts in the syntax of clauses, each closed by a full stop (`docs/rules.md`)."""
+    """A test of a rule: given and expected facts in the syntax of clauses, each ended by a full stop (`docs/rules.md`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     given: str = ""
     expect: str = ""
-    """What then must follow."""
+    """What must follow."""
     expect_not: str = ""
-    """What then must not follow."""
+    """What must not follow."""
 
 
 class Rule(Record):
     """If-then knowledge: `text` for the student; `clause`, where given, Horn clauses for the engine (`docs/rules.md`).
 
-    A rule with nothing but text and clause has the JSON and the id of `rule/1`, so that what was stored holds.
+    Empty fields are left out of its JSON, so that adding a field does not change the ids of rules without it.
     """
 
-    schema_name = "rule/2"
-    earlier = frozenset({"rule/1"})
+    schema_name = "rule/1"
     kind: Literal["rule"] = "rule"
     text: str = Field(min_length=1)
     clause: str | None = None
-    """One or more clauses; what the first concludes is the rule's conclusion, others are steps to it."""
+    """One or more clauses; the head of the first is the rule's conclusion, the others are intermediate steps."""
     says: str = ""
-    """How a conclusion reads as a fact: `subject | relation | object` with the conclusion's variables in braces."""
+    """The conclusion as a fact: `subject | relation | object` with the conclusion's variables in braces."""
     scope: tuple[str, ...] = ()
-    """Tasks (`Example.task`) for whose questions it runs; empty: all."""
+    """Tasks (`Example.task`) for whose questions the rule is run; empty: all."""
     exceptions: tuple[str, ...] = ()
     """Conditions on the first clause's variables under which it does not hold."""
     tests: tuple[RuleTest, ...] = ()
-    """What must pass before the rule is approved."""
+    """Tests that must pass before the rule is approved."""
 
     @model_serializer(mode="wrap")
     def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         body: dict[str, Any] = handler(self)
         return {key: value for key, value in body.items() if value or key in ("kind", "text", "clause")}
 
-    @cached_property
-    def id(self) -> str:
-        """See `Record.id`."""
-        body = self.model_dump(mode="json")
-        return content_hash(["rule/1" if len(body) == 3 else self.schema_name, body])
-
 
 class Passage(Record):
-    """A piece of text from a corpus, at most some hundred words: what methods that retrieve passages read."""
+    """A piece of text from a corpus, at most about a hundred words, for methods that retrieve passages."""
 
     schema_name = "passage/1"
     text: str = Field(min_length=1)
 
 
 Item = Annotated[Lesson | Fact | Rule, Field(discriminator="kind")]
-"""A knowledge item as proposed by a teacher or a person. What a KB stores of it besides is `Entry`."""
+"""A knowledge item as proposed by a teacher or a person. `Entry` adds what a KB stores with it."""
 
 
 class Status(StrEnum):
-    """Where an entry stands in review; only approved entries are retrieved."""
+    """Review status of an entry; only approved entries are retrieved."""
 
     PROPOSED = "proposed"
     APPROVED = "approved"
@@ -187,13 +179,13 @@ class Evidence(Record):
     example: str
     """`Example.uid` of the training question, or "" where a person wrote the item."""
     attempt: str = ""
-    """`Attempt.id` of the student's wrong response, or ""."""
+    """`Prediction.id` of the student's wrong response, or ""."""
     source: str
     """Teacher name, file or person."""
 
 
 class Entry(Record):
-    """An item as it stands in a KB: its review status, by whom, and the evidence gathered so far."""
+    """An item in a KB: its review status, the reviewer, and the evidence so far."""
 
     schema_name = "entry/1"
     item: Item
@@ -204,7 +196,7 @@ class Entry(Record):
 
     @property
     def item_id(self) -> str:
-        """Id of the item, the entry's key: it stays the same when status or evidence change."""
+        """Id of the item, the entry's key; independent of status and evidence."""
         return self.item.id
 
 
@@ -212,10 +204,10 @@ class Entry(Record):
 
 
 class Derivation(Record):
-    """How a question is answered from knowledge: the truth that recall, the oracle arm and the expert teacher need.
+    """How a question is answered from knowledge: ground truth for recall, oracle methods and the expert teacher.
 
-    No method may read it. `steps` are the sentences of the working, in order; `uses` gives for each step the indices
-    (into `facts`) of the facts that the step states.
+    No other method may read it. `steps` are the sentences of the chain of thought, in order; `uses` gives for each step the
+    indices (into `facts`) of the facts that the step states.
     """
 
     schema_name = "derivation/1"
@@ -224,26 +216,28 @@ class Derivation(Record):
     steps: tuple[str, ...] = ()
     uses: tuple[tuple[int, ...], ...] = ()
     answer: str = ""
-    """What the last step comes to, where the derivation says so by itself."""
+    """The result of the last step, where the derivation gives it."""
 
 
 class Example(Record):
     """One question with its gold answer. `uid` is unique within a benchmark and names it in every other record."""
 
-    schema_name = "example/1"
+    schema_name = "example/2"
     uid: str = Field(min_length=1)
     task: str = Field(min_length=1)
     question: str = Field(min_length=1)
     answer: str
     options: tuple[str, ...] = ()
     """Texts of the choices, without letters; empty for an open question. `answer` is then "(A)", "(B)", ..."""
+    accepted: tuple[str, ...] = ()
+    """Gold answers besides `answer`, where the data has several."""
     rationale: str | None = None
-    """A reference working, where the data has one."""
+    """A reference rationale, where the data has one."""
     split: str = "train"
     group: str = ""
-    """Unit of splitting: examples of one group stay on one side of every split or fold ("" = its own group)."""
+    """Unit of splitting: examples of one group are never divided by a split or fold ("" = its own group)."""
     template: str = ""
-    """Cluster for the bootstrap: examples made alike share it ("" = its own cluster)."""
+    """Cluster for the bootstrap: examples made from one template ("" = its own cluster)."""
     truth: Derivation | None = None
 
 
@@ -267,60 +261,32 @@ class Rationale(Record):
     example: str
     teacher: str
     text: str = ""
-    """The working, without the closing phrase."""
+    """The chain of thought, without the closing phrase."""
     answer: str = ""
     correct: bool = False
-    """Whether the answer is right and the working without `flaw`."""
+    """Whether the answer is right and there is no `flaw`."""
     flaw: str = ""
-    """What is false in the working, such as a sum, where that was looked for; "" = nothing found."""
+    """What is false in the chain of thought, such as a sum, where that was checked; "" = nothing found."""
     hinted: bool = False
     """Whether the teacher was shown the gold answer."""
     failure: str = ""
     others: tuple[Sample, ...] = ()
-    """What the teacher said besides, where it was asked more than once: wrong answers, and right ones not chosen."""
+    """Further samples, where the teacher was asked more than once: wrong answers, and right ones not chosen."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     usd: float | None = None
-    """What its calls cost; None where no price is known, or nothing was asked for money."""
-    seconds: float = 0.0
-
-
-class Attempt(Record):
-    """A student's response to one prompt, as generated; grading it again needs nothing but this and the example."""
-
-    schema_name = "attempt/2"
-    volatile = frozenset({"seconds"})
-    example: str
-    solver: str
-    """Which arm or fold answered, e.g. `std_cot`, `fold-0`."""
-    response: str
-    answer: str = ""
-    """What was extracted; "" where no answer was found."""
-    correct: bool = False
-    margin: float = 0.0
-    """Mean over generated tokens of p1 - p2, in [0, 1]."""
-    least_margin: float = 0.0
-    """Mean of the three least of them: the router's signal."""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    knowledge: tuple[str, ...] = ()
-    """Ids of the items that stood in the prompt, in order."""
-    knowledge_tokens: int = 0
-    routed: bool = False
-    """Whether retrieval was asked."""
-    finish: Literal["stop", "length", "too_long", "error"] = "stop"
-    """`too_long`: the prompt did not fit and nothing was generated."""
+    """Cost of its calls; None where the price is unknown, or no paid call was made."""
     seconds: float = 0.0
 
 
 class Diagnosis(Record):
-    """What a teacher made of one wrong attempt: items to propose, or the reason why there are none."""
+    """A teacher's diagnosis of one wrong attempt: items to propose, or the reason why there are none."""
 
     schema_name = "diagnosis/1"
     volatile = frozenset({"prompt_tokens", "completion_tokens", "usd", "seconds"})
     example: str
     attempt: str
-    """`Attempt.id`."""
+    """`Prediction.id` of the response."""
     teacher: str
     items: tuple[Item, ...] = ()
     cause: str = ""
@@ -329,32 +295,39 @@ class Diagnosis(Record):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     usd: float | None = None
-    """What its calls cost; None where no price is known, or nothing was asked for money."""
+    """Cost of its calls; None where the price is unknown, or no paid call was made."""
     seconds: float = 0.0
 
 
-class Refusal(Record):
-    """A proposed item that was kept out of the knowledge base, and why."""
+FilterName = Literal["leak", "ill_formed", "instance_specific"]
+"""The filters before the knowledge base (`knowledge/filters.py`)."""
 
-    schema_name = "refusal/1"
+
+class Refusal(Record):
+    """A proposed item that was kept out of the knowledge base, by which filter, and why."""
+
+    schema_name = "refusal/2"
     item: Item
     evidence: Evidence
+    filter: FilterName
     reason: str
-    """Begins with `unfit:` where the item could not be knowledge anywhere; else it leaks."""
 
-    @property
-    def unfit(self) -> bool:
-        """Whether the item was refused for what it is, not for a leak."""
-        return self.reason.startswith("unfit:")
+
+FoundBy = Literal["name", "object", "hop", "lexical", "dense", "derived", "drawn"]
+"""How an item was found: the question names its subject (`name`) or its object (`object`); reached from a found fact (`hop`); by
+BM25 (`lexical`); by its vector (`dense`); derived by a rule (`derived`); drawn at random as a distractor (`drawn`)."""
 
 
 class Hit(Record):
-    """One retrieved item with the reason why (`"bm25 #2"`, `"names fathom"`), best first in a list."""
+    """One retrieved item with the reasons why, best first in a list."""
 
-    schema_name = "hit/1"
+    schema_name = "hit/2"
     item: Item
     score: float
+    by: tuple[FoundBy, ...] = ()
+    """The reasons by kind."""
     why: str
+    """The same as text for users (`"bm25 #2"`, `"names fathom"`); not read by the program."""
 
 
 class Retrieval(Record):
@@ -370,10 +343,18 @@ class Retrieval(Record):
         return tuple(hit.item for hit in self.hits)
 
 
-class Masked(Record):
-    """How likely the student finds a right answer with a part of the retrieved items in its prompt, where it is least so.
+class FoundPassages(Record):
+    """The passages that were retrieved for one question, best first."""
 
-    A fact's value is a few tokens, which would be lost in the likelihood of a whole answer's wording.
+    schema_name = "found_passages/1"
+    example: str
+    passages: tuple[Passage, ...] = ()
+
+
+class Masked(Record):
+    """Likelihood of a right answer given a part of the retrieved items in the prompt, over its least likely tokens.
+
+    A fact's value is a few tokens, which hardly change the likelihood of the whole answer.
     """
 
     schema_name = "masked/1"
@@ -382,22 +363,33 @@ class Masked(Record):
     example: str
     reference: str
     items: tuple[str, ...]
-    """Ids of the items that stood in the prompt."""
+    """Ids of the items in the prompt."""
     log_likelihood: float
     """Mean of the reference's least likely tokens, in nats (see `Student.least_likely`)."""
 
 
 class TrainingText(Record):
-    """One thing to fine-tune on: chat prompt and completion, with the weight of its loss.
+    """One training example: prompt and completion, with the weight of its loss.
 
-    The student renders both with its template; loss falls on the completion only.
+    The student renders both with its template; only the student's own segments of the completion carry loss.
     """
 
-    schema_name = "training_text/1"
+    schema_name = "training_text/2"
     example: str
-    task: Literal["direct", "augmented", "answer", "rationale", "recital"]
-    """L_DC, L_AD or L_AP of the paper (eq. of step 4); of rivals also a rationale alone, and an item by heart."""
+    task: Literal["direct", "augmented", "answer", "rationale", "memorisation"]
+    """L_DC, L_AD or L_AP of the paper (eq. of step 4); for rivals also a rationale alone, and memorisation of an item."""
     prompt: str
-    completion: str
+    segments: tuple[Segment, ...] = Field(min_length=1)
+    """The completion: the student's own text, and text supplied during generation."""
     weight: float = Field(default=1.0, ge=0)
     knowledge: tuple[str, ...] = ()
+
+    @property
+    def completion(self) -> str:
+        """The text of all segments."""
+        return text_of(self.segments)
+
+    @property
+    def own_text(self) -> str:
+        """The text of the segments that carry loss; used for token budgets."""
+        return text_of(one for one in self.segments if one.source == "student")

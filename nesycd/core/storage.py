@@ -1,7 +1,7 @@
 """Writing that survives kills and full disks: whole files, JSONL that grows line by line, and a lock on a folder.
 
-Whoever reads what was written here finds the old content or the new, never half of it; only the last line of a growing
-JSONL file can be torn, and is cut off when it is read again.
+Readers find the old content or the new, never a part of it; only the last line of a growing JSONL file can be incomplete, and is
+removed when the file is read again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def disk_errors(path: Path, only_full: bool = False) -> Iterator[None]:
     """Turn a failed write to `path` into one sentence; with `only_full`, other errors than a full disk pass.
 
     Raises:
-        RunError: the disk is full, or the place cannot be written.
+        RunError: the disk is full, or the path cannot be written.
     """
     try:
         yield
@@ -49,13 +49,13 @@ def disk_errors(path: Path, only_full: bool = False) -> Iterator[None]:
             ) from None
         if only_full:
             raise
-        # A user knows the file, not the one beside it that is to replace it.
+        # Name the file itself, not the temporary file that is to replace it.
         place = str(error.filename or path).removesuffix(_BESIDE)
         raise RunError(f"{place}: cannot be written: {error.strerror or error}") from None
 
 
 def _system_error(error: Exception) -> OSError | None:
-    """The system's error behind an exception; libraries in Rust (safetensors, tokenizers) tell it only in their text."""
+    """The operating system's error behind an exception; Rust libraries (safetensors, tokenizers) give it only in the message."""
     if isinstance(error, OSError):
         return error
     told = None if isinstance(error, NesycdError) else re.search(r"\(os error (\d+)\)", str(error))
@@ -63,7 +63,7 @@ def _system_error(error: Exception) -> OSError | None:
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Put `text` (UTF-8) into `path`, whole or not at all, even through a power cut.
+    """Write `text` (UTF-8) to `path` atomically, even through a power cut.
 
     Raises:
         RunError: see `disk_errors`; the old content is still there.
@@ -72,13 +72,13 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 def write_json_atomic(path: Path, content: Any, indent: int | None = 2) -> None:
-    """Put JSON into `path`, indented for reading unless `indent` is None; see `write_atomic`."""
+    """Write JSON to `path`, indented unless `indent` is None; see `write_atomic`."""
     write_atomic(path, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A place to write to; what was written there takes `path`'s place at the end, whole or not at all.
+    """A temporary path to write to; at the end it replaces `path` atomically.
 
     Raises:
         RunError: see `disk_errors`; the old content is still there.
@@ -92,7 +92,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.replace(part, path)
             sync_folder(path.parent)
     except BaseException:
-        with suppress(OSError):  # a read-only file system refuses even what is not there
+        with suppress(OSError):  # a read-only file system refuses even for missing files
             part.unlink()
         raise
 
@@ -103,7 +103,7 @@ def _replace_lines(path: Path, lines: Iterable[bytes]) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable, where the system can."""
+    """Flush a folder's entries to disk, where the system supports it."""
     if sys.platform == "win32":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -114,7 +114,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Make all files below a folder durable."""
+    """Flush all files below a folder to disk."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
             with path.open("rb+") as file:
@@ -132,7 +132,7 @@ class RecordLog(Generic[R]):
 
     Args:
         path: the file; it need not exist.
-        record_type: what its lines hold.
+        record_type: the type of its lines.
     """
 
     def __init__(self, path: Path, record_type: type[R]) -> None:
@@ -143,8 +143,8 @@ class RecordLog(Generic[R]):
     def read(self, torn: Callable[[str], None] | None = None) -> list[R]:
         """The records in file order; none where there is no file.
 
-        A last line that was not written to its end is left out. With `torn` given it is cut off the file too, and
-        `torn` is told; without, the file stays as it is (for readers beside a running writer).
+        An incomplete last line is left out. With `torn` given it is removed from the file too, and `torn` is called with a
+        message; without, the file is not changed (for readers beside a running writer).
 
         Raises:
             RunError: any other damage, with file and line.
@@ -181,7 +181,7 @@ class RecordLog(Generic[R]):
         raise RunError(f"{problem}; mend the line, or delete the file to have its stage done again")
 
     def append(self, record: R) -> None:
-        """Write one line through to the system (it survives a kill; `sync` makes it survive a power cut)."""
+        """Append one line; it survives a kill of the process (`sync` makes it survive a power cut)."""
         line = _line(record)
         with disk_errors(self.path):
             if self._descriptor is None:
@@ -190,19 +190,19 @@ class RecordLog(Generic[R]):
                 line = line[os.write(self._descriptor, line) :]
 
     def sync(self) -> None:
-        """Make all lines durable."""
+        """Flush all lines to disk."""
         if self._descriptor is not None:
             with disk_errors(self.path):
                 os.fsync(self._descriptor)
 
     def close(self) -> None:
-        """End appending."""
+        """Close the file."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def rewrite(self, records: Iterable[R]) -> None:
-        """Replace the whole content at once."""
+        """Replace the whole content atomically."""
         self.close()
         _replace_lines(self.path, map(_line, records))
 
@@ -212,7 +212,7 @@ def _line(record: Record) -> bytes:
 
 
 class FolderLock:
-    """At most one process works in a folder. The system drops the lock with its process, so none can be stale.
+    """A lock that allows one process at a time in a folder. The system releases it with the process, so none can be stale.
 
     Raises:
         RunError: another process holds it (its number is named).
@@ -237,7 +237,7 @@ class FolderLock:
             self._file.flush()
 
     def release(self) -> None:
-        """Let others in."""
+        """Release the lock."""
         self._file.close()
 
     @staticmethod

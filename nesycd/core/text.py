@@ -1,4 +1,4 @@
-"""When two texts count as equal, and how stored text is shown without harm. Knows strings only, no items."""
+"""Normalising text for comparison, and escaping stored text for terminals."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def is_visible(char: str) -> bool:
 
 
 def printable(text: str, *, keep_lines: bool = False) -> str:
-    r"""`text` with control and direction-changing characters as escapes (`\x1b`), so that a terminal obeys none.
+    r"""`text` with control and direction-changing characters as escapes (`\x1b`), so that a terminal does not interpret them.
 
-    Item texts come from models and others' files; rich markup in them is the caller's to avoid (use `rich.text.Text`).
+    Item texts come from models and files. Rich markup is not escaped; callers use `rich.text.Text`.
     `keep_lines` leaves line feeds as they are.
     """
 

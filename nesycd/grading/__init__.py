@@ -19,9 +19,13 @@ from nesycd.grading.answers import (
 )
 from nesycd.grading.forms import FORMS, Form, extract, grade
 
+VERSION = 1
+"""Part of every verdict: grows when a response would be graded otherwise, here or by a benchmark; verdicts are then made anew."""
+
 __all__ = [
     "CLOSING",
     "FORMS",
+    "VERSION",
     "Form",
     "Found",
     "Source",

@@ -1,13 +1,12 @@
 """The model `nesycd` of the harness. Importing this module makes the harness know it by that name.
 
-Texts go in and come out by way of the very `Answerer` that `nesycd kb test` asks; what a request means is `questions`' part.
+Texts go in and come out by way of the very `OpenRun` that `nesycd ask` opens; what a request means is `questions`' part.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,20 +15,14 @@ from lm_eval.api.registry import register_model
 from tqdm import tqdm
 
 from nesycd import __version__
-from nesycd.cli.answering import ARMS, open_answerer
+from nesycd.api.finished import ROUTED, open_run
 from nesycd.core.errors import ConfigError
-from nesycd.core.protocols import Generation, Prompt
 from nesycd.core.records import Example, content_hash
+from nesycd.core.segments import text_of
 from nesycd.harness.questions import Request
-from nesycd.methods.answering import Answerer, Asked
-from nesycd.routing import AlwaysRouter
-from nesycd.runs.folders import find_run, newest_run
 
 CACHE_KEY = "nesycd"
 """Where a response cache of the harness says whose answers it holds."""
-
-_NO_DRAFT = Generation("", 0.0, 0.0, 0, 0, "stop")
-"""What a router reads that needs no draft."""
 
 
 @register_model("nesycd")
@@ -38,14 +31,14 @@ class RunModel(LM):  # type: ignore[misc]
 
     Args:
         run: its name, or its folder; the newest finished one if not given.
-        arm: `nesycd_routed`, `nesycd` (always with what is found), `nesycd_no_kb` or `std_cot`.
+        method: by which the run answers (`nesycd compare --list`); not given: `nesycd_routed`.
         root: the folder with the runs.
         batch_size, max_batch_size, device: not read, since the harness always gives them: batches are planned as in the run,
             and the device is the recipe's.
         others: none is known; they are taken to be refused by name.
 
     Raises:
-        ConfigError: no such arm, or another argument.
+        ConfigError: no such method, or another argument.
         RunError: the run is not finished, or its adapters are gone.
 
     Example:
@@ -60,7 +53,7 @@ class RunModel(LM):  # type: ignore[misc]
     def __init__(
         self,
         run: str | Path = "",
-        arm: str = ARMS[0],
+        method: str = ROUTED,
         root: str | Path = "runs",
         batch_size: Any = None,
         max_batch_size: Any = None,
@@ -69,12 +62,12 @@ class RunModel(LM):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         if others:
-            raise ConfigError(f"model_args: {next(iter(others))} is not known (known: run, arm, root)")
-        root = Path(root)
-        self.folder = find_run(root, str(run)) if str(run) else newest_run(root, "results.json", finished=True)
-        self.arm = arm
-        self.answerer, students = open_answerer(self.folder, arm)
-        self.identity = content_hash([students, self.answerer.knowledge.fingerprint])
+            raise ConfigError(f"model_args: {next(iter(others))} is not known (known: run, method, root)")
+        self.run = open_run(run, root)
+        self.method = method
+        self.knowledge = self.run.knowledge()
+        self.run.way(method)  # a method that cannot be asked is told at once
+        self.identity = content_hash([self.run.identity(method), self.knowledge.fingerprint])
         """Of all that decides an answer but the request: changes with every edit of the knowledge base."""
 
     # --- what the harness asks ----------------------------------------------------------------------------------------
@@ -85,7 +78,7 @@ class RunModel(LM):  # type: ignore[misc]
         Raises:
             ConfigError, DataError: see `Request.read`.
         """
-        task, most = self.answerer.task.name, self.answerer.max_new_tokens
+        task, most = self.run.task.name, self.run.recipe.student.max_new_tokens
         asked = [
             Request.read(number, one.args[0], one.args[1], one.doc, task, most) for number, one in enumerate(requests)
         ]
@@ -93,12 +86,12 @@ class RunModel(LM):  # type: ignore[misc]
         for request in asked:
             by_limit[request.limit].append(request.example)
         texts: dict[int, str] = {}
-        with tqdm(total=len(requests), desc=f"{self.folder.name} {self.arm}", disable=disable_tqdm) as bar:
+        with tqdm(total=len(requests), desc=f"{self.run.folder.name} {self.method}", disable=disable_tqdm) as bar:
             for limit, examples in by_limit.items():
-                for uid, response in responses(replace(self.answerer, max_new_tokens=limit), examples):
-                    number = int(uid)
+                for one in self.run.respond(examples, self.method, limit):
+                    number = int(one.example.uid)
                     # Greedy text before a stop string does not hang on what follows: the router read the whole draft.
-                    texts[number] = asked[number].cut(response)
+                    texts[number] = asked[number].cut(text_of(one.segments))
                     self.cache_hook.add_partial("generate_until", requests[number].args, texts[number])
                     bar.update()
         return [texts[number] for number in range(len(requests))]
@@ -140,13 +133,13 @@ class RunModel(LM):  # type: ignore[misc]
         """Take the harness's response cache, which knows requests but not who answered them.
 
         Raises:
-            ConfigError: it holds answers of another run, arm or state of the knowledge base, or of another model.
+            ConfigError: it holds answers of another run, method or state of the knowledge base, or of another model.
         """
         kept = cache_hook.dbdict
         if kept is not None:
             if len(kept) and kept.get(CACHE_KEY) != self.identity:
                 raise ConfigError(
-                    f"use_cache {kept.filename}: it holds answers of another run, arm, knowledge or model; delete it, or name "
+                    f"use_cache {kept.filename}: it holds answers of another run, method, knowledge or model; delete it, or name "
                     "another"
                 )
             kept[CACHE_KEY] = self.identity
@@ -154,43 +147,13 @@ class RunModel(LM):  # type: ignore[misc]
 
     def get_model_info(self) -> dict[str, Any]:
         """What the harness's results say of the model."""
-        knowledge = self.answerer.knowledge
         return {
-            "nesycd_run": str(self.folder),
-            "nesycd_arm": self.arm,
-            "nesycd_items": len(knowledge.entries),
+            "nesycd_run": str(self.run.folder),
+            "nesycd_method": self.method,
+            "nesycd_items": len(self.knowledge.entries),
             "nesycd_identity": self.identity,
             "nesycd_version": __version__,
         }
-
-
-def responses(answerer: Answerer, examples: Sequence[Example]) -> Iterator[tuple[str, str]]:
-    """`Example.uid` and response of each question, as they come: drafts that stand first, then answers with knowledge.
-
-    Each adapter answers all that it has to in planned batches, as in the run's own evaluation.
-    """
-    routed: list[Asked] = []
-    if isinstance(answerer.router, AlwaysRouter):
-        routed = answerer.ask(examples, [_NO_DRAFT] * len(examples))
-    else:
-        for batch in _batches(answerer, [answerer.prompts.closed_book(example) for example in examples]):
-            members = [examples[index] for index in batch]
-            for one in answerer.ask(members, answerer.draft(members)):
-                if one.routed:
-                    routed.append(one)
-                else:
-                    yield one.example.uid, one.draft.text
-    # In the order of the questions: that is the order in which a run plans them.
-    place = {example.uid: index for index, example in enumerate(examples)}
-    routed.sort(key=lambda one: place[one.example.uid])
-    for batch in _batches(answerer, [one.prompt for one in routed]):
-        members_asked = [routed[index] for index in batch]
-        for one, reply in zip(members_asked, answerer.answer(members_asked), strict=True):
-            yield one.example.uid, reply.response
-
-
-def _batches(answerer: Answerer, texts: Sequence[str]) -> list[list[int]]:
-    return answerer.student.plan([Prompt(str(index), text) for index, text in enumerate(texts)]) if texts else []
 
 
 def _name(requests: Sequence[Any]) -> str:

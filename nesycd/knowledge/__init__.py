@@ -1,7 +1,7 @@
 """The symbolic knowledge base: typed items with evidence, review, history and versions, and their exchange."""
 
+from nesycd.knowledge.changes import Difference
 from nesycd.knowledge.deriving import Derived, Deriver
-from nesycd.knowledge.differences import Difference
 from nesycd.knowledge.entities import (
     Entities,
     EntityMerge,
@@ -15,8 +15,8 @@ from nesycd.knowledge.entities import (
     unmerge_entities,
 )
 from nesycd.knowledge.exchange import FORMATS, export_file, export_text, import_file, read_file
+from nesycd.knowledge.filters import LeakFilter
 from nesycd.knowledge.graph import KnowledgeGraph, Misfit, Step
-from nesycd.knowledge.leak import LeakCheck
 from nesycd.knowledge.merge import AUTO, item_key, normal_triple, unite
 from nesycd.knowledge.rows import AddCounts
 from nesycd.knowledge.store import KnowledgeBase, knowledge_version
@@ -34,7 +34,7 @@ __all__ = [
     "HistoryLine",
     "KnowledgeBase",
     "KnowledgeGraph",
-    "LeakCheck",
+    "LeakFilter",
     "Misfit",
     "Relation",
     "Revision",

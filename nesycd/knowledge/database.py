@@ -18,14 +18,11 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from nesycd.core.errors import KnowledgeError
-from nesycd.core.records import Fact, Lesson, Rule
-from nesycd.knowledge import places
-from nesycd.knowledge.schema import SCHEMA_VERSION, meta, metadata
+from nesycd.knowledge import urls as places
+from nesycd.knowledge.schema import OLDEST_SCHEMA, SCHEMA_VERSION, meta, metadata
 
 BUSY_SECONDS = 60.0
 """How long a writer waits for others before it gives up."""
-RECORDS = " ".join(sorted(kind.schema_name for kind in (Fact, Lesson, Rule)))
-"""The records that items are stored as; where a KB says others, ids are computed anew (`rows.renew_ids`)."""
 _LOCK = 0x6E657379
 """Key of PostgreSQL's advisory lock; such locks are apart in each database."""
 
@@ -46,7 +43,7 @@ def connect(place: str | Path, *, create: bool, is_backed_up: bool = False, noti
     """An engine on an existing or (with `create`) new KB at a file path or database URL.
 
     Args:
-        place: see `places`.
+        place: file path or database URL, see `urls`.
         create: make the KB where there is none.
         is_backed_up: a KB of an older schema may be brought up to date without a backup of ours, which only files get.
         notify: told where that is done.
@@ -176,8 +173,7 @@ def _check_or_create(engine: Engine, place: str | Path, create: bool, is_backed_
         if not create:
             raise KnowledgeError(f"there is no knowledge base at {places.shown(place)}")
         metadata.create_all(connection)
-        rows = {"schema": str(SCHEMA_VERSION), "records": RECORDS}
-        connection.execute(meta.insert(), [{"name": name, "value": value} for name, value in rows.items()])
+        connection.execute(meta.insert(), [{"name": "schema", "value": str(SCHEMA_VERSION)}])
 
 
 def _schema(connection: Connection, place: str | Path) -> int:
@@ -192,5 +188,10 @@ def _schema(connection: Connection, place: str | Path) -> int:
     if not found.isdecimal() or int(found) > SCHEMA_VERSION:
         raise KnowledgeError(
             f"knowledge base {name} has schema {found}, but {SCHEMA_VERSION} is read here; use the nesycd of that time"
+        )
+    if int(found) < OLDEST_SCHEMA:
+        raise KnowledgeError(
+            f"knowledge base {name} has schema {found}, and the oldest that is read here is {OLDEST_SCHEMA}: export it with the "
+            "nesycd that made it (nesycd kb export kb.yaml), and import that file into a new base"
         )
     return int(found)

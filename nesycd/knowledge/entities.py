@@ -2,7 +2,7 @@
 
 Both lie in the KB's own database as an append-only log of acts (who, when, why); how things stand is what the acts come to.
 A merge changes no item: it says that two names mean one entity, and is taken back by a further act. Functions, not methods
-of the store: the store knows nothing of entities.
+of the store, which does not depend on entities.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from nesycd.knowledge.rows import ITEM
 from nesycd.knowledge.schema import entries as entry_rows
 from nesycd.knowledge.schema import graph_acts
 from nesycd.knowledge.store import KnowledgeBase
-from nesycd.knowledge.yaml_text import Node, emit_mapping, parse
+from nesycd.knowledge.yaml_text import emit_mapping, parse
 
 FORMAT = "nesycd-graph/1"
 _MARKS = ("functional", "symmetric")
@@ -138,7 +138,7 @@ def merge_entities(kb: KnowledgeBase, entity: str, into: str, actor: str, why: s
     _need_actor(actor)
     with kb.writing() as connection:
         before = stand(connection)
-        old, new = (before.node(_known(connection, name)) for name in (entity, into))
+        old, new = (before.node(known_entity(connection, name)) for name in (entity, into))
         if old == new:
             raise KnowledgeError(f"{printable(entity)!r} and {printable(into)!r} are one entity already")
         number = act(connection, actor, "merge", {"entity": old, "into": new}, why)
@@ -213,13 +213,7 @@ def read_relations(path: Path) -> list[Relation]:
         raise KnowledgeError(f"{path}: needs a mapping with `relations:`, a list of declarations")
     if "format" in root and root["format"].value != FORMAT:
         raise KnowledgeError(f"{path}: format is {root['format'].value!r}, but {FORMAT!r} is read here")
-    return [relation_of(_plain(node), f"{path}: line {node.line}") for node in given.value]
-
-
-def _plain(node: Node) -> Any:
-    if isinstance(node.value, Mapping):
-        return {key: _plain(inner) for key, inner in node.value.items() if inner.value is not None}
-    return [_plain(one) for one in node.value] if isinstance(node.value, list) else node.value
+    return [relation_of(node.plain, f"{path}: line {node.line}") for node in given.value]
 
 
 def relation_of(given: Any, where: str) -> Relation:
@@ -278,7 +272,7 @@ def stand(connection: Connection) -> Entities:
     return Entities(tuple(merges.values()), relations)
 
 
-def _known(connection: Connection, name: str) -> str:
+def known_entity(connection: Connection, name: str) -> str:
     """The entity that a name, or an alias that only one entity has, stands for."""
     wanted = normal(name)
     query = select(entry_rows.c.item).where(entry_rows.c.kind == "fact")

@@ -1,6 +1,6 @@
 """Knowledge in files: export in several formats, and all-or-nothing import that can be tried first.
 
-YAML and JSON-LD are lossless: what is written is read back with items, status, reviewer and evidence, merged entities and
+YAML, Turtle and JSON-LD are lossless: what is written is read back with items, status, reviewer and evidence, merged entities and
 declared relations. The other formats
 hold what `docs/knowledge-base.md` says of each; a row that they give under a known id changes only what it states.
 A person may write entries by hand with nothing but `kind`, `text` and, for facts, `subject`, `relation`, `object`.
@@ -22,9 +22,9 @@ from sqlalchemy.engine import Connection
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Entry, Item, Status
 from nesycd.knowledge import graph_exchange, rows, versions
-from nesycd.knowledge.differences import Difference, differences
+from nesycd.knowledge.changes import Difference, differences
 from nesycd.knowledge.entities import read_entities
-from nesycd.knowledge.formats import csv_file, jsonld, lp, markdown, turtle, yaml_file
+from nesycd.knowledge.formats import csv_file, lp, markdown, rdf, yaml_file
 from nesycd.knowledge.formats.mapping import FileEntry, Row, read_rows, valid_item
 from nesycd.knowledge.graph_exchange import Graph
 from nesycd.knowledge.merge import item_key, tidy, unite
@@ -44,9 +44,9 @@ class Format:
 
 FORMATS = {
     "yaml": Format((".yaml", ".yml"), yaml_file.write, yaml_file.read, lossless=True),
-    "jsonld": Format((".jsonld", ".json"), jsonld.write, jsonld.read, lossless=True),
+    "jsonld": Format((".jsonld", ".json"), rdf.write_jsonld, rdf.read_jsonld, lossless=True),
     "csv": Format((".csv",), csv_file.write, csv_file.read),
-    "turtle": Format((".ttl",), turtle.write, turtle.read),
+    "turtle": Format((".ttl",), rdf.write_turtle, rdf.read_turtle, lossless=True),
     "markdown": Format((".md",), markdown.write),
     "lp": Format((".lp",), lp.write),
 }

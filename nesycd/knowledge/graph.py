@@ -146,7 +146,7 @@ class KnowledgeGraph:
         return int(self._graph.degree(node))
 
     def components(self) -> list[frozenset[str]]:
-        """Entities that hang together, the largest group first."""
+        """Connected components of entities, the largest first."""
         import networkx as nx
 
         groups = (frozenset(group) for group in nx.weakly_connected_components(self._entity_view))

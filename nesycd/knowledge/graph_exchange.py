@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -64,11 +65,15 @@ def bring_in(connection: Connection, graph: Graph, actor: str, replace: bool) ->
     before = stand(connection)
     said: list[str] = []
     if replace:
-        kept = {(entity, into) for entity, into, _, _ in graph.merges}
-        for old in before.merges:
-            if not old.reverted and (old.entity, old.into) not in kept:
-                act(connection, actor, "unmerge", {"merge": old.number}, "not in the file")
-                said.append(f"- merge: {old.entity} into {old.into}")
+        # What a merge comes to depends on those before it: from the first that differs on, all are made anew.
+        standing = [old for old in before.merges if not old.reverted]
+        pairs = zip(standing, graph.merges, strict=False)
+        same = takewhile(
+            lambda pair: pair[1] == (pair[0].entity, pair[0].into, pair[1][2] and pair[0].actor, pair[0].why), pairs
+        )
+        for old in standing[len(list(same)) :]:
+            act(connection, actor, "unmerge", {"merge": old.number}, "not in the file")
+            said.append(f"- merge: {old.entity} into {old.into}")
     now = stand(connection)
     for entity, into, by, why in graph.merges:
         old_node, new_node = now.node(entity), now.node(into)

@@ -74,12 +74,6 @@ class Journal:
         """A line about an entry that stays what it is."""
         self._note(uid, action, actor, entry, note)
 
-    def renewed(self, uid: str, entry: Entry) -> None:
-        """An entry whose content stands, but whose id is computed otherwise now."""
-        self._moved.append(uid)
-        self._changed.append({"uid": uid, **_row(entry)})
-        self._note(uid, "renew", "nesycd", entry, "the id follows a new form of the item's record")
-
     def removed(self, uid: str, before: Entry, action: str, actor: str, note: str = "") -> None:
         """An entry that is no more; its history stays."""
         self._gone.append(uid)

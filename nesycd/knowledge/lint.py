@@ -1,8 +1,8 @@
-"""What is wrong with a knowledge base by its own lights: facts that contradict each other, doubles, lessons that say less.
+"""Lint for a knowledge base: facts that contradict each other, duplicates, subsumed lessons.
 
 Nothing is changed: findings name items, people decide. A contradiction is a second object where a relation is declared
-functional, or where it looks so: most of its subjects have one object. The latter is a suspicion, and says so. What only rules
-bring to light is found by `clashes`.
+functional, or where it looks so: most of its subjects have one object. The latter is reported as a suspicion only. Conflicts that
+need rules are found by `knowledge.conflicts`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 
 from nesycd.core.records import Entry, Fact, Status
 from nesycd.core.text import normal
-from nesycd.knowledge.clashes import Clash
+from nesycd.knowledge.conflicts import Conflict
 from nesycd.knowledge.entities import Entities
+from nesycd.knowledge.filters import Text, ill_formed
 from nesycd.knowledge.graph import KnowledgeGraph
-from nesycd.knowledge.leak import Text
 from nesycd.knowledge.merge import entry_order
-from nesycd.knowledge.unfit import unfit
 
-Sort = Literal["contradiction", "suspected contradiction", "near-duplicate", "subsumed", "unfit"]
+FindingKind = Literal["contradiction", "suspected contradiction", "near-duplicate", "subsumed", "ill-formed"]
 _SUBJECTS = 8
 """A relation of fewer subjects does not look functional, whatever it holds."""
 _LOOKS = 0.6
@@ -47,7 +46,7 @@ Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 class Finding:
     """Entries that do not go together, and why."""
 
-    sort: Sort
+    kind: FindingKind
     entries: tuple[Entry, ...]
     why: str
 
@@ -56,7 +55,7 @@ def lint(
     entries: Iterable[Entry],
     entities: Entities | None = None,
     embed: Embed | None = None,
-    clashing: Iterable[Clash] = (),
+    conflicting: Iterable[Conflict] = (),
 ) -> list[Finding]:
     """All findings about approved and proposed entries, contradictions first.
 
@@ -64,23 +63,26 @@ def lint(
         entries: of a KB.
         entities: which entities were merged, and what is declared of relations.
         embed: where it is given, near-duplicates are looked for among vectors too.
-        clashing: what `clashes` found of the same entries.
+        conflicting: what `conflicts` found of the same entries.
 
     Example:
         >>> from nesycd.core.records import Lesson
         >>> said = ["Always convert units first.", "Convert the units first, always."]
-        >>> [found.sort for found in lint([Entry(item=Lesson(text=text)) for text in said])]
+        >>> [found.kind for found in lint([Entry(item=Lesson(text=text)) for text in said])]
         ['near-duplicate']
     """
     living = sorted((e for e in entries if e.status in {Status.APPROVED, Status.PROPOSED}), key=entry_order)
     entities = entities or Entities()
-    found = [*_contradictions(living, entities), *(Finding("contradiction", one.entries, one.why) for one in clashing)]
+    found = [
+        *_contradictions(living, entities),
+        *(Finding("contradiction", one.entries, one.why) for one in conflicting),
+    ]
     found += [*_same_triples(living, entities), *_alike(living)]
     told = {frozenset(entry.item_id for entry in finding.entries) for finding in found}
     near = _near(living, embed) if embed is not None else ()
     found += [one for one in near if frozenset(entry.item_id for entry in one.entries) not in told]
-    found += _unfit(living)
-    return sorted(found, key=lambda finding: get_args(Sort).index(finding.sort))
+    found += _ill_formed(living)
+    return sorted(found, key=lambda finding: get_args(FindingKind).index(finding.kind))
 
 
 def _contradictions(entries: Sequence[Entry], entities: Entities) -> Iterator[Finding]:
@@ -109,10 +111,10 @@ def _suspected(entries: Sequence[Entry], entities: Entities) -> Iterator[Finding
             continue
         for subject, values in subjects.items():
             if len(values) > 1:
-                clashing = tuple(entry for group in values.values() for entry in group)
+                conflicting = tuple(entry for group in values.values() for entry in group)
                 usual = f"{single} of {len(subjects)} subjects have one"
                 why = f"{subject} has {len(values)} objects of {relation!r}, of which {usual}"
-                yield Finding("suspected contradiction", clashing, why)
+                yield Finding("suspected contradiction", conflicting, why)
 
 
 def _alike(entries: Sequence[Entry]) -> Iterator[Finding]:
@@ -157,7 +159,7 @@ def _near(entries: Sequence[Entry], embed: Embed) -> Iterator[Finding]:
     """Pairs of lessons, and of rules, with nearly the same vectors and the same numbers.
 
     Not of facts: vectors of short texts do not tell one name or unit from another. Not with most words in common: those are
-    doubles by their words (`_alike`), or say different things in the same way.
+    duplicates by their words (`_alike`), or say different things in the same way.
     """
     for kind in ("lesson", "rule"):
         mine = [entry for entry in entries if entry.item.kind == kind]
@@ -176,7 +178,7 @@ def _near(entries: Sequence[Entry], embed: Embed) -> Iterator[Finding]:
                     yield Finding("near-duplicate", (mine[place], mine[column]), why)
 
 
-def _unfit(entries: Sequence[Entry]) -> Iterator[Finding]:
+def _ill_formed(entries: Sequence[Entry]) -> Iterator[Finding]:
     for entry in entries:
-        if why := unfit(entry.item):
-            yield Finding("unfit", (entry,), why)
+        if why := ill_formed(entry.item):
+            yield Finding("ill-formed", (entry,), why)

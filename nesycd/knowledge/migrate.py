@@ -12,7 +12,7 @@ from alembic.config import Config
 from sqlalchemy.engine import Connection
 
 from nesycd.core.errors import KnowledgeError
-from nesycd.knowledge import places
+from nesycd.knowledge import urls as places
 from nesycd.knowledge.schema import SCHEMA_VERSION
 
 

@@ -35,9 +35,9 @@ def reasons_of(findings: Iterable[Finding]) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
     for finding in findings:
         ids = [entry.item_id for entry in finding.entries]
-        for item_id in ids[:1] if finding.sort == "subsumed" else ids:
+        for item_id in ids[:1] if finding.kind == "subsumed" else ids:
             others = " ".join(other for other in ids if other != item_id)
-            told = f"{finding.sort}{f' with {others}' if others else ''}: {finding.why}"
+            told = f"{finding.kind}{f' with {others}' if others else ''}: {finding.why}"
             reasons.setdefault(item_id, []).append(told)
     return reasons
 

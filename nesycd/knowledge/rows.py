@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Entry, Evidence, Item, Rule, Status
 from nesycd.core.text import printable
-from nesycd.knowledge.database import RECORDS
 from nesycd.knowledge.journal import QUEUE, Journal, parts
 from nesycd.knowledge.merge import item_key, tidy, unite, unite_evidence
-from nesycd.knowledge.schema import entries, evidence, history, meta, names
+from nesycd.knowledge.schema import entries, evidence, history, names
 
 ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 MIN_PREFIX = 4
@@ -180,28 +179,9 @@ def queued(connection: Connection, uids: Sequence[str] | None = None) -> dict[st
         for row in connection.execute(query.order_by(history.c.seq)):
             if row.action == QUEUE:
                 found.setdefault(row.entry, []).append(row.note)
-            elif row.action not in ("merge", "renew"):
+            elif row.action != "merge":
                 found.pop(row.entry, None)
     return found
-
-
-def ids_are_current(connection: Connection) -> bool:
-    """Whether ids were computed from the records that items are stored as now."""
-    known: str = connection.execute(select(meta.c.value).where(meta.c.name == "records")).scalar_one()
-    return known == RECORDS
-
-
-def renew_ids(connection: Connection) -> None:
-    """Compute keys and ids anew, since a record's new form changes its items' ids; former ids still find them."""
-    if ids_are_current(connection):
-        return
-    journal = Journal()
-    stored = {row.uid: row.item_id for row in connection.execute(select(entries.c.uid, entries.c.item_id))}
-    for uid, entry in load(connection).items():
-        if stored[uid] != entry.item_id:
-            journal.renewed(uid, entry)
-    journal.write(connection)
-    connection.execute(update(meta).where(meta.c.name == "records").values(value=RECORDS))
 
 
 def _united(incoming: Iterable[Entry]) -> tuple[dict[str, Entry], dict[str, set[str]]]:

@@ -1,11 +1,12 @@
-"""The tables of a KB. Knows nothing of connections, merging or review.
+"""The tables of a KB. Independent of connections, merging and review.
 
 `entries.uid` names an entry for life; `entries.item_id` follows its content; `names` remembers every id it ever had, so
 that what a run wrote down still finds it. A revision is one all-or-nothing change, numbered from 1 without gaps; each
 entry that it touched has a line in `history` that says what the entry was after it. `history`, `revisions`, `versions`
 and `graph_acts` are append-only (triggers refuse changes), and reverting removes an entry's row, never its history.
 
-An item is stored as the JSON of its record, so a new field of an item needs no migration here.
+An item is stored as the JSON of its record, so a new field of an item needs no migration here, where it leaves the ids of
+items without it as they are.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from __future__ import annotations
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, Text, event, text
 from sqlalchemy.engine import Connection
 
-SCHEMA_VERSION = 3
-"""Raised with every migration (`migrations/versions/`), which needs a fixture of the schema before it in the tests."""
+SCHEMA_VERSION = 4
+"""Raised with every migration (`migrations/versions/`)."""
+OLDEST_SCHEMA = 4
+"""That of the first step among the migrations: what is older cannot be brought up to date."""
 
 metadata = MetaData()
 meta = Table("meta", metadata, Column("name", String, primary_key=True), Column("value", String, nullable=False))

@@ -1,4 +1,4 @@
-"""The KnowledgeBase: entries with evidence, review and history in one database. Knows no file format and no ranking.
+"""The KnowledgeBase: entries with evidence, review and history in one database. Independent of file formats and ranking.
 
 Every change is one transaction: it happens wholly or not at all, and many processes may write at once.
 
@@ -27,9 +27,10 @@ from sqlalchemy.engine import Connection
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Entry, Evidence, Item, Rule, Status, content_hash
 from nesycd.core.text import normal
-from nesycd.knowledge import database, places, rows, schema, versions
+from nesycd.knowledge import database, rows, schema, versions
+from nesycd.knowledge import urls as places
+from nesycd.knowledge.changes import Difference, differences
 from nesycd.knowledge.database import Change, Notify
-from nesycd.knowledge.differences import Difference, differences
 from nesycd.knowledge.formats.mapping import first_problem
 from nesycd.knowledge.merge import AUTO, entry_order
 from nesycd.knowledge.rows import AddCounts
@@ -70,21 +71,24 @@ class KnowledgeBase:
         happen.
 
         Raises:
-            KnowledgeError: the file is not a KB, is of a newer schema, or cannot be opened.
+            KnowledgeError: the file is not a KB, is of a newer schema or of one too old, or cannot be opened.
         """
         where = "sqlite://" if str(place) == ":memory:" else place
         engine = database.connect(where, create=create, is_backed_up=is_backed_up, notify=notify)
-        base = cls(engine, places.shown(place), gate)
-        try:
-            base._renew_ids()
-        except BaseException:
-            base.close()
-            raise
-        return base
+        return cls(engine, places.shown(place), gate)
 
     def close(self) -> None:
         """Release the database."""
         self._engine.dispose()
+
+    def __repr__(self) -> str:
+        """Where it is, and how many entries it has; the latter not where it cannot be read."""
+        try:
+            found = self.stats()
+        except KnowledgeError:
+            return f"<knowledge base {self.place}>"
+        told = ", ".join(f"{count} {status}" for status, count in found["by_status"].items())
+        return f"<knowledge base {self.place}: {found['items']} entries{f' ({told})' if told else ''}>"
 
     def __enter__(self) -> Self:
         return self
@@ -331,13 +335,6 @@ class KnowledgeBase:
         after = rows.approved_rules(connection)
         if after != before:
             self._gate(before, after, lambda: rows.approved_relations(connection))
-
-    def _renew_ids(self) -> None:
-        with self.reading() as connection:
-            if rows.ids_are_current(connection):
-                return
-        with self.writing("nesycd", "renew") as connection:
-            rows.renew_ids(connection)
 
 
 def knowledge_version(item_ids: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-r"""The small part of YAML that exchange files use, read strictly and written the same way on every machine.
+r"""The small part of YAML that exchange files use: read strictly by PyYAML, and written the same way on every machine.
 
 Reading: every scalar is text (`no`, `1.10` and `1789-07-14` stay what was written), only `~`, `null` and nothing at all
 mean "not given". Tags, anchors, a second document, a repeated key and deep nesting are refused.
@@ -7,19 +7,19 @@ mean "not given". Tags, anchors, a second document, a repeated key and deep nest
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from yaml.composer import Composer
+from yaml.constructor import ConstructorError
 
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.text import is_visible, printable
 
 _MAX_DEPTH = 8
 _WORDS = {"y", "n", "yes", "no", "true", "false", "on", "off", "null"}
-_NULLS = {"", "~", "null", "Null", "NULL"}
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9 ,.;()/'&+=_%!?-]|:(?! |$)){0,400}(?<! )")
 """Texts that need no quotes outside of `[...]` and `{...}`; commas do within those."""
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
@@ -32,6 +32,15 @@ class Node:
     value: Any
     line: int
 
+    @property
+    def plain(self) -> Any:
+        """The value without lines; keys that are not given are left out."""
+        if isinstance(self.value, list):
+            return [one.plain for one in self.value]
+        if isinstance(self.value, dict):
+            return {key: one.plain for key, one in self.value.items() if one.value is not None}
+        return self.value
+
 
 def parse(text: str, place: str) -> Node:
     """Read one YAML document.
@@ -40,7 +49,7 @@ def parse(text: str, place: str) -> Node:
         KnowledgeError: it is not YAML, or uses what is refused; the message starts with `place` and the line.
     """
     try:
-        root = _Builder(place).build(yaml.parse(text, Loader=_LOADER))
+        root = _Loader(text).get_single_data()
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise KnowledgeError(f"{place}: line {line}: {printable(error.problem or 'is not YAML')}") from None
@@ -49,69 +58,74 @@ def parse(text: str, place: str) -> Node:
         raise KnowledgeError(f"{place}: {printable(reason)}") from None
     if root is None:
         raise KnowledgeError(f"{place}: is empty")
+    assert isinstance(root, Node)
     return root
 
 
-class _Builder:
-    """Builds nodes from parser events. PyYAML's own composers recurse, and the C one dies of deep nesting."""
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """PyYAML's safe loader, without implicit types: it makes a `Node` of everything."""
 
-    def __init__(self, place: str) -> None:
-        self.place = place
-        self.open: list[Node] = []
-        self.keys: list[str | None] = []
-        self.root: Node | None = None
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own way
+    yaml_constructors: dict[str, Any] = {}  # noqa: RUF012
+    # The C loader composes in C, which dies of deep nesting and cannot refuse anchors; its parser is the fast part.
+    compose_document = Composer.compose_document
+    compose_sequence_node = Composer.compose_sequence_node
+    compose_mapping_node = Composer.compose_mapping_node
+    compose_scalar_node = Composer.compose_scalar_node
 
-    def build(self, events: Iterable[yaml.Event]) -> Node | None:
-        documents = 0
-        for event in events:
-            line = event.start_mark.line + 1 if event.start_mark else 1
-            if isinstance(event, yaml.DocumentStartEvent):
-                documents += 1
-                if documents > 1:
-                    raise self.refusal(line, "a second document starts here; only one is read")
-            elif isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise self.refusal(line, "anchors and aliases (& and *) are not read here; write the value out")
-            elif isinstance(event, yaml.NodeEvent):
-                self._take(event, line)
-            elif isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
-                self.open.pop()
-                self.keys.pop()
-        return self.root
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.anchors: dict[str, yaml.Node] = {}
+        self._depth = 0
 
-    def refusal(self, line: int, why: str) -> KnowledgeError:
-        return KnowledgeError(f"{self.place}: line {line}: {why}")
+    def get_single_node(self) -> yaml.Node | None:
+        """The one document, where there is one."""
+        self.get_event()
+        found = None if self.check_event(yaml.StreamEndEvent) else self.compose_document()
+        if not self.check_event(yaml.StreamEndEvent):
+            raise _refusal("a second document starts here; only one is read", self.peek_event())
+        return found
 
-    def _take(self, event: yaml.NodeEvent, line: int) -> None:
-        tag = getattr(event, "tag", None)
-        if tag not in (None, "!"):
-            raise self.refusal(line, f"the tag {printable(tag)!r} is not read here; leave it out")
-        if isinstance(event, yaml.ScalarEvent):
-            given = not (event.implicit[0] and event.style is None and event.value in _NULLS)
-            self._place(Node(event.value if given else None, line))
-            return
-        node = Node([] if isinstance(event, yaml.SequenceStartEvent) else {}, line)
-        self._place(node)
-        self.open.append(node)
-        self.keys.append(None)
-        if len(self.open) > _MAX_DEPTH:
-            raise self.refusal(line, "nested too deeply")
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """A node, if it has nothing that is refused."""
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or event.anchor:
+            raise _refusal("anchors and aliases (& and *) are not read here; write the value out", event)
+        if event.tag not in (None, "!"):
+            raise _refusal(f"the tag {event.tag!r} is not read here; leave it out", event)
+        if self._depth > _MAX_DEPTH:
+            raise _refusal("nested too deeply", event)
+        self._depth += 1
+        try:
+            return Composer.compose_node(self, parent, index)
+        finally:
+            self._depth -= 1
 
-    def _place(self, node: Node) -> None:
-        if not self.open:
-            self.root = node
-            return
-        holder, key = self.open[-1].value, self.keys[-1]
-        if isinstance(holder, list):
-            holder.append(node)
-        elif key is None:
-            if not isinstance(node.value, str):
-                raise self.refusal(node.line, "a key must be text")
-            if node.value in holder:
-                raise self.refusal(node.line, f"the key {printable(node.value)!r} stands twice")
-            self.keys[-1] = node.value
-        else:
-            holder[key] = node
-            self.keys[-1] = None
+    def build(self, node: yaml.Node) -> Node:
+        """A `Node` of PyYAML's."""
+        line = node.start_mark.line + 1
+        if isinstance(node, yaml.SequenceNode):
+            return Node([self.construct_object(one) for one in node.value], line)
+        if not isinstance(node, yaml.MappingNode):
+            return Node(None if node.tag.endswith(":null") else node.value, line)
+        found: dict[str, Node] = {}
+        for key_node, value in node.value:
+            key = self.construct_object(key_node).value
+            if not isinstance(key, str):
+                raise _refusal("a key must be text", key_node)
+            if key in found:
+                raise _refusal(f"the key {key!r} stands twice", key_node)
+            found[key] = self.construct_object(value)
+        return Node(found, line)
+
+
+_Loader.add_constructor(None, _Loader.build)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(?:~|null|Null|NULL|)\Z"), ["~", "n", "N", ""])
+
+
+def _refusal(why: str, at: Any) -> ConstructorError:
+    """`at`: an event or node of PyYAML's."""
+    return ConstructorError(None, None, why, at.start_mark)
 
 
 def emit_mapping(body: Mapping[str, Any]) -> list[str]:

@@ -1,8 +1,8 @@
-"""A chat over a provider's batch API: submit, leave, come back another day.
+"""A chat over a provider's batch API, which may be interrupted and continued later.
 
-What the ledger does not answer is written down there, submitted in batches and waited for; whoever asks for the same again,
-after an interruption or a crash, finds the batches by the ledger. Rows that expired or failed passingly are submitted again,
-and they alone. Caps hold as for single calls: all that a batch may cost is reserved before it is submitted.
+Requests without a stored answer are recorded in the ledger, submitted in batches and waited for; the same requests after an
+interruption or a crash find their batches by the ledger. Only rows that expired or failed temporarily are submitted again.
+Caps apply as for single calls: the greatest cost of a batch is reserved before it is submitted.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class BatchChat(PaidChat):
         price: what the model costs in single calls; None: unknown.
         limits: see `Limits`; `retries` is for what is asked of the batch API, concurrency does not matter.
         poll: seconds between two looks at batches that are waited for.
-        tell: is told what was submitted and how it stands, a sentence at a time.
+        tell: called with sentences on submissions and their progress.
 
     Raises:
         TeacherError: `max_usd` is given and the price of batches is unknown.
@@ -122,6 +122,7 @@ class _Work:
         self._known = {digest for digest in self._asked if ledger.answer(digest) is not None}
         self._open = [digest for digest in self._asked if digest not in self._known]
         self._failed: dict[str, str] = {}
+        self._unanswered: set[str] = set()
         self._tries: Counter[str] = Counter()
         self._wanted: set[int] = set()
         self._full: set[int] = set()
@@ -151,12 +152,12 @@ class _Work:
     def _completion(self, place: int) -> Completion | None:
         request, digest = self._requests[place], self._hashes[place]
         if digest in self._failed:
-            return Completion(request.key, "", failure=self._failed[digest])
+            return Completion(request.key, "", failure=self._failed[digest], unanswered=digest in self._unanswered)
         answer = self._ledger.answer(digest)
         if answer is None:
             return None
         cached = digest in self._known
-        # Whoever asks for the same a second time is served by the ledger.
+        # Repeated requests are answered from the ledger.
         self._known.add(digest)
         return completion(request, answer, cached=cached)
 
@@ -210,7 +211,7 @@ class _Work:
         with self._ledger.writing() as connection:
             later = self._ledger.has_room_later(connection, budget)
         if not later and not any(batch.budget == budget.name for batch in self._batches.open()):
-            self._fail(dict.fromkeys(digests, f"cap: {cap}"))
+            self._fail(dict.fromkeys(digests, f"cap: {cap}, raise it to go on"), unanswered=True)
         else:
             self._say(f"waiting for batches to end: {cap}")
 
@@ -350,12 +351,13 @@ class _Work:
             if end.fatal:
                 self._trouble = end.reason
             elif not end.retry or self._tries[digest] > min(self._limits.retries, RESUBMISSIONS):
-                self._fail({digest: told(end, self._tries[digest])})
+                self._fail({digest: told(end, self._tries[digest])}, unanswered=end.retry)
 
     # --- both ---------------------------------------------------------------------------------------------------------
 
-    def _fail(self, reasons: dict[str, str]) -> None:
+    def _fail(self, reasons: dict[str, str], unanswered: bool) -> None:
         self._failed |= reasons
+        self._unanswered |= reasons.keys() if unanswered else set()
         self._open = [digest for digest in self._open if digest not in reasons]
 
     def _connected(self) -> BatchServer:

@@ -7,12 +7,14 @@ the server by whoever does not know what became of its submission.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nesycd.llm.endpoint import Endpoint, Reply, SendError
 
+UPLOAD_SECONDS = 900.0
+"""How long the upload of a batch may take, at least."""
 CLOCKS = 24 * 3600.0
 """Seconds that the server's clock may be behind ours."""
 
@@ -152,6 +154,17 @@ def json_of(response: Any) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise SendError("HTTP 200: not an answer of a batch API", 200, retry=True, paid=True)
     return content
+
+
+def batch_id(batch: Mapping[str, Any]) -> str:
+    """The server's name for a batch.
+
+    Raises:
+        SendError: it told none.
+    """
+    if not isinstance(name := batch.get("id"), str) or not name:
+        raise SendError("HTTP 200: a batch without an id", 200, retry=True, paid=True)
+    return name
 
 
 def lines_of(response: Any) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""What is asked of a language model and what comes back: the contract between teachers and whoever sends their requests.
+"""Requests to a language model and their completions: the interface between teachers and clients.
 
-A teacher makes `Request`s and reads `Completion`s; it knows neither servers nor money. Whoever sends them (a `Chat`) knows
-nothing of rationales or diagnoses. A request that failed is a completion with its reason, never an exception.
+A teacher makes `Request`s and reads `Completion`s, independent of servers and cost. A `Chat` sends them, independent of
+rationales and diagnoses. A failed request gives a completion with the reason, not an exception.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Request:
-    """One thing to ask."""
+    """A request to a language model."""
 
     key: str
     """Names it in progress and failures, e.g. `rationale:gsm8k-train-00056:0`."""
@@ -32,20 +32,22 @@ class Request:
     max_tokens: int
     temperature: float = 0.0
     sample: int = 0
-    """Index of the sample: what else is equal is asked again under another one."""
+    """Index of the sample: otherwise equal requests with another index are sent again."""
     schema: Mapping[str, Any] | None = None
     """JSON schema that the server may enforce; None: free text."""
 
 
 @dataclass(frozen=True)
 class Completion:
-    """What came back for the request of this key."""
+    """The completion of the request with this key."""
 
     key: str
     text: str
     """"" where it failed; what there is of one that was cut off."""
     failure: str = ""
     """The reason: `length` (see `CUT`), `refusal: ...`, `empty`, `HTTP 400: ...`, `cap: max_usd reached`, ..."""
+    unanswered: bool = False
+    """Whether it failed only for now: no answer came, and the same request may be answered later."""
     model: str = ""
     """The snapshot that answered."""
     prompt_tokens: int = 0
@@ -59,12 +61,16 @@ class Completion:
 
 @runtime_checkable
 class Chat(Protocol):
-    """Whoever answers requests: an API, a local server, a fake."""
+    """A client that answers requests: of an API, a local server, or a fake."""
 
     name: str
     fingerprint: str
-    """Hash of what decides the answers (model, base URL without secrets, parameters), never concurrency or caps."""
+    """Hash of all that the answers depend on (model, base URL without secrets, parameters), never concurrency or caps."""
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """One completion for each request, in the order of the requests, yielded as soon as it and all before it are there."""
+        ...
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """Drop the stored answers to requests with these keys."""
         ...

@@ -105,36 +105,43 @@ class Reading:
         return SendError(f"connection lost: {told}", retry=True, paid=True)
 
 
-async def send_learning(
-    endpoint: Endpoint, request: Request, reading: Reading, post: Callable[[dict[str, Any]], Awaitable[Any]]
-) -> Reply:
-    """Send a request once, and anew in another form as long as the server's refusal teaches one.
+class ClientConnection:
+    """A client of `openai` or `anthropic` in one event loop: a `Connection`.
 
     Args:
         endpoint: makes the bodies and reads the answers.
-        request: what is asked.
         reading: of what the client raises.
-        post: sends a body; gives the HTTP response.
-
-    Raises:
-        SendError: no answer came.
+        client: closed with the connection.
+        post: sends a body; gives the client's raw response.
     """
-    # A body may be refused for each of the differences between models, and learned from each time.
-    for _ in range(3):
-        body = endpoint.body(request)
-        try:
-            with reading.errors():
-                # The client's own timeout counts from one piece of the answer to the next.
-                async with asyncio.timeout(reading.timeout):
-                    response = await post(body)
-        except SendError as error:
-            if error.status in (400, 422):
-                endpoint.learn(body, error.told)
-                if endpoint.body(request) != body:
-                    continue
-            raise
-        return _reply(endpoint, reading, response)
-    raise SendError("HTTP 400: the server takes none of the forms of this request")
+
+    def __init__(
+        self, endpoint: Endpoint, reading: Reading, client: Any, post: Callable[[dict[str, Any]], Awaitable[Any]]
+    ) -> None:
+        self._endpoint, self._reading, self._client, self._post = endpoint, reading, client, post
+
+    async def close(self) -> None:
+        """See `Connection.close`."""
+        await self._client.close()
+
+    async def send(self, request: Request) -> Reply:
+        """See `Connection.send`: once, and anew in another form as long as the server's refusal teaches one."""
+        # A body may be refused for each of the differences between models, and learned from each time.
+        for _ in range(3):
+            body = self._endpoint.body(request)
+            try:
+                with self._reading.errors():
+                    # The client's own timeout counts from one piece of the answer to the next.
+                    async with asyncio.timeout(self._reading.timeout):
+                        response = (await self._post(body)).http_response
+            except SendError as error:
+                if error.status in (400, 422):
+                    self._endpoint.learn(body, error.told)
+                    if self._endpoint.body(request) != body:
+                        continue
+                raise
+            return _reply(self._endpoint, self._reading, response)
+        raise SendError("HTTP 400: the server takes none of the forms of this request")
 
 
 def _reply(endpoint: Endpoint, reading: Reading, response: Any) -> Reply:

@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,8 @@ PICO = 10**12
 """Pico-dollars of a dollar."""
 _SYNC_SECONDS = 1.0
 """How often answers are made to survive a power cut too (a kill they survive at once)."""
+_PAGE = 500
+"""Answers that are exported at once."""
 _IN_BATCH = (
     "SELECT CASE b.remote WHEN '' THEN b.name ELSE b.remote END FROM calls c JOIN batches b ON b.id = c.batch "
     "WHERE c.hash = ? AND c.state = 'batched'"
@@ -47,13 +49,22 @@ _PAID = "(CASE {row}.state WHEN 'unpaid' THEN 0 ELSE {value} END)"
 _SCHEMA = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE budgets (name TEXT PRIMARY KEY, calls INTEGER NOT NULL DEFAULT 0, usd INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE batches (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, api TEXT NOT NULL, model TEXT NOT NULL, origin TEXT NOT NULL,
+    budget TEXT NOT NULL, owner TEXT NOT NULL, state TEXT NOT NULL, rows INTEGER NOT NULL, remote TEXT NOT NULL DEFAULT '',
+    upload TEXT NOT NULL DEFAULT '', made REAL NOT NULL, touched REAL NOT NULL, reason TEXT NOT NULL DEFAULT ''
+);
 CREATE TABLE calls (
     id INTEGER PRIMARY KEY, hash TEXT NOT NULL, key TEXT NOT NULL, budget TEXT NOT NULL, model TEXT NOT NULL,
     origin TEXT NOT NULL, owner TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', usd INTEGER,
     bound INTEGER NOT NULL DEFAULT 1, prompt_tokens INTEGER NOT NULL DEFAULT 0,
-    completion_tokens INTEGER NOT NULL DEFAULT 0, started REAL NOT NULL, seconds REAL NOT NULL DEFAULT 0
+    completion_tokens INTEGER NOT NULL DEFAULT 0, started REAL NOT NULL, seconds REAL NOT NULL DEFAULT 0,
+    batch INTEGER REFERENCES batches (id)
 );
 CREATE INDEX calls_in_flight ON calls (hash) WHERE state = 'in_flight';
+CREATE INDEX calls_batched ON calls (hash) WHERE state = 'batched';
+CREATE INDEX calls_of_batch ON calls (batch) WHERE state = 'batched';
+CREATE TABLE batch_requests (call INTEGER PRIMARY KEY REFERENCES calls (id), request TEXT NOT NULL);
 CREATE TABLE answers (
     hash TEXT PRIMARY KEY, call INTEGER NOT NULL REFERENCES calls (id), request TEXT NOT NULL, text TEXT NOT NULL,
     failure TEXT NOT NULL, snapshot TEXT NOT NULL
@@ -69,21 +80,9 @@ CREATE TRIGGER calls_changed AFTER UPDATE OF state, usd ON calls BEGIN
         WHERE name = NEW.budget;
 END;
 """
-"""Triggers keep the sums of each budget, so that a cap is checked without reading all calls."""
-
-_BATCHES = """
-CREATE TABLE batches (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, api TEXT NOT NULL, model TEXT NOT NULL, origin TEXT NOT NULL,
-    budget TEXT NOT NULL, owner TEXT NOT NULL, state TEXT NOT NULL, rows INTEGER NOT NULL, remote TEXT NOT NULL DEFAULT '',
-    upload TEXT NOT NULL DEFAULT '', made REAL NOT NULL, touched REAL NOT NULL, reason TEXT NOT NULL DEFAULT ''
-);
-ALTER TABLE calls ADD COLUMN batch INTEGER REFERENCES batches (id);
-CREATE TABLE batch_requests (call INTEGER PRIMARY KEY REFERENCES calls (id), request TEXT NOT NULL);
-CREATE INDEX calls_batched ON calls (hash) WHERE state = 'batched';
-CREATE INDEX calls_of_batch ON calls (batch) WHERE state = 'batched';
-"""
-"""What schema 2 adds. A batch is `planned` until its number at the server is known, `submitted`, and then `ended`;
-`batch_requests` keeps what was asked until it is answered, so that any later process can read the answers."""
+"""A batch is `planned` until its number at the server is known, `submitted`, and then `ended`; `batch_requests` keeps what was
+asked until it is answered, so that any later process can read the answers. Triggers keep the sums of each budget, so that a
+cap is checked without reading all calls."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ class Claim:
 
 
 def default_path() -> Path:
-    """Where the ledger lies: `$NESYCD_LEDGER`, else in the user's folder for data."""
+    """Path of the ledger: `$NESYCD_LEDGER`, else in the user's data folder."""
     if named := os.environ.get("NESYCD_LEDGER"):
         return Path(named)
     if sys.platform == "win32":
@@ -174,7 +173,7 @@ class Ledger:
 
         Raises:
             TeacherError: no ledger there, not one, one of another version, or one that cannot be opened.
-            RunError: the place cannot be written.
+            RunError: the path cannot be written.
         """
         if not path.exists() and not create:
             raise TeacherError(f"there is no ledger at {path}")
@@ -250,7 +249,7 @@ class Ledger:
         return int(made.lastrowid or 0)
 
     def settle(self, number: int, call: Call, answer: Answer) -> None:
-        """The call was answered: the answer is kept from now on, and the true cost takes the place of the reserved."""
+        """Record an answered call: store the answer, and replace the reserved cost by the true one."""
         with self.writing() as connection:
             keep(connection, number, call, answer)
         self.sync()
@@ -363,19 +362,27 @@ class Ledger:
         return None if found is None else float(found)
 
     def export(self) -> Iterator[dict[str, Any]]:
-        """Every stored answer with its request, usage, cost and time, oldest first."""
+        """Every stored answer with its request, usage, cost and time, oldest first.
+
+        Read in pages, each whole under the lock: the ledger may be used, also by others, between two answers.
+        """
         query = (
             "SELECT a.hash, c.key, c.budget, c.model, c.origin, a.request, a.text, a.failure, a.snapshot, "
-            "c.prompt_tokens, c.completion_tokens, c.usd, c.bound, c.started, c.seconds "
-            "FROM answers a JOIN calls c ON c.id = a.call ORDER BY c.id"
+            "c.prompt_tokens, c.completion_tokens, c.usd, c.bound, c.started, c.seconds, c.id "
+            "FROM answers a JOIN calls c ON c.id = a.call WHERE c.id > ? ORDER BY c.id LIMIT ?"
         )
-        with self.reading() as connection:
-            cursor = connection.execute(query)
-            names = [column[0] for column in cursor.description]
-        for row in cursor:
-            found = dict(zip(names, row, strict=True))
-            usd = None if found["usd"] is None else found["usd"] / PICO
-            yield found | {"request": json.loads(found["request"]), "usd": usd, "bound": bool(found["bound"])}
+        last = 0
+        while True:
+            with self.reading() as connection:
+                cursor = connection.execute(query, (last, _PAGE))
+                names = [column[0] for column in cursor.description]
+                rows = [dict(zip(names, row, strict=True)) for row in cursor]
+            for row in rows:
+                last = row.pop("id")
+                usd = None if row["usd"] is None else row["usd"] / PICO
+                yield row | {"request": json.loads(row["request"]), "usd": usd, "bound": bool(row["bound"])}
+            if len(rows) < _PAGE:
+                return
 
     def prune(self, *, failed: bool = False, model: str = "", before: float | None = None) -> int:
         """Forget stored answers that fulfil all conditions given, so that they are asked again; gives their number.
@@ -397,6 +404,16 @@ class Ledger:
         with self._mutex, _failures(self.path):
             self._connection.execute("VACUUM")
         return removed
+
+    def forget(self, keys: Sequence[str], model: str, origin: str) -> int:
+        """Forget the stored answers to calls of these keys, so that they are asked again; gives their number."""
+        chosen = (
+            "SELECT a.hash FROM answers a JOIN calls c ON c.id = a.call WHERE c.model = ? AND c.origin = ? "
+            "AND c.key IN (SELECT value FROM json_each(?))"
+        )
+        with self.writing() as connection:
+            values = (model, origin, json.dumps(list(keys)))
+            return connection.execute(f"DELETE FROM answers WHERE hash IN ({chosen})", values).rowcount
 
     # --- the file -----------------------------------------------------------------------------------------------------
 
@@ -429,32 +446,28 @@ class Ledger:
         with self.writing() as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not tables:
-                for statement in _statements(_SCHEMA + _BATCHES):
+                for statement in _statements(_SCHEMA):
                     connection.execute(statement)
                 connection.execute("INSERT INTO meta VALUES ('ledger', ?)", (str(SCHEMA_VERSION),))
                 return
             if not {"meta", "calls", "answers"} <= tables:
                 raise TeacherError(f"{self.path} is a database but not a ledger of nesycd")
             found = connection.execute("SELECT value FROM meta WHERE name = 'ledger'").fetchone()
-            if found == ("1",):
-                for statement in _statements(_BATCHES):
-                    connection.execute(statement)
-                connection.execute("UPDATE meta SET value = '2' WHERE name = 'ledger'")
-                found = ("2",)
         if found is None or found[0] != str(SCHEMA_VERSION):
             version = found[0] if found else "unknown"
             raise TeacherError(
-                f"ledger {self.path} has schema {version}, but {SCHEMA_VERSION} is read here; use the nesycd of that time"
+                f"ledger {self.path} has schema {version}, but {SCHEMA_VERSION} is read here: name another file "
+                "(teacher.api.ledger or NESYCD_LEDGER), or use the version of nesycd that wrote it"
             )
 
 
 def keep(connection: sqlite3.Connection, number: int, call: Call, answer: Answer) -> None:
     """Keep the answer to a call that is still open, with its true cost."""
-    spent = (answer.usd, answer.bound, answer.prompt_tokens, answer.completion_tokens, answer.seconds, answer.failure)
+    cost = (answer.usd, answer.bound, answer.prompt_tokens, answer.completion_tokens, answer.seconds, answer.failure)
     settled = connection.execute(
         "UPDATE calls SET state = 'answered', usd = ?, bound = ?, prompt_tokens = ?, completion_tokens = ?, "
         "seconds = ?, reason = ? WHERE id = ? AND state IN ('in_flight', 'batched')",
-        (*spent, number),
+        (*cost, number),
     )
     if settled.rowcount:
         connection.execute(

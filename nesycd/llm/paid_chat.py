@@ -77,6 +77,12 @@ class PaidChat:
             finally:
                 session.stop()
 
+    def forget(self, keys: Sequence[str]) -> None:
+        """See `Chat.forget`. What the answers cost stays known, and counts."""
+        if self.ledger.exists():
+            with Ledger.open(self.ledger, create=False) as ledger:
+                ledger.forget(keys, self._costs.endpoint.model, self._costs.endpoint.origin)
+
     def estimate(self, requests: Sequence[Request]) -> Estimate:
         """What `complete` would send and cost; equal requests are sent once."""
         digests = [self._costs.call(request).hash for request in requests]

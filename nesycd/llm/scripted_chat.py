@@ -1,4 +1,4 @@
-"""The scripted chat: answers requests as it was told. A fake for tests and docs, with neither network nor model."""
+"""The scripted chat: gives prepared answers to requests. A fake for tests and docs, with neither network nor model."""
 
 from __future__ import annotations
 
@@ -38,6 +38,9 @@ class ScriptedChat:
         for request in requests:
             self.asked.append(request)
             yield self._answer(request)
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """See `Chat.forget`: nothing is kept."""
 
     def _answer(self, request: Request) -> Completion:
         said = self._script(request) if callable(self._script) else self._script.get(request.key)

@@ -1,7 +1,8 @@
 """Sending many requests at once, each through the ledger: claimed before it goes, settled when its answer is there.
 
 The sending runs in a thread of its own with its event loop. Where the caller stops early (Ctrl-C, an error), nothing more
-is sent, and what is on its way is given `GRACE` seconds to arrive.
+is sent, and what is on its way is given `GRACE` seconds to arrive. Nothing in the loop waits for the disk: the ledger has a
+thread too (`ledger_thread.py`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from nesycd.llm.chat import CUT, Completion, Request
 from nesycd.llm.costs import Costs, about_tokens
 from nesycd.llm.endpoint import Connection, SendError
 from nesycd.llm.ledger import PICO, Answer, Budget, Call, Claim, Ledger
+from nesycd.llm.ledger_thread import LedgerThread
 from nesycd.llm.pace import Pace, backoff, retry_after
 
 GRACE = 5.0
@@ -66,7 +68,7 @@ class Session:
     def __init__(self, costs: Costs, limits: Limits, ledger: Ledger, requests: Sequence[Request]) -> None:
         self._costs = costs
         self._limits = limits
-        self._ledger = ledger
+        self._ledger = LedgerThread(ledger)
         self._requests = list(requests)
         self._arrived: queue.SimpleQueue[tuple[int, Completion] | BaseException] = queue.SimpleQueue()
         self._given = 0
@@ -136,6 +138,7 @@ class Session:
             for end in ends:
                 end.cancel()
             await self._drain(workers)
+            self._ledger.close()
             await connection.close()
         for worker in workers:
             if not worker.cancelled() and (failure := worker.exception()):
@@ -177,25 +180,28 @@ class Session:
                     if claim.answer is not None:
                         return completion(request, claim.answer, cached=True)
                     if claim.cap:
-                        return Completion(request.key, "", failure=f"cap: {claim.cap}")
+                        return Completion(
+                            request.key, "", failure=f"cap: {claim.cap}, raise it to go on", unanswered=True
+                        )
                     number = claim.call
                 try:
                     return await self._answered_by(connection, request, call, number)
                 except SendError as error:
                     if (wait := self._wait_after(error, tries)) is None:
-                        self._close(number, error)
-                        return Completion(request.key, "", failure=told(error, tries))
+                        await self._close(number, error)
+                        return Completion(request.key, "", failure=told(error, tries), unanswered=error.retry)
                     if error.paid:
-                        self._ledger.lose(number, error.reason)
+                        await self._ledger.lose(number, error.reason)
                         number = 0
                     await asyncio.sleep(wait)
         except asyncio.CancelledError:
-            self._ledger.release(number, "interrupted before it was sent")
+            if number:
+                await self._ledger.release(number, "interrupted before it was sent")
             raise
         raise AssertionError("unreachable")
 
     async def _claim(self, call: Call) -> Claim:
-        while (claim := self._ledger.claim(call, self._limits.budget)).wait:
+        while (claim := await self._ledger.claim(call, self._limits.budget)).wait:
             await asyncio.sleep(_POLL_SECONDS * self._chance.uniform(0.5, 1.5))
         if claim.batch:
             raise TeacherError(
@@ -212,7 +218,7 @@ class Session:
         try:
             reply = await connection.send(request)
         except asyncio.CancelledError:
-            self._ledger.lose(number, "interrupted")
+            await self._ledger.lose(number, "interrupted")
             raise
         except SendError as error:
             self._pace.learn(error.headers)
@@ -220,7 +226,7 @@ class Session:
         finally:
             self._on_the_way.discard(task)
         answer = self._costs.answer(reply, call, round(time.monotonic() - began, 3))
-        self._ledger.settle(number, call, answer)
+        await self._ledger.settle(number, call, answer)
         self._answered = True
         self._pace.learn(reply.headers)
         return completion(request, answer, cached=False)
@@ -239,13 +245,13 @@ class Session:
             return wait if asked is None else asked + min(wait, 1.0)
         return None
 
-    def _close(self, number: int, error: SendError) -> None:
+    async def _close(self, number: int, error: SendError) -> None:
         """Note how a call ended that is not tried again.
 
         Raises:
             TeacherError: no other request would fare better.
         """
-        (self._ledger.lose if error.paid else self._ledger.release)(number, error.reason)
+        await (self._ledger.lose if error.paid else self._ledger.release)(number, error.reason)
         hopeless = error.fatal and (not self._answered or error.status not in (403, 404))
         if hopeless or not error.reached:
             endpoint = self._costs.endpoint

@@ -1,1 +1,1 @@
-"""Measurements beside a run: edits followed, the effect of each item, pinned knowledge tests. None changes the run."""
+"""Measurements on a run: the effect of edits, the effect of each item, pinned knowledge tests. None changes the run."""

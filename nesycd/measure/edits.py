@@ -1,13 +1,11 @@
-"""How editable the knowledge is: facts of the KB are replaced by false ones, one at a time; does the student follow?
+"""Editability of the knowledge: facts of the KB are replaced by false ones, one at a time; do the answers follow?
 
 An edit happens in a copy of the KB's entries in memory; the run's own KB is only read. Under each edit all test questions
-are retrieved for anew. A question is *affected* where the answer derived from the edited facts is not its gold answer;
-its new answer should be the derived one (it *follows*). The answers to all others should be what they were (they *stay*).
+are retrieved for again. A question is *affected* where the answer derived from the edited facts is not its gold answer;
+its new answer should be the derived one (it *follows*). The answers to all others should not change (they *stay*).
 
-Decoding is greedy, so a question is answered again only where its prompt changed; elsewhere the answer is as before. In
-bf16 an answer can still depend on the prompts that share its batch. So what was answered before is not taken from the arm
-`nesycd` but generated again, in the same planned batches as what is answered after the edits; how often these answers
-equal the arm's (same prompts, other batches) is measured beside: so much of everything else is noise.
+Decoding is greedy and predictions are cached, so a question is answered again only where its prompt changed; the answers before
+the edit are those of the run's method.
 """
 
 from __future__ import annotations
@@ -16,19 +14,18 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from nesycd.core.answers import Attempt
 from nesycd.core.errors import ConfigError, DataError
 from nesycd.core.protocols import KnowsTruth
-from nesycd.core.records import Attempt, Entry, Example, Fact, Item, Retrieval, content_hash
+from nesycd.core.records import Entry, Example, Fact, Item, Retrieval
 from nesycd.knowledge import normal_triple
-from nesycd.methods.context import Parts
+from nesycd.methods.context import Context
 from nesycd.methods.knowledge import Knowledge
-from nesycd.methods.nesycd import Trained
 from nesycd.retrieval.recall import arrived
 
 SPLIT = "test"
-ARM = "nesycd"
-STAGES = ("retrieve-edits", "eval-edits")
-"""What a measurement adds to a run folder."""
+STAGES = ("retrieve-edits", "eval-edits", "eval-edits.verdicts")
+"""The stages that a measurement adds to a run folder."""
 
 Blocks = Mapping[str, tuple[Item, ...]]
 """The knowledge in a prompt, by `Example.uid` or `Case.key`."""
@@ -36,7 +33,7 @@ Blocks = Mapping[str, tuple[Item, ...]]
 
 @dataclass(frozen=True)
 class Edit:
-    """A fact of the KB, and the false one that takes its place."""
+    """A fact of the KB, and the false one that replaces it."""
 
     fact: Fact
     changed: Fact
@@ -52,7 +49,7 @@ class Case:
 
     Attributes:
         expected: the answer derived under the edit; the gold one where it is not affected.
-        delivered: whether all facts that the derivation rests on stand in the prompt.
+        delivered: whether all facts that the derivation depends on are in the prompt.
     """
 
     edit: Edit
@@ -65,7 +62,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the student made of a case; `after` is `before` where the prompt is the same."""
+    """The answers to a case; `after` is `before` where the prompt is the same."""
 
     case: Case
     before: Attempt
@@ -83,7 +80,6 @@ class Measurement:
         untouched: for each edit, how many other questions keep their prompts, and so their answers.
         without_answer: how many times a question has no answer under an edit (the new object's own facts are unknown);
             such a question is counted nowhere else.
-        noise: for each question answered before any edit, whether the arm gave the same answer to the same prompt.
     """
 
     edits: tuple[Edit, ...]
@@ -92,49 +88,41 @@ class Measurement:
     candidates: int
     untouched: tuple[int, ...]
     without_answer: int
-    noise: tuple[bool, ...]
 
 
-def check(parts: Parts) -> KnowsTruth:
-    """The benchmark, where edits can be measured on it; to be asked before a run is completed for their sake.
+def check(context: Context) -> KnowsTruth:
+    """The benchmark, if edits can be measured on it; to be called before the run is completed.
 
     Raises:
-        ConfigError: it does not know its truth, or the recipe leaves out the arm or the split that is measured.
+        ConfigError: the benchmark has no ground truth.
     """
-    evaluation = parts.recipe.evaluation
-    if not isinstance(parts.task, KnowsTruth):
+    if not isinstance(context.task, KnowsTruth):
         raise ConfigError(
-            f"task.name: {parts.task.name!r} cannot say what changes when a fact does; edits are measured on longtail"
+            f"task.name: {context.task.name!r} cannot say what changes when a fact does; edits are measured on longtail"
         )
-    if ARM not in evaluation.arms:
-        raise ConfigError(f"evaluation.arms: edits are measured on {ARM!r}, which is left out")
-    if evaluation.splits and SPLIT not in evaluation.splits:
-        raise ConfigError(f"evaluation.splits: edits are measured on {SPLIT!r}, which is left out")
-    return parts.task
+    return context.task
 
 
-def measure(parts: Parts, trained: Trained, arm: Sequence[Attempt], count: int) -> Measurement:
+def measure(context: Context, count: int) -> Measurement:
     """Edit `count` facts (fewer where there are not so many), one at a time, and answer all that may change.
 
     Args:
-        parts: see `Parts`.
-        trained: see `distil`.
-        arm: the run's attempts of the arm `nesycd` at the test questions.
+        context: see `Context`; its steps are done.
         count: how many facts to edit.
 
     Raises:
         ConfigError: see `check`.
         DataError: no fact of the KB is both needed by a test question and retrieved for it.
     """
-    task = check(parts)
-    examples = parts.examples(SPLIT)
-    knowledge = Knowledge.of(parts, trained.entries)
-    found = {one.example: one.items for one in knowledge.retrieved(parts.run, f"retrieve-{SPLIT}", examples)}
+    task = check(context)
+    examples = context.examples(SPLIT)
+    knowledge = context.knowledge
+    found = {one.example: one.items for one in knowledge.retrieved(context.run, f"retrieve-{SPLIT}", examples)}
     candidates = needed_and_found(examples, found)
     if not candidates:
-        raise DataError(f"{parts.run.kb_path}: no approved fact is needed by a {SPLIT} question and retrieved for it")
-    edits = choose(candidates, task, count, parts.recipe.seed)
-    changed = _retrieve(parts, knowledge, examples, found, edits)
+        raise DataError(f"{context.run.kb_path}: no approved fact is needed by a {SPLIT} question and retrieved for it")
+    edits = choose(candidates, task, count, context.recipe.seed)
+    changed = _retrieve(context, knowledge, examples, found, edits)
     cases: list[Case] = []
     untouched, without_answer = [], 0
     for edit in edits:
@@ -142,9 +130,7 @@ def measure(parts: Parts, trained: Trained, arm: Sequence[Attempt], count: int) 
         cases += new
         untouched.append(still)
         without_answer += lost
-    outcomes = _answer(parts, trained, cases, found, changed)
-    stored = {attempt.example: attempt.answer for attempt in arm}
-    again = {outcome.case.example.uid: outcome.before.answer for outcome in outcomes}
+    outcomes = _answer(context, cases, found, changed)
     return Measurement(
         edits=edits,
         outcomes=outcomes,
@@ -152,7 +138,6 @@ def measure(parts: Parts, trained: Trained, arm: Sequence[Attempt], count: int) 
         candidates=len(candidates),
         untouched=tuple(untouched),
         without_answer=without_answer,
-        noise=tuple(answer == stored[uid] for uid, answer in again.items()),
     )
 
 
@@ -191,27 +176,27 @@ def edited(entries: Iterable[Entry], edit: Edit) -> tuple[Entry, ...]:
 
 
 def _retrieve(
-    parts: Parts, knowledge: Knowledge, examples: Sequence[Example], found: Blocks, edits: Sequence[Edit]
+    context: Context, knowledge: Knowledge, examples: Sequence[Example], found: Blocks, edits: Sequence[Edit]
 ) -> Blocks:
-    """The blocks of the prompts that are other than without the edit, by `Edit.key`; the rest is not kept."""
+    """The contexts that the edit changes, by `Edit.key`; unchanged ones are not stored."""
 
     def find() -> Iterable[Retrieval]:
         for edit in edits:
-            changed = Knowledge.of(parts, edited(knowledge.entries, edit))
+            changed = Knowledge.of(context, edited(knowledge.entries, edit))
             for example in examples:
                 hits = changed.retriever.retrieve(changed.query(example), task=example.task)
                 new = Retrieval(example=edit.key(example), hits=tuple(hits))
-                old = parts.prompts.with_knowledge(example, found[example.uid])
-                if parts.prompts.with_knowledge(example, new.items) != old:
+                old = context.prompts.with_knowledge(example, found[example.uid])
+                if context.prompts.with_knowledge(example, new.items) != old:
                     yield new
 
     inputs = {
         "knowledge": knowledge.fingerprint,
         "examples": examples,
-        "prompts": parts.prompts.fingerprint,
+        "prompts": context.prompts.fingerprint,
         "edits": [[edit.fact.id, edit.changed.id] for edit in edits],
     }
-    made = parts.run.computed(STAGES[0], Retrieval, inputs, find)
+    made = context.run.computed(STAGES[0], Retrieval, inputs, find)
     return {one.example: one.items for one in made}
 
 
@@ -244,9 +229,7 @@ def _before(example: Example) -> str:
     return f"before/{example.uid}"
 
 
-def _answer(
-    parts: Parts, trained: Trained, cases: Sequence[Case], found: Blocks, changed: Blocks
-) -> tuple[Outcome, ...]:
+def _answer(context: Context, cases: Sequence[Case], found: Blocks, changed: Blocks) -> tuple[Outcome, ...]:
     """Answer all prompts, without and with the edits, as one stage of planned batches."""
     asked = {_before(case.example): (case.example, found[case.example.uid]) for case in cases}
     for case in cases:
@@ -254,19 +237,17 @@ def _answer(
             key = case.edit.key(case.example)
             asked[key] = (case.example.model_copy(update={"answer": case.expected}), changed[key])
     examples = [example.model_copy(update={"uid": key}) for key, (example, _) in asked.items()]
-    solver = parts.solver(ARM, trained.augmented.path, knowledge=lambda example: asked[example.uid][1])
-    shown = content_hash([[item.id for item in items] for _, items in asked.values()])
-    depends = {"adapter": trained.augmented.fingerprint, "knowledge": shown}
-    attempts = {one.example: one for one in parts.attempts(STAGES[1], solver, examples, depends)}
+    way = context.reading("edits", context.distilled.augmented, lambda example: asked[example.uid][1])
+    attempts = {one.example: one for one in context.answered(STAGES[1], way, examples)}
     outcomes = []
     for case in cases:
         before = attempts[_before(case.example)]
         after = attempts.get(case.edit.key(case.example), before)
         stays = after.answer == before.answer
-        outcomes.append(Outcome(case, before, after, _follows(parts, case, after) if case.affected else stays))
+        outcomes.append(Outcome(case, before, after, _follows(context, case, after) if case.affected else stays))
     return tuple(outcomes)
 
 
-def _follows(parts: Parts, case: Case, attempt: Attempt) -> bool:
+def _follows(context: Context, case: Case, attempt: Attempt) -> bool:
     wanted = case.example.model_copy(update={"answer": case.expected})
-    return bool(attempt.answer) and parts.task.grade(attempt.answer, wanted)
+    return bool(attempt.answer) and context.task.grade(attempt.answer, wanted)

@@ -1,10 +1,10 @@
-"""What the approved knowledge does: its items are masked at random on questions that the answering student has not seen.
+"""The effect of the approved items, masked at random on questions that the answering student was not trained on.
 
-Two sorts of questions: training questions, answered by the student of the fold that was not trained on them, with the accepted
+Two kinds of questions: training questions, answered by the student of the fold that was not trained on them, with the accepted
 rationale as reference; and validation questions, answered by S_E, with its own right answers as reference. Never test, and never
-a question that alone gave rise to the item. On one half of all questions items are selected for retirement; on the other half
-the answers are then given with and without them, so that what is proposed was confirmed by answers, not by likelihoods alone.
-Nothing in the KB is changed here.
+a question that is the only evidence of the item. On one half of all questions items are selected for retirement; on the other
+half questions are then answered with and without them, so that proposals are confirmed by answers, not by likelihoods alone.
+The KB is not changed here.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import stdev
 
+from nesycd.core.answers import Attempt
 from nesycd.core.errors import DataError
 from nesycd.core.protocols import Prompt
-from nesycd.core.records import Attempt, Example, Item, Masked, Retrieval, content_hash
-from nesycd.methods.context import Parts
+from nesycd.core.records import Example, Item, Masked, Retrieval
+from nesycd.methods.context import Context
 from nesycd.methods.knowledge import Knowledge
-from nesycd.methods.nesycd import Trained
 from nesycd.prompts import completion_text
 from nesycd.runs.stage import Artifact
 from nesycd.stages import augment, effect
@@ -26,22 +26,22 @@ from nesycd.stages.effect import Effect
 
 SPLIT = "valid"
 PREFIX = "effect-"
-"""How the names of the stages begin that a measurement adds to a run folder."""
+"""Prefix of the stages that a measurement adds to a run folder."""
 _AUGMENTED = "augmented"
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What every approved item does, and which are proposed for retirement.
+    """The effect of every approved item, and which items are proposed for retirement.
 
     Attributes:
         questions: how many questions there are; `scored` of them have a right answer to score masks on.
         selection, confirmation, all: effects by item id, over the halves and over all questions.
-        noise: standard deviation (nats) of what the unchanged block scores when it is scored again in other batches.
+        noise: standard deviation (nats) of the scores of unchanged contexts that are scored again in other batches.
         rate: the stated false discovery rate.
         selected: items that the selection half names, worst first.
-        proposed: of these, the ones that the confirmation half does not speak for: their mean contrast there is not above
-            the noise, and answers there are not worse without them.
+        proposed: of these, the ones that the confirmation half does not support: their mean contrast there is not above the
+            noise, and answers there are not worse without them.
         before, after: right answers of the confirmation half's questions that show a selected item, with and without
             these; `asked` questions.
     """
@@ -62,12 +62,12 @@ class Measurement:
 
 @dataclass(frozen=True)
 class _Question:
-    """A question with its block, who answers it, and what its masks are scored on.
+    """A question with its context, the answering student, and the references that masks are scored on.
 
     Attributes:
-        items: the block, in order.
+        items: the context, in order.
         student: `augmented` or the name of a fold's student; `adapter` is its.
-        judged: ids of the items of the block that may be judged here.
+        judged: ids of the items of the context that may be judged here.
         references: right answers; empty where there is none, and then nothing is scored.
     """
 
@@ -79,29 +79,28 @@ class _Question:
     references: tuple[str, ...]
 
 
-def measure(parts: Parts, trained: Trained, count: int, rate: float) -> Measurement:
+def measure(context: Context, count: int, rate: float) -> Measurement:
     """Mask, score, judge and confirm.
 
     Args:
-        parts: see `Parts`.
-        trained: see `distil`.
-        count: blocks to score for a question, at most.
+        context: see `Context`; its steps are done.
+        count: most contexts to score for a question.
         rate: false discovery rate of what is selected, in (0, 1).
 
     Raises:
         DataError: no approved item is retrieved for any of the questions, or there is no right answer to any of them.
     """
-    knowledge = Knowledge.of(parts, trained.entries)
-    questions = [*_training(parts, trained, knowledge), *_validation(parts, trained, knowledge)]
-    masked = _score_masks(parts, questions, count)
+    knowledge = context.knowledge
+    questions = [*_training(context, knowledge), *_validation(context, knowledge)]
+    masked = _score_masks(context, questions, count)
     if not masked:
         raise DataError("no question that retrieves an item has a right answer: nothing to score")
-    half = effect.halves([question.example for question in questions], parts.recipe.seed)
+    half = effect.halves([question.example for question in questions], context.recipe.seed)
     made = list(_contrasts(masked, questions))
     sides = [effect.judge(effect.pooled(pair for pair in made if half[pair[0]] == side)) for side in (0, 1)]
     noise = _noise(masked)
     selected = tuple(effect.harmful(sides[0], rate, noise))
-    before, after = _confirm(parts, [question for question in questions if half[question.example.uid]], selected)
+    before, after = _confirm(context, [question for question in questions if half[question.example.uid]], selected)
     worse = sum(a.correct for a in after) < sum(b.correct for b in before)
     proposed = tuple(item for item in selected if not worse and not _spoken_for(sides[1].get(item), noise))
     return Measurement(
@@ -124,60 +123,57 @@ def _spoken_for(seen: Effect | None, noise: float) -> bool:
     return seen is not None and seen.mean > noise
 
 
-def _training(parts: Parts, trained: Trained, knowledge: Knowledge) -> Iterator[_Question]:
+def _training(context: Context, knowledge: Knowledge) -> Iterator[_Question]:
     """Training questions, each with the student that was not trained on it; none where there are no such students."""
-    if parts.recipe.collection.mode != "out_of_fold":
+    if context.recipe.collection.mode != "out_of_fold":
         return
-    train = parts.examples("train")
-    own = augment.own_entries(trained.entries)
+    train = context.examples("train")
+    own = augment.own_entries(context.distilled.entries)
     evidence = {uid: [entry.item_id for entry in mine] for uid, mine in own.items()}
-    retrievals = parts.run.computed(
+    retrievals = context.run.computed(
         f"{PREFIX}retrieve-train",
         Retrieval,
         {"knowledge": knowledge.fingerprint, "examples": train, "evidence": evidence},
         lambda: augment.retrieve_hidden(train, own, knowledge.retriever),
     )
-    student_of = {attempt.example: attempt.solver for attempt in trained.collected.attempts}
+    student_of = {attempt.example: attempt.solver for attempt in context.distilled.collected.attempts}
     for example, retrieval in zip(train, retrievals, strict=True):
-        accepted = trained.kept.get(example.uid)
+        accepted = context.distilled.kept.get(example.uid)
         references = (completion_text(accepted.text, accepted.answer),) if accepted is not None else ()
         name = student_of[example.uid]
         judged = _judged(retrieval.items, knowledge)
-        yield _Question(example, name, trained.collected.students[name], retrieval.items, judged, references)
+        yield _Question(example, name, context.distilled.collected.students[name], retrieval.items, judged, references)
 
 
-def _validation(parts: Parts, trained: Trained, knowledge: Knowledge) -> Iterator[_Question]:
+def _validation(context: Context, knowledge: Knowledge) -> Iterator[_Question]:
     """Validation questions with S_E's own right answers."""
-    if SPLIT not in parts.task.splits():
+    if SPLIT not in context.task.splits():
         return
-    examples = parts.examples(SPLIT)
-    found = {one.example: one.items for one in knowledge.retrieved(parts.run, f"{PREFIX}retrieve-{SPLIT}", examples)}
-    informed = _answers(parts, "informed", "nesycd", trained.augmented, examples, found)
-    alone = _answers(parts, "alone", "nesycd_no_kb", trained.augmented, examples, None)
+    examples = context.examples(SPLIT)
+    found = {one.example: one.items for one in knowledge.retrieved(context.run, f"{PREFIX}retrieve-{SPLIT}", examples)}
+    informed = _answers(context, "informed", context.distilled.augmented, examples, found)
+    alone = _answers(context, "alone", context.distilled.augmented, examples, None)
     for example in examples:
         references = tuple(effect.references(informed[example.uid], alone[example.uid]))
         judged = _judged(found[example.uid], knowledge)
-        yield _Question(example, _AUGMENTED, trained.augmented, found[example.uid], judged, references)
+        yield _Question(example, _AUGMENTED, context.distilled.augmented, found[example.uid], judged, references)
 
 
 def _judged(items: Sequence[Item], knowledge: Knowledge) -> tuple[str, ...]:
-    """The items of the base; what was derived is none, and stays in every block."""
+    """The items of the base; derived facts are no items, and stay in every context."""
     known = {entry.item_id for entry in knowledge.entries}
     return tuple(item.id for item in items if item.id in known)
 
 
 def _answers(
-    parts: Parts,
+    context: Context,
     stage: str,
-    arm: str,
     adapter: Artifact,
     examples: Sequence[Example],
     found: Mapping[str, tuple[Item, ...]] | None,
 ) -> dict[str, Attempt]:
-    solver = parts.solver(arm, adapter.path, knowledge=None if found is None else lambda e: found[e.uid])
-    shown = None if found is None else content_hash([[item.id for item in found[e.uid]] for e in examples])
-    depends = {"adapter": adapter.fingerprint, "knowledge": shown}
-    return {one.example: one for one in parts.attempts(f"{PREFIX}{stage}", solver, examples, depends)}
+    way = context.reading(stage, adapter, None if found is None else lambda example: found[example.uid])
+    return {one.example: one for one in context.answered(f"{PREFIX}{stage}", way, examples)}
 
 
 @dataclass(frozen=True)
@@ -191,25 +187,25 @@ class _Block:
 
 
 _AGAIN = "again"
-"""Ends the key of a whole block that is scored a second time, for the noise."""
+"""Suffix of the key of a whole context that is scored a second time, for the noise."""
 
 
-def _blocks(parts: Parts, questions: Sequence[_Question], count: int) -> Iterator[_Block]:
+def _blocks(context: Context, questions: Sequence[_Question], count: int) -> Iterator[_Block]:
     for question in questions:
         uid = question.example.uid
         for number, text in enumerate(question.references if question.judged else ()):
-            for place, mask in enumerate(effect.masks(question.judged, count, parts.recipe.seed, uid)):
+            for place, mask in enumerate(effect.masks(question.judged, count, context.recipe.seed, uid)):
                 items = tuple(i for i in question.items if i.id in mask or i.id not in question.judged)
                 yield _Block(f"{uid}/{number}/{place}", question, text, items)
             yield _Block(f"{uid}/{number}/{_AGAIN}", question, text, question.items)
 
 
-def _score_masks(parts: Parts, questions: Sequence[_Question], count: int) -> Sequence[Masked]:
-    blocks = {block.key: block for block in _blocks(parts, questions, count)}
+def _score_masks(context: Context, questions: Sequence[_Question], count: int) -> Sequence[Masked]:
+    blocks = {block.key: block for block in _blocks(context, questions, count)}
     inputs = {
         "scored": "least_likely",
-        "student": parts.student.fingerprint,
-        "prompts": parts.prompts.fingerprint,
+        "student": context.student.fingerprint,
+        "prompts": context.prompts.fingerprint,
         "blocks": [
             [b.key, b.question.example.id, b.question.adapter.fingerprint, b.reference, [item.id for item in b.items]]
             for b in blocks.values()
@@ -218,9 +214,9 @@ def _score_masks(parts: Parts, questions: Sequence[_Question], count: int) -> Se
 
     def score(keys: Sequence[str]) -> list[Masked]:
         chosen = [blocks[key] for key in keys]
-        prompts = [Prompt(b.key, parts.prompts.with_knowledge(b.question.example, b.items)) for b in chosen]
+        prompts = [Prompt(b.key, context.prompts.with_knowledge(b.question.example, b.items)) for b in chosen]
         adapter = chosen[0].question.adapter.path
-        found = parts.student.least_likely(prompts, [b.reference for b in chosen], adapter=adapter)
+        found = context.student.least_likely(prompts, [b.reference for b in chosen], adapter=adapter)
         return [
             Masked(
                 key=block.key,
@@ -233,7 +229,7 @@ def _score_masks(parts: Parts, questions: Sequence[_Question], count: int) -> Se
         ]
 
     def plan() -> list[list[str]]:
-        # A batch has one student; and what is scored again must not meet the same company, or it would meet the same rounding.
+        # A batch has one student; texts scored again must be in other batches, or rounding would be the same.
         groups: dict[tuple[str, bool], list[str]] = {}
         for key, block in blocks.items():
             groups.setdefault((block.question.student, key.endswith(_AGAIN)), []).append(key)
@@ -242,13 +238,13 @@ def _score_masks(parts: Parts, questions: Sequence[_Question], count: int) -> Se
     if not blocks:
         return []
     name = f"{PREFIX}masked"
-    return parts.run.batches(
+    return context.run.batches(
         name, Masked, inputs, plan=plan, produce=score, key_of=lambda one: one.key, keys=list(blocks)
     )
 
 
 _BATCH = 256
-"""Blocks scored between two writes."""
+"""Contexts scored between two writes."""
 
 
 def _contrasts(masked: Sequence[Masked], questions: Sequence[_Question]) -> Iterator[tuple[str, dict[str, float]]]:
@@ -270,7 +266,7 @@ def _noise(masked: Sequence[Masked]) -> float:
 
 
 def _confirm(
-    parts: Parts, questions: Sequence[_Question], selected: Sequence[str]
+    context: Context, questions: Sequence[_Question], selected: Sequence[str]
 ) -> tuple[list[Attempt], list[Attempt]]:
     """Answers of one half's questions that show a selected item: with all their items, and without the selected ones."""
     before: list[Attempt] = []
@@ -285,7 +281,7 @@ def _confirm(
             blocks[f"without/{question.example.uid}"] = kept
         by_uid = {question.example.uid: question.example for question in mine}
         examples = [by_uid[key.partition("/")[2]].model_copy(update={"uid": key}) for key in blocks]
-        made = _answers(parts, f"confirm-{name}", "nesycd", mine[0].adapter, examples, blocks)
+        made = _answers(context, f"confirm-{name}", mine[0].adapter, examples, blocks)
         before += [made[f"with/{uid}"] for uid in by_uid]
         after += [made[f"without/{uid}"] for uid in by_uid]
     return before, after

@@ -1,60 +1,58 @@
-"""Continuous integration for what a small model knows: expected answers, asked for again where a change can touch them.
+"""Regression tests of a student's knowledge: expected answers, asked for again where a change can affect them.
 
-A suite is a user's JSONL of questions; its *pins* are what a run answered last time, with a hash of what the student read.
-Decoding is greedy: where the student reads the same, the answer is the same and is not generated again. A change is *intended*
+A suite is a user's JSONL of questions; its *pins* are a run's last answers, with the predictions they are made of. Predictions
+are cached, so only questions whose prompt changed cost time. A change is *intended*
 where the new answer is the one the suite expects, a *regression* where the pinned one was, and *drift* where neither is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from nesycd.core.protocols import Generation
+from nesycd.core.answers import Prediction
+from nesycd.core.protocols import Task
 from nesycd.core.records import Example
-from nesycd.methods.answering import Answerer, Asked, prompt_hash
+from nesycd.core.segments import text_of
+from nesycd.methods.predict import Predictor, Responded
+from nesycd.runs.predictions import Predictions
 
-Verdict = Literal["intended", "regression", "drift"]
+ChangeKind = Literal["intended", "regression", "drift"]
 
 
 class Pin(BaseModel):
-    """What was answered to one question: the draft with its signals, and the answer with the hash of its prompt."""
+    """The pinned answer to one question."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     question: str
-    """Hash of the question: one that was reworded has no pin."""
-    draft: str
-    margin: float
-    least_margin: float
-    prompt: str
-    routed: bool
-    response: str
+    """Hash of the question: a reworded question has no pin."""
     answer: str
 
 
 class Pins(BaseModel):
-    """All pins of a suite, and the students that they are of."""
+    """All pins of a suite, the identity of the students, and their predictions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-    schema_: Literal["pins/1"] = "pins/1"
+    schema_: Literal["pins/2"] = "pins/2"
     students: str
-    """Hash of the two adapters, the prompts and the answer's limit: of other students no pin holds."""
+    """Hash of the students, their prompts and limits (`OpenRun.identity`): pins of other students are not valid."""
     pins: dict[str, Pin]
+    predictions: tuple[Prediction, ...]
 
 
 @dataclass(frozen=True)
 class Change:
-    """A question that is answered otherwise than it was."""
+    """A question whose answer differs from the pinned one."""
 
     example: Example
     before: str
     after: str
-    verdict: Verdict
+    verdict: ChangeKind
     shown: tuple[str, ...]
-    """Texts of the items that the student reads now."""
+    """Texts of the items in the present prompt."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Outcome:
     """A suite's test.
 
     Attributes:
-        questions: of the suite; `asked` of them were answered anew, `new` had no pin.
+        questions: of the suite; for `asked` of them a student was asked something new, `new` had no pin.
         wrong: questions whose answer now is not the expected one.
         changes: see `Change`, in the order of the suite.
         pins: what is answered now, to be pinned.
@@ -75,71 +73,68 @@ class Outcome:
     changes: tuple[Change, ...]
     pins: Pins
 
-    def count(self, verdict: Verdict) -> int:
-        """How many changes are of this sort."""
+    def count(self, verdict: ChangeKind) -> int:
+        """How many changes are of this kind."""
         return sum(change.verdict == verdict for change in self.changes)
 
 
-def run_suite(answerer: Answerer, examples: Sequence[Example], pinned: Pins | None, students: str) -> Outcome:
-    """Ask what may be answered otherwise than pinned.
+def pinned_predictor(predictor: Predictor, pinned: Pins | None, students: str) -> Predictor:
+    """A predictor whose cache holds the pinned predictions, where these are of the same students."""
+    known = Predictions()
+    if pinned is not None and pinned.students == students:
+        known.add(pinned.predictions)
+    return Predictor(predictor.student, known)
+
+
+def run_suite(
+    task: Task,
+    respond: Callable[[Sequence[Example]], Iterable[Responded]],
+    examples: Sequence[Example],
+    pinned: Pins | None,
+    students: str,
+) -> Outcome:
+    """Ask a suite, and compare its answers with the pins.
 
     Args:
-        answerer: the run with its knowledge base as it is now.
+        task: grades.
+        respond: answers questions, by a predictor that holds the pins (`pinned_predictor`).
         examples: the suite.
-        pinned: what was answered before; None where the suite was never asked.
+        pinned: the pins; None where the suite was never asked.
         students: see `Pins.students`.
     """
-    old = pinned.pins if pinned is not None and pinned.students == students else {}
-    known = {e.uid: old[e.uid] for e in examples if e.uid in old and old[e.uid].question == _question(e)}
-    asked = answerer.ask(examples, _drafts(answerer, examples, known))
-    stale = [one for one in asked if one.example.uid not in known or known[one.example.uid].prompt != prompt_hash(one)]
-    replies = dict(zip([one.example.uid for one in stale], answerer.answer(stale), strict=True))
+    old = pinned if pinned is not None and pinned.students == students else None
+    known = (
+        {} if old is None else {e.uid: p for e in examples if (p := old.pins.get(e.uid)) and p.question == _question(e)}
+    )
+    before = set() if old is None else {one.key for one in old.predictions}
+    made = {one.example.uid: one for one in respond(examples)}
     pins: dict[str, Pin] = {}
+    kept: dict[str, Prediction] = {}
     changes: list[Change] = []
     wrong: list[Example] = []
-    for one in asked:
-        example = one.example
-        reply, before = replies.get(example.uid), known.get(example.uid)
-        pins[example.uid] = now = _pin(one, reply.response, reply.answer) if reply else known[example.uid]
-        right = _right(answerer, now.answer, example)
-        if not right:
+    asked = 0
+    for example in examples:
+        one = made[example.uid]
+        kept |= {prediction.key: prediction for prediction in one.predictions}
+        asked += example.uid not in known or any(prediction.key not in before for prediction in one.predictions)
+        answer = task.extract(text_of(one.segments), example)
+        pins[example.uid] = Pin(question=_question(example), answer=answer)
+        if not _right(task, answer, example):
             wrong.append(example)
-        if before is not None and not _same(answerer, before.answer, now.answer, example):
-            was_right = _right(answerer, before.answer, example)
-            verdict: Verdict = "intended" if right else "regression" if was_right else "drift"
-            shown = tuple(hit.item.text for hit in one.hits) if one.routed else ()
-            changes.append(Change(example, before.answer, now.answer, verdict, shown))
+        pin = known.get(example.uid)
+        if pin is not None and not _same(task, pin.answer, answer, example):
+            right, was_right = _right(task, answer, example), _right(task, pin.answer, example)
+            verdict: ChangeKind = "intended" if right else "regression" if was_right else "drift"
+            changes.append(
+                Change(example, pin.answer, answer, verdict, tuple(item.text for item in one.asks[-1].items))
+            )
     return Outcome(
         questions=len(examples),
-        asked=len(stale),
+        asked=asked,
         new=len(examples) - len(known),
         wrong=tuple(wrong),
         changes=tuple(changes),
-        pins=Pins(students=students, pins=pins),
-    )
-
-
-def _drafts(answerer: Answerer, examples: Sequence[Example], known: Mapping[str, Pin]) -> list[Generation]:
-    """Drafts hang on no knowledge, so those that are pinned hold."""
-    missing = [example for example in examples if example.uid not in known]
-    made = dict(zip([example.uid for example in missing], answerer.draft(missing), strict=True))
-    return [made[e.uid] if e.uid in made else _pinned(known[e.uid]) for e in examples]
-
-
-def _pinned(pin: Pin) -> Generation:
-    return Generation(pin.draft, pin.margin, pin.least_margin, 0, 0, "stop")
-
-
-def _pin(asked: Asked, response: str, answer: str) -> Pin:
-    return Pin(
-        question=_question(asked.example),
-        draft=asked.draft.text,
-        margin=asked.draft.margin,
-        least_margin=asked.draft.least_margin,
-        prompt=prompt_hash(asked),
-        routed=asked.routed,
-        response=response,
-        answer=answer,
+        pins=Pins(students=students, pins=pins, predictions=tuple(kept.values())),
     )
 
 
@@ -147,12 +142,12 @@ def _question(example: Example) -> str:
     return example.model_copy(update={"answer": "", "uid": "q", "rationale": None, "split": ""}).id
 
 
-def _right(answerer: Answerer, answer: str, example: Example) -> bool:
-    return bool(answer) and answerer.task.grade(answer, example)
+def _right(task: Task, answer: str, example: Example) -> bool:
+    return bool(answer) and task.grade(answer, example)
 
 
-def _same(answerer: Answerer, before: str, after: str, example: Example) -> bool:
+def _same(task: Task, before: str, after: str, example: Example) -> bool:
     """Whether two answers are the same by the task's own grading, so that 18 and 18.0 are no change."""
     if before == after:
         return True
-    return bool(before and after) and answerer.task.grade(after, example.model_copy(update={"answer": before}))
+    return bool(before and after) and task.grade(after, example.model_copy(update={"answer": before}))

@@ -1,1 +1,1 @@
-"""NesyCD as a short composition of stages; its rivals will stand beside it."""
+"""NesyCD as a short composition of stages, and the methods that it is compared with (`methods.table`)."""

@@ -1,33 +1,58 @@
-"""What a method is handed: a run folder, the recipe, the parts that were built from it, and who is told of progress."""
+"""The context of a run: its folder, the recipe, the parts built from it, and the results of the steps done so far."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from nesycd import grading
+from nesycd.core.answers import Answer, Attempt, Prediction, Verdict, verdict_on
 from nesycd.core.config import Recipe
-from nesycd.core.protocols import TRAINING, Student, Task, Teacher, TrainSettings
-from nesycd.core.records import Attempt, Example, TrainingText
-from nesycd.prompts import Prompts
+from nesycd.core.errors import ConfigError, RunError
+from nesycd.core.paths import without_paths
+from nesycd.core.protocols import TRAINING, Decoding, Student, Task, Teacher, TrainSettings
+from nesycd.core.records import Entry, Example, TrainingText
+from nesycd.core.segments import text_of
+from nesycd.methods.knowledge import Knowledge
+from nesycd.methods.method import Method, Source
+from nesycd.methods.predict import Adapter, Ask, Predictor, Way
+from nesycd.prompts import BaselinePrompts, Prompts, Shown
+from nesycd.retrieval import PassageIndex
 from nesycd.rules import Engine
+from nesycd.runs.predictions import VERDICTS
 from nesycd.runs.run import Run
 from nesycd.runs.stage import Artifact, StageRecords
-from nesycd.stages.solve import Solver
+from nesycd.stages import augment
+
+if TYPE_CHECKING:
+    from nesycd.methods.distil import Distilled
 
 
 def no_progress(stage: str, state: dict[str, Any]) -> None:
-    """Tells nobody."""
+    """Ignore the training progress."""
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Everything a method works with.
+class Turn:
+    """The prompts for one question: the last is to be answered now; the earlier ones with their predictions in `before`."""
+
+    asks: tuple[Ask, ...]
+    before: tuple[Prediction, ...] = ()
+
+
+@dataclass(frozen=True)
+class Context:
+    """The context of a run: everything that a method works with.
 
     Attributes:
-        engine: runs the rules' clauses, where the recipe asks for that; starts when first asked.
-        training: told (stage, state) while the student is fine-tuned; state is what `Student.train` tells.
+        baseline_prompts: further prompts, for methods other than NesyCD.
+        engine: runs the rules' clauses, where the recipe asks for that; its process starts at the first query.
+        corpus: passages, for methods that retrieve from a corpus; None: there are none.
+        training: called with (stage, state) while the student is fine-tuned; state is what `Student.train` reports.
+        steps: the results of NesyCD's steps; None before they are done (see `distilled`).
     """
 
     run: Run
@@ -36,48 +61,103 @@ class Parts:
     teacher: Teacher
     student: Student
     prompts: Prompts
+    baseline_prompts: BaselinePrompts
     engine: Engine
+    corpus: PassageIndex | None = None
     training: Callable[[str, dict[str, Any]], None] = no_progress
+    steps: Distilled | None = None
+
+    @property
+    def distilled(self) -> Distilled:
+        """The results of NesyCD's steps; other methods use its rationales, its students and its knowledge base."""
+        assert self.steps is not None, "the steps of the method come first"
+        return self.steps
+
+    def after(self, steps: Distilled) -> Context:
+        """The same context once the steps are done."""
+        return replace(self, steps=steps)
+
+    # --- questions and knowledge ----------------------------------------------------------------------------------------
 
     def examples(self, split: str) -> StageRecords[Example]:
         """A split's questions, written into the run once."""
+        if split not in self._examples:
+            self._examples[split] = self._load(split)
+        return self._examples[split]
+
+    @cached_property
+    def _examples(self) -> dict[str, StageRecords[Example]]:
+        return {}
+
+    def _load(self, split: str) -> StageRecords[Example]:
         recipe = self.recipe.task
-        inputs = {"task": recipe.name, "settings": recipe.settings, "limit": recipe.limit, "data": self.data_hash}
-        inputs["size"] = recipe.sizes.get(split)
+        inputs = {
+            "task": recipe.name,
+            # Files count by content, which is in the benchmark's fingerprint, not by path.
+            "settings": without_paths(recipe.settings),
+            "data": self.task.fingerprint,
+            "limit": recipe.limit,
+            "size": recipe.sizes.get(split),
+            # The default seed of the benchmark's splits and samples.
+            "seed": self.recipe.seed,
+        }
         return self.run.computed(f"examples-{split}", Example, inputs, lambda: self.task.load(split))
 
+    @cached_property
+    def train(self) -> StageRecords[Example]:
+        """The training questions."""
+        return self.examples("train")
+
+    @cached_property
+    def knowledge(self) -> Knowledge:
+        """The run's knowledge base."""
+        return Knowledge.of(self, self.distilled.entries)
+
+    @cached_property
+    def _own(self) -> dict[str, list[Entry]]:
+        """`Example.uid` -> the entries whose evidence includes this example's error."""
+        return augment.own_entries(self.distilled.entries)
+
+    def single_source(self, example: Example) -> frozenset[str]:
+        """Ids of the items whose only evidence is this example: hidden from it in training."""
+        return augment.single_source_items(self._own, example)
+
     @property
-    def data_hash(self) -> str:
-        """The benchmark's own fingerprint, where it has one."""
-        return str(getattr(self.task, "fingerprint", ""))
+    def corpus_passages(self) -> Sequence[Shown]:
+        """The whole corpus; the caller has checked that there is one."""
+        assert self.corpus is not None
+        return self.corpus.passages
+
+    def source_fingerprint(self, source: Source) -> str:
+        """Hash of a source's content and of how it is retrieved from."""
+        if source == "corpus":
+            assert self.corpus is not None
+            return self.corpus.fingerprint
+        return self.knowledge.fingerprint if source == "kb" else ""
+
+    def find(self, method: Method, example: Example, query: str) -> Sequence[Shown]:
+        """What a query retrieves for a training question, from the method's corpus or from the knowledge base.
+
+        From the knowledge base as in NesyCD's training: within its token budget, without single-source items of this question.
+
+        Raises:
+            ConfigError: the method's source is neither.
+        """
+        if method.source == "corpus":
+            assert self.corpus is not None
+            return self.corpus.find(query, method.passages)
+        if method.source != "kb":
+            raise ConfigError(f"{method.name}: nothing can be retrieved to train on from the source {method.source!r}")
+        hits = self.knowledge.retriever.retrieve(query, hide=self.single_source(example), task=example.task)
+        return [hit.item for hit in hits]
+
+    # --- training ---------------------------------------------------------------------------------------------------------
 
     def settings(self, **changes: Any) -> TrainSettings:
         """The recipe's hyperparameters, with changes."""
         given = self.recipe.training
         names = ("learning_rate", "epochs", "batch_tokens", "max_tokens", "warmup", "rank", "alpha", "dropout")
         return TrainSettings(**{**{name: getattr(given, name) for name in names}, **changes})
-
-    def attempts(self, name: str, solver: Solver, examples: Sequence[Example], depends: Any) -> StageRecords[Attempt]:
-        """Answer all examples in planned batches; `depends` holds what decides the answers besides the solver's parts."""
-        by_uid = {example.uid: example for example in examples}
-        inputs = {
-            "student": self.student.fingerprint,
-            "prompts": self.prompts.fingerprint,
-            "examples": examples,
-            "style": solver.style,
-            "max_new_tokens": solver.max_new_tokens,
-            "depends": depends,
-        }
-        if self.student.decoding:
-            inputs["decoding"] = self.student.decoding
-        return self.run.batches(
-            name,
-            Attempt,
-            inputs,
-            plan=lambda: solver.plan(examples),
-            produce=lambda uids: solver.answer([by_uid[uid] for uid in uids]),
-            keys=[example.uid for example in examples],
-        )
 
     def fine_tune(
         self,
@@ -87,13 +167,13 @@ class Parts:
         remember: Mapping[str, Any] | None = None,
         **changes: Any,
     ) -> Artifact:
-        """Train an adapter as a stage of the run: what it is told of it are counts, and what is to be remembered.
+        """Train an adapter as a stage of the run; the artifact's metadata are the training counts and `remember`.
 
         Args:
-            name: the stage's.
+            name: of the stage.
             texts: what to train on.
             init: an adapter to start from; None: the base model.
-            remember: kept beside the counts.
+            remember: further metadata.
             changes: to the recipe's hyperparameters.
         """
         settings = self.settings(**changes)
@@ -125,7 +205,127 @@ class Parts:
         }
         return self.run.artifact(name, depends, make, TRAINING)
 
-    def solver(self, name: str, adapter: Any, **options: Any) -> Solver:
-        """A solver with the recipe's limits."""
-        limit = self.recipe.student.max_new_tokens
-        return Solver(name, self.student, self.task, self.prompts, adapter, max_new_tokens=limit, **options)
+    # --- answering --------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The run's student; its predictions are stored in the run folder."""
+        return Predictor(self.student, self.run.predictions)
+
+    def reading(
+        self, name: str, adapter: Adapter, knowledge: Callable[[Example], Sequence[Shown]] | None = None
+    ) -> Way:
+        """How a step of the method prompts a student: closed-book, or with the items that `knowledge` gives."""
+        decoding = Decoding(self.recipe.student.max_new_tokens)
+
+        def ask(example: Example) -> Ask:
+            items = tuple(knowledge(example)) if knowledge is not None else ()
+            text = self.prompts.with_knowledge(example, items)
+            return Ask(text, adapter, decoding, items, knowledge is not None)
+
+        return Way(name, ask)
+
+    def answered(self, name: str, way: Way, examples: Sequence[Example]) -> StageRecords[Attempt]:
+        """Answer all examples in planned batches, as a stage of the run, and grade the answers, as another one.
+
+        The fingerprint is made of the prompts: the same questions with the same prompts are the same stage.
+        """
+        by_uid = {example.uid: example for example in examples}
+        turns = {uid: Turn((way.first(example),)) for uid, example in by_uid.items()}
+        if way.then is not None:
+            known = self.run.predictions.by_id
+            for one in self._answers(f"{name}-first", way.method, by_uid, turns):
+                made = known[one.predictions[0]]
+                after = way.then(by_uid[one.example], made)
+                if after is not None:
+                    turns[one.example] = Turn((*turns[one.example].asks, after), (made,))
+        return self._graded(name, by_uid, self._answers(name, way.method, by_uid, turns))
+
+    def supplied(
+        self,
+        name: str,
+        method: str,
+        examples: Sequence[Example],
+        inputs: Mapping[str, Any],
+        tell: Callable[[Example], Prediction],
+    ) -> StageRecords[Attempt]:
+        """Answers that no student wrote, as a stage of the run, graded like all others. `inputs`: what they depend on."""
+
+        def make() -> list[Answer]:
+            answers = []
+            for example in examples:
+                told = tell(example)
+                self.run.predictions.add([told])
+                known = tuple(item for call in told.trace for item in call.items)
+                answers.append(
+                    Answer(example=example.uid, method=method, predictions=(told.id,), knowledge=known, routed=True)
+                )
+            return answers
+
+        answers = self._kept(name, partial(self.run.computed, name, Answer, inputs, make))
+        return self._graded(name, {example.uid: example for example in examples}, answers)
+
+    def _kept(self, name: str, ask: Callable[[], StageRecords[Answer]]) -> StageRecords[Answer]:
+        """A stage's answers; answered again where some of their predictions are gone."""
+        answers, known = ask(), self.run.predictions.by_id
+        if not all(one in known for answer in answers for one in answer.predictions):
+            self.run.notify(f"{name}: some of its predictions are gone; asked again")
+            self.run.clear(name)
+            answers = ask()
+        if lost := next((one for answer in answers for one in answer.predictions if one not in known), ""):
+            raise RunError(
+                f"{self.run.folder}: prediction {lost} of {name} is not kept; delete predictions.jsonl and run again"
+            )
+        return answers
+
+    def _answers(
+        self, name: str, method: str, examples: Mapping[str, Example], turns: Mapping[str, Turn]
+    ) -> StageRecords[Answer]:
+        """A stage of answers: the last prompt of each turn is predicted, in planned batches."""
+        predictor, uids = self.predictor, [*examples]
+        asked = []
+        for uid in uids:
+            *_, now = turns[uid].asks
+            keys = [predictor.key(ask) for ask in turns[uid].asks]
+            asked.append([uid, keys, [item.id for item in now.items], now.with_knowledge])
+
+        def plan() -> list[list[str]]:
+            return [[uids[place] for place in batch] for batch in predictor.plan([turns[uid].asks[-1] for uid in uids])]
+
+        def produce(batch: list[str]) -> list[Answer]:
+            made = predictor.predict([turns[uid].asks[-1] for uid in batch])
+            return [
+                predictor.answer(method, examples[uid], turns[uid].asks, [*turns[uid].before, one])
+                for uid, one in zip(batch, made, strict=True)
+            ]
+
+        inputs = {"asked": asked, "method": method}
+        return self._kept(name, partial(self.run.batches, name, Answer, inputs, plan=plan, produce=produce, keys=uids))
+
+    def _graded(
+        self, name: str, examples: Mapping[str, Example], answers: StageRecords[Answer]
+    ) -> StageRecords[Attempt]:
+        """The answers joined with their verdicts; a new grader version grades again."""
+        known = self.run.predictions.by_id
+
+        def grade() -> list[Verdict]:
+            made = []
+            for answer in answers:
+                example = examples[answer.example]
+                response = text_of(answer.segments(known))
+                made.append(
+                    verdict_on(
+                        answer,
+                        response,
+                        partial(self.task.extract, example=example),
+                        partial(self.task.grade, example=example),
+                        grading.VERSION,
+                    )
+                )
+            return made
+
+        inputs = {"answers": answers, "examples": list(examples.values()), "grader": grading.VERSION}
+        verdicts = self.run.computed(f"{name}{VERDICTS}", Verdict, inputs, grade)
+        return StageRecords(
+            Attempt.of(answer, known, verdict) for answer, verdict in zip(answers, verdicts, strict=True)
+        )

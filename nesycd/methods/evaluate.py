@@ -1,39 +1,35 @@
-"""All arms on all splits: the attempts behind `results.json`."""
+"""All methods of a recipe on all splits: the attempts behind `results.json`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
 
+from nesycd.core.answers import Attempt
 from nesycd.core.config import Recipe
 from nesycd.core.errors import ConfigError
 from nesycd.core.protocols import KnowsTruth, Task
-from nesycd.core.records import Attempt, Entry, Evidence, Example, Item, Status, content_hash
+from nesycd.core.records import Entry, Evidence, Example, FoundPassages, Item, Retrieval, Status
 from nesycd.knowledge import entities_at, knowledge_version
-from nesycd.methods.context import Parts
+from nesycd.methods.context import Context
 from nesycd.methods.knowledge import Knowledge
-from nesycd.methods.nesycd import Trained
-from nesycd.methods.routing import cases_of
-from nesycd.retrieval import Reasoner, reasoning
+from nesycd.methods.method import Method, Source
+from nesycd.methods.predict import Adapter, Resources, way_of
+from nesycd.methods.table import METHODS, most_evident, most_passages
+from nesycd.prompts import Shown
+from nesycd.retrieval import PassageIndex, Reasoner, reasoning
 from nesycd.retrieval.recall import count_recall, holds_answer
-from nesycd.routing import ALGORITHM as ROUTING
-from nesycd.routing import Case
-from nesycd.runs.stage import Artifact
-from nesycd.stages.derive import ARM, rules_alone
-from nesycd.stages.route import routed
+from nesycd.stages import baselines
+from nesycd.stages.derive import by_rules
 
 IMPORTED = "_imported"
 """Suffix of a split scored again after its missing facts were imported by hand."""
 
 
-FEW_SHOT_STOP = ("\nQ:",)
-"""A student that was shown questions in a row writes the next one itself."""
-
-
 @dataclass(frozen=True)
 class Scored:
-    """What an evaluation yields, by (arm, split) and by split."""
+    """What an evaluation yields, by (method, split) and by split."""
 
     examples: dict[str, Sequence[Example]]
     attempts: dict[tuple[str, str], Sequence[Attempt]]
@@ -41,12 +37,12 @@ class Scored:
     """Of needed facts, on `valid` and on every scored split."""
     knowledge: dict[str, str]
     """Version of the knowledge that each split was scored with."""
-    answered: dict[str, dict[str, bool]]
-    """Split to whether the block of each question (`Example.uid`) holds its gold answer."""
+    answer_in_context: dict[str, dict[str, bool]]
+    """Split to whether the retrieved context of each question (`Example.uid`) holds its gold answer."""
 
 
 def tells_facts(examples: Iterable[Example]) -> bool:
-    """Whether all questions say which facts they need: without that nothing is known to an oracle arm."""
+    """Whether all questions say which facts they need; an oracle method requires that."""
     return all(example.truth is not None for example in examples)
 
 
@@ -59,184 +55,185 @@ def splits_of(task: Task, recipe: Recipe) -> list[str]:
     known = task.splits()
     wanted = recipe.evaluation.splits or tuple(s for s in known if s == "test" or s.startswith("ood_"))
     if unknown := [split for split in wanted if split not in known]:
-        raise ConfigError(f"evaluation.splits: task {task.name!r} has no split {unknown[0]!r}, only {known}")
+        where = recipe.where("evaluation.splits")
+        raise ConfigError(f"{where}: task {task.name!r} has no split {unknown[0]!r}, only {known}")
     return list(wanted)
 
 
-def evaluate(parts: Parts, trained: Trained) -> Scored:
-    """Answer every split with every arm of the recipe."""
+def evaluate(context: Context, methods: Sequence[Method]) -> Scored:
+    """Answer every split with every method, and measure what was retrieved."""
     scored = Scored({}, {}, {}, {}, {})
-    _tell_other_knowledge(parts, trained)
-    if "valid" in parts.task.splits():
-        examples = parts.examples("valid")
+    _tell_other_knowledge(context)
+    if "valid" in context.task.splits():
+        examples = context.examples("valid")
         if _need_facts(examples):
-            retrievals = Knowledge.of(parts, trained.entries).retrieved(parts.run, "retrieve-valid", examples)
+            retrievals = context.knowledge.retrieved(context.run, "retrieve-valid", examples)
             scored.recall["valid"] = count_recall(examples, [one.items for one in retrievals]).share
-            scored.answered["valid"] = _answered(examples, {one.example: one.items for one in retrievals})
-    for split in splits_of(parts.task, parts.recipe):
-        examples = parts.examples(split)
-        if not examples:
-            continue
-        _score(parts, trained, trained.entries, split, examples, scored)
-        missing = parts.task.missing_facts(split) if isinstance(parts.task, KnowsTruth) else []
-        if missing:
-            known = {entry.item_id for entry in trained.entries}
-            by_hand = tuple(
-                Entry(item=fact, status=Status.APPROVED, reviewer="import", evidence=(_import_note(split),))
-                for fact in missing
-                if fact.id not in known
+            scored.answer_in_context["valid"] = _answer_in_context(
+                examples, {one.example: one.items for one in retrievals}
             )
-            _score(parts, trained, trained.entries + by_hand, split + IMPORTED, examples, scored)
+    for split in splits_of(context.task, context.recipe):
+        if context.examples(split):
+            score(context, methods, split, scored)
     return scored
 
 
-def _tell_other_knowledge(parts: Parts, trained: Trained) -> None:
-    """Say where S_E was trained with other knowledge than the base holds now (imports, which are meant so, aside)."""
-    then, now = trained.trained_with, knowledge_version(entry.item_id for entry in trained.entries)
+def score(context: Context, methods: Sequence[Method], split: str, scored: Scored) -> None:
+    """Answer one split with every method; again with the facts imported that it needs and no training question needs."""
+    examples, entries = context.examples(split), context.distilled.entries
+    _score(context, methods, context.knowledge, split, examples, scored)
+    missing = context.task.missing_facts(split) if isinstance(context.task, KnowsTruth) else []
+    if not missing:
+        return
+    known = {entry.item_id for entry in entries}
+    note = Evidence(example="", source=f"missing facts of {split}")
+    by_hand = tuple(
+        Entry(item=fact, status=Status.APPROVED, reviewer="import", evidence=(note,))
+        for fact in missing
+        if fact.id not in known
+    )
+    _score(context, methods, Knowledge.of(context, entries + by_hand), split + IMPORTED, examples, scored)
+
+
+def _tell_other_knowledge(context: Context) -> None:
+    """Notify where S_E was trained with another version of the knowledge base than the present one."""
+    then = context.distilled.trained_with
+    now = knowledge_version(entry.item_id for entry in context.distilled.entries)
     if then is not None and then["version"] != now:
-        parts.run.notify(
+        context.run.notify(
             f"the student was trained with knowledge {then['version']} (revision {then['revision']}) and is evaluated "
-            f"with {now}; see: nesycd kb diff {then['revision']} --kb {parts.run.kb_path}"
+            f"with {now}; see: nesycd kb diff {then['revision']} --kb {context.run.kb_path}"
         )
 
 
-def _import_note(split: str) -> Evidence:
-    return Evidence(example="", source=f"missing facts of {split}")
-
-
 def _score(
-    parts: Parts,
-    trained: Trained,
-    entries: tuple[Entry, ...],
+    context: Context,
+    methods: Sequence[Method],
+    knowledge: Knowledge,
     split: str,
     examples: Sequence[Example],
     scored: Scored,
 ) -> None:
-    arms = parts.recipe.evaluation.arms
-    knowledge = Knowledge.of(parts, entries)
-    retrievals = knowledge.retrieved(parts.run, f"retrieve-{split}", examples)
+    retrievals = knowledge.retrieved(context.run, f"retrieve-{split}", examples)
     found = {retrieval.example: retrieval.items for retrieval in retrievals}
-    blocks: dict[str, Mapping[str, Sequence[Item]]] = {arm: found for arm in KB_ARMS}
-    if DISTRACTING_ARMS & set(arms):
-        distracting = knowledge.distracting(parts.run, f"distract-{split}", examples, retrievals, parts.recipe.seed)
-        distracted = {one.example: one.items for one in distracting}
-        blocks |= {arm: distracted for arm in DISTRACTING_ARMS}
-    if tells_facts(examples):
-        needed = {e.uid: e.truth.facts if e.truth else () for e in examples}
-        blocks |= {arm: needed for arm in ORACLE_ARMS}
-    made: dict[str, Sequence[Attempt]] = {}
-
-    def answered(arm: str, adapter: Artifact | None, items: Mapping[str, Sequence[Item]] | None, **style: Any) -> None:
-        solver = parts.solver(
-            arm,
-            adapter.path if adapter is not None else None,
-            knowledge=None if items is None else (lambda example: items[example.uid]),
-            **style,
-        )
-        shown = None if items is None else content_hash([[item.id for item in items[e.uid]] for e in examples])
-        depends = {"adapter": adapter.fingerprint if adapter is not None else "", "knowledge": shown}
-        if style.get("style") == "few_shot":
-            depends["prompts"] = solver.prompts_hash(examples)
-        made[arm] = parts.attempts(f"eval-{split}-{arm}", solver, examples, depends)
-
+    resources = _resources(context, methods, knowledge, split, examples, retrievals)
     earlier = split.removesuffix(IMPORTED)
-    for arm in _with_drafts(arms, trained):
-        if split != earlier and arm not in KB_ARMS | DISTRACTING_ARMS | {"nesycd_routed", ARM}:
-            # Imported facts change nothing for an arm that does not retrieve.
-            made[arm] = scored.attempts[arm, earlier]
-        elif arm in ORACLE_ARMS and arm not in blocks:
-            continue  # the benchmark does not tell what its questions need
-        elif arm == ARM:
-            made[arm] = _by_rules(parts, entries, split, examples)
-        elif arm == "zero_shot":
-            answered(arm, None, None, style="zero_shot")
-        elif arm == "few_shot":
-            answered(arm, None, None, style="few_shot", stop=FEW_SHOT_STOP)
-        elif arm != "nesycd_routed":
-            adapter = trained.std_cot if arm.startswith("std_cot") else trained.augmented
-            adapter = trained.general if arm == "draft" else adapter
-            answered(arm, adapter, blocks.get(arm))
-    if "nesycd_routed" in arms:
-        made["nesycd_routed"] = _routed(parts, trained, split, made)
+    for method in methods:
+        if split != earlier and method.source not in ("kb", "distracting", "all", "rules"):
+            # Imported facts do not affect a method that does not read the knowledge base.
+            made = scored.attempts.get((method.name, earlier))
+        elif method.source == "rules":
+            made = _by_rules(context, method, knowledge.entries, split, examples)
+        elif method.source == "oracle" and "oracle" not in resources.knowledge:
+            # The benchmark does not say which facts its questions need. Only a method that the recipe names is reported.
+            made = None
+            if method.name in context.recipe.evaluation.methods:
+                context.run.notify(
+                    f"{split}: {method.name} is left out, since its questions do not say which facts they need"
+                )
+        else:
+            made = context.answered(f"eval-{split}-{method.name}", way_of(method, resources), examples)
+        if made is not None:
+            scored.attempts[method.name, split] = made
     scored.examples[split] = examples
-    scored.knowledge[split] = knowledge_version(entry.item_id for entry in entries)
-    scored.answered[split] = _answered(examples, found)
-    # Arms made only for the router's sake are kept for the imported split, and left out of the results.
-    scored.attempts.update({(arm, split): attempts for arm, attempts in made.items()})
+    scored.knowledge[split] = knowledge_version(entry.item_id for entry in knowledge.entries)
+    scored.answer_in_context[split] = _answer_in_context(examples, found)
     if _need_facts(examples):
         scored.recall[split] = count_recall(examples, [found[e.uid] for e in examples]).share
 
 
-def _answered(examples: Sequence[Example], found: Mapping[str, Sequence[Item]]) -> dict[str, bool]:
+def _resources(
+    context: Context,
+    methods: Sequence[Method],
+    knowledge: Knowledge,
+    split: str,
+    examples: Sequence[Example],
+    retrievals: Sequence[Retrieval],
+) -> Resources:
+    """What the methods need to answer a split; what is retrieved for them is a stage of the run each."""
+    steps, recipe = context.distilled, context.recipe
+    wanted = {method.source for method in methods}
+    blocks: dict[Source, Mapping[str, Sequence[Shown]]] = {"kb": {one.example: one.items for one in retrievals}}
+    if "distracting" in wanted:
+        made = knowledge.distracting(context.run, f"distract-{split}", examples, retrievals, recipe.seed)
+        blocks["distracting"] = {one.example: one.items for one in made}
+    if "oracle" in wanted and tells_facts(examples):
+        blocks["oracle"] = {e.uid: e.truth.facts if e.truth else () for e in examples}
+    if "corpus" in wanted and context.corpus is not None:
+        blocks["corpus"] = _passages(context, context.corpus, split.removesuffix(IMPORTED), examples, knowledge.query)
+    if "all" in wanted:
+        whole = most_evident(knowledge.entries)
+        blocks["all"] = {example.uid: whole for example in examples}
+
+    def found(block: Mapping[str, Sequence[Shown]]) -> Callable[[Example], Sequence[Shown]]:
+        return lambda example: block[example.uid]
+
+    @cache
+    def adapter(student: str) -> Adapter:
+        method = METHODS[student]
+        assert method.train is not None
+        return method.train(context, method)
+
+    def shots(example: Example) -> str:
+        kept, extra = steps.kept, context.baseline_prompts
+        return baselines.worked_examples(example, context.train, kept, extra, baselines.SHOTS, recipe.seed)
+
+    return Resources(
+        task=context.task,
+        prompts=context.prompts,
+        baseline_prompts=context.baseline_prompts,
+        limit=recipe.student.max_new_tokens,
+        adapter=adapter,
+        knowledge={source: found(block) for source, block in blocks.items()},
+        router=steps.router,
+        drafts=lambda: steps.drafts,
+        shots=shots,
+    )
+
+
+def _passages(
+    context: Context,
+    corpus: PassageIndex,
+    split: str,
+    examples: Sequence[Example],
+    query: Callable[[Example], str],
+) -> Mapping[str, Sequence[Shown]]:
+    """For each question as many passages as any method reads at most, as a stage."""
+
+    def find() -> list[FoundPassages]:
+        return [FoundPassages(example=e.uid, passages=tuple(corpus.find(query(e), most_passages()))) for e in examples]
+
+    inputs = {"corpus": corpus, "queries": [query(example) for example in examples], "count": most_passages()}
+    inputs["examples"] = [example.uid for example in examples]
+    made = context.run.computed(f"retrieve-{split}-corpus", FoundPassages, inputs, find)
+    return {one.example: one.passages for one in made}
+
+
+def _answer_in_context(examples: Sequence[Example], found: Mapping[str, Sequence[Item]]) -> dict[str, bool]:
     return {example.uid: holds_answer(example, found[example.uid]) for example in examples}
 
 
-def _by_rules(parts: Parts, entries: tuple[Entry, ...], split: str, examples: Sequence[Example]) -> Sequence[Attempt]:
-    """The arm without a student; a stage like the others."""
-    entities = entities_at(parts.run.kb_path)
-
-    def answer() -> Iterable[Attempt]:
-        reasoner = Reasoner(entries, parts.engine, entities)
-        return rules_alone(examples, parts.task, lambda e: reasoner.answer(e.question, task=e.task))
-
+def _by_rules(
+    context: Context, method: Method, entries: tuple[Entry, ...], split: str, examples: Sequence[Example]
+) -> Sequence[Attempt]:
+    """The answers that the rules derive, without a student."""
+    entities = entities_at(context.run.kb_path)
+    reasoner = Reasoner(entries, context.engine, entities)
     version = knowledge_version(entry.item_id for entry in entries)
-    inputs: dict[str, Any] = {"knowledge": version, "examples": examples, "algorithm": reasoning.ALGORITHM}
-    if entities.merged or entities.backwards:
-        inputs["entities"] = entities.fingerprint
-    return parts.run.computed(f"eval-{split}-{ARM}", Attempt, inputs, answer)
+    inputs = {
+        "knowledge": version,
+        "examples": examples,
+        "algorithm": reasoning.ALGORITHM,
+        "entities": entities.fingerprint,
+    }
+    return context.supplied(
+        f"eval-{split}-{method.name}",
+        method.name,
+        examples,
+        inputs,
+        lambda example: by_rules(example, lambda e: reasoner.answer(e.question, task=e.task)),
+    )
 
 
 def _need_facts(examples: Sequence[Example]) -> bool:
     return any(example.truth is not None and example.truth.facts for example in examples)
-
-
-def _routed(
-    parts: Parts,
-    trained: Trained,
-    split: str,
-    made: Mapping[str, Sequence[Attempt]],
-) -> Sequence[Attempt]:
-    """The routed arm, selected from the other arms' answers; a stage like theirs, so that reports can show it."""
-    drafts, informed = made[draft_arm(trained)], made["nesycd"]
-    # The mode tells routers apart that have no settings.
-    inputs: dict[str, Any] = {"mode": parts.recipe.router.mode, "router": trained.router, "algorithm": ROUTING}
-    inputs |= {"drafts": drafts, "informed": informed}
-    return parts.run.computed(
-        f"eval-{split}-nesycd_routed",
-        Attempt,
-        inputs,
-        lambda: routed(drafts, informed, trained.router, "nesycd_routed"),
-    )
-
-
-def cases_on(trained: Trained, scored: Scored, split: str) -> tuple[Case, ...]:
-    """The questions of a scored split with the draft and the informed answer to each.
-
-    Raises:
-        ConfigError: the recipe does not score the split, or not with the arm `nesycd_routed`.
-    """
-    arms = draft_arm(trained), "nesycd"
-    if any((arm, split) not in scored.attempts for arm in arms):
-        raise ConfigError(
-            f"the recipe must score {split} with the arm nesycd_routed: evaluation.arms, evaluation.splits"
-        )
-    drafts, informed = (scored.attempts[arm, split] for arm in arms)
-    return cases_of(scored.examples[split], drafts, informed)
-
-
-KB_ARMS = frozenset({"std_cot_kb", "nesycd"})
-DISTRACTING_ARMS = frozenset({"std_cot_distracting", "nesycd_distracting"})
-ORACLE_ARMS = frozenset({"std_cot_oracle", "nesycd_oracle"})
-
-
-def draft_arm(trained: Trained) -> str:
-    """The arm that answers closed-book with the chosen student."""
-    if trained.closed_book == "augmented":
-        return "nesycd_no_kb"
-    return "std_cot" if trained.std_cot.fingerprint == trained.general.fingerprint else "draft"
-
-
-def _with_drafts(arms: Sequence[str], trained: Trained) -> list[str]:
-    """The arms to answer, and those that the routed one selects from."""
-    needed = [draft_arm(trained), "nesycd"] if "nesycd_routed" in arms else []
-    return list(dict.fromkeys([*arms, *needed]))

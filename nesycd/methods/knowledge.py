@@ -1,4 +1,4 @@
-"""A run's knowledge as it is retrieved: entries, the retriever that the recipe chooses, and what follows by rules."""
+"""A run's knowledge for retrieval: entries, the retriever that the recipe chooses, and facts derived by rules."""
 
 from __future__ import annotations
 
@@ -6,43 +6,46 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nesycd.core.config import RetrievalSection
 from nesycd.core.protocols import Retriever, Student
 from nesycd.core.records import Entry, Example, Retrieval, content_hash
 from nesycd.knowledge import Entities, entities_at, knowledge_version
-from nesycd.methods.context import Parts
 from nesycd.retrieval import DerivingRetriever, Reasoner, reasoning
 from nesycd.retrieval.build import identity, query_of, retriever_of
 from nesycd.rules import Engine
 from nesycd.runs.run import Run
 from nesycd.stages import distract
 
+if TYPE_CHECKING:
+    from nesycd.methods.context import Context
+
 
 @dataclass(frozen=True)
 class Knowledge:
-    """Entries with a recipe's retriever, built when first asked: indexing needs the student's tokeniser."""
+    """Entries with a recipe's retriever, which is built at its first use: indexing needs the student's tokeniser."""
 
     settings: RetrievalSection
     student: Student
     entries: tuple[Entry, ...]
     entities: Entities = field(default_factory=Entities)
     tasks: Mapping[str, str] = field(default_factory=dict)
-    """Task of each example that evidence may name."""
+    """`Example.uid` -> task, for the examples that evidence may name."""
     cache: Path | None = None
-    """A folder for what is worth keeping of large indexes."""
+    """Folder in which parts of large indexes are cached; None: no cache."""
     engine: Engine | None = None
-    """Where it is given, derived facts join the blocks."""
+    """Where it is given, derived facts are added to the retrieved context."""
 
     @classmethod
-    def of(cls, parts: Parts, entries: Sequence[Entry]) -> Knowledge:
+    def of(cls, context: Context, entries: Sequence[Entry]) -> Knowledge:
         """These entries, retrieved as the run's recipe says."""
-        settings = parts.recipe.retrieval
-        tasks = {example.uid: example.task for example in parts.examples("train")} if settings.by_task else {}
-        entities = entities_at(parts.run.kb_path)
-        engine = parts.engine if parts.recipe.knowledge.derive else None
-        index = parts.run.folder / "index"
-        return cls(settings, parts.student, tuple(entries), entities, tasks, index, engine)
+        settings = context.recipe.retrieval
+        tasks = {example.uid: example.task for example in context.examples("train")} if settings.by_task else {}
+        entities = entities_at(context.run.kb_path)
+        engine = context.engine if context.recipe.knowledge.derive else None
+        index = context.run.folder / "index"
+        return cls(settings, context.student, tuple(entries), entities, tasks, index, engine)
 
     @cached_property
     def retriever(self) -> Retriever:
@@ -58,7 +61,7 @@ class Knowledge:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the items and of how they are retrieved, known without building anything."""
+        """Hash of the items and of how they are retrieved; building the index is not needed for it."""
         version = knowledge_version(entry.item_id for entry in self.entries)
         settings, *others = identity(self.settings, self.entities)
         of_task = [sorted(self._tasks_of(entry)) for entry in self.entries] if self.tasks else []
@@ -67,14 +70,14 @@ class Knowledge:
         return content_hash([version, settings, self.student.fingerprint, *others, *of_task, *deriving])
 
     def query(self, example: Example) -> str:
-        """What is searched with for an example."""
-        return query_of(example, self.settings.asks)
+        """The search query for an example, made of `retrieval.query_fields`."""
+        return query_of(example, self.settings.query_fields)
 
     def _tasks_of(self, entry: Entry) -> frozenset[str]:
         return frozenset(self.tasks[e.example] for e in entry.evidence if e.example in self.tasks)
 
     def retrieved(self, run: Run, name: str, examples: Sequence[Example]) -> Sequence[Retrieval]:
-        """What is found for each question, as a stage."""
+        """What is retrieved for each question, as a stage."""
 
         def find() -> list[Retrieval]:
             found = [
@@ -90,7 +93,7 @@ class Knowledge:
     def distracting(
         self, run: Run, name: str, examples: Sequence[Example], retrieved: Sequence[Retrieval], seed: int
     ) -> Sequence[Retrieval]:
-        """What does not help with each question (see `stages.distract`), as a stage."""
+        """A distracting context for each question (see `stages.distract`), as a stage."""
 
         def find() -> Iterator[Retrieval]:
             budget, count = self.settings.budget_tokens, self.student.count_tokens

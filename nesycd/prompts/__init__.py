@@ -1,4 +1,4 @@
-"""The prompts as files, and the one place where questions, knowledge and completions become text.
+"""The prompts as files, and the rendering of questions, knowledge and completions as text.
 
 Each `NAME.txt` here is one prompt with `{placeholders}`; their hash enters every run's fingerprints. Knows nothing of
 tokens or models.
@@ -23,16 +23,16 @@ PLACEHOLDERS = {
     "zero_shot": {"question"},
 }
 """The student's prompts."""
-RIVAL_PLACEHOLDERS = {
+BASELINE_PLACEHOLDERS = {
     "answer_only_with_knowledge": {"question", "knowledge"},
     "answer_after_rationale": {"question", "rationale"},
     "explain": {"question"},
-    "recite": {"subject"},
+    "memorise": {"subject"},
     "zero_shot_with_knowledge": {"question", "knowledge"},
     "worked_example": {"question", "completion"},
     "worked_question": {"question"},
 }
-"""What rival methods ask the student besides. Apart from the student's prompts, so that changing one redoes no run of NesyCD."""
+"""What other methods than NesyCD ask the student besides, apart, so that changing one redoes no run of NesyCD."""
 TEACHER_PLACEHOLDERS = {
     "rationale": {"question"},
     "rationale_hinted": {"question", "answer"},
@@ -51,7 +51,7 @@ def read_prompts(folder: Path | None, placeholders: Mapping[str, set[str]]) -> d
         ConfigError: no such folder, a prompt file in it that no one asks for, or a prompt that has a placeholder which it
             should not have, or lacks one.
     """
-    known = {**PLACEHOLDERS, **RIVAL_PLACEHOLDERS, **TEACHER_PLACEHOLDERS}
+    known = {**PLACEHOLDERS, **BASELINE_PLACEHOLDERS, **TEACHER_PLACEHOLDERS}
     if folder is not None:
         if not folder.is_dir():
             raise ConfigError(f"prompts: there is no folder {folder}")
@@ -129,26 +129,26 @@ class Prompts:
         return self.texts["zero_shot"].format(question=question_text(example))
 
     def with_knowledge(self, example: Example, items: Sequence[Shown]) -> str:
-        """The question after its knowledge block; without items it is the closed-book prompt."""
+        """The question after its context; without items the closed-book prompt."""
         if not items:
             return self.closed_book(example)
         return self.texts["question_with_knowledge"].format(knowledge=block(items), question=question_text(example))
 
 
 @dataclass(frozen=True)
-class RivalPrompts:
-    """The texts of what rival methods ask the student besides what `Prompts` holds."""
+class BaselinePrompts:
+    """The texts of what other methods than NesyCD ask the student besides what `Prompts` holds."""
 
     texts: dict[str, str]
 
     @classmethod
-    def load(cls, folder: Path | None = None) -> RivalPrompts:
+    def load(cls, folder: Path | None = None) -> BaselinePrompts:
         """See `read_prompts`."""
-        return cls(read_prompts(folder, RIVAL_PLACEHOLDERS))
+        return cls(read_prompts(folder, BASELINE_PLACEHOLDERS))
 
     def fill(self, name: str, example: Example | None = None, items: Sequence[Shown] = (), **values: str) -> str:
-        """A prompt with its placeholders filled: the example's question, the items as a block, and other values."""
-        known = RIVAL_PLACEHOLDERS[name]
+        """A prompt with its placeholders filled: the example's question, the items as context, and other values."""
+        known = BASELINE_PLACEHOLDERS[name]
         if "question" in known and example is not None:
             values["question"] = question_text(example)
         if "knowledge" in known:
@@ -157,16 +157,16 @@ class RivalPrompts:
 
 
 Shown = Fact | Lesson | Rule | Passage
-"""What may stand in a knowledge block."""
+"""What a context may contain: knowledge items and passages."""
 
 
 def block(items: Sequence[Shown]) -> str:
-    """Items one a line, as they stand in a prompt."""
+    """Items as lines of a prompt, one per line."""
     return "\n".join(map(item_line, items))
 
 
 def item_line(item: Shown) -> str:
-    """One item as a line of the knowledge block."""
+    """One item as a line of the context."""
     return "- " + " ".join(item.text.split())
 
 
@@ -178,5 +178,5 @@ def question_text(example: Example) -> str:
 
 
 def completion_text(rationale: str, answer: str) -> str:
-    """What the student is trained to write: the working, then the closing sentence."""
+    """What the student is trained to write: the chain of thought, then the closing sentence."""
     return f"{rationale.strip()} {closing(answer)}".strip()

@@ -7,19 +7,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from nesycd.core.answers import Attempt
 from nesycd.core.errors import DataError
-from nesycd.core.records import Attempt, Example
-from nesycd.reports.results import ARMS, KNOWLEDGE_ARMS, SCHEMA, SPLITS, Knowledge, Results, in_order
+from nesycd.core.records import Example
+from nesycd.methods import table
+from nesycd.reports.results import SCHEMA, SPLITS, Knowledge, Results, in_order
 from nesycd.reports.stats import Design, Interval, accuracy_interval, gap_closed, paired_difference
 
-COMPARISONS = (
-    ("nesycd", "std_cot"),
-    ("nesycd", "std_cot_kb"),
-    ("nesycd", "nesycd_no_kb"),
-    ("nesycd_routed", "std_cot"),
-    ("nesycd_routed", "nesycd"),
-)
-"""Pairs of arms whose difference is reported: what the method brings, and what each part of it does."""
 _BUCKETS = ((16, "16+"), (8, "8-15"), (4, "4-7"))
 Answers = dict[str, Attempt]
 """`Example.uid` -> attempt."""
@@ -34,7 +28,7 @@ class Evaluation:
     examples: Iterable[Example]
     """All evaluated questions, of every split; `uid` is unique, and one question may serve several splits."""
     attempts: Mapping[tuple[str, str], Sequence[Attempt]]
-    """(arm, split) -> one attempt for each question."""
+    """(method, split) -> one attempt for each question."""
     kinds: Mapping[str, str]
     """`Example.task` -> `special`, `general` or ""."""
     frequency: Mapping[str, int | None]
@@ -45,11 +39,11 @@ class Evaluation:
     """Split -> share of all needed facts that arrived in the prompt."""
     seconds: Mapping[str, float]
     """Stage -> seconds."""
-    answered: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
-    """Split -> `Example.uid` -> whether the question's knowledge block holds the gold answer."""
+    answer_in_context: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
+    """Split -> `Example.uid` -> whether the question's retrieved context holds the gold answer."""
     router: Mapping[str, str | float] = field(default_factory=dict)
     method: Mapping[str, Any] | None = None
-    """Counts and rates of the method's steps; None where only arms were scored."""
+    """Counts and rates of the method's steps; None where only methods were scored."""
     total_seconds: float | None = None
     """Wall time of the run; None: the sum of the stages."""
     resamples: int = 2000
@@ -65,11 +59,11 @@ def build_results(evaluation: Evaluation) -> dict[str, Any]:
     """All of `results.json` as a JSON object that keeps the contract of `docs/results.md`.
 
     Raises:
-        DataError: an attempt at a question that was not handed in, or two attempts of an arm at one question.
+        DataError: an attempt at an unknown question, or two attempts of a method at one question.
     """
     answered = {key: _by_uid(evaluation, *key) for key in evaluation.attempts}
     arms: dict[str, dict[str, Any]] = {}
-    for arm in in_order({arm for arm, _ in answered}, ARMS):
+    for arm in table.in_order({arm for arm, _ in answered}):
         splits = in_order({split for name, split in answered if name == arm}, SPLITS)
         arms[arm] = {split: _arm_score(evaluation, answered[arm, split]) for split in splits}
     tasks = sorted({evaluation.by_uid[uid].task for attempts in answered.values() for uid in attempts})
@@ -78,7 +72,7 @@ def build_results(evaluation: Evaluation) -> dict[str, Any]:
         {
             "schema": SCHEMA,
             "tasks": {task: {"kind": evaluation.kinds.get(task, "")} for task in tasks},
-            "arms": arms,
+            "methods": arms,
             **_comparisons(evaluation, answered, splits),
             "known_unknown": _known_unknown(evaluation, answered, splits),
             "retrieval": _retrieval(evaluation, answered),
@@ -95,23 +89,19 @@ def build_results(evaluation: Evaluation) -> dict[str, Any]:
     ).to_json()
 
 
-CLOSED_BOOK = "std_cot"
-"""The arm that tells known questions from unknown ones."""
 SIDES = (("known", True), ("unknown", False))
-KB_ARMS = ("std_cot_kb", "nesycd", "nesycd_routed")
-"""Arms that may see the block of a question."""
 
 
 def _retrieval(evaluation: Evaluation, answered: Mapping[tuple[str, str], Answers]) -> dict[str, Any]:
-    """Recall, and the gold answers in the blocks with the accuracies on the questions without, of each split."""
+    """For each split recall, the share of contexts with the gold answer, and the accuracies on the questions without."""
     found: dict[str, Any] = {split: {"needed_fact_recall": value} for split, value in evaluation.recall.items()}
-    for split, holds in evaluation.answered.items():
+    for split, holds in evaluation.answer_in_context.items():
         part = found.setdefault(split, {"needed_fact_recall": None})
-        part["answer_in_block"] = sum(holds.values()) / len(holds) if holds else None
-        part["answer_not_in_block"] = {
+        part["answer_in_context"] = sum(holds.values()) / len(holds) if holds else None
+        part["answer_not_in_context"] = {
             arm: _score(evaluation, {uid: one for uid, one in answers.items() if not holds.get(uid, False)})
             for (arm, name), answers in answered.items()
-            if name == split and arm in KB_ARMS
+            if name == split and _reads_blocks(arm)
         }
     return found
 
@@ -119,12 +109,12 @@ def _retrieval(evaluation: Evaluation, answered: Mapping[tuple[str, str], Answer
 def _known_unknown(
     evaluation: Evaluation, answered: Mapping[tuple[str, str], Answers], splits: Iterable[str]
 ) -> dict[str, Any]:
-    """The arms of `KNOWLEDGE_ARMS` on the questions that std_cot answers rightly, and on the others, of each split."""
+    """The methods of `knowledge_cells` on the questions that the baseline answers rightly, and on the others, of each split."""
     found: dict[str, Any] = {}
     for split in splits:
-        first = answered.get((CLOSED_BOOK, split), {})
+        first = answered.get((table.BASELINE, split), {})
         sides = {name: {uid for uid, one in first.items() if one.correct is right} for name, right in SIDES}
-        here = [(arm, answered[arm, split]) for arm in KNOWLEDGE_ARMS if (arm, split) in answered]
+        here = [(arm, answered[arm, split]) for arm in table.knowledge_cells() if (arm, split) in answered]
         if first:
             found[split] = {
                 name: {
@@ -143,6 +133,17 @@ def _by_kind(evaluation: Evaluation, answers: Answers) -> dict[str, Any]:
 def frequency_bucket(count: int) -> str:
     """The key of `by_frequency` for a number of training questions (0 or more)."""
     return next((name for least, name in _BUCKETS if count >= least), str(count))
+
+
+def _held_against(here: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs of methods whose difference is reported: what each brings, and what each part of it does."""
+    rows = [method for method in table.METHODS.values() if method.name in set(here)]
+    return [(method.name, other) for method in rows for other in method.against]
+
+
+def _reads_blocks(name: str) -> bool:
+    """Whether a method may see what is retrieved for a question."""
+    return name in table.METHODS and table.METHODS[name].source == "kb"
 
 
 def _by_uid(evaluation: Evaluation, arm: str, split: str) -> Answers:
@@ -208,7 +209,7 @@ def _comparisons(
     gains: dict[str, Any] = {}
     for split in splits:
         here = {arm: answers for (arm, name), answers in answered.items() if name == split}
-        pairs = [(left, right) for left, right in COMPARISONS if left in here and right in here]
+        pairs = [(left, right) for left, right in _held_against(here) if right in here]
         differences[split] = {
             f"{left} - {right}": {
                 kind: _estimate(paired_difference, evaluation, uids, here[left], here[right])
@@ -216,9 +217,9 @@ def _comparisons(
             }
             for left, right in pairs
         }
-        if ("nesycd", "std_cot") not in pairs:
+        if (table.MAIN, table.BASELINE) not in pairs:
             continue
-        method, baseline = here["nesycd"], here["std_cot"]
+        method, baseline = here[table.MAIN], here[table.BASELINE]
         both = {uid: method[uid] for uid in method if uid in baseline}
         buckets = _groups(both, lambda uid: _bucket(evaluation, uid))
         gains[split] = {
@@ -226,15 +227,15 @@ def _comparisons(
             for name in BUCKETS
             if name in buckets
         }
-        if "nesycd_oracle" in here:
-            trio = (method, baseline, here["nesycd_oracle"])
+        if (ceiling := table.oracle_of(table.MAIN)) in here:
+            trio = (method, baseline, here[ceiling])
             shared = _shared_by_kind(evaluation, *trio)
             gaps[split] = {kind: _estimate(gap_closed, evaluation, uids, *trio) for kind, uids in shared.items()}
     return {"differences": differences, "gap_closed": gaps, "gain_by_frequency": gains}
 
 
 def _shared_by_kind(evaluation: Evaluation, first: Answers, *others: Answers) -> dict[str, list[str]]:
-    """The questions that all arms answered: those of each kind, and "all"."""
+    """The questions that all methods answered: those of each kind, and "all"."""
     shared = {uid: first[uid] for uid in first if all(uid in other for other in others)}
     return {**{kind: list(part) for kind, part in _kinds(evaluation, shared).items()}, "all": list(shared)}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nesycd.core.records import Attempt, Example
+from nesycd.core.answers import Attempt
+from nesycd.core.records import Example
 from nesycd.retrieval import mentions
 
 CAUSES = {

@@ -16,15 +16,15 @@ from pydantic import Field
 
 from nesycd.core.errors import ConfigError, RunError
 from nesycd.core.records import Example
+from nesycd.methods.method import Role
 from nesycd.reports.causes import causes
 from nesycd.reports.comparison_costs import Cost, cost
 from nesycd.reports.crossed import Answers, Draws, holm, interval, resample, sign_test, two_sided
 from nesycd.reports.folder import Material, Row
 from nesycd.reports.results import Document, Part, Results
-from nesycd.reports.scores import ABOUT
 from nesycd.reports.stats import agresti_min, wilson
 
-SCHEMA = "comparison/1"
+SCHEMA = "comparison/2"
 IN, OUT = "in domain", "out of domain"
 
 
@@ -48,7 +48,7 @@ class Difference(Figure):
 class MethodInfo(Part):
     """What a row is."""
 
-    sort: Literal["arm", "rival", "ablation"]
+    role: Role
     about: str
     learning_rates: dict[str, float] = Field(default_factory=dict)
     """With tuning: seed -> the rate that was best on valid."""
@@ -68,7 +68,7 @@ class Primary(Part):
 class Comparison(Document):
     """All of `comparison.json`."""
 
-    schema_: Literal["comparison/1"] = Field(alias="schema", default="comparison/1")
+    schema_: Literal["comparison/2"] = Field(alias="schema", default="comparison/2")
     name: str
     seeds: list[int]
     methods: dict[str, MethodInfo]
@@ -87,6 +87,40 @@ class Comparison(Document):
     scored: dict[str, dict[str, int]]
     """METHOD, SPLIT: how often other answers were scored there under one seed, at most: 1 where nothing was tried twice."""
     resamples: int
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """A row for each method, split and kind of question, as `OpenRun.results` has them: what `pandas.DataFrame` takes."""
+        return [
+            {
+                "method": method,
+                "split": split,
+                "kind": kind,
+                "n": one.n,
+                "accuracy": one.value,
+                "low": one.low,
+                "high": one.high,
+            }
+            for method, by_split in self.scores.items()
+            for split, by_kind in by_split.items()
+            for kind, one in by_kind.items()
+        ]
+
+    def __repr__(self) -> str:
+        """Its name and its size."""
+        return f"<comparison {self.name}: {len(self.methods)} methods, seeds {', '.join(map(str, self.seeds))}>"
+
+    def __str__(self) -> str:
+        """The table that `nesycd compare` prints."""
+        from nesycd.reports.comparison_page import plain_comparison
+
+        return plain_comparison(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from nesycd.reports.comparison_page import comparison_table
+
+        return comparison_table(self)
 
 
 def compare(
@@ -142,8 +176,8 @@ def compare(
         seeds=list(material.seeds),
         methods={
             row.name: MethodInfo(
-                sort=row.sort,  # type: ignore[arg-type]
-                about=row.about or ABOUT.get(row.name, ""),
+                role=row.method.role,
+                about=row.method.about,
                 learning_rates={str(seed): rate for seed, rate in rates.get(row.name, {}).items()},
             )
             for row in material.rows

@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 
 from nesycd.core.records import Diagnosis, Example, Rationale
+from nesycd.methods.method import Method
+from nesycd.methods.table import MAIN, checkpoint_of
 from nesycd.reports.folder import Material, Row
 from nesycd.reports.results import Part
 from nesycd.runs.manifest import read_recipe
 from nesycd.runs.run import read_records
 from nesycd.runs.stage import read_states
+from nesycd.stages.baselines import SHOTS, shown_to
+from nesycd.stages.costs import usd_of
 from nesycd.stages.rationalise import kept as kept_of
-from nesycd.stages.rivals import SHOTS, shown_to
-from nesycd.stages.spend import usd_of
+from nesycd.tasks.registry import has_few_shot
 
 
 class Cost(Part):
@@ -32,10 +35,6 @@ class Cost(Part):
     prompt_tokens_each: float
     answer_tokens_each: float
     seconds_each: float
-
-
-READS_KB = ("kb", "nesycd", "distracting", "facts_in_weights", "rules_alone")
-"""In the names of methods that need the knowledge base, and so the diagnoses and the students whose errors were diagnosed."""
 
 
 def cost(material: Material, row: Row, split: str) -> Cost:
@@ -54,11 +53,11 @@ def _cost(material: Material, row: Row, seed: int, split: str) -> Cost:
     n = max(1, len(answers))
     states = read_states(folder)
     own, needed = _trainings(row, states, _continues(folder))
-    needs_base = row.sort == "ablation" or any(part in row.arm for part in READS_KB)
+    needs_base = _needs_base(row.method)
     asked: list[Rationale | Diagnosis] = []
     if needed or needs_base:
         asked += read_records(folder, "rationales", Rationale)
-    elif row.sort == "rival" and row.arm == "few_shot":
+    elif row.method.prompt == "few_shot":
         asked += _shown(folder, material.examples[seed, split].values())
     if needs_base:
         asked += read_records(folder, "diagnoses", Diagnosis)
@@ -76,13 +75,15 @@ def _cost(material: Material, row: Row, seed: int, split: str) -> Cost:
 
 
 def _shown(folder: Path, questions: Iterable[Example]) -> list[Rationale]:
-    """The rationales that few-shot prompts show: no others are needed for them."""
+    """The rationales that few-shot prompts show: no others are needed for them, and none for a benchmark's own prompts."""
+    recipe = read_recipe(folder)
+    if has_few_shot(recipe.task.name):
+        return []
     train = read_records(folder, "examples-train", Example)
     kept = kept_of(read_records(folder, "rationales", Rationale))
     # All questions of a task are shown the same, but for a training question, which is not shown itself.
     each = {question.task: question for question in questions}.values()
-    seed = read_recipe(folder).seed
-    shown = {r.example: r for question in each for _, r in shown_to(question, train, kept, SHOTS, seed)}
+    shown = {r.example: r for question in each for _, r in shown_to(question, train, kept, SHOTS, recipe.seed)}
     return [*shown.values()]
 
 
@@ -91,17 +92,18 @@ def _continues(folder: Path) -> bool:
     return read_recipe(folder).augmented.init == "general"
 
 
+def _needs_base(method: Method) -> bool:
+    """Whether a method needs the knowledge base, and so the diagnoses and the students whose errors were diagnosed."""
+    return method.reads_base or method.source in ("kb", "all", "distracting", "rules")
+
+
 def _trainings(row: Row, states: Mapping[str, Any], started: bool) -> tuple[list[str], list[str]]:
     """The stages that trained the answering student's lineage, and all trainings that the method needs."""
     folds = [name for name in states if name.startswith("fold-")]
-    if row.arm in ("zero_shot", "few_shot", "rules_alone", "zero_shot_kb"):
-        own: list[str] = []
-    elif f"rival-{row.arm}" in states:
-        own = [f"rival-{row.arm}"]
-    elif row.arm.startswith("std_cot") or row.arm == "whole_kb":
-        own = ["std-cot" if "std-cot" in states else "general"]
-    else:
-        # Without any knowledge S_E is S_P.
-        own = [*(["general"] if started else []), "augmented"] if "augmented" in states else ["general"]
-    base = ["general", *folds] if row.sort == "ablation" or any(part in row.arm for part in READS_KB) else []
+    own: list[str] = []
+    if row.method.student:
+        own = [checkpoint_of(row.method.student, states)]
+        if started and row.method.student == MAIN and own != ["general"]:
+            own.insert(0, "general")  # S_E was trained on from S_P
+    base = ["general", *folds] if _needs_base(row.method) else []
     return own, list(dict.fromkeys([*own, *base]))

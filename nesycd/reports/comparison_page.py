@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -55,6 +56,26 @@ def print_comparison(made: Comparison, console: Console) -> None:
     console.print(Padding(Text("\n".join(lines)), (0, 1)))
 
 
+def plain_comparison(made: Comparison) -> str:
+    """What `print_comparison` prints, without colours, 120 columns wide at most."""
+    console = Console(file=io.StringIO(), width=120, color_system=None)
+    with console.capture() as captured:
+        print_comparison(made, console)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def comparison_table(made: Comparison) -> Markup:
+    """The same as HTML, for notebooks: figures only."""
+    shown = columns(made)
+    heads = ["method", *(f"{split}: {group}" for split, group in shown), f"{made.primary.left} - it"]
+    rows = []
+    for name in ranked(made):
+        cells = [_cell(made.scores[name].get(split, {}).get(group)).plain for split, group in shown]
+        gap = _test(made, name)
+        rows.append([name, *cells, "–" if gap is None else _points(gap)])
+    return tag("div", table(heads, rows), [tag("p", line) for line in told(made)])
+
+
 def _grid(made: Comparison, shown: Sequence[tuple[str, str]]) -> Table:
     title = f"{made.name}: accuracy, % (95 % interval), {_seeds(made)}"
     grid = titled(title, padding=1)
@@ -67,7 +88,7 @@ def _grid(made: Comparison, shown: Sequence[tuple[str, str]]) -> Table:
         cells = [_cell(made.scores[name].get(split, {}).get(group)) for split, group in shown]
         gap = _test(made, name)
         tested = "–" if gap is None or gap.p_holm is None else _p(gap.p_holm)
-        style = "bold" if name == made.primary.left else "dim" if made.methods[name].sort == "ablation" else ""
+        style = "bold" if name == made.primary.left else "dim" if made.methods[name].role == "ablation" else ""
         grid.add_row(Text(name), *cells, "–" if gap is None else _points(gap), tested, style=style)
     return grid
 
@@ -80,7 +101,7 @@ def ranked(made: Comparison) -> list[str]:
         figure = made.scores[name].get(split, {}).get(kind)
         return figure.value if figure else -1.0
 
-    return sorted(made.methods, key=lambda name: (made.methods[name].sort == "ablation", -value(name)))
+    return sorted(made.methods, key=lambda name: (made.methods[name].role == "ablation", -value(name)))
 
 
 def told(made: Comparison) -> list[str]:

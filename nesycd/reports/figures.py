@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from nesycd.methods.table import is_routed
 from nesycd.reports.results import KnowledgeUse, Leaks, Method, Results, TeacherCost, kinds_in_order
 
 
@@ -13,8 +14,7 @@ def method_figures(results: Results) -> Iterator[tuple[str, str]]:
     if method is not None:
         yield "rationales", _counts(method.rationales)
         yield "S_P's errors", _errors(method)
-        if method.leaks is not None:
-            yield "leak check", _leaks(method.leaks)
+        yield "leak filter", _leaks(method.leaks)
         if method.self_check is not None:
             checked = method.self_check
             yield (
@@ -50,10 +50,11 @@ def _errors(method: Method) -> str:
 
 
 def _leaks(leaks: Leaks) -> str:
-    unfit = f"{leaks.unfit:,} more as unfit, " if leaks.unfit else ""
+    others = leaks.ill_formed + leaks.instance_specific
+    more = f"{others:,} more by other filters, " if others else ""
     share = percent(leaks.approved_leaking / leaks.approved if leaks.approved else 0.0)
     return (
-        f"{leaks.refused:,} of {leaks.proposed:,} proposed items refused, {unfit}"
+        f"{leaks.refused:,} of {leaks.proposed:,} proposed items refused, {more}"
         f"{share} of {leaks.approved:,} approved items leak"
     )
 
@@ -82,7 +83,7 @@ def _router(results: Results) -> Iterator[str]:
     if results.method is not None:
         made = results.method.calibration
         yield f"score {made.score:.3f} on {made.n:,} {made.split} drafts"
-    routed = results.arms.get("nesycd_routed", {}).get("test")
+    routed = next((by_split.get("test") for name, by_split in results.methods.items() if is_routed(name)), None)
     if routed is not None:
         shares = {kind: routed.by_kind[kind].routed for kind in kinds_in_order(routed.by_kind)} or {
             "test": routed.routed

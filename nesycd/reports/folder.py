@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
+from nesycd.core.answers import Attempt
 from nesycd.core.errors import RunError
-from nesycd.core.records import Attempt, Entry, Example, Item, Retrieval
+from nesycd.core.records import Entry, Example, Item, Retrieval
 from nesycd.knowledge import KnowledgeBase
+from nesycd.methods.method import Method
 from nesycd.reports.results import Results, load_results
+from nesycd.runs.predictions import FILE, Predictions, read_attempts
 from nesycd.runs.run import read_records
 
 DOCUMENTS = ("config.json", "manifest.json")
 IMPORTED = "_imported"
-
-ByQuestion = TypeVar("ByQuestion", Attempt, Retrieval)
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class RunFiles:
     examples: Mapping[str, Mapping[str, Example]] = field(default_factory=dict)
     """Split -> `Example.uid` -> question."""
     attempts: Mapping[tuple[str, str], Mapping[str, Attempt]] = field(default_factory=dict)
-    """(arm, split) -> `Example.uid` -> attempt."""
+    """(method, split) -> `Example.uid` -> attempt."""
     retrievals: Mapping[str, Mapping[str, Retrieval]] = field(default_factory=dict)
     """Split -> `Example.uid` -> what was retrieved."""
     entries: Sequence[Entry] = ()
@@ -49,11 +49,14 @@ class RunFiles:
 class Row:
     """A method as the comparison reads it: seed -> the run folder that holds its answers, and their name there."""
 
-    name: str
-    sort: str
-    about: str
+    method: Method
     folders: Mapping[int, Path]
-    arm: str
+    stored: str
+
+    @property
+    def name(self) -> str:
+        """The method's."""
+        return self.method.name
 
 
 @dataclass
@@ -75,7 +78,7 @@ class Material:
         return {task: info.kind for one in self.results.values() for task, info in one.tasks.items()}
 
     def one_seed(self, seed: int) -> RunFiles:
-        """The answers of one seed as a run, its methods as arms."""
+        """The answers of one seed of a comparison as a run."""
         places = [(row.name, split) for row in self.rows for split in self.splits]
         return RunFiles(
             name="",
@@ -94,14 +97,17 @@ def read_run(folder: Path) -> RunFiles:
     """
     results = load_results(folder / "results.json")
     splits = results.splits()
-    arms = [(arm, split) for arm, by_split in results.arms.items() for split in by_split]
-    base = folder / "kb.sqlite"
+    arms = [(arm, split) for arm, by_split in results.methods.items() for split in by_split]
+    base, predictions = folder / "kb.sqlite", Predictions(folder / FILE)
     return RunFiles(
         name=folder.resolve().name,
         results=results,
         examples={split: _examples(folder, split) for split in splits},
-        attempts={(arm, split): _by_question(folder, f"eval-{split}-{arm}", Attempt) for arm, split in arms},
-        retrievals={split: _by_question(folder, f"retrieve-{split}", Retrieval) for split in splits},
+        attempts={(arm, split): _attempts(folder, split, arm, predictions) for arm, split in arms},
+        retrievals={
+            split: {one.example: one for one in read_records(folder, f"retrieve-{split}", Retrieval)}
+            for split in splits
+        },
         entries=_entries(base) if base.is_file() else (),
         documents={name: _text(folder / name) for name in DOCUMENTS if (folder / name).is_file()},
     )
@@ -114,19 +120,21 @@ def read_material(rows: Sequence[Row], seeds: Sequence[int], splits: Sequence[st
         RunError: a damaged file, or a method that lacks answers.
     """
     made = Material(rows, seeds, splits)
+    read: dict[Path, Predictions] = {}
     for row in rows:
         for seed in seeds:
             folder = row.folders[seed]
+            predictions = read.setdefault(folder, Predictions(folder / FILE))
             for split in splits:
                 if (seed, split) not in made.examples:
                     made.examples[seed, split] = _examples(folder, split)
-                found = _by_question(folder, f"eval-{split}-{row.arm}", Attempt)
+                found = _attempts(folder, split, row.stored, predictions)
                 if missing := made.examples[seed, split].keys() - found.keys():
                     raise RunError(
-                        f"{folder}: {row.arm} has no answer to {min(missing)} of {split}; compare again to go on"
+                        f"{folder}: {row.stored} has no answer to {min(missing)} of {split}; compare again to go on"
                     )
                 made.attempts[row.name, seed, split] = found
-    first = min(rows, key=lambda row: row.sort == "ablation")
+    first = min(rows, key=lambda row: row.method.beside)
     for seed in seeds:
         made.results[seed] = load_results(first.folders[seed] / "results.json")
     return made
@@ -137,8 +145,8 @@ def _examples(folder: Path, split: str) -> dict[str, Example]:
     return {one.uid: one for one in read_records(folder, f"examples-{split.removesuffix(IMPORTED)}", Example)}
 
 
-def _by_question(folder: Path, stage: str, record_type: type[ByQuestion]) -> dict[str, ByQuestion]:
-    return {one.example: one for one in read_records(folder, stage, record_type)}
+def _attempts(folder: Path, split: str, method: str, predictions: Predictions) -> dict[str, Attempt]:
+    return {one.example: one for one in read_attempts(folder, f"eval-{split}-{method}", predictions)}
 
 
 def _entries(path: Path) -> list[Entry]:

@@ -14,35 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nesycd.core.errors import RunError
 
-SCHEMA = "results/1"
+SCHEMA = "results/2"
 SPLITS = ("test", "ood_composed", "ood_unseen", "ood_unseen_imported")
 """Splits in the order in which reports show them; others follow by name."""
-ARMS = (
-    "zero_shot",
-    "std_cot",
-    "std_cot_kb",
-    "nesycd_no_kb",
-    "nesycd",
-    "nesycd_routed",
-    "nesycd_oracle",
-    "few_shot",
-    "rules_alone",
-    "std_cot_oracle",
-    "std_cot_distracting",
-    "nesycd_distracting",
-)
-"""Arms in the order in which reports show them; others follow by name."""
-KNOWLEDGE_ARMS = {
-    "std_cot": ("before", "no"),
-    "std_cot_kb": ("before", "retrieved"),
-    "std_cot_oracle": ("before", "oracle"),
-    "std_cot_distracting": ("before", "distracting"),
-    "nesycd_no_kb": ("after", "no"),
-    "nesycd": ("after", "retrieved"),
-    "nesycd_oracle": ("after", "oracle"),
-    "nesycd_distracting": ("after", "distracting"),
-}
-"""Arms by student (before or after augmented distillation) and by the knowledge in the prompt."""
 FEW = 30
 """Below so many questions an accuracy is marked: its interval is some 30 points wide."""
 
@@ -66,6 +40,12 @@ class Document(Part):
     def to_json(self) -> dict[str, Any]:
         """The JSON object, `schema` first."""
         return self.model_dump(mode="json", by_alias=True)
+
+    def __repr__(self) -> str:
+        """What it has; all of it would be pages."""
+        return f"<{type(self).__name__}: {', '.join(type(self).model_fields)}>"
+
+    __str__ = __repr__
 
 
 class TaskInfo(Part):
@@ -93,7 +73,7 @@ class KindScore(Score):
 
 
 class TaskScore(Part):
-    """One arm on one task."""
+    """One method on one task."""
 
     n: Count
     accuracy: Share
@@ -101,13 +81,13 @@ class TaskScore(Part):
 
 
 class KnownScore(Score):
-    """One arm on the known or on the unknown questions of a split."""
+    """One method on the known or on the unknown questions of a split."""
 
     by_kind: dict[str, Score]
 
 
-class ArmScore(KindScore):
-    """One arm on one split."""
+class MethodScore(KindScore):
+    """One method on one split."""
 
     by_task: dict[str, TaskScore]
     by_kind: dict[str, KindScore]
@@ -135,10 +115,10 @@ class Retrieval(Part):
 
     needed_fact_recall: Share | None
     """None where no question needs a fact."""
-    answer_in_block: Share | None = None
-    """Share of the blocks that hold the gold answer, by chance or derived; None in older results."""
-    answer_not_in_block: dict[str, Score] = Field(default_factory=dict)
-    """Arm to its score on the questions whose block does not."""
+    answer_in_context: Share | None = None
+    """Share of the questions whose retrieved context holds the gold answer, by chance or derived; None where there are none."""
+    answer_not_in_context: dict[str, Score] = Field(default_factory=dict)
+    """Method to its score on the questions whose retrieved context does not."""
 
 
 class TrainedWith(Part):
@@ -156,7 +136,7 @@ class Knowledge(Part):
     by_kind: dict[str, Count]
     by_status: dict[str, Count]
     trained_with: TrainedWith | None = None
-    """None where no S_E was trained, and in older runs."""
+    """None where no S_E was trained."""
     used: dict[str, str] = Field(default_factory=dict)
     """Split -> version of the knowledge that it was evaluated with."""
 
@@ -191,14 +171,15 @@ class ErrorRates(Part):
 
 
 class Leaks(Part):
-    """What the leak check found: of `proposed` items those `refused`; of `approved` entries those that leak still.
+    """What the filters found: of `proposed` items those `refused` as leaks; of `approved` those that leak still.
 
-    `unfit` are those refused besides, since they could not be knowledge anywhere.
+    `ill_formed` and `instance_specific` are those that the other two filters refused besides.
     """
 
     proposed: Count
     refused: Count
-    unfit: Count = 0
+    ill_formed: Count = 0
+    instance_specific: Count = 0
     approved: Count
     approved_leaking: Count
 
@@ -260,24 +241,23 @@ class Method(Part):
     valid_accuracy: dict[Literal["general", "augmented"], Share]
     """Of S_P and S_E without knowledge; the better one drafts. Empty without a valid split."""
     calibration: Calibration
-    completion_tokens: dict[Literal["std_cot", "nesycd"], Count]
+    completion_tokens: dict[str, Count]
     """Trained on, over the whole lineage of either student."""
-    leaks: Leaks | None = None
-    """None in results from before there was a leak check."""
+    leaks: Leaks
     self_check: SelfCheck | None = None
     """None where `knowledge.self_check` is off."""
     knowledge_use: KnowledgeUse | None = None
-    """None without a valid split, and in older results."""
+    """None without a valid split."""
     teacher: TeacherCost | None = None
-    """None for a teacher that counts no tokens, and in older results."""
+    """None for a teacher that counts no tokens."""
 
 
 class Results(Document):
     """All of `results.json`."""
 
-    schema_: Literal["results/1"] = Field(alias="schema")
+    schema_: Literal["results/2"] = Field(alias="schema")
     tasks: dict[str, TaskInfo]
-    arms: dict[str, dict[str, ArmScore]]
+    methods: dict[str, dict[str, MethodScore]]
     differences: dict[str, dict[str, dict[str, Estimate]]]
     """SPLIT, then "LEFT - RIGHT", then kind or "all"."""
     gap_closed: dict[str, dict[str, Estimate]]
@@ -285,19 +265,19 @@ class Results(Document):
     gain_by_frequency: dict[str, dict[str, Estimate]]
     """SPLIT, then training frequency: nesycd - std_cot."""
     known_unknown: dict[str, dict[Literal["known", "unknown"], dict[str, KnownScore]]] = Field(default_factory=dict)
-    """SPLIT, then whether std_cot answers the question rightly, then ARM. Empty without std_cot, and in older results."""
+    """SPLIT, then whether std_cot answers the question rightly, then METHOD. Empty without std_cot."""
     retrieval: dict[str, Retrieval]
     knowledge: Knowledge
     router: dict[str, str | float]
     """What the router was set to, e.g. `mode`, `threshold`; empty where nothing was said."""
     method: Method | None = None
-    """None where only arms were scored."""
+    """None where only methods were scored."""
     seconds: dict[str, Seconds]
     total_seconds: Seconds
 
     def splits(self) -> list[str]:
-        """The splits that some arm has, in the order of `SPLITS`."""
-        return in_order({split for by_split in self.arms.values() for split in by_split}, SPLITS)
+        """The splits that some method answered, in the order of `SPLITS`."""
+        return in_order({split for by_split in self.methods.values() for split in by_split}, SPLITS)
 
 
 def in_order(names: set[str], known: tuple[str, ...]) -> list[str]:
@@ -310,7 +290,7 @@ def kinds_in_order(kinds: Iterable[str]) -> list[str]:
     return sorted(set(kinds), key=lambda kind: (kind == "all", kind != "special", kind))
 
 
-def score_of(score: ArmScore | KnownScore | None, kind: str) -> Score | None:
+def score_of(score: MethodScore | KnownScore | None, kind: str) -> Score | None:
     """The part of a score for a kind of question, the score itself for "all"; None where there is none."""
     return score if score is None or kind == "all" else score.by_kind.get(kind)
 

@@ -1,10 +1,12 @@
-"""The page's section with sample answers side by side: question, gold answer, each arm's response, knowledge given."""
+"""The page's section with sample answers side by side: question, gold answer, each method's response, knowledge given."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nesycd.core.records import Attempt, Example
+from nesycd.core.answers import Attempt
+from nesycd.core.records import Example
+from nesycd.methods.table import has_student
 from nesycd.reports.folder import RunFiles
 from nesycd.reports.markup import Child, Markup, tag
 from nesycd.reports.scores import arm_name, note, section
@@ -14,7 +16,7 @@ SAMPLES = 36
 
 
 def sample_answers(run: RunFiles) -> Markup:
-    """A few questions of each task and split, those first on which the arms disagree, with all that was answered."""
+    """A few questions of each task and split, those first on which the methods disagree, with all answers."""
     title = "Sample answers"
     chosen = list(choose(run))
     if not chosen:
@@ -60,15 +62,15 @@ def choose(run: RunFiles) -> Iterable[tuple[str, Example]]:
 
 
 def answers(run: RunFiles, split: str, uid: str) -> dict[str, Attempt]:
-    """The attempts at a question, by arm."""
+    """The attempts at a question, by method."""
     arms = dict.fromkeys(arm for arm, _ in run.attempts)
     return {arm: run.attempts[arm, split][uid] for arm in arms if uid in run.attempts.get((arm, split), {})}
 
 
 def _disagree(attempts: dict[str, Attempt]) -> bool:
-    # The untrained student is nearly always wrong, and rules answer few questions: counting them, the arms would
-    # disagree on everything.
-    return len({attempt.correct for arm, attempt in attempts.items() if arm not in ("zero_shot", "rules_alone")}) > 1
+    # The untrained student is nearly always wrong, and rules answer few questions: counting them, all would disagree on
+    # everything.
+    return len({attempt.correct for arm, attempt in attempts.items() if has_student(arm)}) > 1
 
 
 def _sample(run: RunFiles, split: str, example: Example) -> Markup:

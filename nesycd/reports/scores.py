@@ -4,48 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from nesycd.methods.table import BASELINE, MAIN, METHODS, knowledge_cells
 from nesycd.reports.build import BUCKETS
 from nesycd.reports.markup import Child, Markup, join, tag
 from nesycd.reports.plots import Point, Series, difference_bar, interval_bar, line_plot
 from nesycd.reports.results import (
-    ARMS,
     FEW,
-    KNOWLEDGE_ARMS,
-    ArmScore,
     Estimate,
     KnownScore,
+    MethodScore,
     Results,
     Score,
     kinds_in_order,
     score_of,
 )
 
-PLOTTED = ("std_cot", "std_cot_kb", "nesycd", "nesycd_oracle")
-"""Arms drawn by training frequency: more lines would hide each other."""
-ABOUT = {
-    "zero_shot": "the untrained student",
-    "std_cot": "fine-tuned on rationales alone (standard chain-of-thought distillation)",
-    "std_cot_kb": "the same student, given the knowledge base",
-    "nesycd_no_kb": "the NesyCD student without the knowledge base",
-    "nesycd": "the NesyCD student with the knowledge base",
-    "nesycd_routed": "knowledge only where the router asks for it; selected from the other arms' answers",
-    "nesycd_oracle": "the NesyCD student, given exactly the needed facts: a ceiling, no rival",
-    "few_shot": "the untrained student after worked examples of the benchmark's publisher",
-    "rules_alone": "what the rules derive, without a student; most questions are none that rules can answer",
-    "std_cot_oracle": "the std_cot student, given exactly the needed facts: can it use them without having learned to?",
-    "std_cot_distracting": "the std_cot student, given what the retriever finds once the needed facts are hidden",
-    "nesycd_distracting": "the NesyCD student, given the same: does it know when a block does not help?",
-}
+
+def about(name: str) -> str:
+    """What a method is, in one sentence; "" for one that this process does not know."""
+    return METHODS[name].about if name in METHODS else ""
 
 
 def arm_class(arm: str) -> str:
-    """The CSS class of an arm's colour."""
-    return f"s{min(ARMS.index(arm), 7)}" if arm in ARMS else "s7"
+    """The CSS class of a method's colour."""
+    names = [*METHODS]
+    return f"s{min(names.index(arm), 7)}" if arm in METHODS else "s7"
 
 
 def arm_name(arm: str) -> Markup:
-    """An arm's name with its colour, explained when pointed at."""
-    return named(arm, arm_class(arm), ABOUT.get(arm))
+    """A method's name with its colour and a tooltip."""
+    return named(arm, arm_class(arm), about(arm))
 
 
 def named(name: str, css: str, about: str | None = None) -> Markup:
@@ -92,7 +80,7 @@ def note(*children: Child) -> Markup:
 
 
 def headline(results: Results) -> Markup:
-    """What the method brought in one sentence, and the table of arms on `test` and on the other splits."""
+    """What the method brought in one sentence, and the table of methods on `test` and on the other splits."""
     parts: list[Child] = [_summary(results)]
     for split in results.splits():
         parts += [tag("h3", split), _arms_table(results, split)]
@@ -104,15 +92,15 @@ def headline(results: Results) -> Markup:
             "Whiskers are 95 % intervals: bootstrap over question templates within each task; Wilson's formula where all "
             f"answers are alike or come from one template. * fewer than {FEW} questions: says little."
         ),
-        explained("What the arms are", [(arm_name(arm), ABOUT[arm]) for arm in results.arms if arm in ABOUT]),
+        explained("What the methods are", [(arm_name(arm), told) for arm in results.methods if (told := about(arm))]),
     )
 
 
 def _summary(results: Results) -> Markup | None:
-    kinds = results.differences.get("test", {}).get("nesycd - std_cot", {})
+    kinds = results.differences.get("test", {}).get(f"{MAIN} - {BASELINE}", {})
     kind = "special" if "special" in kinds else "all"
     gain = kinds.get(kind)
-    scores = [score_of(results.arms.get(arm, {}).get("test"), kind) for arm in ("std_cot", "nesycd")]
+    scores = [score_of(results.methods.get(arm, {}).get("test"), kind) for arm in (BASELINE, MAIN)]
     if gain is None or gain.value is None or any(score is None or score.accuracy is None for score in scores):
         return None
     before, after = (f"{100 * score.accuracy:.1f} %" for score in scores if score and score.accuracy is not None)
@@ -123,14 +111,14 @@ def _summary(results: Results) -> Markup | None:
     return tag(
         "p",
         f"On {questions}, ",
-        tag("b", f"nesycd answers {after} right, std_cot {before}"),
+        tag("b", f"{MAIN} answers {after} right, {BASELINE} {before}"),
         f": a difference of {points(gain)} points.{closed}",
         class_="lead",
     )
 
 
 def _arms_table(results: Results, split: str) -> Markup:
-    arms = {arm: by_split[split] for arm, by_split in results.arms.items() if split in by_split}
+    arms = {arm: by_split[split] for arm, by_split in results.methods.items() if split in by_split}
     found = {kind for score in arms.values() for kind in score.by_kind}
     # With a single kind its column would repeat the one for all.
     kinds = kinds_in_order({*(found if len(found) > 1 else ()), "all"})
@@ -194,14 +182,14 @@ def _difference(estimate: Estimate, scale: float) -> tuple[Child, Child]:
 def known_unknown(results: Results) -> Markup:
     """Accuracy by what the prompt holds, before and after augmented distillation, on known and on unknown questions."""
     parts: list[Child] = []
-    columns = list(dict.fromkeys(knowledge for _, knowledge in KNOWLEDGE_ARMS.values()))
+    columns = list(dict.fromkeys(knowledge for _, knowledge in knowledge_cells().values()))
     for split, sides in results.known_unknown.items():
         rows = [row for side, scores in sides.items() for row in _known_rows(side, scores, columns)]
         if rows:
             parts += [tag("h3", split), table(["questions", "kind", "n", "student", *columns], rows, "figures")]
     told = note(
         "Known: std_cot answers it rightly without knowledge (so its own figures there are 100 and 0 by definition). Before: "
-        "the std_cot student; after: the NesyCD student. Arms that are missing are asked for by evaluation.arms."
+        "the std_cot student; after: the NesyCD student. Methods that are missing are asked for by evaluation.methods."
     )
     none = note("No arm std_cot, by which known questions are told from others.")
     return section("known", "Known and unknown questions", parts or none, told)
@@ -209,7 +197,7 @@ def known_unknown(results: Results) -> Markup:
 
 def _known_rows(side: str, scores: Mapping[str, KnownScore], columns: Sequence[str]) -> Iterator[list[Child]]:
     """Two rows, before and after, for each kind of question; with a single kind its rows would repeat those for all."""
-    arms = {place: arm for arm, place in KNOWLEDGE_ARMS.items()}
+    arms = {place: arm for arm, place in knowledge_cells().items()}
     found = {kind for score in scores.values() for kind in score.by_kind}
     for kind in kinds_in_order({*(found if len(found) > 1 else ()), "all"}):
         for student in ("before", "after"):
@@ -222,7 +210,11 @@ def _known_rows(side: str, scores: Mapping[str, KnownScore], columns: Sequence[s
 def by_frequency(results: Results) -> Markup:
     """Accuracy on `test` by how often the rarest needed fact occurs in training, and the gain."""
     title = "Accuracy by training frequency of the needed facts"
-    arms = {arm: results.arms[arm]["test"] for arm in PLOTTED if "test" in results.arms.get(arm, {})}
+    arms = {
+        arm: results.methods[arm]["test"]
+        for arm, row in METHODS.items()
+        if row.plotted and "test" in results.methods.get(arm, {})
+    }
     used = [bucket for bucket in BUCKETS if any(bucket in score.by_frequency for score in arms.values())]
     if not used:
         return section("frequency", title, note("The benchmark does not say which facts its questions need."))
@@ -245,10 +237,10 @@ def by_frequency(results: Results) -> Markup:
 
 
 def by_task(results: Results) -> Markup:
-    """Each arm on each task of each split, as a heat table."""
+    """Each method on each task of each split, as a heat table."""
     parts: list[Child] = []
     for split in results.splits():
-        arms = {arm: by_split[split] for arm, by_split in results.arms.items() if split in by_split}
+        arms = {arm: by_split[split] for arm, by_split in results.methods.items() if split in by_split}
         tasks = sorted({task for score in arms.values() for task in score.by_task})
         tasks.sort(key=lambda task: (results.tasks[task].kind != "special", results.tasks[task].kind))
         rows = [
@@ -265,7 +257,7 @@ def by_task(results: Results) -> Markup:
     )
 
 
-def _heat(score: ArmScore, task: str) -> Child:
+def _heat(score: MethodScore, task: str) -> Child:
     one = score.by_task.get(task)
     if one is None:
         return "–"
@@ -275,7 +267,7 @@ def _heat(score: ArmScore, task: str) -> Child:
     )
 
 
-def _size(arms: dict[str, ArmScore], task: str) -> str:
+def _size(arms: dict[str, MethodScore], task: str) -> str:
     return f"{max(score.by_task[task].n for score in arms.values() if task in score.by_task):,}"
 
 

@@ -1,10 +1,11 @@
-"""The page's sections on what stands behind the accuracies: the method's steps, retrieval, knowledge base, costs, config."""
+"""The page's sections on the sources of the accuracies: the method's steps, retrieval, knowledge base, costs, config."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from nesycd.core.records import Entry, Status
+from nesycd.methods.table import BASELINE, MAIN, METHODS, is_routed, knowledge_cells
 from nesycd.reports.figures import method_figures
 from nesycd.reports.folder import RunFiles
 from nesycd.reports.markup import Child, Markup, tag
@@ -31,14 +32,14 @@ def retrieval(run: RunFiles) -> Markup:
     results = run.results
     recall: list[list[Child]] = []
     for split, found in results.retrieval.items():
-        shares = (found.needed_fact_recall, found.answer_in_block)
+        shares = (found.needed_fact_recall, found.answer_in_context)
         recall.append([split, *("–" if s is None else (share_bar(s), f" {100 * s:.1f} %") for s in shares)])
     asked = [
         [arm_name(arm), split, kind, f"{100 * part.routed:.0f} %", f"{100 * part.delivered:.0f} %"]
-        for arm, by_split in results.arms.items()
+        for arm, by_split in results.methods.items()
         for split, score in by_split.items()
         for kind, part in score.by_kind.items()
-        if part.routed > 0 and arm == "nesycd_routed"
+        if part.routed > 0 and is_routed(arm)
     ]
     return section(
         "retrieval",
@@ -57,9 +58,16 @@ def retrieval(run: RunFiles) -> Markup:
 
 
 def _margins(run: RunFiles) -> Child:
-    """Margins of the arm whose drafts the router reads, or of the nearest to it that was scored on `test`."""
-    wanted = ("nesycd_no_kb", "std_cot") if run.results.router.get("closed_book") == "augmented" else ("std_cot",)
-    arm = next((name for name in (*wanted, "nesycd_no_kb") if run.attempts.get((name, "test"))), None)
+    """Margins of the method whose closed-book answers the router reads, or of the nearest one scored on `test`."""
+    drafts = MAIN if run.results.router.get("closed_book") == "augmented" else BASELINE
+    alone = {
+        student: name
+        for name, (_, told) in knowledge_cells().items()
+        if told == "no"
+        for student in [METHODS[name].student]
+    }
+    wanted = (alone[drafts], *alone.values())
+    arm = next((name for name in wanted if run.attempts.get((name, "test"))), None)
     if arm is None:
         return note("No closed-book attempts from which to draw margins.")
     attempts = list(run.attempts[arm, "test"].values())
@@ -121,9 +129,9 @@ def _sources(entry: Entry) -> str:
 
 
 def costs(results: Results) -> Markup:
-    """Tokens a question by arm on each split, and seconds by stage."""
+    """Tokens per question by method on each split, and seconds by stage."""
     rows: list[list[Child]] = []
-    for arm, by_split in results.arms.items():
+    for arm, by_split in results.methods.items():
         for split, score in by_split.items():
             per = max(1, score.n)
             tokens = (score.prompt_tokens, score.knowledge_tokens, score.completion_tokens)
@@ -141,13 +149,13 @@ def costs(results: Results) -> Markup:
         "Costs",
         tag("h3", "Tokens and seconds a question"),
         table(heads, rows, "figures"),
-        note("nesycd_routed costs its draft, and the second answer too where knowledge was asked for."),
+        note("A routed method costs its draft, and the second answer too where knowledge was asked for."),
         tag("h3", f"Seconds by stage, {results.total_seconds:,.0f} in all"),
         table(["stage", "seconds", ""], stages, "figures") if stages else None,
     )
 
 
 def how_it_was_run(run: RunFiles) -> Markup:
-    """The run's config and manifest, as they lie in its folder."""
+    """The run's config and manifest, as in its folder."""
     parts = [tag("details", tag("summary", name), tag("pre", text)) for name, text in run.documents.items()]
     return section("run", "How it was run", parts or note("The run folder holds neither config nor manifest."))

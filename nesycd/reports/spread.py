@@ -16,12 +16,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from nesycd.reports.results import ARMS, SPLITS, Results, in_order, kinds_in_order, score_of
+from nesycd.methods import table
+from nesycd.reports.results import SPLITS, Results, in_order, kinds_in_order, score_of
 from nesycd.reports.terminal import SHORT_SPLITS, fits, titled
 
 SCHEMA = "spread/1"
-PAIRS = ("nesycd - std_cot", "nesycd - std_cot_kb")
-"""Differences that are told over several runs."""
+PAIRS = tuple(f"{table.MAIN} - {other}" for other in table.METHODS[table.MAIN].against[:2])
+"""Differences that are reported over several runs."""
 
 Spread = dict[str, Any]
 """`mean`, `sd` (sample; None for fewer than two values), `min`, `max`, and `values` in the order of the runs."""
@@ -34,7 +35,7 @@ def spread_of_runs(runs: Mapping[str, Results]) -> dict[str, Any]:
     every = list(runs.values())
     splits = in_order({split for run in every for split in run.splits()}, SPLITS)
     kinds = kinds_in_order(kind for run in every for kind in _kinds(run))
-    arms = in_order({arm for run in every for arm in run.arms}, ARMS)
+    arms = table.in_order({arm for run in every for arm in run.methods})
 
     def each(read: Callable[[Results, str, str], float | None]) -> dict[str, dict[str, Spread]]:
         """Split -> kind -> spread, where any run has a value."""
@@ -49,7 +50,7 @@ def spread_of_runs(runs: Mapping[str, Results]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "runs": list(runs),
-        "arms": {arm: each(partial(_accuracy, arm)) for arm in arms},
+        "methods": {arm: each(partial(_accuracy, arm)) for arm in arms},
         "differences": {pair: each(partial(_difference, pair)) for pair in PAIRS},
         "gap_closed": each(_gap),
         "retrieval": {
@@ -71,11 +72,11 @@ def spread(values: Sequence[float | None]) -> Spread:
 
 
 def _kinds(run: Results) -> set[str]:
-    return {"all"} | {kind for splits in run.arms.values() for score in splits.values() for kind in score.by_kind}
+    return {"all"} | {kind for splits in run.methods.values() for score in splits.values() for kind in score.by_kind}
 
 
 def _accuracy(arm: str, run: Results, split: str, kind: str) -> float | None:
-    score = score_of(run.arms.get(arm, {}).get(split), kind)
+    score = score_of(run.methods.get(arm, {}).get(split), kind)
     return None if score is None else score.accuracy
 
 
@@ -98,10 +99,10 @@ def _recall(run: Results, split: str) -> float | None:
 
 
 def print_spread(summary: Mapping[str, Any], console: Console) -> None:
-    """Tables of arms and of differences (in one piece or in two, as the width has it), and recall."""
+    """Tables of methods and of differences (in one piece or in two, as the width has it), and recall."""
     runs = len(summary["runs"])
     title = f"Accuracy, %: mean ± standard deviation over {runs} runs (below: range)"
-    _print_tables(title, "arm", summary["arms"], console)
+    _print_tables(title, "arm", summary["methods"], console)
     rows = {name: places for name, places in summary["differences"].items() if places}
     if summary["gap_closed"]:
         rows["gap closed, %"] = summary["gap_closed"]
@@ -112,7 +113,9 @@ def print_spread(summary: Mapping[str, Any], console: Console) -> None:
     lines = [Text.assemble(("runs: ", "bold"), ", ".join(summary["runs"]))]
     if told:
         lines.append(Text.assemble(("recall of needed facts, %: ", "bold"), told))
-    if any(None in one["values"] for by_split in (*summary["arms"].values(), *rows.values()) for one in _all(by_split)):
+    if any(
+        None in one["values"] for by_split in (*summary["methods"].values(), *rows.values()) for one in _all(by_split)
+    ):
         lines.append(Text("* not known in all runs", style="dim"))
     console.print(Padding(Text("\n").join(lines), (0, 1)))
 

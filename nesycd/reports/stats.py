@@ -1,6 +1,6 @@
-"""95 % intervals for accuracies, for differences between arms and for the share of a gap that is closed.
+"""95 % intervals for accuracies, for differences between methods and for the share of a gap that is closed.
 
-Questions made from one template stand or fall together, so the unit that is drawn is the template (the cluster), not the
+Answers to questions of one template are correlated, so the unit of resampling is the template (the cluster), not the
 question. The tasks of a benchmark are fixed, not a sample, so templates are drawn within their task (the stratum).
 
 With m templates in a task, m - 1 are drawn with replacement and weighted m / (m - 1): the rescaling bootstrap of Rao and
@@ -43,7 +43,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Design:
-    """How questions hang together: the task and the template of each, in the order of the answers.
+    """The clusters of the questions: the task and the template of each, in the order of the answers.
 
     A template is a cluster within its task; "" makes a question its own cluster.
     """
@@ -92,7 +92,7 @@ def accuracy_interval(correct: Sequence[bool], design: Design) -> Interval:
 def paired_difference(left: Sequence[bool], right: Sequence[bool], design: Design) -> Interval:
     """Accuracy of `left` minus that of `right` on the same questions, with its 95 % interval (fractions).
 
-    Both arms are read from the same drawn templates, so what makes a question hard for both cancels out.
+    Both methods are read from the same drawn templates, so what makes a question hard for both cancels out.
 
     Raises:
         ValueError: the two do not have the same length.

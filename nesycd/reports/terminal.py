@@ -1,4 +1,4 @@
-"""The results of a run in the terminal: one table of arms, and below it what the parts brought and cost (rich)."""
+"""The results of a run in the terminal: one table of methods, and below it effect and cost of the parts (rich)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LAYOUTS = (
 
 
 def print_results(results: Results, console: Console) -> None:
-    """Print the table of arms, the differences, and what the steps did, knowledge base and times."""
+    """Print the table of methods, the differences, and what the steps did, knowledge base and times."""
     layout = next((one for one in LAYOUTS if _fits(results, one, console)), LAYOUTS[-1])
     console.print(arms_table(results, layout))
     notes = list(_notes(results, layout))
@@ -66,7 +66,7 @@ def fits(table: Table, console: Console) -> bool:
 
 
 def arms_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
-    """Arms as rows: accuracy on `test` by kind with intervals, on the other splits, tokens a question, share routed."""
+    """Methods as rows: accuracy on `test` by kind with intervals, on the other splits, tokens per question, share routed."""
     kinds = _kinds(results)
     others = [split for split in results.splits() if split != "test"] if layout.splits else []
     table = titled(f"Accuracy, %{_told(layout, '95 % interval')}")
@@ -80,7 +80,7 @@ def arms_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
     table.add_column("tokens\neach", justify="right", no_wrap=True)
     table.add_column("routed\n%", justify="right", no_wrap=True)
     best = {kind: max((_accuracy(results, arm, kind) for arm in _comparable(results)), default=-1.0) for kind in kinds}
-    for arm, splits in results.arms.items():
+    for arm, splits in results.methods.items():
         test = splits.get("test")
         cells = [
             accuracy_cell(
@@ -98,7 +98,7 @@ def arms_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
 
 
 def differences_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
-    """Paired differences between arms in points, and the gap closed, on `test` by kind and on the other splits."""
+    """Paired differences between methods in points, and the gap closed, on `test` by kind and on the other splits."""
     table = titled(f"Paired differences, points{_told(layout, '95 % interval')}")
     kinds = _kinds(results)
     others = [split for split in results.differences if split != "test"] if layout.splits else []
@@ -169,7 +169,7 @@ def _notes(results: Results, layout: Layout) -> Iterator[str]:
     if layout.left_out:
         yield f"{layout.left_out}: see results.json and report.html, or make the terminal wider"
     scores = [
-        (score, kind) for splits in results.arms.values() for score in splits.values() for kind in _kinds(results)
+        (score, kind) for splits in results.methods.values() for score in splits.values() for kind in _kinds(results)
     ]
     shown = [part for score, kind in scores if (part := score_of(score, kind)) is not None]
     if any(0 < score.n < FEW for score in shown):
@@ -211,7 +211,7 @@ def _line(name: str, text: str) -> Text:
 
 def _kinds(results: Results) -> list[str]:
     """The kinds of the test split's questions, special first, and "all"."""
-    found = {kind for splits in results.arms.values() if "test" in splits for kind in splits["test"].by_kind}
+    found = {kind for splits in results.methods.values() if "test" in splits for kind in splits["test"].by_kind}
     return kinds_in_order({*found, "all"})
 
 
@@ -220,15 +220,15 @@ def _head(name: str, questions: int) -> str:
 
 
 def _questions(results: Results, split: str, kind: str) -> int:
-    scores = [score_of(splits.get(split), kind) for splits in results.arms.values()]
+    scores = [score_of(splits.get(split), kind) for splits in results.methods.values()]
     return max((score.n for score in scores if score is not None), default=0)
 
 
 def _comparable(results: Results) -> list[str]:
-    """Arms that compete: not the oracles, which are handed the needed facts."""
-    return [arm for arm in results.arms if not arm.endswith("_oracle")]
+    """Methods that compete: without oracles, which are given the needed facts."""
+    return [arm for arm in results.methods if not arm.endswith("_oracle")]
 
 
 def _accuracy(results: Results, arm: str, kind: str) -> float:
-    score = score_of(results.arms[arm].get("test"), kind)
+    score = score_of(results.methods[arm].get("test"), kind)
     return -1.0 if score is None or score.accuracy is None else score.accuracy

@@ -1,4 +1,4 @@
-"""Finding knowledge for a question: links, BM25, dense vectors and their fusion; and what of the needed facts arrived."""
+"""Retrieval of knowledge for a question: entity links, BM25, dense vectors and their fusion; and the recall of needed facts."""
 
 from nesycd.retrieval.build import identity, retriever_of
 from nesycd.retrieval.dense import CachedEmbedder, embedder_of

@@ -1,4 +1,4 @@
-"""Arrays in a file that is read back whole or not at all: caches of what can be made anew. Knows nothing of what they mean.
+"""Arrays cached in a file that is read back whole or not at all.
 
 A file holds a hash of its content and the key under which it was made (say, a KB version). One that is torn, damaged, of
 another key or not there counts as missing. Nothing in it is ever run (no pickle).

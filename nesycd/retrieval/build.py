@@ -1,4 +1,4 @@
-"""The retriever that a recipe's section `retrieval` chooses, and what tells its results from another's."""
+"""The retriever of a recipe's section `retrieval`, and the identity of its settings for fingerprints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nesycd.core.config import Asks, RetrievalSection
+from nesycd.core.config import QueryField, RetrievalSection
 from nesycd.core.protocols import Retriever
 from nesycd.core.records import Entry, Example
 from nesycd.knowledge.entities import Entities
@@ -15,8 +15,8 @@ from nesycd.retrieval.fused import FUSED_ALGORITHM, FusedRetriever, Fusion, Task
 from nesycd.retrieval.retriever import ALGORITHM, KnowledgeRetriever
 
 _BLOCK = ("budget_tokens", "max_items", "hops")
-"""What both kinds go by."""
-_FLOORS = ("min_cover", "min_similarity")
+"""Settings of both kinds of retriever."""
+_FLOORS = ("min_coverage", "min_similarity")
 
 
 def retriever_of(
@@ -51,25 +51,25 @@ def retriever_of(
 
 
 def identity(section: RetrievalSection, entities: Entities) -> list[Any]:
-    """What decides, beside items and tokeniser, what is found: part of stages' fingerprints.
+    """What the results depend on besides items and tokeniser: part of stages' fingerprints.
 
-    Settings that a kind does not read do not count, so that runs made before there was a choice are still recognised.
+    Settings that a kind of retriever does not use are left out.
     """
     block = {name: getattr(section, name) for name in _BLOCK}
-    asks = [] if section.asks == ("question",) else [list(section.asks)]
+    fields = [] if section.query_fields == ("question",) else [list(section.query_fields)]
     if section.kind == "linked":
-        return [block, ALGORITHM, *([entities.fingerprint] if entities.merged else []), *asks]
-    unread = {"asks"} if "dense" in section.sources else {"asks", "model", "min_similarity"}
+        return [block, ALGORITHM, *([entities.fingerprint] if entities.merged else []), *fields]
+    unread = {"query_fields"} if "dense" in section.sources else {"query_fields", "model", "min_similarity"}
     told = section.model_dump(exclude=unread)
-    return [told, FUSED_ALGORITHM, entities.fingerprint, *asks]
+    return [told, FUSED_ALGORITHM, entities.fingerprint, *fields]
 
 
-def query_of(example: Example, asks: Sequence[Asks] = ("question",)) -> str:
-    """What is searched with for an example: its question, and what else a recipe wants (`retrieval.asks`).
+def query_of(example: Example, fields: Sequence[QueryField] = ("question",)) -> str:
+    """The search query for an example: its question, and further fields (`retrieval.query_fields`).
 
     >>> query_of(Example(uid="1", task="bbh/word_sorting", question="List: b a", answer="a b"), ("task", "question"))
     'word sorting\\nList: b a'
     """
     task = example.task.rpartition("/")[2].replace("_", " ")
     texts = {"task": task, "question": example.question, "options": "\n".join(example.options)}
-    return "\n".join(text for key, text in texts.items() if key in asks and text)
+    return "\n".join(text for key, text in texts.items() if key in fields and text)

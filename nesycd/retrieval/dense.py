@@ -1,7 +1,7 @@
-"""Dense retrieval: texts as vectors of a small language model, compared exactly. The only place outside of students that may
+"""Dense retrieval: texts as vectors of a small language model, compared exactly. The only module outside of students that may
 load one, and only when an embedder is made.
 
-Vectors are of unit length, so that a dot product is a cosine. They are kept on disk by model and text, and made once.
+Vectors are of unit length, so that a dot product is a cosine. They are cached on disk by model and text.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _DIGEST = 16
 
 
 class Embedder(Protocol):
-    """Turns texts into vectors of unit length (or of zeros, where a text has nothing to say)."""
+    """Turns texts into vectors of unit length (zero vectors for texts without content)."""
 
     fingerprint: str
-    """Hash of all that decides the vectors."""
+    """Hash of all that the vectors depend on."""
     dimensions: int
 
     def embed(self, texts: Sequence[str]) -> Vectors:

@@ -1,8 +1,8 @@
-"""FusedRetriever: what links, BM25 and a dense model find for a question, fused by reciprocal ranks. Items come and go.
+"""FusedRetriever: reciprocal rank fusion of entity links, BM25 and a dense model, over items that may change.
 
 Each source ranks the items by itself; an item's score is the sum of weight / (60 + rank) over the sources that found it
 (Cormack, Clarke and Buettcher, SIGIR 2009). So an ambiguous name may link many facts: those that the question's words find too
-come first. What a source finds with too little confidence does not count (`min_cover`, `min_similarity`).
+come first. What a source finds with too little confidence does not count (`min_coverage`, `min_similarity`).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.merge import entry_order
 from nesycd.knowledge.store import KnowledgeBase
 from nesycd.retrieval.dense import Embedder, VectorIndex
-from nesycd.retrieval.linked import Found, LinkedFacts, Order
+from nesycd.retrieval.linked import Found, LinkedFacts, Order, Reason
 from nesycd.retrieval.live import LiveIndex, Text
 from nesycd.retrieval.words import content_stems
 
 FUSED_ALGORITHM = 3
-"""Part of the fingerprint: grows when the same settings would retrieve otherwise."""
+"""Part of the fingerprint: raised when the same settings would retrieve otherwise."""
 _FLAT = 60
 """The constant of reciprocal rank fusion: how little the first ranks differ."""
 _DEPTH = 50
@@ -58,7 +58,7 @@ class Fusion:
     """How a `FusedRetriever` finds; the fields are those of the recipe's section `retrieval`."""
 
     sources: tuple[str, ...] = ("linked", "lexical")
-    """Of `linked`, `lexical` and `dense`, those that are asked."""
+    """The sources in use: of `linked`, `lexical` and `dense`."""
     weights: Mapping[str, float] = field(default_factory=dict)
     """Of sources; 1.0 where not given."""
     budget_tokens: int = 96
@@ -66,10 +66,10 @@ class Fusion:
     hops: int = 1
     min_score: float = 0.2
     """Least share of a rule's or lesson's words (by rarity) that the question must mention, as in `KnowledgeRetriever`."""
-    min_cover: float = 0.5
+    min_coverage: float = 0.5
     """The same of what the source `lexical` finds: facts made alike share words with many questions."""
     min_similarity: float = 0.7
-    """Least cosine of what the source `dense` finds; how near is near differs from model to model."""
+    """Least cosine of what the source `dense` finds; suitable values depend on the model."""
     statuses: frozenset[Status] = frozenset({Status.APPROVED})
     """Entries of other statuses are not found."""
 
@@ -136,7 +136,8 @@ class FusedRetriever:
         **rest: Any,
     ) -> FusedRetriever:
         """A retriever over a KB that `refresh` keeps up to date."""
-        changes = changes_since(kb)
+        with kb.reading() as connection:
+            changes = changes_since(connection)
         made = cls(changes.entries, count_tokens, fusion, **rest)
         made._seq = changes.seq
         return made
@@ -146,10 +147,10 @@ class FusedRetriever:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the items that can be found and of all that decides how."""
+        """Hash of the items and of all that retrieval depends on."""
         fusion = self._fusion
         weights = {source: fusion.weights.get(source, 1.0) for source in fusion.sources}
-        floors = [fusion.min_score, fusion.min_cover, fusion.min_similarity]
+        floors = [fusion.min_score, fusion.min_coverage, fusion.min_similarity]
         limits = [fusion.budget_tokens, fusion.max_items, fusion.hops, *floors]
         model = self._embedder.fingerprint if self._vectors is not None and self._embedder else ""
         tasks = {task: sorted(self._items[n].id for n in numbers) for task, numbers in self._tasks.items() if numbers}
@@ -161,7 +162,8 @@ class FusedRetriever:
 
         Merges of entities are not followed: make a new retriever after one.
         """
-        changes = changes_since(kb, self._seq)
+        with kb.reading() as connection:
+            changes = changes_since(connection, self._seq)
         self._seq = changes.seq
         self.update(changes.entries, changes.former)
         if self._lexical.changes > max(_WORTH_CACHING, _SETTLE * len(self)):
@@ -205,7 +207,14 @@ class FusedRetriever:
                 break
             if (size := self._size(number)) <= left:
                 left -= size
-                hits.append(Hit(item=self._items[number], score=round(score, 6), why="; ".join(reasons[number])))
+                hits.append(
+                    Hit(
+                        item=self._items[number],
+                        score=round(score, 6),
+                        by=tuple(one.by for one in reasons[number]),
+                        why="; ".join(one.told for one in reasons[number]),
+                    )
+                )
         return hits
 
     def _first(self, entries: Sequence[Entry]) -> LiveIndex:
@@ -275,13 +284,13 @@ class FusedRetriever:
 
     # --- ranking -----------------------------------------------------------------------------------------------------
 
-    def _fused(self, question: str, hide: frozenset[str], task: str) -> tuple[list[_Ranked], dict[int, list[str]]]:
+    def _fused(self, question: str, hide: frozenset[str], task: str) -> tuple[list[_Ranked], dict[int, list[Reason]]]:
         """Items by fused score, best first, and why each was found."""
         hidden = frozenset(self._numbers[item_id] for item_id in hide if item_id in self._numbers)
         allowed = self._allowed(hidden, task)
         finders = {"linked": self._by_links, "lexical": self._by_words, "dense": self._by_meaning}
         scores: dict[int, float] = {}
-        reasons: dict[int, list[str]] = {}
+        reasons: dict[int, list[Reason]] = {}
         for source in self._fusion.sources:
             weight = self._fusion.weights.get(source, 1.0)
             for rank, (number, why) in enumerate(finders[source](question, hidden, allowed), 1):
@@ -292,12 +301,14 @@ class FusedRetriever:
         )
         return ranked, reasons
 
-    def _by_links(self, question: str, hidden: frozenset[int], allowed: _Mask) -> list[tuple[int, str]]:
+    def _by_links(self, question: str, hidden: frozenset[int], allowed: _Mask) -> list[tuple[int, Reason]]:
         """As the default retriever ranks: facts by links, and the rules and lessons that BM25 finds among their like."""
         stems = content_stems(question)
         scored = self._advice.top(stems, _DEPTH, allowed)
         near = [one for one in scored if one.cover >= self._fusion.min_score][:_MAX_ADVICE]
-        advice = [Found(one.number, 2, one.cover, f"advice #{rank}") for rank, one in enumerate(near, 1)]
+        advice = [
+            Found(one.number, 2, one.cover, Reason("lexical", f"advice #{rank}")) for rank, one in enumerate(near, 1)
+        ]
         pool = [*advice, *self._links.find(question, [one.number for one in near], hidden)]
         best: dict[int, Found] = {}
         for found in pool:
@@ -309,16 +320,16 @@ class FusedRetriever:
         chosen = [*fitting, *[found for found in ranked if found.tier == 1][:_MAX_UNFITTING]]
         return [(found.index, found.why) for found in chosen[:_DEPTH]]
 
-    def _by_words(self, question: str, hidden: frozenset[int], allowed: _Mask) -> list[tuple[int, str]]:
+    def _by_words(self, question: str, hidden: frozenset[int], allowed: _Mask) -> list[tuple[int, Reason]]:
         scored = self._lexical.top(content_stems(question), _DEPTH, allowed)
-        near = [one for one in scored if one.cover >= self._fusion.min_cover]
-        return [(one.number, f"bm25 #{rank}") for rank, one in enumerate(near, 1)]
+        near = [one for one in scored if one.cover >= self._fusion.min_coverage]
+        return [(one.number, Reason("lexical", f"bm25 #{rank}")) for rank, one in enumerate(near, 1)]
 
-    def _by_meaning(self, question: str, hidden: frozenset[int], allowed: _Mask) -> list[tuple[int, str]]:
+    def _by_meaning(self, question: str, hidden: frozenset[int], allowed: _Mask) -> list[tuple[int, Reason]]:
         assert self._vectors is not None and self._embedder is not None
         scored = self._vectors.top(self._embedder.embed([question])[0], _DEPTH, allowed)
         near = [number for number, cosine in scored if cosine >= self._fusion.min_similarity]
-        return [(number, f"dense #{rank}") for rank, number in enumerate(near, 1)]
+        return [(number, Reason("dense", f"dense #{rank}")) for rank, number in enumerate(near, 1)]
 
     def _allowed(self, hidden: frozenset[int], task: str) -> _Mask:
         """By number, which items may be found; None for all."""

@@ -1,7 +1,7 @@
 """BM25 over short texts (bm25s, Lucene's variant), with a score that can be compared between questions.
 
 A raw BM25 score grows with the question's length and the KB's size, so it cannot say "nothing here is relevant". The
-*cover* can: the item's score for the question over its score for its own full text, in [0, 1]. It is the share of the
+*query coverage* can: the item's score for the question over its score for its own full text, in [0, 1]. It is the share of the
 item's words, weighted by rarity, that the question mentions.
 """
 
@@ -39,7 +39,7 @@ class LexicalIndex:
             self._full[self._full <= 0] = np.inf
 
     def scores(self, question: str, extra: Sequence[str] = ()) -> tuple[Scores, Scores]:
-        """BM25 scores and covers of all texts, each of shape (number of texts,). `extra` stems count as asked too."""
+        """BM25 scores and query coverages of all texts, each of shape (number of texts,). `extra`: further stems of the query."""
         if self._model is None:
             zero = np.zeros(self._size, dtype=np.float32)
             return zero, zero

@@ -1,9 +1,9 @@
-"""Facts by the entities that a question names: those that fit its other words, and those that lie a few hops further.
+"""Facts about the entities that a question names: those that fit its other words, and those a few hops further.
 
 A fact *fits* by the share of the words of its relation, object and text, weighted by rarity, that the question has too: a fact
 that says much besides fits less. The name that led to it counts for nothing, nor do numbers, which meet by chance ("3 feet" of
 what is asked, "3 feet" of a rope). The question's words are widened by those of the relevant rules, so "grandfather" also
-asks for "father" where a rule says how they hang together.
+asks for "father" where a rule relates them.
 
 Items come and go one at a time, and what is found does not depend on the order in which they came.
 """
@@ -15,8 +15,9 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from nesycd.core.records import Fact, Item
+from nesycd.core.records import Fact, FoundBy, Item
 from nesycd.core.text import normal
 from nesycd.knowledge.entities import Entities
 from nesycd.retrieval.linker import Candidate, Linker, Mention
@@ -40,6 +41,13 @@ _MOST_INTO = 50
 _NOTHING: frozenset[str] = frozenset()
 
 
+class Reason(NamedTuple):
+    """Why an item was found: the kind of reason, and how it is told."""
+
+    by: FoundBy
+    told: str
+
+
 @dataclass(frozen=True)
 class Found:
     """An item that was found: its number, its tier (see `retriever`), how well it fits, and the reason."""
@@ -47,7 +55,7 @@ class Found:
     index: int
     tier: int
     fit: float
-    why: str
+    why: Reason
     backwards: bool = False
     """Whether the question names the fact's object rather than its subject."""
 
@@ -70,7 +78,7 @@ class LinkedFacts:
 
         Args:
             hops: how many objects to follow from a named entity.
-            entities: which entities were merged, and how relations hang together.
+            entities: which entities were merged, and how relations are declared.
             incoming: find facts whose object the question names, too, where it asks for their relation.
         """
         self._hops = hops
@@ -184,7 +192,7 @@ class LinkedFacts:
 
     def _linked(self, mention: Mention, asked: dict[str, float], hidden: frozenset[int]) -> list[Found]:
         """Facts about what a mention names: those that fit, or a few of the rest where none does."""
-        found: list[tuple[float, int, str]] = []
+        found: list[tuple[float, int, Reason]] = []
         for candidate in mention.candidates:
             known = frozenset(content_stems(f"{mention.words} {candidate.name}"))
             why = self._naming(mention, candidate)
@@ -202,7 +210,10 @@ class LinkedFacts:
             weight = max((asked[word] for word in names if word in asked), default=0.0)
             if weight:
                 shown = [n for n in numbers[:_MOST_INTO] if n not in hidden]
-                found += [Found(n, 4, weight, f"{relation} is {candidate.name}", backwards=True) for n in shown]
+                found += [
+                    Found(n, 4, weight, Reason("object", f"{relation} is {candidate.name}"), backwards=True)
+                    for n in shown
+                ]
         return found
 
     def _followed(self, mention: Mention, chain: Chain, hidden: frozenset[int]) -> list[Found]:
@@ -221,10 +232,10 @@ class LinkedFacts:
             front = list(dict.fromkeys((entity, self._hop(n)) for n, _ in facts for entity in self._objects(n, hidden)))
         return found
 
-    def _hop(self, number: int) -> str:
+    def _hop(self, number: int) -> Reason:
         fact = self._items[number]
         assert isinstance(fact, Fact)
-        return f"hop from {fact.subject} via {fact.relation}"
+        return Reason("hop", f"hop from {fact.subject} via {fact.relation}")
 
     def _reached(self, linked: Sequence[Found], asked: dict[str, float], hidden: frozenset[int]) -> list[Found]:
         """Facts about the objects of linked facts that fit, and about theirs, `hops` times."""
@@ -245,7 +256,7 @@ class LinkedFacts:
         return reached
 
     def _graded(
-        self, facts: Sequence[tuple[float, int, str]], asked: dict[str, float], first: int, more: int
+        self, facts: Sequence[tuple[float, int, Reason]], asked: dict[str, float], first: int, more: int
     ) -> list[Found]:
         """Facts of one mention by fit: the best gets tier `first`, others that fit `more`; tier 1 where none fits."""
         ranked = sorted(facts, key=lambda one: (-one[0], self._order[one[1]]))
@@ -288,14 +299,14 @@ class LinkedFacts:
         fact = self._items[number]
         return _name_stems(fact) if isinstance(fact, Fact) else frozenset()
 
-    def _naming(self, mention: Mention, candidate: Candidate) -> str:
+    def _naming(self, mention: Mention, candidate: Candidate) -> Reason:
         fact = self._items[candidate.sources[0]]
         assert isinstance(fact, Fact)
         if normal(candidate.name) != normal(fact.subject):
-            return f"names {fact.subject} (alias {candidate.name})"
+            return Reason("name", f"names {fact.subject} (alias {candidate.name})")
         if normal(mention.words) != normal(fact.subject):
-            return f"names {fact.subject} (as {mention.words})"
-        return f"names {fact.subject}"
+            return Reason("name", f"names {fact.subject} (as {mention.words})")
+        return Reason("name", f"names {fact.subject}")
 
 
 def _name_stems(fact: Fact) -> frozenset[str]:

@@ -33,7 +33,7 @@ _DECIMALS = 4
 
 @dataclass(frozen=True)
 class Scored:
-    """A text that was found: its number, its BM25 score, and which share of it was asked for (see `lexical`)."""
+    """A text that was found: its number, its BM25 score, and its query coverage (see `lexical`)."""
 
     number: int
     score: float

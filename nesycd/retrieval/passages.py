@@ -37,7 +37,7 @@ class PassageIndex:
 
 
 def passages_of(texts: Iterable[str]) -> list[Passage]:
-    """Texts as passages: blanks made one, longer ones cut into pieces of `WORDS` words, doubles left out."""
+    """Texts as passages: blanks made one, longer ones cut into pieces of `WORDS` words, duplicates left out."""
     pieces = []
     for text in texts:
         words = text.split()

@@ -1,4 +1,4 @@
-"""Derived facts for a question: what the rules make of the facts it is linked to, in the block after the direct facts.
+"""Facts derived by rules from the facts that a question is linked to; they follow the direct facts in the context.
 
 The question's words choose entities and decide which derived facts are asked for. They never enter a derivation: no number
 of a question is part of what is derived, and an answer that needs one is the student's to find.
@@ -20,11 +20,11 @@ from nesycd.retrieval.words import Token, content_stems, stem, tokens
 from nesycd.rules import Engine, EngineError
 
 ALGORITHM = 2
-"""Part of fingerprints: grows when the same knowledge would be derived or chosen otherwise."""
+"""Part of fingerprints: raised when other facts would be derived or chosen from the same knowledge."""
 MAX_FACTS = 400
 """Facts that a question may be linked to; those nearest to the entities it names are taken."""
 MAX_DERIVED = 3
-"""Derived facts in a block."""
+"""Most derived facts in a context."""
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,9 @@ def _fitting(derived: Derived, chain: Chain, words: Sequence[Token], relations: 
 
 
 class DerivingRetriever:
-    """A retriever whose blocks hold, after the direct facts, the derived facts that the question asks for.
+    """A retriever that adds, after the direct facts, the derived facts that the question asks for.
 
-    The budget is that of the block as a whole: derived facts take what direct facts leave, and come before all else.
+    The budget applies to the whole context: derived facts take what direct facts leave, and precede all other items.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class DerivingRetriever:
         told = ["deriving", ALGORITHM, inner.fingerprint]
         self.fingerprint = content_hash([*told, *([reasoner.declared] if reasoner.declared else [])])
         self.stopped: list[str] = []
-        """For each question whose derivation was stopped at a limit, why; its block has direct facts only."""
+        """For each question whose derivation was stopped at a limit, the reason; its context has no derived facts."""
 
     def retrieve(self, question: str, *, hide: frozenset[str] = frozenset(), task: str = "") -> list[Hit]:
         """See `Retriever.retrieve`. A derived hit's `why` names the rule and the facts it rests on."""
@@ -191,4 +191,4 @@ def _hit(one: Fitting) -> Hit:
     facts = ", ".join(fact.id[:8] for fact in derived.rests_on)
     rule = f"rule {derived.rule.id[:8]}" if not derived.is_declared else f"the declaration that {derived.rule.text},"
     why = f"derived by {rule} from {facts or 'no fact'}"
-    return Hit(item=derived.fact, score=float(one.steps), why=why)
+    return Hit(item=derived.fact, score=float(one.steps), by=("derived",), why=why)

@@ -1,4 +1,4 @@
-"""How much of the knowledge that questions need arrives in their prompts. For reports: no method may read the truth."""
+"""Recall of the facts that questions need, in their prompts. For reports only: no method may read the ground truth."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nesycd.knowledge.merge import normal_triple
 
 @dataclass(frozen=True)
 class Recall:
-    """Needed facts, and how many of them arrived; `complete` of `examples` got all that they need."""
+    """Needed facts, and how many of them are in the prompts; `complete` of `examples` got all that they need."""
 
     needed: int = 0
     arrived: int = 0
@@ -22,7 +22,7 @@ class Recall:
 
     @property
     def share(self) -> float:
-        """Arrived over needed; 1.0 where nothing was needed (nothing was missed either)."""
+        """Recall, in [0, 1]; 1.0 where nothing was needed."""
         return self.arrived / self.needed if self.needed else 1.0
 
 
@@ -50,7 +50,7 @@ def count_recall(examples: Sequence[Example], delivered: Sequence[Iterable[Item]
 
 
 def holds_answer(example: Example, items: Iterable[Item]) -> bool:
-    """Whether the gold answer stands in the text of an item as a word, number or phrase of its own, by chance or not."""
+    """Whether an item's text contains the gold answer as a separate word, number or phrase, by chance or not."""
     answer = example.answer
     if example.options and (letter := re.fullmatch(r"\(?([A-Z])\)?", answer.strip())):
         answer = example.options[ord(letter[1]) - ord("A")]
@@ -58,7 +58,7 @@ def holds_answer(example: Example, items: Iterable[Item]) -> bool:
 
 
 def mentions(text: str, phrase: str) -> bool:
-    """Whether a phrase stands in a text as a word, number or phrase of its own; never for an empty one."""
+    """Whether a text contains a phrase as a separate word, number or phrase; False for an empty one."""
     wanted = normal(phrase)
     found = re.search(rf"(?<!\w)(?<!\d[.,]){re.escape(wanted)}(?!\w)(?![.,]\d)", normal(text))
     return bool(wanted) and found is not None

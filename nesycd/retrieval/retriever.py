@@ -1,6 +1,6 @@
-"""KnowledgeRetriever: the knowledge block for a question, from the graph's links first and from BM25 where they end.
+"""KnowledgeRetriever: the context for a question, from entity links of the graph first and then from BM25.
 
-The order in which items enter the block (a later tier never displaces an earlier one):
+The order in which items enter the context (a later tier never displaces an earlier one):
 
 1. for each entity that the question names, its fact that fits the question's other words best;
 2. its other facts that fit; where several entities bear the name, this is what tells them apart;
@@ -9,7 +9,7 @@ The order in which items enter the block (a later tier never displaces an earlie
 4. at most two rules or lessons that BM25 finds relevant (see `min_score`);
 5. facts about a named entity that share no word with the question, where none of its facts does.
 
-What it means that a fact fits, and how links are followed, is told in `linked`.
+`linked` defines when a fact fits, and how links are followed.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.merge import entry_order
 from nesycd.knowledge.store import knowledge_version
 from nesycd.retrieval.lexical import LexicalIndex
-from nesycd.retrieval.linked import Found, LinkedFacts
+from nesycd.retrieval.linked import Found, LinkedFacts, Reason
 
 ALGORITHM = 4
-"""Part of the fingerprint: grows when the same settings would retrieve otherwise."""
+"""Part of the fingerprint: raised when the same settings would retrieve otherwise."""
 _MAX_ADVICE = 2
 _MAX_UNFITTING = 2
 
@@ -59,7 +59,7 @@ class KnowledgeRetriever:
             entries: of a KB; any order, and only approved ones count.
             count_tokens: the student's tokeniser: length of each text.
             budget_tokens: most student tokens of all item texts together, without what the prompt adds around them.
-            max_items: most items in a block.
+            max_items: most items in a context.
             hops: how many objects to follow from a named entity.
             min_score: least share (in [0, 1], rarity-weighted) of a rule's or lesson's words that the question must
                 mention; the floor under hits that only BM25 found, since irrelevant knowledge harms a small student.
@@ -105,7 +105,7 @@ class KnowledgeRetriever:
             if cover[row] >= self._min_score and n not in hidden
         ]
         ranked = enumerate(sorted(passing)[:_MAX_ADVICE], start=1)
-        return [Found(n, 2, fit, f"bm25 #{rank}") for rank, (_, n, fit) in ranked]
+        return [Found(n, 2, fit, Reason("lexical", f"bm25 #{rank}")) for rank, (_, n, fit) in ranked]
 
     def _fill(self, ranked: Sequence[Found]) -> list[Hit]:
         hits: list[Hit] = []
@@ -117,7 +117,9 @@ class KnowledgeRetriever:
                 break
             if self._tokens[found.index] <= left:
                 left -= self._tokens[found.index]
-                hits.append(Hit(item=self._items[found.index], score=round(found.score, 4), why=found.why))
+                by, told = found.why
+                score = round(found.score, 4)
+                hits.append(Hit(item=self._items[found.index], score=score, by=(by,), why=told))
         return hits
 
 

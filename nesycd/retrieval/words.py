@@ -1,4 +1,4 @@
-"""English as far as retrieval needs it: tokens with their place, singular forms, stop words, light stems. No items."""
+"""English text processing for retrieval: tokens with positions, singular forms, stop words, light stems."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STOPWORDS = frozenset(
     when where whether which while who whom whose why will with without would yes yet you your
     """.split()  # noqa: SIM905 - a list literal is formatted to a line a word
 )
-"""Words that say nothing of what a question is about; a name made of one is only linked where its case shows it."""
+"""Stop words; a name made of one is only linked where its case shows it."""
 
 _IRREGULAR = {
     "feet": "foot", "men": "man", "women": "woman", "children": "child", "teeth": "tooth", "geese": "goose",

@@ -136,7 +136,7 @@ class Engine:
         return [program.firing(row) for row in fired]
 
     def core(self, steps: Iterable[Step], items: int, goal: Sequence[int]) -> list[int]:
-        """A least part of `items` (numbered from 0) that makes all of `goal` hold: without any of it they would not.
+        """A minimal subset of `items` (numbered from 0) that makes all of `goal` hold: without any of it they would not.
 
         Args:
             steps: ways to what holds; all that hold are numbers.

@@ -143,7 +143,7 @@ def solve(program: str, most: int) -> dict[str, Any]:
 
 
 def core(program: str, items: int, most: int) -> dict[str, Any]:
-    """A least part of the items `i0`, `i1`, ... that makes `goal` true in a ground program: none of it can be left out.
+    """A minimal subset of the items `i0`, `i1`, ... that makes `goal` true in a ground program: none of it can be left out.
 
     The solver names a part (its core), which is then tried without each item in turn.
     """

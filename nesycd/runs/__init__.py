@@ -1,1 +1,1 @@
-"""Run folders: stages fingerprinted by their inputs, resumed after a kill, and listed. Knows nothing of what stages do."""
+"""Run folders: stages fingerprinted by their inputs, resumed after a kill, and listed. Independent of what stages do."""

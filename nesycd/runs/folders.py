@@ -13,25 +13,25 @@ from nesycd.runs.manifest import read_manifest
 from nesycd.runs.stage import read_states
 
 COMPARISON = "asked.json"
-"""The file that tells a comparison's folder."""
+"""The file by which a comparison's folder is recognised."""
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One run folder at a glance."""
+    """Summary of a run folder."""
 
     folder: Path
     status: str
     """`finished`, `unfinished`, `running` (a process holds it now) or `damaged` (a file of it cannot be read)."""
     stages_done: int = 0
     seconds: float = 0.0
-    """Of work, over all stages."""
+    """Seconds of work, over all stages."""
     updated: float = 0.0
     """Seconds since 1970."""
     size: int = 0
     """Bytes."""
     checkpoints_size: int = 0
-    """Bytes of them that are checkpoints."""
+    """Bytes of the checkpoints."""
 
     @property
     def name(self) -> str:
@@ -40,11 +40,11 @@ class RunSummary:
 
 
 def list_runs(root: Path, compared: bool = False) -> list[RunSummary]:
-    """The runs directly below `root`, newest first; none where there is no such folder.
+    """The runs directly below `root`, newest first; empty where there is no such folder.
 
     Args:
         root: the folder with the runs.
-        compared: those of comparisons below it too, one folder further down.
+        compared: include the runs of comparisons, one folder further down.
     """
     if not root.is_dir():
         return []
@@ -55,7 +55,7 @@ def list_runs(root: Path, compared: bool = False) -> list[RunSummary]:
 
 
 def summarise(folder: Path) -> RunSummary:
-    """One run at a glance.
+    """Summary of one run.
 
     Raises:
         RunError: the folder is no run folder.
@@ -99,7 +99,7 @@ def newest_run(root: Path, file: str, finished: bool = False) -> Path:
     Args:
         root: the folder with the runs.
         file: its name in a run's folder.
-        finished: leave out runs that are at work, or were begun again since they were finished.
+        finished: only runs that are finished, and not being run again.
 
     Raises:
         RunError: there is none.
@@ -129,7 +129,7 @@ def remove_run(folder: Path, checkpoints_only: bool = False) -> int:
             if not checkpoints_only:
                 shutil.rmtree(folder)
                 return summary.size
-            # Away under another name first: half of a checkpoint must never pass for a whole one.
+            # Renamed first, so that a partly deleted checkpoint is never used.
             away = folder / "checkpoints.removed"
             if away.exists():
                 shutil.rmtree(away)

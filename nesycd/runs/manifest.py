@@ -1,8 +1,8 @@
-"""What a run was asked for (`config.json`) and how it was run (`manifest.json`); and which fields are times.
+"""A run's recipe (`config.json`) and how it was run (`manifest.json`); and which fields are times.
 
-The manifest holds what no other file of the run says: seeds, hashes, library versions, machine, begin and end. Stages, their
-seconds and their metadata stand in `stages/*.json` (`read_states`); the name is the folder's. Nothing here names the host,
-the user or an environment variable: run folders are passed on.
+The manifest contains seeds, hashes, library versions, machine, start and end. Stages, their seconds and their metadata are in
+`stages/*.json` (`read_states`); the run's name is that of the folder. Nothing here names the host, the user or an environment
+variable, since run folders are shared.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ LIBRARIES = (
     "safetensors",
     "gguf",
 )
-"""Distributions whose versions can change results."""
+"""Distributions whose versions may affect results."""
 
 TIME_FIELDS = frozenset({"created", "started", "finished", "seconds", "total_seconds", "tokens_per_second"})
 """Keys whose values may differ between two runs that are otherwise equal."""
 
 
 def without_times(value: Any) -> Any:
-    """A JSON value without its time fields, at any depth: what two equal runs have in common."""
+    """A JSON value without its time fields, at any depth; equal for equal runs."""
     if isinstance(value, dict):
         return {key: without_times(inner) for key, inner in value.items() if key not in TIME_FIELDS}
     if isinstance(value, list):
@@ -58,7 +58,7 @@ def versions(names: tuple[str, ...] = LIBRARIES) -> dict[str, str]:
 
 @cache
 def _version(name: str) -> str | None:
-    # Each look parses the library's whole metadata, and every stage of a run notes the versions it began with.
+    # Cached: each call parses the library's whole metadata, and every stage records the versions.
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -100,7 +100,7 @@ def _memory_gib() -> float | None:
 
 
 def fresh_manifest() -> dict[str, Any]:
-    """The manifest of a run that has just begun."""
+    """The manifest of a new run."""
     return {
         "schema": SCHEMA,
         "seeds": {},
@@ -116,7 +116,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """A run's manifest, or None where the folder has none.
 
     Raises:
-        RunError: it is damaged, or of a version that this program does not know.
+        RunError: it is damaged, or has an unknown schema.
     """
     path = folder / "manifest.json"
     if not path.exists():
@@ -132,7 +132,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The config that a run was last asked for with, as JSON values.
+    """The config of the last call of a run, as JSON values.
 
     Raises:
         RunError: it is missing or damaged.
@@ -148,7 +148,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_recipe(folder: Path) -> Recipe:
-    """The recipe that a run was last asked for with; settings that came later are as they are by default.
+    """The recipe of the last call of a run; settings added since have their defaults.
 
     Raises:
         RunError: the config is missing or damaged, or this version cannot read it.

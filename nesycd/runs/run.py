@@ -1,31 +1,36 @@
-"""A run is a folder; a stage in it is done once, goes on after a kill, and is redone only when its inputs change.
+"""A run is a folder; a stage in it is done once, resumes after a kill, and is redone only when its inputs change.
 
     runs/NAME/
-      config.json  manifest.json  lock      what was asked for; how, when and on what it ran
+      config.json  manifest.json  lock      the recipe; seeds, hashes, versions, machine and times
       stages/STAGE.jsonl                    the stage's records, one JSON object a line
       stages/STAGE.json                     its state: fingerprint, inputs, seconds; this file's `done` is the commit
       stages/STAGE.plan.json                the generation batches, written before the first is answered
       checkpoints/STAGE/                    a stage's files (an adapter)
+      predictions.jsonl                     what students wrote, by prompt
       kb.sqlite  results.json  report.html
 
 A stage's fingerprint is the content hash of all that it depends on: config values, the outputs of earlier stages and a
-version number that is raised when its code would answer differently. This module knows nothing of what stages do.
+version number that is raised when its code would give another result. This module is independent of what stages do.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from nesycd.core.errors import RunError
+from nesycd.core.errors import RunError, Unanswered
 from nesycd.core.records import Record, content_hash
 from nesycd.core.storage import FolderLock, RecordLog, disk_errors, sync_tree, write_atomic, write_json_atomic
 from nesycd.runs import manifest
+from nesycd.runs.artifacts import find_lost, hash_files
+from nesycd.runs.predictions import FILE, Predictions
 from nesycd.runs.stage import Artifact, Notify, Stage, StageRecords, read_states
 
 R = TypeVar("R", bound=Record)
@@ -34,11 +39,11 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _SYNC_SECONDS = 1.0
 
 Watch = Callable[[str, int, int], None]
-"""Told (stage, units done, units in all) as records arrive."""
+"""Called with (stage, units done, units in all) as records arrive."""
 
 
 class Run:
-    """A run folder that this process alone writes; use it as a context manager. See `Run.open`."""
+    """A run folder, locked by this process; use it as a context manager. See `Run.open`."""
 
     def __init__(self, folder: Path, lock: FolderLock, content: dict[str, Any], notify: Notify, watch: Watch) -> None:
         self.folder = folder
@@ -58,11 +63,11 @@ class Run:
         notify: Notify | None = None,
         watch: Watch | None = None,
     ) -> Self:
-        """Begin a run, or go on with one.
+        """Start a run, or continue one.
 
         Args:
-            folder: the run's folder; made where it is missing.
-            config: the resolved config as JSON values. It is only written down: what a stage depends on are its inputs.
+            folder: the run's folder; created where it is missing.
+            config: the resolved config as JSON values. It is only stored: stages depend on their inputs.
             seeds: the seeds in use, for the manifest.
             notify: see `Notify`.
             watch: see `Watch`.
@@ -81,7 +86,7 @@ class Run:
         try:
             stored = manifest.read_manifest(folder)
             content = {**(stored or manifest.fresh_manifest()), "seeds": dict(seeds or {})}
-            # Before config.json: a folder that holds files and no manifest is refused.
+            # Before config.json, since a folder with files and without a manifest is refused.
             if stored != content:
                 write_json_atomic(folder / "manifest.json", content)
             if _read_text(folder / "config.json") != (text := json.dumps(dict(config), indent=2) + "\n"):
@@ -101,38 +106,45 @@ class Run:
         self.close()
 
     def close(self) -> None:
-        """Let other processes in."""
+        """Release the folder's lock."""
+        if "predictions" in self.__dict__:
+            self.predictions.close()
         self._lock.release()
 
     @property
     def kb_path(self) -> Path:
-        """Where the run's knowledge base lies."""
+        """Path of the run's knowledge base."""
         return self.folder / "kb.sqlite"
 
     @property
     def results_path(self) -> Path:
-        """Where its results lie."""
+        """Path of its results."""
         return self.folder / "results.json"
 
     @property
     def report_path(self) -> Path:
-        """Where its report lies."""
+        """Path of its report."""
         return self.folder / "report.html"
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """The predictions of this run's students, by prompt."""
+        return Predictions(self.folder / FILE, self.notify)
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """Names of the stages asked for so far, in order: other stages in the folder are an earlier config's."""
+        """Names of the stages asked for so far, in order; other stages in the folder belong to an earlier config."""
         return tuple(self._asked)
 
     # --- stages -------------------------------------------------------------------------------------------------------
 
     def stage(self, name: str, inputs: Mapping[str, Any], version: int = 1) -> Stage:
-        """A stage's place, cleared if it was begun with other inputs.
+        """A stage, cleared if it was started with other inputs.
 
         Args:
             name: lower-case letters, digits, `_`, `-` and `.`; names the files.
             inputs: all that its output depends on, by name; see `fingerprint_of`.
-            version: raise it when the stage's code would answer differently.
+            version: raise it when the stage's code would give another result.
         """
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} cannot be a stage's name")
@@ -153,20 +165,21 @@ class Run:
     ) -> StageRecords[R]:
         """A record for each key, written as it arrives; only keys that have none yet are produced.
 
-        `keys` do not enter the fingerprint: where they alone change, records of keys still wanted are kept. So `inputs`
-        must hold what stands behind the keys (the examples), unless keys are content hashes.
+        `keys` do not enter the fingerprint: where only they change, records of keys still wanted are kept. So `inputs` must
+        contain what the keys refer to (the examples), unless keys are content hashes.
 
         Args:
             name: see `stage`.
             record_type: what `produce` yields.
             inputs: see `stage`.
-            keys: what there must be a record for, in the order wanted.
-            produce: given the missing keys, yields their records in any order.
+            keys: the keys of the records, in the order wanted.
+            produce: given the missing keys, yields their records in any order; raises `Unanswered` at its end where some
+                cannot be had now.
             key_of: the key of a record.
             version: see `stage`.
 
         Raises:
-            RunError: a damaged file, or one that cannot be written.
+            RunError: a damaged file, one that cannot be written, or keys unanswered: the stage is not done then.
         """
         stage = self.stage(name, {**inputs, "record": record_type.schema_name}, version)
         log = RecordLog(stage.records_path, record_type)
@@ -176,11 +189,19 @@ class Run:
 
         def checked() -> Iterator[R]:
             waiting = set(missing)
-            for record in produce(missing) if missing else ():
-                if (key := key_of(record)) not in waiting:
-                    raise ValueError(f"stage {name}: the record for {key!r} was not asked for, or is the second one")
-                waiting.remove(key)
-                yield record
+            try:
+                for record in produce(missing) if missing else ():
+                    if (key := key_of(record)) not in waiting:
+                        raise ValueError(
+                            f"stage {name}: the record for {key!r} was not asked for, or is the second one"
+                        )
+                    waiting.remove(key)
+                    yield record
+            except Unanswered as error:
+                raise RunError(
+                    f"{name}: {len(waiting)} of {len(keys)} questions were not answered: {error.reason}; what was answered "
+                    "is kept, and the same command goes on"
+                ) from None
             if waiting:
                 raise ValueError(f"stage {name}: {len(waiting)} records never came, such as that for {min(waiting)!r}")
 
@@ -189,6 +210,13 @@ class Run:
                 have[key_of(record)] = record
 
         return self._complete(stage, log, stored, have, keys, fill)
+
+    def drop(self, name: str, record_type: type[R], unwanted: Callable[[R], bool]) -> None:
+        """Remove records from a stage of `records`; their keys are produced again at the next request."""
+        log = RecordLog(self.folder / "stages" / f"{name}.jsonl", record_type)
+        stored = log.read(torn=self.notify)
+        if len(kept := [record for record in stored if not unwanted(record)]) < len(stored):
+            log.rewrite(kept)
 
     def batches(
         self,
@@ -221,10 +249,8 @@ class Run:
         """
         named = {**inputs, "record": record_type.schema_name, **({} if keys is None else {"keys": list(keys)})}
         stage = self.stage(name, named, version)
-        batches = self._plan(stage, plan)
+        batches = self._plan(stage, plan, keys)
         planned = [key for batch in batches for key in batch]
-        if len(set(planned)) < len(planned) or (keys is not None and set(keys) != set(planned)):
-            raise ValueError(f"stage {name}: the plan does not have each key once")
         log = RecordLog(stage.records_path, record_type)
         stored = log.read(torn=self.notify)
         by_key = {key_of(record): record for record in stored}
@@ -253,7 +279,7 @@ class Run:
         compute: Callable[[], Iterable[R]],
         version: int = 1,
     ) -> StageRecords[R]:
-        """Records that are quickly made, all at once and in the order given; a killed stage starts anew."""
+        """Records that are quickly computed, all at once, in the order given; a killed stage starts again."""
         stage = self.stage(name, {**inputs, "record": record_type.schema_name}, version)
         log = RecordLog(stage.records_path, record_type)
         if stage.done:
@@ -268,11 +294,11 @@ class Run:
         return records
 
     def value(self, name: str, inputs: Mapping[str, Any], compute: Callable[[], Any], version: int = 1) -> Any:
-        """One JSON value (a threshold, counts), kept in the stage's state file."""
+        """One JSON value (a threshold, counts), stored in the stage's state file."""
         stage = self.stage(name, inputs, version)
         if not stage.done:
             with stage.working():
-                # As read back, so that the first run and a later one see the same (tuples become lists).
+                # Through JSON, so that the first run and a later one get the same value (tuples become lists).
                 content = json.loads(json.dumps(compute()))
                 stage.finish(content_hash(content), {"value": content})
         return stage.state["metadata"]["value"]
@@ -280,45 +306,53 @@ class Run:
     def artifact(
         self, name: str, inputs: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]], version: int = 1
     ) -> Artifact:
-        """A folder of files. What `make` has written survives a kill, so it can go on from its own checkpoint.
+        """A folder of files. What `make` has written survives a kill, so it can resume from its own checkpoint.
+
+        A finished folder is reused if its files are unchanged; where one is missing, all are made again.
 
         Args:
             name: see `stage`.
             inputs: see `stage`. The artifact's own fingerprint follows from them: a folder that went missing is made
                 again without redoing what was made with it.
-            make: fills the folder and returns what to remember of it, as JSON values.
+            make: fills the folder and returns the metadata, as JSON values.
             version: see `stage`.
 
         Raises:
-            RunError: the folder cannot be written.
+            RunError: the folder cannot be written, or a file in it has other content than was made.
         """
         stage = self.stage(name, inputs, version)
-        if not stage.done or not stage.folder.is_dir():
+        lost = find_lost(name, stage.folder, stage.state["files"]) if stage.done else None
+        if lost is not None:
+            self.notify(f"{name}: made again, because {lost} is gone")
+            shutil.rmtree(stage.folder, ignore_errors=True)
+        if not stage.done or lost is not None:
             with disk_errors(stage.folder):
                 stage.folder.mkdir(exist_ok=True)
             with stage.working():
                 metadata = json.loads(json.dumps(dict(make(stage.folder))))
                 sync_tree(stage.folder)
-                stage.finish(content_hash(["artifact", stage.fingerprint]), metadata)
+                stage.finish(content_hash(["artifact", stage.fingerprint]), metadata, hash_files(stage.folder))
         return Artifact(stage.folder, stage.state["metadata"], stage.output)
 
-    def _plan(self, stage: Stage, plan: Callable[[], list[list[str]]]) -> list[list[str]]:
+    def _plan(self, stage: Stage, plan: Callable[[], list[list[str]]], keys: Sequence[str] | None) -> list[list[str]]:
         if not stage.plan_path.exists():
-            # Records without the plan they were made by cannot be told from a batch cut short.
+            # Without their plan, complete batches cannot be distinguished from an interrupted one.
             stage.records_path.unlink(missing_ok=True)
             batches = [list(batch) for batch in plan()]
+            if not _has_each_once(batches, keys):
+                raise ValueError(f"stage {stage.name}: the plan does not have each key once")
             write_atomic(stage.plan_path, json.dumps(batches, ensure_ascii=False) + "\n")
             return batches
         try:
             stored: Any = json.loads(stage.plan_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             stored = None
-        if not isinstance(stored, list) or not all(isinstance(batch, list) for batch in stored):
+        if not _is_plan(stored) or not _has_each_once(stored, keys):
             raise RunError(f"{stage.plan_path}: not a readable plan; delete it to have the stage done again")
-        return stored
+        return list(stored)
 
     def _written(self, log: RecordLog[R], name: str, records: Iterable[R], done: int, total: int) -> Iterator[R]:
-        """Pass records on, each on disk."""
+        """Yield records after writing each to disk."""
         synced = time.monotonic()
         try:
             for count, record in enumerate(records, done + 1):
@@ -341,7 +375,7 @@ class Run:
         keys: Sequence[str],
         fill: Callable[[], None],
     ) -> StageRecords[R]:
-        """The stage's records in order: as stored where it is done, else after `fill` has brought what is missing."""
+        """The stage's records in order: as stored where it is done, else after `fill` has produced the missing ones."""
         if len(set(keys)) < len(keys):
             raise ValueError(f"stage {stage.name}: a key stands there twice")
         if stage.done and [*have] == [*keys] and len(stored) == len(keys):
@@ -360,15 +394,15 @@ class Run:
             stage.finish(records.fingerprint, {"records": len(records)})
         return records
 
+    def clear(self, name: str) -> None:
+        """Delete a stage's files, so that it is done again at the next request."""
+        Stage(self.folder, name, {}, 0).clear()
+
     # --- manifest and results -----------------------------------------------------------------------------------------
 
     def describe(self, **hashes: str) -> None:
         """Add to the manifest's `hashes` (student, teacher, prompts, data)."""
         self._note(hashes={**self._manifest["hashes"], **hashes})
-
-    def write_results(self, results: Mapping[str, Any]) -> None:
-        """Write `results.json`, whole or not at all."""
-        write_json_atomic(self.results_path, dict(results))
 
     def seconds(self) -> dict[str, float]:
         """Seconds of work so far in each stage asked for, over all processes that took part."""
@@ -376,27 +410,41 @@ class Run:
         return {name: float(state["seconds"]) for name, state in states.items() if name in self._asked}
 
     def _begin_work(self) -> None:
-        # A finished run is unfinished again, and it is this machine's libraries that count.
+        # The run is unfinished again; record this machine and its library versions.
         self._note(versions=manifest.versions(), machine=manifest.machine(), finished=None)
 
     def finish(self, keep: Iterable[str] = ()) -> None:
-        """Mark the run as finished, and remove stages that it no longer has (those of an earlier config).
+        """Mark the run as finished, and remove stages of an earlier config.
 
         Args:
-            keep: stages that stay though nobody asked for them: those of measurements made beside the run.
+            keep: stages to keep although they were not asked for, such as those of measurements.
         """
         for name in read_states(self.folder).keys() - self._asked.keys() - set(keep):
             self.notify(f"{name}: removed, because it is no longer part of the run")
-            Stage(self.folder, name, {}, 0).clear()
+            self.clear(name)
+        self.predictions.keep_only({"", *(str(state["output"]) for state in read_states(self.folder).values())})
         if self._manifest["finished"] is None:
             self._note(finished=round(time.time(), 3))
 
     def _note(self, **fields: Any) -> None:
-        """Set fields of the manifest; it is written only where one of them is another than before."""
+        """Set fields of the manifest; it is written only where one of them changes."""
         content = {**self._manifest, **fields}
         if content != self._manifest:
             write_json_atomic(self.folder / "manifest.json", content)
             self._manifest = content
+
+
+def _is_plan(value: Any) -> bool:
+    """Whether a JSON value is a list of batches, each a list of keys."""
+    return isinstance(value, list) and all(
+        isinstance(batch, list) and all(isinstance(key, str) for key in batch) for batch in value
+    )
+
+
+def _has_each_once(batches: list[list[str]], keys: Sequence[str] | None) -> bool:
+    """Whether each key occurs once in a plan, and the plan has exactly `keys`, where these are given."""
+    planned = [key for batch in batches for key in batch]
+    return len(set(planned)) == len(planned) and (keys is None or set(keys) == set(planned))
 
 
 def _read_text(path: Path) -> str | None:
@@ -407,7 +455,7 @@ def _read_text(path: Path) -> str | None:
 
 
 def read_records(folder: Path, stage: str, record_type: type[R]) -> list[R]:
-    """The records of a stage, for readers that do not run anything; none where it has not begun.
+    """The records of a stage, for readers; empty where it has not started.
 
     Raises:
         RunError: a damaged file.

@@ -1,7 +1,7 @@
-"""One stage's place in a run folder: its files, its state, and whether what lies there still counts.
+"""One stage in a run folder: its files, its state, and whether they are still valid.
 
-A stage's fingerprint is the content hash of all that it depends on. The state file is the commit: files that it does
-not vouch for are leftovers of a kill, to go on from or to clear.
+A stage's fingerprint is the content hash of all that it depends on. The state file is the commit: files without a matching
+state are leftovers of a kill, to resume from or to delete.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -24,19 +25,19 @@ from nesycd.core.storage import disk_errors, write_json_atomic
 
 R = TypeVar("R", bound=Record)
 
-STAGE_SCHEMA = "stage/1"
+STAGE_SCHEMA = "stage/2"
 
 Notify = Callable[[str], None]
-"""Told one sentence for people: what is redone and why, what was repaired."""
+"""Called with one sentence for users: what is redone and why, what was repaired."""
 
 
 def fingerprint_of(value: Any) -> Any:
-    """A value as JSON that stands for its content: what enters a stage's fingerprint.
+    """A JSON value that represents the content of `value` in a stage's fingerprint.
 
-    Records count by their id; whatever has a `fingerprint` (a student, a teacher, what a stage returned) by that.
+    Records are represented by their id, objects with a `fingerprint` (student, teacher, a stage's result) by that.
 
     Raises:
-        TypeError: no content can be told from the value (a path: hand in what the file says, or its hash).
+        TypeError: a type without content, such as a path: pass the file's content or hash.
     """
     if isinstance(value, Enum):
         return value.value
@@ -60,16 +61,17 @@ def fingerprint_of(value: Any) -> Any:
 
 
 class StageRecords(list[R], Generic[R]):
-    """What a record stage returned: its records in order. Handed in as another stage's input it counts by content."""
+    """The records of a stage, in order. As another stage's input they are fingerprinted by content."""
 
-    def __init__(self, records: Iterable[R]) -> None:
-        super().__init__(records)
-        self.fingerprint = content_hash([record.id for record in self])
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the records, in order."""
+        return content_hash([record.id for record in self])
 
 
 @dataclasses.dataclass(frozen=True)
 class Artifact:
-    """A finished folder of files, what its maker said of it, and the fingerprint that later stages depend on."""
+    """A finished folder of files, its metadata, and the fingerprint that later stages depend on."""
 
     path: Path
     metadata: dict[str, Any]
@@ -77,7 +79,7 @@ class Artifact:
 
 
 class Stage:
-    """One stage's place in a run folder, cleared when its inputs are no longer those it was begun with.
+    """One stage in a run folder, cleared when its inputs have changed since it was started.
 
     Made by `Run.stage`; most callers want `Run.records`, `batches`, `computed`, `value` or `artifact`.
     """
@@ -110,24 +112,24 @@ class Stage:
 
     @property
     def done(self) -> bool:
-        """Whether it was finished with these very inputs."""
+        """Whether it was finished with these inputs."""
         return bool(self.state["done"])
 
     @property
     def output(self) -> str:
-        """Content hash of what it made; "" until it is done."""
+        """Content hash of its output; "" until it is done."""
         return str(self.state["output"])
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Around all work on the stage: time is counted whether it ends well or not.
+        """Context for all work on the stage; its time is recorded even where it fails.
 
         Raises:
             RunError: the disk is full.
         """
         lost = 0.0
         if self.state["started"] is not None:
-            # A kill left no time behind; the newest file tells how far the work went.
+            # After a kill the time was not recorded; estimate it from the newest file.
             lost = max(0.0, self._newest() - self.state["started"])
         self.state |= {"done": False, "seconds": self.state["seconds"] + lost, "started": round(time.time(), 3)}
         self._on_work()
@@ -137,7 +139,7 @@ class Stage:
             with disk_errors(self.state_path, only_full=True):
                 yield
         except BaseException:
-            # After a full disk the state cannot be saved either: the error under way matters more.
+            # With a full disk the state cannot be saved either; keep the original error.
             with suppress(RunError):
                 self._stop(clock)
             raise
@@ -148,13 +150,15 @@ class Stage:
         self.state |= {"seconds": round(seconds, 3), "started": None}
         self._save()
 
-    def finish(self, output: str, metadata: dict[str, Any] | None = None) -> None:
-        """Mark as done, within `working`, which commits it."""
-        self.state |= {"done": True, "output": output, "metadata": metadata or {}}
+    def finish(
+        self, output: str, metadata: dict[str, Any] | None = None, files: dict[str, dict[str, Any]] | None = None
+    ) -> None:
+        """Mark as done, within `working`, which writes the state file; `files`: see `artifacts.hash_files`."""
+        self.state |= {"done": True, "output": output, "metadata": metadata or {}, "files": files or {}}
 
     def clear(self) -> None:
-        """Forget all that the stage made."""
-        # The state goes first: without it, leftovers count for nothing.
+        """Delete all files of the stage."""
+        # The state first: without it, leftover files are ignored.
         with disk_errors(self.state_path):
             for path in (self.state_path, self.records_path, self.plan_path):
                 path.unlink(missing_ok=True)
@@ -178,6 +182,7 @@ def _fresh_state(fingerprint: str, version: int, inputs: dict[str, str]) -> dict
         "done": False,
         "output": "",
         "metadata": {},
+        "files": {},
         "created": time.time(),
         "started": None,
         "seconds": 0.0,
@@ -202,7 +207,7 @@ def read_state(path: Path) -> dict[str, Any] | None:
 
 
 def read_states(folder: Path) -> dict[str, dict[str, Any]]:
-    """The state of each stage of a run, by name, in the order in which they were begun."""
+    """The state of each stage of a run, by name, in the order in which they were started."""
     found = {}
     for path in (folder / "stages").glob("*.json"):
         if not path.name.endswith(".plan.json") and (state := read_state(path)) is not None:

@@ -1,4 +1,4 @@
-"""The paper's steps, one file each: records in, records out. Parts are handed in; nothing here opens a file.
+"""The paper's steps, one file each, as functions from records to records. Parts are arguments; no file is opened here.
 
 In order: rationalise, distil (general), collect, diagnose (symbolic distillation), augment, route, solve (evaluation).
 """

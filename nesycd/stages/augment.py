@@ -1,11 +1,11 @@
 """Step 4, augmented distillation: the training mix of S_E.
 
 Three tasks: augmented (L_AD, rationale given knowledge), direct chain of thought (L_DC) and answer prediction (L_AP). Beyond
-the paper: knowledge comes by retrieval as at inference; an item whose only evidence is the example itself is hidden from
-it, so that no example is trained with an item it gave rise to alone (METHOD, fault 6); distractors, alone where there is
-nothing to know, and a share of prompts without knowledge are part of the mix (RAFT, arXiv 2403.10131); and where an item
-that the example's own error asked for was not retrieved, the rationale is trained closed-book, so that the student never
-learns to invent beside a block.
+the paper: knowledge is retrieved as at inference; an item whose only evidence is the example itself is hidden from it, so
+that no example is trained with a single-source item of its own (METHOD, fault 6); the mix contains distractors, also alone
+where nothing was retrieved, and a share of prompts without knowledge (RAFT, arXiv 2403.10131); and where an item proposed from
+the example's own error was not retrieved, the rationale is trained closed-book, so that the student does not learn to
+hallucinate facts that the context lacks.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from nesycd.core.protocols import Retriever
 from nesycd.core.records import Entry, Example, Fact, Item, Rationale, Retrieval, Status, TrainingText
+from nesycd.core.segments import own
 from nesycd.prompts import Prompts, completion_text
 from nesycd.stages.distil import direct_text
 
@@ -27,13 +28,13 @@ class Mix:
     Attributes:
         augmented, direct, answer: loss weights of the three tasks; a task of weight 0 is left out.
         passes: how often each example appears, each time with other distractors.
-        fill_to: how many items each block is filled up to with unrelated ones (distractors).
-        closed_share: share of the examples with a block that also appear without it, in [0, 1].
-        right_closed_share: the same of those that gave rise to no approved item, where it is larger, in [0, 1].
+        fill_to: number of items that each context is filled up to with distractors.
+        closed_share: share of the examples with a context that also appear closed-book, in [0, 1].
+        right_closed_share: the same for examples without an approved item of their own, where it is larger, in [0, 1].
         answer_share: share of the examples that also appear as answer prediction, in [0, 1].
-        incomplete_share: share of the examples with missing knowledge that keep their incomplete block, in [0, 1].
-        distracting_share: share of the examples that nothing was retrieved for, and nothing is missing from, that stand beside
-            distractors alone, in [0, 1].
+        incomplete_share: share of the examples with missing knowledge that keep their incomplete context, in [0, 1].
+        distracting_share: share of the examples with nothing retrieved and nothing missing that get a context of distractors
+            alone, in [0, 1].
     """
 
     augmented: float = 1.0
@@ -50,7 +51,7 @@ class Mix:
 
 @dataclass(frozen=True)
 class Visible:
-    """The knowledge that one training example may see, and what it should have seen by its own error."""
+    """The items retrieved for one training example, and those from its own error that were not retrieved."""
 
     items: tuple[Item, ...]
     missing: tuple[Item, ...]
@@ -58,7 +59,7 @@ class Visible:
 
 
 def own_entries(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """`Example.uid` to the approved entries that its error gave evidence for."""
+    """`Example.uid` to the approved entries with evidence from its error."""
     own: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry.status == Status.APPROVED:
@@ -67,8 +68,8 @@ def own_entries(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
     return own
 
 
-def lone_items(own: Mapping[str, list[Entry]], example: Example) -> frozenset[str]:
-    """Ids of the items that an example alone gave rise to: they are hidden from it."""
+def single_source_items(own: Mapping[str, list[Entry]], example: Example) -> frozenset[str]:
+    """Ids of the items whose only evidence is this example: they are hidden from it in training."""
     mine = own.get(example.uid, ())
     return frozenset(entry.item_id for entry in mine if {e.example for e in entry.evidence} == {example.uid})
 
@@ -79,20 +80,20 @@ def retrieve_hidden(
     retriever: Retriever,
     query: Callable[[Example], str] = lambda example: example.question,
 ) -> list[Retrieval]:
-    """Retrieve for every training example as at inference, with the items hidden that no other example attests.
+    """Retrieve for every training example as at inference, without its single-source items.
 
-    `query`: what is searched with.
+    `query`: gives the search query.
     """
     found = []
     for example in examples:
-        lone = lone_items(own, example)
-        hits = retriever.retrieve(query(example), hide=lone, task=example.task)
+        single_source = single_source_items(own, example)
+        hits = retriever.retrieve(query(example), hide=single_source, task=example.task)
         found.append(Retrieval(example=example.uid, hits=tuple(hits)))
     return found
 
 
 def visible_knowledge(retrievals: Sequence[Retrieval], own: Mapping[str, list[Entry]]) -> dict[str, Visible]:
-    """What each example sees and lacks, by `Example.uid`."""
+    """The retrieved and the missing items of each example, by `Example.uid`."""
     seen = {}
     for retrieval in retrievals:
         mine = own.get(retrieval.example, [])
@@ -103,7 +104,7 @@ def visible_knowledge(retrievals: Sequence[Retrieval], own: Mapping[str, list[En
 
 
 def own_knowledge(examples: Sequence[Example], own: Mapping[str, list[Entry]]) -> dict[str, Visible]:
-    """As the paper's released code: each example sees the very items that its own error gave rise to."""
+    """As in the paper's released code: each example gets the items proposed from its own error."""
     return {
         example.uid: Visible(tuple(entry.item for entry in own.get(example.uid, ())), (), bool(own.get(example.uid)))
         for example in examples
@@ -141,7 +142,7 @@ def _texts_of(
     rng: random.Random,
 ) -> list[TrainingText]:
     made = []
-    # Drawn first, so that they are the same whatever block there is.
+    # Drawn first, so that they do not depend on the context.
     closed, bare, incomplete, lost = (rng.random() for _ in range(4))
     noise = distractors(seen, pool, mix.fill_to, rng)
     if seen.items:
@@ -155,7 +156,7 @@ def _texts_of(
                 example=example.uid,
                 task="augmented",
                 prompt=prompts.with_knowledge(example, items),
-                completion=completion_text(rationale.text, rationale.answer),
+                segments=own(completion_text(rationale.text, rationale.answer)),
                 weight=mix.augmented,
                 knowledge=tuple(item.id for item in items),
             )
@@ -169,7 +170,7 @@ def _texts_of(
                 example=example.uid,
                 task="answer",
                 prompt=prompts.answer_only(example),
-                completion=completion_text("", rationale.answer),
+                segments=own(completion_text("", rationale.answer)),
                 weight=mix.answer,
             )
         )
@@ -177,7 +178,7 @@ def _texts_of(
 
 
 def distractors(seen: Visible, pool: Sequence[Item], fill_to: int, rng: random.Random) -> list[Item]:
-    """Items that fill a block up to `fill_to`, as far as there are others than the example sees or lacks."""
+    """Items that fill a context up to `fill_to`, other than those that the example sees or lacks."""
     taken = {item.id for item in (*seen.items, *seen.missing)}
     wanted = max(0, fill_to - len(seen.items))
     drawn = rng.sample(pool, min(wanted + len(taken), len(pool))) if wanted else []

@@ -1,6 +1,6 @@
-"""Step 2, demonstration collection: the student answers the training questions; which does it get wrong?
+"""Step 2, demonstration collection: the student answers the training questions, to find those it gets wrong.
 
-In-sample, the student has just been trained on those very questions, so what it memorised is not counted as missing.
+In-sample, the student has been trained on the same questions, so memorised answers do not show missing knowledge.
 Out of fold, each question is answered by a student that was not trained on it (METHOD, fault 7). Folds keep a group
 together, as the test split does.
 """
@@ -10,7 +10,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from nesycd.core.records import Attempt, Example
+from nesycd.core.answers import Attempt
+from nesycd.core.records import Example
 
 
 def assign_folds(examples: Sequence[Example], folds: int, seed: int) -> dict[str, int]:
@@ -25,7 +26,7 @@ def assign_folds(examples: Sequence[Example], folds: int, seed: int) -> dict[str
 
 
 def errors(attempts: Sequence[Attempt]) -> list[Attempt]:
-    """D_E: the attempts that are wrong. A prompt that did not fit says nothing about knowledge and is left out."""
+    """D_E: the attempts that are wrong. Prompts that did not fit into the context are left out."""
     return [attempt for attempt in attempts if not attempt.correct and attempt.finish != "too_long"]
 
 

@@ -1,7 +1,7 @@
 """Step 3, symbolic knowledge distillation: the teacher turns each error into items, with the error as evidence.
 
-Unlike the released code, the teacher sees the gold answer and an accepted rationale, and a failed call is a record that
-never becomes an item (METHOD, fault 5).
+Unlike in the released code, the teacher sees the gold answer and an accepted rationale, and a failed call becomes a record,
+never an item (METHOD, fault 5).
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from nesycd.core.answers import Attempt
 from nesycd.core.protocols import ErrorCase
-from nesycd.core.records import Attempt, Diagnosis, Evidence, Example, Item, Rationale, Refusal
+from nesycd.core.records import Diagnosis, Evidence, Example, Item, Rationale, Refusal
 from nesycd.stages.collect import errors
 
 Source = str
-"""Which attempts are diagnosed: `errors`; `unsure`: these and the right ones of which the student was `unsure`; `all` (right or
-wrong); `random` (as many as errors, drawn blindly)."""
+"""Which attempts are diagnosed: `errors`; `unsure`: errors and right answers with a low margin; `all` (right or wrong); `random`
+(as many as errors, drawn at random)."""
 
 
 def cases(
@@ -26,10 +27,10 @@ def cases(
     seed: int = 0,
     unsure: Callable[[Attempt], bool] = lambda attempt: False,
 ) -> list[ErrorCase]:
-    """What the teacher is asked about, in the order of the attempts.
+    """The cases for the teacher to diagnose, in the order of the attempts.
 
-    A right response, or one drawn without regard to it, holds no error to find: the teacher is shown an empty one, and so
-    proposes all that the question needs.
+    For right responses, and for the sources `all` and `random`, the teacher is shown an empty response, so that it proposes all
+    knowledge that the question needs.
     """
     wrong = errors(attempts)
     chosen = list(attempts) if source in {"all", "random"} else wrong
@@ -48,7 +49,7 @@ def cases(
 
 
 def proposals(diagnoses: Iterable[Diagnosis]) -> list[tuple[Item, Evidence]]:
-    """Each proposed item with the error that gave rise to it."""
+    """Each proposed item with the error it was proposed from, as evidence."""
     return [
         (item, Evidence(example=diagnosis.example, attempt=diagnosis.attempt, source=diagnosis.teacher))
         for diagnosis in diagnoses
@@ -64,7 +65,7 @@ def without(proposed: Iterable[tuple[Item, Evidence]], refused: Iterable[Refusal
 
 
 def limited(proposed: list[tuple[Item, Evidence]], max_items: int | None, seed: int) -> list[tuple[Item, Evidence]]:
-    """At most `max_items` different items, drawn blindly, each with all its evidence; for comparisons at equal size."""
+    """At most `max_items` different items, drawn at random, each with all its evidence; for comparisons at equal size."""
     ids = sorted({item.id for item, _ in proposed})
     if max_items is None or len(ids) <= max_items:
         return proposed

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from nesycd.core.records import Example, Rationale, TrainingText
+from nesycd.core.segments import own
 from nesycd.prompts import Prompts, completion_text
 
 
 def direct_text(example: Example, rationale: Rationale, prompts: Prompts, weight: float = 1.0) -> TrainingText:
-    """Question in, working and answer out, without knowledge."""
+    """Closed-book: the question as prompt, rationale and answer as completion."""
     return TrainingText(
         example=example.uid,
         task="direct",
         prompt=prompts.closed_book(example),
-        completion=completion_text(rationale.text, rationale.answer),
+        segments=own(completion_text(rationale.text, rationale.answer)),
         weight=weight,
     )
 

@@ -1,8 +1,8 @@
-"""Knowledge that does not help: what retrieval finds for a question when the facts it needs are hidden from it.
+"""Distracting contexts: what retrieval finds for a question when the facts it needs are hidden.
 
-Where that is less than the question's real block has, facts drawn from the base fill it up. No item holds the gold answer.
-Evaluation only: the truth decides what is hidden. Of a question whose benchmark does not tell its truth, the block of
-another question (of another task, where there is one) is taken.
+Where there are fewer items than in the question's real context, random facts from the base are added. No item contains the gold
+answer. For evaluation only, since the ground truth decides what is hidden. Without ground truth the context of another
+question (of another task, where there is one) is used.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from nesycd.knowledge import normal_triple
 from nesycd.retrieval import holds_answer
 
 ALGORITHM = 1
-"""Part of the fingerprint: grows when the same knowledge would distract otherwise."""
+"""Part of the fingerprint: raised when the same knowledge would give other distractors."""
 
 
 @dataclass(frozen=True)
 class Distractors:
-    """Where distracting items come from.
+    """The source of distracting items.
 
     Attributes:
-        retriever: the one that found the real blocks.
-        entries: of the base; approved facts are drawn from.
+        retriever: the one that retrieved the real contexts.
+        entries: of the base; random facts are drawn from the approved ones.
         count_tokens: the student's tokeniser: length of each text.
-        budget: student tokens of a block at most.
-        seed: of what is drawn.
-        query: what is searched with for an example.
+        budget: most student tokens of a context.
+        seed: of the random draws.
+        query: gives the search query for an example.
     """
 
     retriever: Retriever
@@ -48,7 +48,7 @@ class Distractors:
         object.__setattr__(self, "_pool", list(zip(facts, sizes, strict=True)))
 
     def blocks(self, examples: Sequence[Example], real: Sequence[Retrieval]) -> Iterator[Retrieval]:
-        """A block for each example; `real` has what was retrieved for each, in the same order."""
+        """A distracting context for each example; `real`: the real retrieval for each, in the same order."""
         for place, (example, found) in enumerate(zip(examples, real, strict=True)):
             rng = random.Random(f"distract-{self.seed}-{example.uid}")
             if example.truth is not None:
@@ -64,7 +64,7 @@ class Distractors:
         while True:
             hits = self.retriever.retrieve(self.query(example), hide=hidden, task=example.task)
             telling = frozenset(hit.item.id for hit in hits if holds_answer(example, [hit.item]))
-            if telling <= hidden:  # what was derived is no item, and comes back though it is hidden
+            if telling <= hidden:  # derived facts are no items, and are found again although hidden
                 return [hit for hit in hits if hit.item.id not in telling]
             hidden |= telling
 
@@ -81,14 +81,14 @@ class Distractors:
                 break
             if fact.id not in taken and tokens <= left and not holds_answer(example, [fact]):
                 left -= tokens
-                block.append(Hit(item=fact, score=0.0, why="drawn"))
+                block.append(Hit(item=fact, score=0.0, by=("drawn",), why="drawn"))
         return block
 
 
 def _of_another(
     examples: Sequence[Example], real: Sequence[Retrieval], place: int, own: frozenset[str], rng: random.Random
 ) -> list[Hit]:
-    """What was retrieved for another question, but for what is in the question's own block or holds its answer."""
+    """What was retrieved for another question, without items in the question's own context or with its answer."""
     example = examples[place]
     others = [number for number, one in enumerate(real) if one.hits and number != place]
     unlike = [number for number in others if examples[number].task != example.task]

@@ -1,9 +1,9 @@
-"""What each knowledge item does for the answers: randomised masking, paired within a question (ASSAY, arXiv 2606.15390).
+"""The effect of each knowledge item on the answers: randomised masking, paired within a question (ASSAY, arXiv 2606.15390).
 
-For one question the same reference answer is scored under blocks with random parts of the retrieved items. Least squares
-over these blocks gives each item's contrast: the change in the score (nats) that its presence brings, the other items being
-there or not by chance. Items are then judged over all their questions. Rarely used ones are shrunk towards what items
-do on the whole, so that one odd question retires nothing.
+For one question the same reference answer is scored under contexts with random subsets of the retrieved items. Least squares
+over these contexts gives each item's contrast: the change in the score (nats) by its presence, with the other items present at
+random. Items are then judged over all their questions. Effects of rarely used items are shrunk towards the mean of all
+items, so that a single question cannot retire an item.
 """
 
 from __future__ import annotations
@@ -16,26 +16,27 @@ from statistics import NormalDist
 
 import numpy as np
 
-from nesycd.core.records import Attempt, Example, content_hash
+from nesycd.core.answers import Attempt
+from nesycd.core.records import Example, content_hash
 
 CLIP = 5.0
-"""Contrasts count as at most so many nats: beyond, the answer is as good as certain or impossible."""
+"""Contrasts are clipped at this many nats: beyond, the answer is practically certain or impossible."""
 _PRIOR_SD = 0.05
-"""Nats: least spread that items are taken to have, so that no item is judged by the others alone."""
+"""Nats: lower bound on the standard deviation between items, so that no item is judged by the others alone."""
 
 
 def references(informed: Attempt, alone: Attempt) -> list[str]:
-    """The student's own right answers to a question, with and without knowledge: what the masked blocks are scored on.
+    """The student's own right answers to a question, with and without knowledge: the references for scoring masked contexts.
 
-    Its own words rather than a teacher's, since another's wording is unlikely whatever the block holds. Where both are right
-    both count: each is by nature likeliest under the block that it was written with. Without any there is nothing to score.
+    The student's own wording rather than a teacher's, which is unlikely under any context. Where both answers are right both
+    count, since each is most likely under the context that it was generated with. Empty where neither is right.
     """
     texts = [attempt.response for attempt in (informed, alone) if attempt.correct]
     return list(dict.fromkeys(texts))
 
 
 def masks(items: Sequence[str], count: int, seed: int, uid: str) -> list[tuple[str, ...]]:
-    """At most `count` different parts of a block, the whole and the empty one first; all of them where there are so few."""
+    """At most `count` different subsets of a context, the whole and the empty one first; all subsets where there are no more."""
     size = len(items)
     if 2**size <= count:
         chosen = [*range(2**size)]
@@ -51,11 +52,11 @@ def masks(items: Sequence[str], count: int, seed: int, uid: str) -> list[tuple[s
 
 
 def contrasts(scored: Sequence[tuple[Sequence[str], float]], items: Sequence[str]) -> dict[str, float]:
-    """Each item's contrast over one question's (block, log-likelihood) pairs, in nats and clipped.
+    """Each item's contrast over one question's (context, log-likelihood) pairs, in nats and clipped.
 
     Args:
-        scored: blocks as the ids of their items, with the log-likelihood of one reference.
-        items: all items of the whole block.
+        scored: contexts as the ids of their items, with the log-likelihood of one reference.
+        items: all items of the whole context.
     """
     design = np.array([[1.0, *(float(item in block) for item in items)] for block, _ in scored])
     outcome = np.array([value for _, value in scored])
@@ -65,7 +66,7 @@ def contrasts(scored: Sequence[tuple[Sequence[str], float]], items: Sequence[str
 
 @dataclass(frozen=True)
 class Effect:
-    """What an item does, over the `n` questions that retrieve it.
+    """The effect of an item over the `n` questions that retrieve it.
 
     Attributes:
         mean: mean contrast, in nats.
@@ -82,10 +83,10 @@ class Effect:
 
 
 def judge(observed: Mapping[str, Sequence[float]]) -> dict[str, Effect]:
-    """Every item's effect, shrunk.
+    """The effect of every item, shrunk.
 
-    Contrasts of one item are taken to scatter by the same variance (pooled over items seen at least twice) about the item's
-    own effect, and effects to scatter normally about their mean; both are estimated by moments (DerSimonian and Laird, 1986).
+    Contrasts of one item are assumed to have the same variance (pooled over items seen at least twice) around the item's own
+    effect, and effects to be normally distributed around their mean; both are estimated by moments (DerSimonian and Laird, 1986).
     """
     values = {item: list(seen) for item, seen in observed.items() if seen}
     if not values:
@@ -103,7 +104,7 @@ def judge(observed: Mapping[str, Sequence[float]]) -> dict[str, Effect]:
 
 
 def _within(groups: Iterable[Sequence[float]]) -> float:
-    """Pooled variance within items; where no item was seen twice, that of all contrasts."""
+    """Pooled variance within items; where no item was seen twice, the variance of all contrasts."""
     groups = list(groups)
     squares = sum((x - sum(seen) / len(seen)) ** 2 for seen in groups for x in seen)
     degrees = sum(len(seen) - 1 for seen in groups)
@@ -129,8 +130,8 @@ def harmful(effects: Mapping[str, Effect], rate: float, floor: float = 0.0) -> l
 
     Args:
         effects: see `judge`.
-        rate: expected share of wrong ones among those named (Bayesian false discovery rate).
-        floor: only items whose shrunk effect lies below minus this many nats: what an unchanged rerun yields is no effect.
+        rate: expected share of wrongly named items (Bayesian false discovery rate).
+        floor: only items whose shrunk effect is below minus this many nats, the noise of an unchanged rerun.
     """
     named: list[str] = []
     risk = 0.0
@@ -151,7 +152,7 @@ def halves(examples: Iterable[Example], seed: int) -> dict[str, int]:
 
 
 def pooled(made: Iterable[tuple[str, Mapping[str, float]]]) -> dict[str, list[float]]:
-    """Contrasts by item: for each question one value an item, the mean over its references."""
+    """Contrasts by item: one value per item and question, the mean over the question's references."""
     by_question: dict[tuple[str, str], list[float]] = {}
     for uid, contrast in made:
         for item, value in contrast.items():

@@ -1,5 +1,5 @@
-"""Step 1a: the teacher writes a working for each training question; those whose answer is right,
-and whose sums are true where the teacher's were checked, are kept."""
+"""Step 1a: the teacher writes a rationale for each training question; those with a right answer,
+and with right sums where these were checked, are kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nesycd.core.records import Example, Rationale
 
 
 def rationalise(examples: Sequence[Example], teacher: Teacher, task: Task) -> Iterable[Rationale]:
-    """Ask the teacher and grade each answer; a rationale comes for every example, as soon as it is there."""
+    """Ask the teacher and grade each answer; one rationale is yielded for every example, as it arrives."""
     by_uid = {example.uid: example for example in examples}
     for rationale in teacher.rationales(examples):
         sound = not rationale.failure and not rationale.flaw
@@ -24,7 +24,7 @@ def kept(rationales: Iterable[Rationale]) -> dict[str, Rationale]:
 
 
 def counts(rationales: Sequence[Rationale]) -> dict[str, int]:
-    """How many were asked for, kept, wrong, and failed; and of the kept, how many are owed to a hint."""
+    """How many were asked for, kept, wrong, and failed; and how many of the kept ones used a hint."""
     failed = sum(bool(rationale.failure) for rationale in rationales)
     right = sum(rationale.correct for rationale in rationales)
     hinted = sum(rationale.correct and rationale.hinted for rationale in rationales)

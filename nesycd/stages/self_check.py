@@ -1,21 +1,22 @@
-"""Step 3b, optional: the student that erred is asked again with the knowledge that its error gave rise to.
+"""Step 3b, optional: questions answered wrongly are asked again with the items proposed from the error.
 
-An item that was shown in no repaired error has not earned its place yet: it stays proposed, for people to judge. The student
-was not trained to use knowledge at this point, so true items stay behind too: the check is strict, not complete.
+Items that repaired no error stay proposed, for review by people. The student was not trained to use knowledge at this point, so
+some true items stay proposed too: the check is strict, not complete.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nesycd.core.records import Attempt, Evidence, Item
+from nesycd.core.answers import Attempt
+from nesycd.core.records import Evidence, Item
 from nesycd.stages.collect import errors
 
 
 def to_ask(proposed: Iterable[tuple[Item, Evidence]], attempts: Sequence[Attempt]) -> dict[str, list[Item]]:
     """`Example.uid` of each error that has proposed items, with these items in their order.
 
-    A right answer that was diagnosed because it was unsure holds nothing to repair, so it is not asked again.
+    Right answers that were diagnosed for their low margin are not asked again.
     """
     wrong = {attempt.example for attempt in errors(attempts)}
     asked: dict[str, list[Item]] = {}

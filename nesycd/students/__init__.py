@@ -1,1 +1,1 @@
-"""The small model: load, render, train, generate. The only package that imports torch, and only inside its modules."""
+"""The small model: loading, rendering, training, generation. The only package that imports torch, and only in its modules."""

@@ -1,23 +1,23 @@
-"""Sums are computed while the student writes them (calculator: Cobbe et al. 2021, arXiv 2110.14168).
+"""A calculator during generation (Cobbe et al. 2021, arXiv 2110.14168).
 
-A small student picks the right numbers more often than it adds them rightly. After `7 x 11 =` the result is written for it,
-wherever the sum before can be read beyond doubt; all else it writes itself.
+A small student chooses the right numbers more often than it computes rightly. After `7 x 11 =` the result is inserted where the
+expression can be parsed without ambiguity; everything else is generated.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from nesycd.grading.working import next_result
+from nesycd.grading.arithmetic import next_result
 
 CALCULATOR = "calculator/1"
-"""Part of fingerprints: its number grows when the same answer would go on otherwise."""
+"""Part of fingerprints: its number is raised when results would be inserted otherwise."""
 _BLANKS = " \u0120\u2581"
-"""As tokens have them: plain, of byte-level BPE, of SentencePiece."""
+"""Blanks in tokens: plain, of byte-level BPE, of SentencePiece."""
 
 
 class Calculator:
-    """Called with an answer's tokens so far; says which come next, where that is computed."""
+    """Called with an answer's tokens so far; returns the tokens to insert."""
 
     def __init__(self, tokenizer: Any) -> None:
         """`tokenizer`: the student's, of Hugging Face."""
@@ -26,7 +26,7 @@ class Calculator:
         self._ends = frozenset(number for token, number in vocabulary if token.rstrip(_BLANKS).endswith(("=", "$")))
 
     def __call__(self, ids: list[int]) -> list[int]:
-        """The tokens of a result; [] where the last token ends no sum, or its result is not sure."""
+        """The tokens of a result; [] where the last token ends no expression, or its result is ambiguous."""
         if ids[-1] not in self._ends:
             return []
         text = self._tokenizer.decode(ids, skip_special_tokens=True)
@@ -34,7 +34,7 @@ class Calculator:
         if not result:
             return []
         before, after = self._ids(text), self._ids(text + result)
-        # A tokenizer may join what stands on either side: then nothing can be put after the tokens that are there.
+        # Where the tokenizer would merge tokens across the boundary, nothing can be inserted.
         return after[len(before) :] if after[: len(before)] == before else []
 
     def _ids(self, text: str) -> list[int]:

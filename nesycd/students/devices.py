@@ -1,4 +1,4 @@
-"""What this machine can compute on: device, number format, and a description for `nesycd doctor` and manifests."""
+"""The devices of this machine: choice, number format, and a description for `nesycd doctor` and manifests."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 
 def cache_root() -> Path:
-    """Where converted models lie: `$NESYCD_CACHE`, else `$XDG_CACHE_HOME/nesycd`, else `~/.cache/nesycd`."""
+    """Folder of converted models: `$NESYCD_CACHE`, else `$XDG_CACHE_HOME/nesycd`, else `~/.cache/nesycd`."""
     if named := os.environ.get("NESYCD_CACHE"):
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nesycd"
@@ -60,7 +60,7 @@ def fetch(root: Path | None = None) -> Path:
         try:
             os.replace(folder, root / NAME)
         except OSError:
-            # Another process was faster: its folder is as good as ours.
+            # Another process has created the same folder meanwhile.
             if cached(root) is None:
                 raise
     return root / NAME

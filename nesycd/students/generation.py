@@ -1,8 +1,8 @@
-"""Batched greedy decoding with the router's signal from the same pass.
+"""Batched greedy decoding that also gives the router's signal.
 
-A loop of our own, because the library's `generate` gives no top-2 margins without keeping every step's logits, and
-appends to the cache by copying it at every step: at 256 rows on 2 cores that copy took 64 % of a decoding step. On a CPU
-the rows are dealt out to the cores, since one small product shared by all of them keeps them waiting.
+It does not use the library's `generate`, which gives no top-2 margins without storing every step's logits, and copies the cache
+at every step: at 256 rows on 2 cores that copy took 64 % of a decoding step. On a CPU the rows are distributed over workers,
+one per core, since small matrix products do not use several cores well.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from nesycd.core.answers import Finish
+
 GROWTH = 64
 """Positions added to a full cache buffer at once."""
-LANE_ROWS = 32
-"""Rows that a core gets at least where rows are dealt out to cores."""
+WORKER_ROWS = 32
+"""Least number of rows of a worker."""
 READ_AT_ONCE = 2048
-"""Padded prompt tokens that a CPU reads at once: what a layer makes of more does not stay in its caches."""
+"""Padded prompt tokens that a CPU processes at once: activations of more do not fit into its caches."""
 SHARED = 128
-"""Tokens that all prompts of a batch must begin with for them to be read once (examples, a whole knowledge base)."""
+"""Least length in tokens of a common prefix of all prompts (examples, a whole knowledge base) that is processed only once."""
 
 
 class RoomyLayer(DynamicLayer):
-    """A cache layer that writes into a buffer with room to spare instead of concatenating at every step."""
+    """A cache layer that writes into a preallocated buffer instead of concatenating at every step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +59,7 @@ class RoomyLayer(DynamicLayer):
         return buffer
 
     def take_over(self, parts: Sequence[RoomyLayer]) -> None:
-        """Become the layer that holds these layers' rows, one after the other; they are left without buffers."""
+        """Take over the rows of these layers, concatenated; their buffers are released."""
         self.lazy_initialization(*(buffer[:, :, :1] for buffer in parts[0].buffers))
         self.length = parts[0].length
         whole = []
@@ -80,7 +82,7 @@ class RoomyLayer(DynamicLayer):
             self.keys, self.values = (buffer[:, :, : self.length] for buffer in self.buffers)
 
     def batch_repeat_interleave(self, repeats: int) -> None:
-        """Have each row `repeats` times."""
+        """Repeat each row `repeats` times."""
         if self.buffers:
             self.batch_select_indices(torch.arange(len(self.buffers[0])).repeat_interleave(repeats))
 
@@ -93,40 +95,43 @@ def roomy_cache(config: Any) -> DynamicCache:
 
 
 def shared_prefix(prompts: Sequence[list[int]]) -> int:
-    """How many tokens at their beginning all prompts share; at least one token of each is left over."""
-    first, last = min(prompts), max(prompts)  # in the order of lists, what these two share all share
+    """Length of the common prefix of all prompts in tokens; at least one token of each prompt is not part of it."""
+    first, last = min(prompts), max(prompts)  # in lexicographic order, their common prefix is that of all
     end = min(map(len, prompts)) - 1
     return next((place for place in range(end) if first[place] != last[place]), end)
 
 
 class Row:
-    """One answer in the making."""
+    """The state of one answer during generation."""
 
     def __init__(self) -> None:
         self.ids: list[int] = []
+        self.supplied: list[bool] = []
+        """For each token of `ids`, whether it was inserted by the calculator."""
         self.margins: list[float] = []
-        self.finish = "length"
+        self.finish: Finish = "length"
         self.done = False
         self.given: list[int] = []
-        """Computed tokens that come next."""
+        """Computed tokens still to be inserted."""
+        self.next_supplied = False
 
 
-def greedy_in_lanes(model: Any, prompts: Sequence[list[int]], **options: Any) -> list[Row]:
-    """As `greedy`; on a CPU the rows are dealt out to lanes that run side by side, each with its share of the threads.
+def greedy_with_workers(model: Any, prompts: Sequence[list[int]], **options: Any) -> list[Row]:
+    """As `greedy`; on a CPU the rows are distributed over workers (threads), each with its share of torch's threads.
 
-    The lanes hang on the number of rows and of threads alone, so a batch gives the same answers each time.
+    Worker assignment depends only on row and thread counts, so output is deterministic.
     """
     threads = torch.get_num_threads()
-    lanes = min(threads, len(prompts) // LANE_ROWS) if model.device.type == "cpu" else 1
-    if lanes < 2:
+    workers = min(threads, len(prompts) // WORKER_ROWS) if model.device.type == "cpu" else 1
+    if workers < 2:
         return greedy(model, prompts, **options)
     try:
-        with ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(threads // lanes,)) as pool:
-            parts = list(pool.map(lambda lane: greedy(model, prompts[lane::lanes], **options), range(lanes)))
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
+            parts = list(pool.map(lambda worker: greedy(model, prompts[worker::workers], **options), range(workers)))
     finally:
-        # A thread's setting is also what threads made later start with.
+        # The setting of one thread becomes the default of threads created later.
         torch.set_num_threads(threads)
-    return [parts[index % lanes][index // lanes] for index in range(len(prompts))]
+    return [parts[index % workers][index // workers] for index in range(len(prompts))]
 
 
 @torch.inference_mode()
@@ -139,19 +144,19 @@ def greedy(
     max_new_tokens: int,
     stops: Any = None,
     computed: Callable[[list[int]], list[int]] | None = None,
-    loops: Callable[[list[int]], bool] | None = None,
+    repetitive: Callable[[list[int]], bool] | None = None,
 ) -> list[Row]:
-    """Continue each prompt greedily. What all prompts begin with is read once where it is long (`SHARED`).
+    """Continue each prompt greedily. A long common prefix (`SHARED`) is processed only once.
 
     Args:
         model: a causal LM of transformers (an adapter may be active in it).
-        prompts: token ids, one list a row; rows are padded on the left, after what they share.
+        prompts: token ids, one list a row; rows are padded on the left, after the common prefix.
         eos_ids: ids that end an answer.
         pad_id: filler for shorter rows.
         max_new_tokens: limit for each row, in tokens.
         stops: called with a row's ids so far; True ends the row (the ids are kept).
         computed: called likewise; the tokens that it returns come next (see `Calculator`), with margin 1.
-        loops: called likewise; True ends the row as one that was cut off (see `goes_in_circles`).
+        repetitive: called likewise; True ends the row as one that was cut off (see `is_repetitive`).
 
     Returns:
         Rows in the order of the prompts: ids without the end token, and for each step p1 - p2 in [0, 1].
@@ -175,12 +180,12 @@ def greedy(
         top = torch.softmax(logits.float(), -1).topk(2)
         chosen, margins = top.indices[:, 0].tolist(), (top.values[:, 0] - top.values[:, 1]).tolist()
         _give(alive, chosen, margins)
-        keep = _advance(alive, chosen, margins, eos_ids, stops, computed, loops)
+        keep = _advance(alive, chosen, margins, eos_ids, stops, computed, repetitive)
         if not keep:
             break
         ids = torch.tensor(chosen, device=device)[:, None]
         mask = torch.cat([mask, mask.new_ones(len(alive), 1)], 1)
-        # Compacting copies the cache, so it pays only once a good part of the rows is done.
+        # Compacting copies the cache, so it pays off only when a quarter of the rows is done.
         if len(keep) <= 0.75 * len(alive):
             index = torch.tensor(keep, device=device)
             cache.batch_select_indices(index)
@@ -196,7 +201,7 @@ def _next(model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Te
 
 
 def _read(model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache) -> Any:
-    """As `_next`, for whole prompts: on a CPU a few rows after the other, whose states the cache then takes over."""
+    """As `_next`, for whole prompts: on a CPU in chunks of a few rows, whose states are then moved into the cache."""
     at_once = max(1, READ_AT_ONCE // ids.shape[1])
     plain = all(type(layer) is RoomyLayer for layer in cache.layers)
     if ids.device.type != "cpu" or not plain or at_once >= len(ids):
@@ -205,7 +210,7 @@ def _read(model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Te
     for rows in torch.arange(len(ids)).split(at_once):
         part = roomy_cache(model.config)
         if cache.get_seq_length():
-            # What all prompts begin with is there already.
+            # The common prefix is in the cache already.
             for layer, whole in zip(part.layers, cache.layers, strict=True):
                 layer.update(whole.keys[rows], whole.values[rows])
         logits.append(_next(model, ids[rows], mask[rows], positions[rows], part))
@@ -216,9 +221,9 @@ def _read(model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Te
 
 
 def _read_shared(model: Any, prompts: Sequence[list[int]], cache: DynamicCache) -> int:
-    """Fill the cache with what all prompts begin with; return its number of tokens, 0 where it is not worth it.
+    """Fill the cache with the common prefix of all prompts; return its length in tokens, 0 where it is too short.
 
-    Padding comes after it, which only layers that see everything can pass over: a sliding window would count it.
+    Padding comes after it, so only layers with full attention allow this: a sliding window would count the padding.
     """
     shared = shared_prefix(prompts) if len(prompts) > 1 else 0
     if shared < SHARED or not all(type(layer) is RoomyLayer for layer in cache.layers):
@@ -230,8 +235,9 @@ def _read_shared(model: Any, prompts: Sequence[list[int]], cache: DynamicCache) 
 
 
 def _give(alive: list[Row], chosen: list[int], margins: list[float]) -> None:
-    """Put computed tokens in the place of chosen ones."""
+    """Replace chosen tokens by computed ones."""
     for place, row in enumerate(alive):
+        row.next_supplied = bool(row.given)
         if row.given:
             chosen[place], margins[place] = row.given.pop(0), 1.0
 
@@ -243,9 +249,9 @@ def _advance(
     eos_ids: frozenset[int],
     stops: Any,
     computed: Callable[[list[int]], list[int]] | None,
-    loops: Callable[[list[int]], bool] | None,
+    repetitive: Callable[[list[int]], bool] | None,
 ) -> list[int]:
-    """Append one token to each unfinished row; return the places of rows that go on."""
+    """Append one token to each unfinished row; return the indices of rows that continue."""
     going = []
     for place, (row, token, margin) in enumerate(zip(alive, chosen, margins, strict=True)):
         if row.done:
@@ -255,10 +261,11 @@ def _advance(
             row.finish, row.done = "stop", True
             continue
         row.ids.append(token)
+        row.supplied.append(row.next_supplied)
         if stops is not None and stops(row.ids):
             row.finish, row.done = "stop", True
             continue
-        if loops is not None and loops(row.ids):
+        if repetitive is not None and repetitive(row.ids):
             row.done = True
             continue
         if computed is not None and not row.given:

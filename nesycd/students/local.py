@@ -1,4 +1,4 @@
-"""A student on this machine: a Hugging Face causal LM, fine-tuned by LoRA (peft) and asked in batches."""
+"""A student on this machine: a Hugging Face causal LM, fine-tuned by LoRA (peft) and prompted in batches."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from nesycd.core.errors import ModelError
-from nesycd.core.protocols import LEAST, Generation, Prompt, TrainReport, TrainSettings
+from nesycd.core.protocols import LEAST, Decoding, Generation, Prompt, TrainReport, TrainSettings
 from nesycd.core.records import TrainingText
+from nesycd.core.segments import Segment
 from nesycd.core.storage import disk_errors, sync_tree
 from nesycd.students import embedded
 from nesycd.students.calculator import Calculator
+from nesycd.students.calls import refuse_calls
 from nesycd.students.compiling import WORTH, can_compile, compile_layers
 from nesycd.students.devices import pick_device, pick_dtype
 from nesycd.students.fingerprint import decoding, student_fingerprint
-from nesycd.students.generation import greedy_in_lanes
-from nesycd.students.loops import goes_in_circles
+from nesycd.students.generation import greedy_with_workers
+from nesycd.students.hub import cannot_load, is_hub_id, resolve_commit
 from nesycd.students.memory import keep_freed_memory
 from nesycd.students.rendering import Renderer, Template
+from nesycd.students.repetition import is_repetitive
 from nesycd.students.training import CHECKPOINT, Encoded, fine_tune, is_out_of_memory, planned_tokens, token_losses
 
 _SCORED_TOKENS = 4096
@@ -40,13 +43,15 @@ class LocalStudent:
 
     Args:
         model: `smollm2-135m` (embedded), a folder, or a Hugging Face id.
+        revision: of a Hugging Face id: a branch, tag or commit; "" is `main`. The commit that it stands for is kept as
+            `commit`, and in the configuration of each adapter as the base model's revision.
         template: how prompts are rendered (see `Renderer`).
         system: text of the system turn for chat models.
         device: `auto`, `cpu`, `cuda`, ...
         batch_rows: rows of a generation batch at most.
         batch_tokens: padded prompt tokens of a generation batch at most.
         calculator: whether sums are computed while they are written (`Calculator`).
-        end_loops: whether answers that go in circles are ended (`goes_in_circles`).
+        stop_repetition: whether answers that repeat themselves are ended (`is_repetitive`).
         compile: whether training goes through compiled layers (`compile_layers`); `auto`: on a CPU with a C++ compiler,
             for trainings of at least `WORTH` tokens.
 
@@ -58,32 +63,35 @@ class LocalStudent:
         self,
         model: str = embedded.NAME,
         *,
+        revision: str = "",
         template: Template = "auto",
         system: str | None = "",
         device: str = "auto",
         batch_rows: int = 128,
         batch_tokens: int = 16384,
         calculator: bool = False,
-        end_loops: bool = False,
+        stop_repetition: bool = False,
         compile: Literal["auto", "on", "off"] = "auto",
     ) -> None:
         self.name = model
         self.batch_rows, self.batch_tokens = batch_rows, batch_tokens
         self._source = str(embedded.fetch()) if model == embedded.NAME else model
+        self.commit = resolve_commit(model, revision) if is_hub_id(model) else ""
+        self._pin = {"revision": self.commit} if self.commit else {}
         self._device = pick_device(device)
         if self._device.type == "cpu":
             keep_freed_memory()
         self._dtype = pick_dtype(self._device)
-        tokenizer = _load(transformers.AutoTokenizer, model, self._source)
+        tokenizer = _load(transformers.AutoTokenizer, model, self._source, **self._pin)
         self.renderer = Renderer(tokenizer, template, system)
         self._pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         self._base: Any = None
         self._merged: tuple[Path | None, Any] | None = None
-        self.fingerprint = student_fingerprint(model, template, system)
+        self.fingerprint = student_fingerprint(model, template, system, self.commit)
         self._computed = Calculator(tokenizer) if calculator else None
         self._compile = compile
-        self._loops = goes_in_circles if end_loops else None
-        self.decoding = decoding(calculator, end_loops)
+        self._repetitive = is_repetitive if stop_repetition else None
+        self.decoding = decoding(calculator, stop_repetition)
 
     # --- model and adapters -------------------------------------------------------------------------------------------
 
@@ -97,6 +105,7 @@ class LocalStudent:
             dtype=self._dtype,
             attn_implementation=attention,
             use_safetensors=True,
+            **self._pin,
         )
         return model.to(self._device)
 
@@ -140,7 +149,7 @@ class LocalStudent:
                 task_type="CAUSAL_LM",
             )
             with _without_peft_warning():
-                model = get_peft_model(self._fresh(), config)
+                model = get_peft_model(self._fresh(), config, **self._pin)
         else:
             model = _peft(self._fresh(), init, trainable=True)
         for parameter in model.parameters():
@@ -163,9 +172,9 @@ class LocalStudent:
         return self._device.type == "cpu" and planned_tokens(texts, settings) >= WORTH and can_compile()
 
     def _encode(self, text: TrainingText) -> Encoded:
-        return Encoded(
-            self.renderer.prompt_ids(text.prompt), self.renderer.completion_ids(text.completion), text.weight
-        )
+        completion = self.renderer.completion_ids(text.completion)
+        supplied = self.renderer.supplied_places(text.segments)
+        return Encoded(self.renderer.prompt_ids(text.prompt), completion, text.weight, supplied)
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -180,22 +189,36 @@ class LocalStudent:
             batches[-1].append(index)
         return batches
 
-    def generate(
-        self, prompts: Sequence[Prompt], *, adapter: Path | None, max_new_tokens: int, stop: Sequence[str] = ()
-    ) -> list[Generation]:
+    def generate(self, prompts: Sequence[Prompt], *, adapter: Path | None, decoding: Decoding) -> list[Generation]:
         """See `Student.generate`. A prompt too long for the model's context yields `too_long`, never a cut prompt."""
+        refuse_calls(self.name, decoding)
         if not prompts:
             return []
         model = self._with_adapter(adapter)
         ids = [self.renderer.prompt_ids(prompt.text) for prompt in prompts]
         context = getattr(model.config, "max_position_embeddings", None) or 1 << 30
-        fits = [index for index, row in enumerate(ids) if len(row) + max_new_tokens <= context]
-        results = [Generation("", 0.0, 0.0, len(row), 0, "too_long") for row in ids]
-        stops = _StopStrings(self.renderer, stop) if stop else None
-        for index, row in zip(fits, self._rows(model, [ids[i] for i in fits], max_new_tokens, stops), strict=True):
-            signals, text = Generation.signals(row.margins), self.renderer.decode(row.ids)
-            results[index] = Generation(text, *signals, len(ids[index]), len(row.margins), row.finish)
+        fits = [index for index, row in enumerate(ids) if len(row) + decoding.limit <= context]
+        results = [Generation.too_long(len(row)) for row in ids]
+        stops = _StopStrings(self.renderer, decoding.stop) if decoding.stop else None
+        for index, row in zip(fits, self._rows(model, [ids[i] for i in fits], decoding.limit, stops), strict=True):
+            signals = Generation.signals(row.margins)
+            segments = self._segments(row.ids, row.supplied)
+            results[index] = Generation(segments, *signals, len(ids[index]), len(row.margins), row.finish)
         return results
+
+    def _segments(self, ids: list[int], supplied: list[bool]) -> tuple[Segment, ...]:
+        """The text of generated ids, split where what was supplied begins and ends."""
+        whole = self.renderer.decode(ids)
+        edges = [place for place in range(1, len(ids)) if supplied[place] != supplied[place - 1]]
+        made, done = [], 0
+        for place in [*edges, len(ids)]:
+            # A decoded prefix may end in an incomplete character, which then belongs to the next segment.
+            text = whole if place == len(ids) else self.renderer.decode(ids[:place])
+            end = len(text) if whole.startswith(text) else done
+            if end > done:
+                made.append(Segment(text=whole[done:end], source="supplied" if supplied[place - 1] else "student"))
+                done = end
+        return tuple(made)
 
     def _rows(self, model: Any, ids: list[list[int]], max_new_tokens: int, stops: Any) -> list[Any]:
         if not ids:
@@ -204,7 +227,7 @@ class LocalStudent:
         listed = getattr(model.generation_config, "eos_token_id", None)
         eos |= set(listed) if isinstance(listed, list) else {listed} - {None}
         try:
-            return greedy_in_lanes(
+            return greedy_with_workers(
                 model,
                 ids,
                 eos_ids=frozenset(eos),
@@ -212,7 +235,7 @@ class LocalStudent:
                 max_new_tokens=max_new_tokens,
                 stops=stops,
                 computed=self._computed,
-                loops=self._loops,
+                repetitive=self._repetitive,
             )
         except RuntimeError as error:
             if len(ids) == 1 or not is_out_of_memory(error):
@@ -276,18 +299,14 @@ def _load(factory: Any, name: str, source: str, **options: Any) -> Any:
     try:
         return factory.from_pretrained(source, trust_remote_code=False, **options)
     except (OSError, ValueError, KeyError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"cannot load {name!r} as a student: {first} (give 'smollm2-135m', a Hugging Face id, or a folder with "
-            "config.json, tokenizer files and safetensors weights)"
-        ) from error
+        raise cannot_load(name, error) from error
     finally:
         if bars:
             transformers.utils.logging.enable_progress_bar()
 
 
 def _save_adapter(model: Any, folder: Path) -> None:
-    """Whole or not at all: peft alone would leave half of the weights behind under their name.
+    """Save the adapter atomically; peft alone could leave incomplete weights.
 
     Raises:
         RunError: the disk is full.
@@ -296,7 +315,8 @@ def _save_adapter(model: Any, folder: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     try:
         with disk_errors(folder):
-            model.save_pretrained(part)
+            # Embeddings are never trained; peft would ask the hub whether those of its main have grown.
+            model.save_pretrained(part, save_embedding_layers=False)
             sync_tree(part)
             # peft also writes a model card full of blanks: not ours to publish. The weights come last, for `_peft`.
             for name in ("adapter_config.json", "adapter_model.safetensors"):

@@ -7,31 +7,46 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from nesycd.core.protocols import Generation, Prompt, Student, TrainReport, TrainSettings
+from nesycd.core.errors import ConfigError
+from nesycd.core.protocols import Decoding, Generation, Prompt, Student, TrainReport, TrainSettings
 from nesycd.core.records import TrainingText
 from nesycd.students.fingerprint import decoding, student_fingerprint
+from nesycd.students.hub import is_hub_id, resolve_commit
 from nesycd.students.table import TableStudent
 
 TABLE = "table"
 
 
 class LazyStudent:
-    """A local student that loads its library and weights when first asked something.
+    """A local student that loads its library and weights at first use.
 
-    A finished run is recognised by fingerprints alone, so running it again takes no torch (12 s on a cold machine).
+    A finished run is recognised by fingerprints alone, so running it again takes no torch (12 s on a cold machine). A
+    Hugging Face id is looked up when the fingerprint is first asked for.
     """
 
-    def __init__(self, model: str, *, template: str, calculator: bool, end_loops: bool, **others: Any) -> None:
+    def __init__(
+        self, model: str, *, revision: str, template: str, calculator: bool, stop_repetition: bool, **others: Any
+    ) -> None:
         self.name = model
-        self._options = {"template": template, "calculator": calculator, "end_loops": end_loops, **others}
-        self.decoding = decoding(calculator, end_loops)
-        self.fingerprint = student_fingerprint(model, template, "")
+        self._revision, self._template = revision, template
+        self._options = {"template": template, "calculator": calculator, "stop_repetition": stop_repetition, **others}
+        self.decoding = decoding(calculator, stop_repetition)
+
+    @cached_property
+    def commit(self) -> str:
+        """Of a Hugging Face id, what its revision stood for when it was first asked for; "" for other models."""
+        return resolve_commit(self.name, self._revision) if is_hub_id(self.name) else ""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """See `Student.fingerprint`."""
+        return student_fingerprint(self.name, self._template, "", self.commit)
 
     @cached_property
     def _student(self) -> Student:
         from nesycd.students.local import LocalStudent
 
-        return LocalStudent(self.name, system="", **self._options)
+        return LocalStudent(self.name, system="", revision=self.commit, **self._options)
 
     def train(
         self,
@@ -50,11 +65,9 @@ class LazyStudent:
         """See `Student.plan`."""
         return self._student.plan(prompts)
 
-    def generate(
-        self, prompts: Sequence[Prompt], *, adapter: Path | None, max_new_tokens: int, stop: Sequence[str] = ()
-    ) -> list[Generation]:
+    def generate(self, prompts: Sequence[Prompt], *, adapter: Path | None, decoding: Decoding) -> list[Generation]:
         """See `Student.generate`."""
-        return self._student.generate(prompts, adapter=adapter, max_new_tokens=max_new_tokens, stop=stop)
+        return self._student.generate(prompts, adapter=adapter, decoding=decoding)
 
     def least_likely(
         self, prompts: Sequence[Prompt], completions: Sequence[str], *, adapter: Path | None
@@ -70,26 +83,39 @@ class LazyStudent:
 def build_student(
     model: str,
     *,
+    revision: str = "",
     template: Literal["auto", "chat", "plain"] = "auto",
     device: str = "auto",
     calculator: bool = False,
-    end_loops: bool = False,
+    stop_repetition: bool = False,
     compile: Literal["auto", "on", "off"] = "auto",
     delay: float = 0.0,
 ) -> Student:
-    """The student of that name: `table` is the fake without torch, everything else a local model.
+    """The student of that name: `table` is a fake without torch, all others are local models.
 
     Args:
         model: `smollm2-135m`, a folder, a Hugging Face id, or `table`.
+        revision: of a Hugging Face id: a branch, tag or commit; "" is `main`.
         template: how prompts are rendered.
         device: where to compute.
         calculator: whether sums are computed while they are written; the table student's never are.
-        end_loops: whether answers that go in circles are ended; the table student's never are.
+        stop_repetition: whether answers that repeat themselves are ended; the table student's never are.
         compile: whether training goes through compiled layers.
         delay: seconds that the table student sleeps at each step.
+
+    Raises:
+        ConfigError: a revision is given for a student that has no revisions.
     """
+    if revision and (model == TABLE or not is_hub_id(model)):
+        raise ConfigError(f"student.revision: {model!r} is no Hugging Face id and has no revisions; leave it out")
     if model == TABLE:
         return TableStudent(delay=delay)
     return LazyStudent(
-        model, template=template, device=device, calculator=calculator, end_loops=end_loops, compile=compile
+        model,
+        revision=revision,
+        template=template,
+        device=device,
+        calculator=calculator,
+        stop_repetition=stop_repetition,
+        compile=compile,
     )

@@ -1,4 +1,4 @@
-"""One renderer for training, evaluation and serving: what the student reads is made here and nowhere else.
+"""The renderer for training, evaluation and serving: all token ids of prompts and completions are made here.
 
 A prompt is the text of one user turn. A chat model gets it through its own template; a base model gets the text, a line
 break and the completion. The ids of a prompt are the same whether a completion is trained after them or generated
@@ -7,11 +7,13 @@ break and the completion. The ids of a prompt are the same whether a completion 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from nesycd.core.errors import ModelError
 from nesycd.core.records import content_hash
+from nesycd.core.segments import Segment, text_of
 
 Template = Literal["auto", "chat", "plain"]
 
@@ -43,7 +45,7 @@ class Renderer:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all that decides the ids besides the tokenizer's files."""
+        """Hash of all that the ids depend on besides the tokenizer's files."""
         return content_hash([self.is_chat, self.system, self.tokenizer.chat_template if self.is_chat else ""])
 
     def prompt_text(self, prompt: str) -> str:
@@ -64,6 +66,24 @@ class Renderer:
         """Token ids of the completion with the end token, tokenised apart from the prompt so that neither changes."""
         ids = self.tokenizer(completion.strip(), add_special_tokens=False).input_ids
         return [*ids, self.tokenizer.eos_token_id]
+
+    def supplied_places(self, segments: Sequence[Segment]) -> frozenset[int]:
+        """Places in `completion_ids` of the tokens that are supplied: those that begin in supplied text, blanks left aside.
+
+        A token that begins in the student's own text is the student's, wherever it ends. The end token is the student's.
+        """
+        if all(segment.source == "student" for segment in segments):
+            return frozenset()
+        text = text_of(segments)
+        supplied = [segment.source == "supplied" for segment in segments for _ in segment.text]
+        lead = len(text) - len(text.lstrip())
+        spans = self.tokenizer(text.strip(), add_special_tokens=False, return_offsets_mapping=True).offset_mapping
+        places = []
+        for place, (start, end) in enumerate(spans):
+            written = next((at for at in range(start, end) if not text[lead + at].isspace()), start)
+            if supplied[lead + written]:
+                places.append(place)
+        return frozenset(places)
 
     def decode(self, ids: list[int]) -> str:
         """Text of generated ids without special tokens."""

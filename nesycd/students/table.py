@@ -12,7 +12,7 @@ What it can do, and all it can do:
 
 So closed-book it is right where it has seen the same fact in a question of the same form, and wrong with confidence
 where it has not; given the fact it mostly gets it right. Its tokens are words; its margin is the share of the
-question's words that the recalled prompt has. It knows no language: use its numbers for nothing but tests.
+question's words that the recalled prompt has. It is no language model: use its figures only in tests.
 
 It understands prompts with a block `Knowledge:` of `- ` lines and a part that begins with `Question:`.
 """
@@ -29,10 +29,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from nesycd.core.answers import Finish
 from nesycd.core.errors import ModelError
-from nesycd.core.protocols import LEAST, Generation, Prompt, TrainReport, TrainSettings
+from nesycd.core.protocols import LEAST, Decoding, Generation, Prompt, TrainReport, TrainSettings
 from nesycd.core.records import TrainingText, content_hash
+from nesycd.core.segments import Segment
 from nesycd.core.storage import write_json_atomic
+from nesycd.students.calls import refuse_calls
 from nesycd.students.table_memory import Memory, Parts
 
 ADAPTER = "adapter.json"
@@ -102,7 +105,7 @@ class TableStudent:
         report = TrainReport(
             steps=steps,
             tokens=sum(_length(text.prompt) + _length(text.completion) for text in visits),
-            completion_tokens=sum(_length(text.completion) for text in visits),
+            completion_tokens=sum(_length(text.own_text) for text in visits),
             loss=1 / (1 + steps),
             dropped=len(texts) - len(kept),
             seconds=time.monotonic() - started,
@@ -117,20 +120,19 @@ class TableStudent:
         order = sorted(range(len(prompts)), key=lambda index: (-_length(prompts[index].text), index))
         return [order[start : start + self.batch] for start in range(0, len(order), self.batch)]
 
-    def generate(
-        self, prompts: Sequence[Prompt], *, adapter: Path | None, max_new_tokens: int, stop: Sequence[str] = ()
-    ) -> list[Generation]:
+    def generate(self, prompts: Sequence[Prompt], *, adapter: Path | None, decoding: Decoding) -> list[Generation]:
         """Recall and adapt; without an adapter it says that it does not know, with margin 0.
 
         Raises:
-            ModelError: `adapter` is not an adapter folder of this student.
+            ModelError: `adapter` is not an adapter folder of this student, or `decoding` has calls, which it cannot make.
         """
+        refuse_calls(self.name, decoding)
         time.sleep(self.delay)
         memory = self._memory(adapter) if adapter else None
         parts = [Parts(prompt.text) for prompt in prompts]
         answers = memory.recall(parts) if memory else [(UNKNOWN, 0.0)] * len(parts)
         return [
-            self._generation(prompt.text, text, margin, max_new_tokens, stop)
+            self._generation(prompt.text, text, margin, decoding)
             for prompt, (text, margin) in zip(prompts, answers, strict=True)
         ]
 
@@ -138,7 +140,7 @@ class TableStudent:
         self, prompts: Sequence[Prompt], completions: Sequence[str], *, adapter: Path | None
     ) -> list[float]:
         """Minus one for each word in which a completion differs from the student's own answer, up to `LEAST`, over `LEAST`."""
-        own = self.generate(prompts, adapter=adapter, max_new_tokens=self.context)
+        own = self.generate(prompts, adapter=adapter, decoding=Decoding(self.context))
         return [
             -min(_differences(made.text, wanted), LEAST) / LEAST for made, wanted in zip(own, completions, strict=True)
         ]
@@ -147,23 +149,24 @@ class TableStudent:
         """Words of each text."""
         return [_length(text) for text in texts]
 
-    def _generation(self, prompt: str, text: str, margin: float, limit: int, stop: Sequence[str]) -> Generation:
+    def _generation(self, prompt: str, text: str, margin: float, decoding: Decoding) -> Generation:
         size = _length(prompt)
         if size > self.context:
-            return Generation("", 0.0, 0.0, size, 0, "too_long")
-        for mark in stop:
+            return Generation.too_long(size)
+        for mark in decoding.stop:
             text = text.partition(mark)[0]
-        finish = "stop"
-        if _length(text) > limit:
+        finish: Finish = "stop"
+        if _length(text) > (limit := decoding.limit):
             ends = [match.end() for match in re.finditer(r"\S+", text)]
             text, finish = text[: ends[limit - 1]] if limit > 0 else "", "length"
-        return Generation(text, margin, margin, size, _length(text), finish)
+        segments = (Segment(text=text),) if text else ()
+        return Generation(segments, margin, margin, size, _length(text), finish)
 
     def _visits(self, texts: Sequence[TrainingText], settings: TrainSettings) -> int:
         """How many texts are trained on, counting repeats."""
         if settings.completion_token_budget is None:
             return max(1, round(len(texts) * settings.epochs))
-        mean = sum(_length(text.completion) for text in texts) / len(texts)
+        mean = sum(_length(text.own_text) for text in texts) / len(texts)
         return max(1, math.ceil(settings.completion_token_budget / max(mean, 1.0)))
 
     def _steps(self, texts: Sequence[TrainingText], settings: TrainSettings) -> int:

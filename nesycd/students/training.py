@@ -1,7 +1,7 @@
 """LoRA fine-tuning on prompts and completions, with weights, resumable and seeded.
 
 A plain loop rather than a trainer class: it keeps the loss on completion tokens only (the output layer never sees a
-prompt token), reads per-example weights, and repeats exactly after a resume. Knows nothing of stages or knowledge.
+prompt token), reads per-example weights, and repeats exactly after a resume. Independent of stages and knowledge.
 """
 
 from __future__ import annotations
@@ -17,15 +17,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
+from nesycd.core.errors import RunError
 from nesycd.core.protocols import TrainReport, TrainSettings
 from nesycd.core.storage import disk_errors, whole_file
 
 CHECKPOINT = "checkpoint"
+STATE = "state.safetensors"
+"""A checkpoint's only file: weights, AdamW moments, the random generator's state and, in its header, the counters."""
+_RANDOM = "random"
+_WINDOW = 10
+"""Steps whose mean loss is reported at the end."""
 HEAD_EXTRAS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
-"""Config keys of models that do something to the logits after the output layer; those run it on every token."""
+"""Config keys of models that modify the logits after the output layer; for those it is run on every token."""
+
+_NO_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory: you tried to allocate",  # on Windows
+    "MPS backend out of memory",
+)
+"""Messages of torch's allocators that raise plain RuntimeErrors."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +49,13 @@ class Encoded:
     prompt: list[int]
     completion: list[int]
     weight: float
+    supplied: frozenset[int] = frozenset()
+    """Indices of the completion's supplied tokens, which carry no loss."""
+
+    @property
+    def learned(self) -> int:
+        """Number of tokens that carry loss."""
+        return len(self.completion) - len(self.supplied)
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.completion)
@@ -65,33 +86,35 @@ def epoch_batches(texts: Sequence[Encoded], batch_tokens: int, rng: random.Rando
 
 
 def plan_steps(texts: Sequence[Encoded], settings: TrainSettings, seed: int) -> list[list[int]]:
-    """All batches of a training, in order: `epochs` passes, or until the completion-token budget is reached.
+    """All batches of a training, in order: whole passes over the texts, then one for what is left of `epochs` or of the budget.
 
-    The last step of a budget is the one that reaches it, so lineages compare to within one batch.
+    Passes have batches of their own, and not all the same number. Only the last is cut: after its share of batches (`epochs`
+    below 1 is one step at least), or with the batch that reaches the budget, so that lineages compare to within one batch.
     """
     budget = settings.completion_token_budget
-    steps: list[list[int]] = []
-    per_epoch = 0
-    for epoch in range(1000):
-        batches = epoch_batches(texts, settings.batch_tokens, random.Random(f"{seed}-{epoch}"))
-        per_epoch = per_epoch or len(batches)
-        for batch in batches:
-            if budget is None and len(steps) >= round(settings.epochs * per_epoch):
-                return steps
-            if budget is not None and budget <= 0:
-                return steps
-            steps.append(batch)
-            if budget is not None:
-                budget -= sum(len(texts[i].completion) for i in batch)
+    if budget is None:
+        whole, rest = divmod(settings.epochs, 1.0)
+    else:
+        whole, rest = divmod(budget, max(1, sum(text.learned for text in texts)))
+    rngs = [random.Random(f"{seed}-{number}") for number in range(int(whole) + 1)]
+    *passes, last = [epoch_batches(texts, settings.batch_tokens, rng) for rng in rngs]
+    steps = [batch for batches in passes for batch in batches]
+    if budget is None:
+        return steps + last[: round(rest * len(last)) or int(not steps)]
+    for batch in last:
+        if rest <= 0:
+            break
+        steps.append(batch)
+        rest -= sum(texts[i].learned for i in batch)
     return steps
 
 
 def planned_tokens(texts: Sequence[Encoded], settings: TrainSettings) -> float:
-    """About how many tokens a training goes over, those of prompts among them."""
+    """Estimated number of tokens of a training, including prompts."""
     tokens = float(sum(map(len, texts)))
     if (budget := settings.completion_token_budget) is None:
         return tokens * settings.epochs
-    return tokens * budget / max(1, sum(len(text.completion) for text in texts))
+    return tokens * budget / max(1, sum(text.learned for text in texts))
 
 
 def learning_rate(step: int, steps: int, settings: TrainSettings) -> float:
@@ -103,8 +126,8 @@ def learning_rate(step: int, steps: int, settings: TrainSettings) -> float:
     return settings.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-class Masters:
-    """fp32 copies of the adapter's weights, which the optimiser moves; the model computes with rounded ones.
+class MasterWeights:
+    """fp32 master weights of the adapter, which the optimiser moves; the model computes with rounded copies.
 
     Late steps of a cosine are smaller than bf16 can add to a weight, and would be lost without these.
     """
@@ -128,7 +151,7 @@ class Masters:
 
     @torch.no_grad()
     def publish(self) -> None:
-        """Round the masters into the model."""
+        """Round the master weights into the model."""
         for master, live in zip(self.master, self.live, strict=True):
             live.copy_(master)
 
@@ -143,7 +166,7 @@ class Masters:
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Put back what `state` gave."""
+        """Restore the result of `state`."""
         for name, master in zip(self.names, self.master, strict=True):
             master.copy_(tensors[f"weight.{name}"])
             moments = {
@@ -162,9 +185,9 @@ def batch_loss(model: Any, texts: Sequence[Encoded], pad_id: int) -> torch.Tenso
 
 
 def token_losses(model: Any, texts: Sequence[Encoded], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross-entropy (nats) of each completion token of one padded batch, and the row of each; both of shape [tokens].
+    """Cross-entropy (nats) of each learned token of one padded batch, and the row of each; both of shape [tokens].
 
-    Only hidden states that predict a completion token go through the output layer.
+    Only hidden states that predict a learned token go through the output layer.
     """
     width = max(map(len, texts))
     rows = [text.prompt + text.completion + [pad_id] * (width - len(text)) for text in texts]
@@ -178,9 +201,10 @@ def token_losses(model: Any, texts: Sequence[Encoded], pad_id: int) -> tuple[tor
         full = model(ids, attention_mask=mask, use_cache=False).logits
     row_at, column_at = [], []
     for row, text in enumerate(texts):
-        for column in range(len(text.prompt), len(text)):
-            row_at.append(row)
-            column_at.append(column)
+        start = len(text.prompt)
+        columns = [start + place for place in range(len(text.completion)) if place not in text.supplied]
+        row_at += [row] * len(columns)
+        column_at += columns
     rows_t, columns_t = torch.tensor(row_at, device=device), torch.tensor(column_at, device=device)
     chosen = (hidden if plain_head else full)[rows_t, columns_t - 1]
     logits = (model.get_output_embeddings()(chosen) if plain_head else chosen).float()
@@ -188,8 +212,8 @@ def token_losses(model: Any, texts: Sequence[Encoded], pad_id: int) -> tuple[tor
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether a torch error says that memory ran out (CUDA has a class for it, CPU only a message)."""
-    return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error) or "alloc" in str(error)
+    """Whether a torch error means out of memory; some allocators have only a message for it, no class."""
+    return isinstance(error, torch.OutOfMemoryError) or any(message in str(error) for message in _NO_MEMORY)
 
 
 def accumulate(model: Any, texts: Sequence[Encoded], scale: float, pad_id: int) -> float:
@@ -218,10 +242,10 @@ def _gradients(
     return loss.item(), torch.autograd.grad(loss * scale, live)
 
 
-class Lanes:
-    """Computes a batch's gradients in parts that run side by side, each with its share of a CPU's threads.
+class Workers:
+    """Threads that compute a batch's gradients in parts, each with its share of torch's threads.
 
-    Products of a few hundred rows keep two cores waiting for each other; a batch in two lanes took 0.88 of the time.
+    Products of a few hundred rows keep two cores waiting for each other; a batch shared by two workers took 0.88 of the time.
     """
 
     def __init__(self, model: Any, pad_id: int, count: int) -> None:
@@ -231,12 +255,12 @@ class Lanes:
         self.pool: ThreadPoolExecutor | None = None
 
     @classmethod
-    def suited(cls, model: Any, pad_id: int, settings: TrainSettings) -> Lanes:
-        """Lanes for a model on a CPU, else one. Dropout keeps to one: threads would race for its random numbers."""
+    def suited(cls, model: Any, pad_id: int, settings: TrainSettings) -> Workers:
+        """Several on a CPU, else one. Dropout keeps to one: threads would race for its random numbers."""
         alone = model.device.type != "cpu" or settings.dropout > 0
         return cls(model, pad_id, 1 if alone else min(torch.get_num_threads(), 4))
 
-    def __enter__(self) -> Lanes:
+    def __enter__(self) -> Workers:
         if self.count > 1:
             each = self.threads // self.count
             self.pool = ThreadPoolExecutor(self.count, initializer=torch.set_num_threads, initargs=(each,))
@@ -249,10 +273,10 @@ class Lanes:
             torch.set_num_threads(self.threads)
 
     def accumulate(self, texts: Sequence[Encoded], scale: float) -> float:
-        """As the function of that name; gradients are added in the order of the lanes, so that runs repeat exactly."""
+        """As the function of that name; gradients are added in the order of the workers, so that runs repeat exactly."""
         if self.pool is None or len(texts) < 2 * self.count:
             return accumulate(self.model, texts, scale, self.pad_id)
-        parts = [texts[lane :: self.count] for lane in range(self.count)]
+        parts = [texts[worker :: self.count] for worker in range(self.count)]
         try:
             made = list(self.pool.map(lambda part: _gradients(self.model, part, scale, self.pad_id, self.live), parts))
         except RuntimeError as error:
@@ -264,28 +288,56 @@ class Lanes:
         return sum(loss for loss, _ in made)
 
 
-def _save_checkpoint(folder: Path, masters: Masters, counters: dict[str, Any]) -> None:
+def _random_state(device: torch.device) -> torch.Tensor:
+    """State of the generator that dropout draws from on a device (bytes)."""
+    if device.type == "cuda":
+        return torch.cuda.get_rng_state(device)
+    return torch.mps.get_rng_state() if device.type == "mps" else torch.get_rng_state()
+
+
+def _set_random_state(device: torch.device, state: torch.Tensor) -> None:
+    """Restore the result of `_random_state`."""
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(state)
+    else:
+        torch.set_rng_state(state)
+
+
+def _save_checkpoint(folder: Path, masters: MasterWeights, counters: dict[str, Any], device: torch.device) -> None:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / "state.safetensors") as part:
-        save_file(masters.state(), part, metadata={"counters": json.dumps(counters)})
+    tensors = {**masters.state(), _RANDOM: _random_state(device)}
+    with whole_file(folder / STATE) as part:
+        save_file(tensors, part, metadata={"counters": json.dumps(counters)})
 
 
-def _load_checkpoint(folder: Path, masters: Masters) -> dict[str, Any]:
-    from safetensors import safe_open
+def _load_checkpoint(folder: Path, masters: MasterWeights, device: torch.device) -> dict[str, Any]:
+    """Restore the checkpoint and return its counters; initial counters where there is no checkpoint.
 
-    path = folder / "state.safetensors"
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = folder / STATE
     if not path.is_file():
-        return {"step": 0, "tokens": 0, "completion_tokens": 0, "seconds": 0.0}
-    with safe_open(path, framework="pt") as stream:
-        counters: dict[str, Any] = json.loads(stream.metadata()["counters"])
-    masters.restore(load_file(path))
+        return {"step": 0, "tokens": 0, "completion_tokens": 0, "seconds": 0.0, "losses": []}
+    try:
+        with safe_open(path, framework="pt") as stream:
+            counters: dict[str, Any] = json.loads(stream.metadata()["counters"])
+        tensors = load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{path}: not a readable checkpoint ({error}); delete it to have the training begin anew"
+        ) from None
+    _set_random_state(device, tensors.pop(_RANDOM))
+    masters.restore(tensors)
     return counters
 
 
 def _weight(batch: Sequence[Encoded]) -> float:
     """Of all completion tokens of a batch."""
-    return sum(text.weight * len(text.completion) for text in batch)
+    return sum(text.weight * text.learned for text in batch)
 
 
 def fine_tune(
@@ -312,41 +364,41 @@ def fine_tune(
         note: what the first step waits for; `progress` gets it before that, as `{"step", "steps", "note"}`.
 
     Raises:
-        RunError: the disk is full; the last checkpoint is kept.
+        RunError: the disk is full (the last checkpoint is kept), or the checkpoint is damaged.
     """
     steps = plan_steps(texts, settings, seed)
     usual = sum(_weight([texts[i] for i in step]) for step in steps) / max(1, len(steps))
-    masters = Masters(model, settings)
-    counters = _load_checkpoint(folder / CHECKPOINT, masters)
+    masters = MasterWeights(model, settings)
+    counters = _load_checkpoint(folder / CHECKPOINT, masters, model.device)
     model.train()
     started = saved = time.monotonic()
-    before, recent = counters["seconds"], [0.0]
+    before = counters["seconds"]
     if note and progress is not None:
         progress({"step": counters["step"], "steps": len(steps), "note": note})
-    with Lanes.suited(model, pad_id, settings) as lanes:
+    with Workers.suited(model, pad_id, settings) as workers:
         for number in range(counters["step"], len(steps)):
             batch = [texts[i] for i in steps[number]]
             # Divided by the usual batch's weight, not by its own, which would make each batch count alike: a text's weight
             # would count for nothing among its like, which lie together since batches are of like length.
-            loss = lanes.accumulate(batch, 1.0 / max(usual, 1e-9)) / max(_weight(batch), 1e-9)
+            loss = workers.accumulate(batch, 1.0 / max(usual, 1e-9)) / max(_weight(batch), 1e-9)
             masters.step(learning_rate(number, len(steps), settings))
-            recent = [*recent[-9:], loss] if number else [loss]
+            counters["losses"] = [*counters["losses"][1 - _WINDOW :], loss]
             counters["step"] = number + 1
             counters["tokens"] += sum(map(len, batch))
-            counters["completion_tokens"] += sum(len(text.completion) for text in batch)
+            counters["completion_tokens"] += sum(text.learned for text in batch)
             counters["seconds"] = before + time.monotonic() - started
             if progress is not None:
                 rate = counters["tokens"] / max(counters["seconds"], 1e-9)
                 progress({"step": number + 1, "steps": len(steps), "loss": loss, "tokens_per_second": rate})
             if time.monotonic() - saved > settings.checkpoint_seconds:
-                _save_checkpoint(folder / CHECKPOINT, masters, counters)
+                _save_checkpoint(folder / CHECKPOINT, masters, counters, model.device)
                 saved = time.monotonic()
     model.eval()
     return TrainReport(
         steps=len(steps),
         tokens=counters["tokens"],
         completion_tokens=counters["completion_tokens"],
-        loss=sum(recent) / len(recent),
+        loss=sum(counters["losses"]) / max(1, len(counters["losses"])),
         dropped=0,
         seconds=counters["seconds"],
     )

@@ -22,7 +22,8 @@ from nesycd.core.files import did_you_mean, question_key, read_jsonl
 from nesycd.core.records import Example
 from nesycd.grading import Form, latex
 from nesycd.tasks.base import Card, StoredTask
-from nesycd.tasks.hub import Hub, Rows, SourceSettings
+from nesycd.tasks.hub import Rows
+from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "agieval"
 PAPER = (
@@ -83,11 +84,12 @@ CARD = Card(
 
 
 class AgievalSettings(SourceSettings):
-    """`tasks` is a set (`paper`, `english`) or a list of tasks; `hub` the name to which `-TASK` is added."""
+    """Exam questions; `hub` is the name to which `-TASK` is added."""
 
     HUB: ClassVar[str] = CARD.hub
     FILES: ClassVar[str] = "the folder with the files <task>.jsonl"
     tasks: tuple[str, ...] = PAPER
+    """Tasks wanted, as a list, or a set of them: `"paper"` (NesyCD's eight) or `"english"` (`gaokao-english`, `math` too)."""
 
     @field_validator("tasks", mode="before")
     @classmethod
@@ -110,31 +112,28 @@ class Agieval(StoredTask):
     def __init__(self, settings: AgievalSettings) -> None:
         examples: list[Example] = []
         notes: list[str] = []
-        revisions = []
+        source = Source(settings)
         for task in settings.tasks:
             if task not in CARD.sizes:
                 raise DataError(f"{NAME}: no English task {task!r}{did_you_mean(task, CARD.sizes)}")
-            if settings.hub:
-                hub = Hub(f"{settings.hub}-{task}", settings.revision)
-                rows = _as_published(hub.rows("", "test"))
+            if source.is_hub:
+                rows = _as_published(source.rows("", "test", dataset=f"-{task}"))
             else:
-                rows = read_jsonl(_file(settings.folder, task))
+                rows = read_jsonl(_file(source, task))
             found = [_example(task, index, row, where) for index, (where, row) in enumerate(rows)]
-            notes += CARD.size_notes({task: len(found)}, settings.hub or settings.folder)
+            notes += CARD.size_notes({task: len(found)}, source.name)
             examples += found
-            if settings.hub:
-                revisions.append(hub.revision)
         if "math" in settings.tasks:
             latex.require()
-        super().__init__(NAME, {"test": examples}, notes, form_of, revision=" ".join(revisions))
+        super().__init__(NAME, {"test": examples}, notes, form_of, fingerprint=source.fingerprint)
 
 
-def _file(folder: Path, task: str) -> Path:
-    path = folder / f"{task}.jsonl"
+def _file(source: Source, task: str) -> Path:
+    path = source.folder / f"{task}.jsonl"
     if not path.is_file():
-        there = [name for name in CARD.sizes if (folder / f"{name}.jsonl").is_file()]
+        there = [name for name in CARD.sizes if path.with_stem(name).is_file()]
         raise DataError(f"{path}: no such file; give tasks = {there} to read those that are there")
-    return path
+    return source.file(path.name)
 
 
 def _example(task: str, index: int, row: dict[str, Any], where: str) -> Example:

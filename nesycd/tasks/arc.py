@@ -7,7 +7,6 @@ Read are the publisher's `ARC-Easy/ARC-Easy-Train.jsonl` and so on (`{"id", "que
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from nesycd import grading
@@ -15,7 +14,8 @@ from nesycd.core.errors import DataError
 from nesycd.core.files import question_key, read_jsonl
 from nesycd.core.records import Example
 from nesycd.tasks.base import Card, StoredTask
-from nesycd.tasks.hub import Hub, Rows, SourceSettings
+from nesycd.tasks.hub import Rows
+from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "arc"
 _SPLITS = {"train": ("Train", "train"), "valid": ("Dev", "validation"), "test": ("Test", "test")}
@@ -40,11 +40,12 @@ CARD = Card(
 
 
 class ArcSettings(SourceSettings):
-    """`sets` are those wanted: `easy`, `challenge`."""
+    """School science questions."""
 
     HUB: ClassVar[str] = CARD.hub
     FILES: ClassVar[str] = "the folder with ARC-Easy and ARC-Challenge"
     sets: tuple[Literal["easy", "challenge"], ...] = ("easy", "challenge")
+    """Sets wanted."""
 
 
 class Arc(StoredTask):
@@ -55,35 +56,33 @@ class Arc(StoredTask):
     """
 
     def __init__(self, settings: ArcSettings) -> None:
-        hub = Hub(settings.hub, settings.revision)
+        source = Source(settings)
         splits: dict[str, list[Example]] = {}
         notes: list[str] = []
         for name in settings.sets:
             for split in _SPLITS:
-                rows = _hub_rows(hub, name, split) if settings.hub else _file_rows(settings.folder, name, split)
+                rows = _rows(source, name, split)
                 if rows is None:
                     notes.append(f"{settings.path}: no file of ARC's {name} set for {split}; it is left out")
                     continue
                 examples = [_example(name, split, index, row, where) for index, (where, row) in enumerate(rows)]
-                notes += CARD.size_notes({f"{name} {split}": len(examples)}, settings.hub or settings.folder)
+                notes += CARD.size_notes({f"{name} {split}": len(examples)}, source.name)
                 splits.setdefault(split, []).extend(examples)
         if not splits:
             raise DataError(f"{settings.path}: no ARC files (such as ARC-Easy/ARC-Easy-Test.jsonl) in this folder")
         ordered = {split: splits[split] for split in _SPLITS if split in splits}
-        super().__init__(NAME, ordered, notes, revision=hub.revision if settings.hub else "")
+        super().__init__(NAME, ordered, notes, fingerprint=source.fingerprint)
 
 
-def _hub_rows(hub: Hub, name: str, split: str) -> Rows:
-    return hub.rows(f"ARC-{name.capitalize()}", _SPLITS[split][1])
-
-
-def _file_rows(folder: Path, name: str, split: str) -> Rows | None:
-    published = f"ARC-{name.capitalize()}"
-    file = f"{published}-{_SPLITS[split][0]}.jsonl"
-    for path in (folder / published / file, folder / file, folder / f"{name}_{split}.jsonl"):
-        if path.is_file():
-            return read_jsonl(path)
-    return None
+def _rows(source: Source, name: str, split: str) -> Rows | None:
+    """The rows of a set's split; None where none of its files is there."""
+    published, (theirs, hubs) = f"ARC-{name.capitalize()}", _SPLITS[split]
+    if source.is_hub:
+        return source.rows(published, hubs)
+    file = f"{published}-{theirs}.jsonl"
+    places = (f"{published}/{file}", file, f"{name}_{split}.jsonl")
+    found = next((place for place in places if (source.folder / place).is_file()), None)
+    return None if found is None else read_jsonl(source.file(found))
 
 
 def _example(name: str, split: str, index: int, row: dict[str, Any], where: str) -> Example:

@@ -10,11 +10,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 from nesycd import grading
 from nesycd.core.errors import DataError
-from nesycd.core.files import did_you_mean, question_key
-from nesycd.core.records import Example
+from nesycd.core.files import did_you_mean, squeeze
+from nesycd.core.records import Example, content_hash
 from nesycd.grading import Form
 
 
@@ -82,8 +83,7 @@ def split_by_group(examples: Sequence[Example], shares: Mapping[str, float], see
         chosen[name].add(uid_group)
         size[name] += len(members)
     return {
-        name: [example.model_copy(update={"split": name}) for example in examples if _group(example) in chosen[name]]
-        for name in shares
+        name: in_split(name, (example for example in examples if _group(example) in chosen[name])) for name in shares
     }
 
 
@@ -100,6 +100,43 @@ def hold_out(examples: Sequence[Example], count: int, seed: int) -> tuple[list[E
             count -= len(members)
     kept = [example for example in examples if _group(example) not in held]
     return kept, [example for example in examples if _group(example) in held]
+
+
+def train_and_valid(examples: Sequence[Example], share: float, seed: int) -> dict[str, list[Example]]:
+    """A train side without a `valid` of its own: a seeded share of it, one question at least, becomes `valid`."""
+    train, held = hold_out(examples, max(1, round(len(examples) * share)), seed)
+    return {"train": train, "valid": in_split("valid", held)}
+
+
+def in_split(split: str, examples: Iterable[Example]) -> list[Example]:
+    """The examples as ones of a split."""
+    return [example.model_copy(update={"split": split}) for example in examples]
+
+
+def text_of(row: Mapping[str, Any], key: str, where: str, publisher: str) -> str:
+    """What stands in a publisher's row under a key.
+
+    Args:
+        row: the row.
+        key: what it must have.
+        where: file and line.
+        publisher: whose file it should be, such as `GSM8K`.
+
+    Raises:
+        DataError: no such key, or no text.
+    """
+    text = row.get(key)
+    if not isinstance(text, str) or not text.strip():
+        raise DataError(f"{where}: key {key!r} is missing or not a text; is this {publisher}'s own file?")
+    return text.strip()
+
+
+def unlettered(options: Sequence[str]) -> tuple[str, ...]:
+    """The texts of options; letters that all of them bear in order ("(A) ...") are taken off."""
+    texts = tuple(option.strip() for option in options)
+    marks = [grading.letter(index) for index in range(len(texts))]
+    bare = tuple(text.removeprefix(mark).strip() for text, mark in zip(texts, marks, strict=True))
+    return bare if all(map(str.startswith, texts, marks)) and all(bare) else texts
 
 
 def _group(example: Example) -> str:
@@ -131,9 +168,10 @@ def find_conflicts(
     examples: Iterable[Example], grade: Callable[[str, Example], bool] = grading.grade
 ) -> list[Conflict]:
     """All groups of equal texts whose answers differ."""
-    by_text: dict[str, list[Example]] = defaultdict(list)
+    # As `question_key`, but not hashed: every run reads all questions, be there anything to do or not.
+    by_text: dict[tuple[str, ...], list[Example]] = defaultdict(list)
     for example in examples:
-        by_text[question_key(example.task, example.question, example.options)].append(example)
+        by_text[example.task, squeeze(example.question), *map(squeeze, example.options)].append(example)
     conflicts = []
     for members in by_text.values():
         if any(not grade(member.answer, members[0]) for member in members[1:]):
@@ -159,8 +197,7 @@ class StoredTask:
         examples: its examples by split, in order.
         notes: what the user should know about the data (questions of two splits and conflicting golds are added).
         form: the form of a task's answers, by `Example.task`.
-        accepted: gold answers besides `Example.answer`, by uid, where a benchmark has several.
-        revision: the data's version, where it was fetched (from the hub); it is the task's fingerprint.
+        fingerprint: of what was read: its files' content, or the commit fetched from the hub; not given: of the examples.
 
     Raises:
         DataError: an empty split.
@@ -172,14 +209,13 @@ class StoredTask:
         examples: Mapping[str, Sequence[Example]],
         notes: Sequence[str] = (),
         form: Callable[[str], Form] = always_plain,
-        accepted: Mapping[str, Sequence[str]] | None = None,
-        revision: str = "",
+        *,
+        fingerprint: str = "",
     ) -> None:
         self.name = name
-        self.fingerprint = revision
         self._examples = {split: list(members) for split, members in examples.items()}
+        self.fingerprint = fingerprint or content_hash([one.id for part in self._examples.values() for one in part])
         self._form = form
-        self._accepted = dict(accepted or {})
         for split, members in self._examples.items():
             if not members:
                 total = sum(map(len, self._examples.values()))
@@ -187,6 +223,10 @@ class StoredTask:
         everything = (example for members in self._examples.values() for example in members)
         self.conflicts = find_conflicts(everything, self.grade)
         self._notes = [*notes, *overlaps(self._examples)]
+
+    def __repr__(self) -> str:
+        """Its name, and the sizes of its splits."""
+        return f"<task {self.name}: {', '.join(f'{name} {len(found)}' for name, found in self._examples.items())}>"
 
     def splits(self) -> tuple[str, ...]:
         """Names of the splits."""
@@ -213,7 +253,7 @@ class StoredTask:
     def grade(self, answer: str, example: Example) -> bool:
         """See `grading.grade`; where several golds are accepted, any of them."""
         form = self._form(example.task)
-        others = (example.model_copy(update={"answer": gold}) for gold in self._accepted.get(example.uid, ()))
+        others = (example.model_copy(update={"answer": gold}) for gold in example.accepted)
         return any(grading.grade(answer, one, form) for one in (example, *others))
 
     def warnings(self) -> list[str]:

@@ -23,8 +23,8 @@ from nesycd.core.errors import DataError
 from nesycd.core.files import did_you_mean, question_key, read_json, read_text
 from nesycd.core.records import Example
 from nesycd.grading import Form
-from nesycd.tasks.base import Card, StoredTask, hold_out
-from nesycd.tasks.hub import Hub, SourceSettings
+from nesycd.tasks.base import Card, StoredTask, hold_out, in_split, train_and_valid
+from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "bbh"
 TASKS = (
@@ -101,15 +101,14 @@ CARD = Card(
 
 
 class BbhSettings(SourceSettings):
-    """`path` is the folder of task files, `tasks` those wanted (empty = all).
-
-    `prompts` is the publisher's folder of few-shot prompts; not given: `cot-prompts` beside `path`, where it is there.
-    """
+    """BIG-Bench Hard; `path` is the folder of task files."""
 
     HUB: ClassVar[str] = CARD.hub
     FILES: ClassVar[str] = "the folder with the files <task>.json"
     tasks: tuple[str, ...] = ()
+    """Tasks wanted; empty: all 27."""
     prompts: Path | None = None
+    """The publisher's folder of few-shot prompts; not given: `cot-prompts` beside `path`, where it is there."""
 
 
 class Bbh(StoredTask):
@@ -120,11 +119,11 @@ class Bbh(StoredTask):
     """
 
     def __init__(self, settings: BbhSettings) -> None:
-        hub = Hub(settings.hub, settings.revision)
-        read = _from_hub(hub, settings.tasks) if settings.hub else _from_files(settings)
+        source = Source(settings)
+        read = _from_hub(source, settings.tasks) if source.is_hub else _from_files(source, settings.tasks)
         splits: dict[str, list[Example]] = {"train": [], "valid": [], "test": []}
         sizes = {task: len(examples) for task, examples in read.items()}
-        notes = [CAUTION, *CARD.size_notes(sizes, settings.hub or settings.folder)]
+        notes = [CAUTION, *CARD.size_notes(sizes, source.name)]
         for examples in read.values():
             notes += [
                 f"{example.uid}: only one option, cut off at the source"
@@ -132,11 +131,11 @@ class Bbh(StoredTask):
                 if len(example.options) == 1
             ]
             train, test = hold_out(examples, math.ceil(len(examples) / 5), settings.seed)
-            train, valid = hold_out(train, max(1, round(len(train) * settings.valid)), settings.seed)
-            for split, part in (("train", train), ("valid", valid), ("test", test)):
-                splits[split] += [example.model_copy(update={"split": split}) for example in part]
+            parts = train_and_valid(train, settings.valid, settings.seed) | {"test": in_split("test", test)}
+            for split, part in parts.items():
+                splits[split] += part
         self._prompts = settings.prompts or (settings.path.parent / "cot-prompts" if settings.path else None)
-        super().__init__(NAME, splits, notes, form_of, revision=hub.revision if settings.hub else "")
+        super().__init__(NAME, splits, notes, form_of, fingerprint=source.fingerprint)
 
     def few_shot(self, example: Example) -> str:
         """The publisher's whole prompt: what the task is, three worked examples, the question in their form.
@@ -159,21 +158,21 @@ def _as_published(example: Example) -> str:
     return "\n".join([example.question, *(["Options:", *lines] if lines else [])])
 
 
-def _from_files(settings: BbhSettings) -> dict[str, list[Example]]:
-    files = {path.stem: path for path in sorted(settings.folder.glob("*.json"))}
-    if not files:
-        raise DataError(f"{settings.path}: no BBH task files (<task>.json) in this folder")
-    for task in settings.tasks:
-        if task not in files:
-            raise DataError(f"{settings.path}: no BBH task {task!r}{did_you_mean(task, files)}")
-    return {task: _read(path) for task, path in files.items() if not settings.tasks or task in settings.tasks}
+def _from_files(source: Source, tasks: tuple[str, ...]) -> dict[str, list[Example]]:
+    names = sorted(path.stem for path in source.folder.glob("*.json"))
+    if not names:
+        raise DataError(f"{source.name}: no BBH task files (<task>.json) in this folder")
+    for task in tasks:
+        if task not in names:
+            raise DataError(f"{source.name}: no BBH task {task!r}{did_you_mean(task, names)}")
+    return {task: _read(source.file(f"{task}.json")) for task in names if not tasks or task in tasks}
 
 
-def _from_hub(hub: Hub, tasks: tuple[str, ...]) -> dict[str, list[Example]]:
+def _from_hub(source: Source, tasks: tuple[str, ...]) -> dict[str, list[Example]]:
     for task in tasks:
         if task not in TASKS:
-            raise DataError(f"{hub.name}: no BBH task {task!r}{did_you_mean(task, TASKS)}")
-    rows = {task: list(hub.rows(task, "test")) for task in TASKS if not tasks or task in tasks}
+            raise DataError(f"{source.name}: no BBH task {task!r}{did_you_mean(task, TASKS)}")
+    rows = {task: list(source.rows(task, "test")) for task in TASKS if not tasks or task in tasks}
     return {
         task: [_example(task, index, row, where) for index, (where, row) in enumerate(found)]
         for task, found in rows.items()

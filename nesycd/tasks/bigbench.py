@@ -24,8 +24,8 @@ from nesycd import grading
 from nesycd.core.errors import DataError
 from nesycd.core.files import did_you_mean, question_key, read_json
 from nesycd.core.records import Example
-from nesycd.tasks.base import Card, StoredTask, hold_out
-from nesycd.tasks.hub import Hub, SourceSettings
+from nesycd.tasks.base import Card, StoredTask, hold_out, in_split, train_and_valid
+from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "bigbench"
 CAUTION = "BIG-bench bears a canary: never publish a model trained on it without saying so"
@@ -44,27 +44,23 @@ CARD = Card(
 
 
 class BigbenchSettings(SourceSettings):
-    """Which tasks, and how many questions of each.
-
-    Attributes:
-        tasks: names of task folders (`TASK`, `TASK/SUBTASK`) or of the hub's parts; empty = all (files only).
-        per_task: at most so many of each task, a seeded sample (0 = all).
-        test_share: share of each task that is `test`; the rest is the train side.
-    """
+    """BIG-bench: which tasks, and how many questions of each."""
 
     HUB: ClassVar[str] = CARD.hub
     FILES: ClassVar[str] = "a folder with task.json, or one of such folders"
     tasks: tuple[str, ...] = ()
+    """Names of task folders (`TASK`, `TASK/SUBTASK`) or of the hub's parts; empty: all, which the hub does not allow."""
     per_task: int = Field(default=0, ge=0)
+    """At most so many questions of each task, a seeded sample; 0: all."""
     test_share: float = Field(default=1.0, gt=0, le=1)
+    """Share of each task that is `test`; the rest is the train side, to train on these tasks."""
 
 
 @dataclass
 class _Read:
-    """What was read: examples by task, other accepted answers by uid, and cautions."""
+    """What was read: examples by task, and cautions."""
 
     examples: dict[str, list[Example]] = field(default_factory=dict)
-    accepted: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -76,46 +72,49 @@ class Bigbench(StoredTask):
     """
 
     def __init__(self, settings: BigbenchSettings) -> None:
-        hub = Hub(settings.hub, settings.revision)
+        source = Source(settings)
         read = _Read(notes=[CAUTION])
-        for name, content, where in _from_hub(hub, settings) if settings.hub else _from_files(settings):
+        for name, content, where in (_from_hub if source.is_hub else _from_files)(source, settings.tasks):
             _read_task(name, content, where, settings.seed, read)
         splits: dict[str, list[Example]] = {"train": [], "valid": [], "test": []}
         for examples in read.examples.values():
             if settings.per_task:
                 _, examples = hold_out(examples, settings.per_task, settings.seed)
             train, test = hold_out(examples, round(len(examples) * settings.test_share) or 1, settings.seed)
-            train, valid = hold_out(train, max(1, round(len(train) * settings.valid)), settings.seed)
-            for split, part in (("train", train), ("valid", valid), ("test", test)):
-                splits[split] += [example.model_copy(update={"split": split}) for example in part]
+            parts = train_and_valid(train, settings.valid, settings.seed) | {"test": in_split("test", test)}
+            for split, part in parts.items():
+                splits[split] += part
         kept = {split: examples for split, examples in splits.items() if examples or split == "test"}
-        revision = hub.revision if settings.hub else ""
-        super().__init__(NAME, kept, read.notes, accepted=read.accepted, revision=revision)
+        super().__init__(NAME, kept, read.notes, fingerprint=source.fingerprint)
 
 
-def _from_files(settings: BigbenchSettings) -> Iterator[tuple[str, Any, str]]:
+def _from_files(source: Source, tasks: tuple[str, ...]) -> Iterator[tuple[str, Any, str]]:
     """Name, content and place of each task wanted."""
-    root = settings.folder
-    files = {root.resolve().name: root / "task.json"} if (root / "task.json").is_file() else {}
+    root = source.folder
+    files = {root.resolve().name: "task.json"} if (root / "task.json").is_file() else {}
     for pattern in ("*/task.json", "*/*/task.json"):
-        files |= {path.parent.relative_to(root).as_posix(): path for path in sorted(root.glob(pattern))}
+        names = [path.relative_to(root).as_posix() for path in sorted(root.glob(pattern))]
+        files |= {name.removesuffix("/task.json"): name for name in names}
     if not files:
         why = "; a task that is a program (task.py) cannot be read" if any(root.glob("**/task.py")) else ""
         raise DataError(f"{root}: no task.json in this folder or those in it{why}")
-    for task in settings.tasks:
+    for task in tasks:
         if task not in files:
             raise DataError(f"{root}: no BIG-bench task {task!r}{did_you_mean(task, files)}")
-    for name, path in files.items():
-        if not settings.tasks or name in settings.tasks:
+    for name, file in files.items():
+        if not tasks or name in tasks:
+            path = source.file(file, label=name)
             yield name, read_json(path), str(path)
 
 
-def _from_hub(hub: Hub, settings: BigbenchSettings) -> Iterator[tuple[str, Any, str]]:
-    if not settings.tasks:
-        raise DataError(f"{hub.name}: name the tasks wanted (tasks = [...]); the hub's parts are not read all at once")
-    for task in settings.tasks:
-        rows = [row for split in ("train", "validation") for _, row in hub.rows(task, split)]
-        yield task, {"examples": [_as_published(row) for row in rows]}, f"{hub.name}/{task}"
+def _from_hub(source: Source, tasks: tuple[str, ...]) -> Iterator[tuple[str, Any, str]]:
+    if not tasks:
+        raise DataError(
+            f"{source.name}: name the tasks wanted (tasks = [...]); the hub's parts are not read all at once"
+        )
+    for task in tasks:
+        rows = [row for split in ("train", "validation") for _, row in source.rows(task, split)]
+        yield task, {"examples": [_as_published(row) for row in rows]}, f"{source.name}/{task}"
 
 
 def _as_published(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,11 +158,10 @@ def _read_task(name: str, content: Any, where: str, seed: int, read: _Read) -> N
                 question=question,
                 answer=golds[0],
                 options=options,
+                accepted=tuple(golds[1:]),
                 group=question_key(task, question, sorted(options)),
             )
         )
-        if len(golds) > 1:
-            read.accepted[uid] = tuple(golds[1:])
     if not examples:
         raise DataError(f"{where}: none of the {len(rows)} examples can be used")
 

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 from nesycd.core.errors import DataError
 from nesycd.core.files import question_key, read_jsonl
 from nesycd.core.records import Example
-from nesycd.tasks.base import Card, StoredTask, hold_out
-from nesycd.tasks.hub import Hub, Rows, SourceSettings
+from nesycd.tasks.base import Card, StoredTask, text_of, train_and_valid
+from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "gsm8k"
 _MARK = re.compile(r"<<[^<>]*>>")
@@ -38,7 +38,7 @@ CARD = Card(
 
 
 class Gsm8kSettings(SourceSettings):
-    """`path` is the folder with `train.jsonl` and `test.jsonl`."""
+    """Grade-school word problems; `path` is the folder with `train.jsonl` and `test.jsonl`."""
 
     HUB: ClassVar[str] = CARD.hub
     FILES: ClassVar[str] = "the folder with train.jsonl and test.jsonl"
@@ -52,37 +52,23 @@ class Gsm8k(StoredTask):
     """
 
     def __init__(self, settings: Gsm8kSettings) -> None:
-        hub = Hub(settings.hub, settings.revision)
+        source = Source(settings)
         found: dict[str, list[Example]] = {}
         for split in ("train", "test"):
-            path = settings.folder / f"{split}.jsonl" if not settings.hub else None
-            rows = hub.rows("main", split) if path is None else read_jsonl(path)
-            found[split] = _read(rows, split)
+            rows = source.rows("main", split) if source.is_hub else read_jsonl(source.file(f"{split}.jsonl"))
+            found[split] = [_example(row, where, split, index) for index, (where, row) in enumerate(rows)]
             if not found[split]:
-                raise DataError(f"{path or settings.hub}: no questions in this file")
-        where = settings.hub or settings.folder
-        notes = CARD.size_notes({split: len(examples) for split, examples in found.items()}, where)
-        train, held = hold_out(found["train"], max(1, round(len(found["train"]) * settings.valid)), settings.seed)
-        valid = [example.model_copy(update={"split": "valid"}) for example in held]
-        splits = {"train": train, "valid": valid, "test": found["test"]}
-        super().__init__(NAME, splits, notes, revision=hub.revision if settings.hub else "")
-
-
-def _read(rows: Rows, split: str) -> list[Example]:
-    examples: list[Example] = []
-    for where, row in rows:
-        examples.append(_example(row, where, split, len(examples)))
-    return examples
+                raise DataError(f"{source.name}: no questions in {split}")
+        notes = CARD.size_notes({split: len(examples) for split, examples in found.items()}, source.name)
+        splits = train_and_valid(found["train"], settings.valid, settings.seed) | {"test": found["test"]}
+        super().__init__(NAME, splits, notes, fingerprint=source.fingerprint)
 
 
 def _example(row: dict[str, Any], where: str, split: str, index: int) -> Example:
-    for key in ("question", "answer"):
-        if not isinstance(row.get(key), str):
-            raise DataError(f"{where}: key {key!r} is missing or not a text; is this GSM8K's own file?")
-    working, mark, gold = row["answer"].rpartition("####")
+    question, answer = (text_of(row, key, where, "GSM8K") for key in ("question", "answer"))
+    working, mark, gold = answer.rpartition("####")
     if not mark or not gold.strip():
         raise DataError(f"{where}: the answer does not end in '#### number'")
-    question = row["question"].strip()
     return Example(
         uid=f"{NAME}-{split}-{index:05d}",
         task=NAME,

@@ -16,8 +16,8 @@ from nesycd.core.errors import DataError
 from nesycd.core.files import did_you_mean, question_key, read_jsonl
 from nesycd.core.records import Example
 from nesycd.grading import Form
-from nesycd.tasks.base import Card, StoredTask
-from nesycd.tasks.hub import Hub, SourceSettings
+from nesycd.tasks.base import Card, StoredTask, text_of
+from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "gsm_plus"
 
@@ -39,12 +39,14 @@ CARD = Card(
 
 
 class GsmPlusSettings(SourceSettings):
-    """`part` is the publisher's split, `kinds` the ways of change wanted, as the publisher names them (empty = all)."""
+    """GSM8K's test questions, changed; `path` is the folder with `testmini.jsonl` or `test.jsonl`."""
 
     HUB: ClassVar[str] = CARD.hub
     FILES: ClassVar[str] = "the folder with testmini.jsonl or test.jsonl"
     part: Literal["testmini", "test"] = "testmini"
+    """The publisher's split: 2,400 questions, or all 10,552."""
     kinds: tuple[str, ...] = ()
+    """Ways of change wanted, as the publisher names them (`"critical thinking"`); empty: all eight."""
 
 
 class GsmPlus(StoredTask):
@@ -55,19 +57,18 @@ class GsmPlus(StoredTask):
     """
 
     def __init__(self, settings: GsmPlusSettings) -> None:
-        hub = Hub(settings.hub, settings.revision)
-        path = settings.folder / f"{settings.part}.jsonl" if not settings.hub else None
-        rows = hub.rows("", settings.part) if path is None else read_jsonl(path)
-        examples = [_example(row, where, settings.part, index) for index, (where, row) in enumerate(rows)]
-        notes = CARD.size_notes({settings.part: len(examples)}, path or settings.hub)
+        source, part = Source(settings), settings.part
+        rows = source.rows("", part) if source.is_hub else read_jsonl(source.file(f"{part}.jsonl"))
+        examples = [_example(row, where, part, index) for index, (where, row) in enumerate(rows)]
+        notes = CARD.size_notes({part: len(examples)}, source.name)
         known = {example.task for example in examples}
         wanted = {_task(kind): kind for kind in settings.kinds}
         for task, kind in wanted.items():
             if task not in known:
                 names = [name.partition("/")[2].replace("-", " ") for name in known]
-                raise DataError(f"{path or settings.hub}: no kind {kind!r}{did_you_mean(kind, names)}")
+                raise DataError(f"{source.name}: no kind {kind!r}{did_you_mean(kind, names)}")
         kept = [example for example in examples if not wanted or example.task in wanted]
-        super().__init__(NAME, {"test": kept}, notes, _form, revision=hub.revision if settings.hub else "")
+        super().__init__(NAME, {"test": kept}, notes, _form, fingerprint=source.fingerprint)
 
 
 def _task(kind: str) -> str:
@@ -75,15 +76,15 @@ def _task(kind: str) -> str:
 
 
 def _example(row: dict[str, Any], where: str, part: str, index: int) -> Example:
-    for key in ("question", "answer", "perturbation_type"):
-        if not isinstance(row.get(key), str) or not row[key].strip():
-            raise DataError(f"{where}: key {key!r} is missing or not a text; is this GSM-Plus's own file?")
-    question, task = row["question"].strip(), _task(row["perturbation_type"])
+    question, answer, kind = (
+        text_of(row, key, where, "GSM-Plus") for key in ("question", "answer", "perturbation_type")
+    )
+    task = _task(kind)
     return Example(
         uid=f"{NAME}-{part}-{index:05d}",
         task=task,
         question=question,
-        answer=row["answer"].strip(),
+        answer=answer,
         split="test",
         group=question_key(task, question),
         template=question_key(NAME, str(row.get("seed_question") or question)),

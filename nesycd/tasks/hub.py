@@ -1,4 +1,4 @@
-"""Benchmarks by their name on the Hugging Face hub (extra `hub`), and the settings that choose between files and hub.
+"""Benchmarks by their name on the Hugging Face hub (extra `hub`).
 
 No revision is fixed here, since none could be checked; the one that a run was given is recorded in its manifest, and
 `revision` fixes it for the next. Nothing here knows what is in the rows.
@@ -6,12 +6,11 @@ No revision is fixed here, since none could be checked; the one that a run was g
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, ClassVar
-
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing import Any
 
 from nesycd.core.errors import DataError
 
@@ -19,40 +18,6 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 Rows = Iterator[tuple[str, dict[str, Any]]]
 """Objects with where each stands, for messages; as `files.read_jsonl` gives them."""
-
-
-class SourceSettings(BaseModel):
-    """Where a benchmark's questions are: in `path`, or on the hub.
-
-    Attributes:
-        path: folder (or file) with the publisher's files.
-        hub: a Hugging Face dataset in the layout of the one that the benchmark's card names.
-        revision: its commit, tag or branch; not given: the newest.
-        valid: share of the train side that becomes `valid`, by `seed`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    HUB: ClassVar[str] = ""
-    FILES: ClassVar[str] = "the folder with the publisher's files"
-    path: Path | None = None
-    hub: str = ""
-    revision: str = ""
-    valid: float = Field(default=0.1, gt=0, lt=1)
-    seed: int = 0
-
-    @model_validator(mode="after")
-    def _one_source(self) -> SourceSettings:
-        if (self.path is None) == (not self.hub):
-            raise ValueError(f"give either path ({self.FILES}) or hub (such as {self.HUB!r})")
-        if self.revision and not self.hub:
-            raise ValueError("revision belongs to hub, but path was given")
-        return self
-
-    @property
-    def folder(self) -> Path:
-        """`path`, where the questions are in files."""
-        assert self.path is not None  # held by the validator
-        return self.path
 
 
 class Hub:
@@ -67,11 +32,12 @@ class Hub:
         self.name = name
         self._asked = revision
         self._commit = revision if _COMMIT.fullmatch(revision) else ""
+        self._digest = hashlib.sha256()
 
     @property
     def revision(self) -> str:
-        """`owner/name@commit` (`@unknown` where only a copy without its commit was at hand)."""
-        return f"{self.name}@{self._commit or 'unknown'}"
+        """`owner/name@commit`; a hash of the rows read so far where only a copy without its commit was at hand."""
+        return f"{self.name}@{self._commit}" if self._commit else f"rows-{self._digest.hexdigest()[:16]}"
 
     def rows(self, part: str, split: str) -> Rows:
         """The rows of a split of one part (the hub's "config"; "" = the dataset's only one), in order.
@@ -94,6 +60,8 @@ class Hub:
             raise DataError(f"{where}: cannot be had from the hub: {told}") from None
         self._commit = self._commit or _commit_of(loaded)
         for index, row in enumerate(loaded):
+            if not self._commit:
+                self._digest.update(json.dumps(dict(row), sort_keys=True, default=str).encode())
             yield f"{where} row {index}", dict(row)
 
 

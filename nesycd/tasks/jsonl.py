@@ -6,9 +6,8 @@ here by `ratios`, or a file for each split.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +15,31 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nesycd import grading
 from nesycd.core.errors import DataError
-from nesycd.core.files import did_you_mean, question_key, read_jsonl
-from nesycd.core.records import Example
-from nesycd.tasks.base import StoredTask, hold_out, split_by_group
+from nesycd.core.files import did_you_mean, file_hash, question_key, read_jsonl
+from nesycd.core.records import Example, content_hash
+from nesycd.tasks.base import StoredTask, hold_out, in_split, split_by_group, unlettered
 
 KEYS = ("question", "answer", "id", "options", "rationale", "task")
 
 
 class JsonlSettings(BaseModel):
-    """Where the files are and how one file is split.
+    """Your own questions: either `path` alone, or `train` and `test`, with or without `valid`."""
 
-    Give `path` alone, or `train` and `test` with or without `valid`; without it a seeded tenth of `train` becomes it.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     path: Path | None = None
+    """One file with all questions, split by `ratios`."""
     train: Path | None = None
+    """The training questions."""
     valid: Path | None = None
+    """The questions that thresholds are calibrated on; not given: a seeded tenth of `train`."""
     test: Path | None = None
+    """The test questions."""
     ratios: tuple[float, float, float] = (0.7, 0.1, 0.2)
     """Shares of train, valid and test; any positive numbers, scaled to add up to 1."""
     seed: int = 0
+    """Draws the splits; not given: the recipe's `seed`."""
     name: str = Field(default="jsonl", min_length=1)
+    """The name of these questions in results, and the beginning of their tasks' names."""
 
     @model_validator(mode="after")
     def _one_way(self) -> JsonlSettings:
@@ -62,6 +64,9 @@ class Jsonl(StoredTask):
 
     def __init__(self, settings: JsonlSettings) -> None:
         reader = _Reader(settings.name)
+        given = ((part, getattr(settings, part)) for part in ("path", "train", "valid", "test"))
+        # Hashed before they are read: a file that is edited meanwhile counts as edited at the next run.
+        fingerprint = content_hash({part: file_hash(path) for part, path in given if path is not None})
         if settings.path is not None:
             total = sum(settings.ratios)
             shares = {n: r / total for n, r in zip(("train", "valid", "test"), settings.ratios, strict=True)}
@@ -71,10 +76,9 @@ class Jsonl(StoredTask):
             splits = {name: list(reader.read(path, name)) for name, path in files.items() if path is not None}
             if settings.valid is None:
                 count = max(1, len(splits["train"]) // 10)
-                splits["train"], held = hold_out(splits["train"], count, settings.seed)
-                valid = [example.model_copy(update={"split": "valid"}) for example in held]
-                splits = {"train": splits["train"], "valid": valid, "test": splits["test"]}
-        super().__init__(settings.name, splits)
+                train, held = hold_out(splits["train"], count, settings.seed)
+                splits = {"train": train, "valid": in_split("valid", held), "test": splits["test"]}
+        super().__init__(settings.name, splits, fingerprint=fingerprint)
 
 
 def read_questions(path: Path, name: str) -> list[Example]:
@@ -84,6 +88,16 @@ def read_questions(path: Path, name: str) -> list[Example]:
         DataError: see `Jsonl`.
     """
     return list(_Reader(name).read(path, "test"))
+
+
+def examples_of(rows: Iterable[Mapping[str, Any]], name: str, where: str) -> list[Example]:
+    """Questions given as mappings rather than in a file; errors begin with `where[NUMBER]`.
+
+    Raises:
+        DataError: see `Jsonl`.
+    """
+    reader = _Reader(name)
+    return [reader.example(dict(row), f"{where}[{number}]", "train") for number, row in enumerate(rows)]
 
 
 class _Reader:
@@ -145,7 +159,6 @@ def _text(row: dict[str, Any], key: str, where: str) -> str:
 
 
 def _options(row: dict[str, Any], where: str) -> tuple[str, ...]:
-    """The option texts; letters that all of them carry in order ("(A) ...") are taken off."""
     options = row.get("options")
     if options is None:
         return ()
@@ -153,10 +166,7 @@ def _options(row: dict[str, Any], where: str) -> tuple[str, ...]:
         raise DataError(f"{where}: options must be a list of texts")
     if not 2 <= len(options) <= 26:
         raise DataError(f"{where}: {len(options)} options, but 2 to 26 are possible (leave the key out if open)")
-    marks = [re.match(r"\(([A-Z])\)\s*(.+)$", option.strip(), re.DOTALL) for option in options]
-    if all(mark and f"({mark[1]})" == grading.letter(index) for index, mark in enumerate(marks)):
-        return tuple(mark[2] for mark in marks if mark)
-    return tuple(option.strip() for option in options)
+    return unlettered(options)
 
 
 def _answer(row: dict[str, Any], options: tuple[str, ...], where: str) -> str:

@@ -18,8 +18,9 @@ from nesycd.core.errors import DataError
 from nesycd.core.files import question_key, read_json, read_jsonl
 from nesycd.core.records import Example
 from nesycd.grading import Form, latex
-from nesycd.tasks.base import Card, StoredTask, hold_out
-from nesycd.tasks.hub import Hub, Rows, SourceSettings
+from nesycd.tasks.base import Card, StoredTask, train_and_valid
+from nesycd.tasks.hub import Rows
+from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "metamath"
 
@@ -48,11 +49,12 @@ CARD = Card(
 
 
 class MetamathSettings(SourceSettings):
-    """`count` is how many questions are read at most, from the beginning of the file (0 = all)."""
+    """GSM8K and MATH training questions, reworded; `path` is the file."""
 
     HUB: ClassVar[str] = CARD.hub
     FILES: ClassVar[str] = "the file MetaMathQA-395K.json, or JSONL"
     count: int = 0
+    """Questions read at most, from the beginning of the file; 0: all 395,000."""
 
 
 class Metamath(StoredTask):
@@ -65,18 +67,16 @@ class Metamath(StoredTask):
 
     def __init__(self, settings: MetamathSettings) -> None:
         latex.require()
-        hub = Hub(settings.hub, settings.revision)
-        rows = hub.rows("", "train") if settings.hub else _file_rows(settings.folder)
+        source = Source(settings)
+        rows = source.rows("", "train") if source.is_hub else _file_rows(source.file())
         first = islice(rows, settings.count or None)
         read = [_example(row, where, index) for index, (where, row) in enumerate(first)]
         examples = [example for example in read if example is not None]
-        notes = [] if settings.count else CARD.size_notes({"train": len(read)}, settings.hub or settings.folder)
+        notes = [] if settings.count else CARD.size_notes({"train": len(read)}, source.name)
         if len(examples) < len(read):
             notes.append(f"{len(read) - len(examples)} row(s) do not end in 'The answer is: ...'; they are left out")
-        train, held = hold_out(examples, max(1, round(len(examples) * settings.valid)), settings.seed)
-        valid = [example.model_copy(update={"split": "valid"}) for example in held]
-        revision = hub.revision if settings.hub else ""
-        super().__init__(NAME, {"train": train, "valid": valid}, notes, _form, revision=revision)
+        splits = train_and_valid(examples, settings.valid, settings.seed)
+        super().__init__(NAME, splits, notes, _form, fingerprint=source.fingerprint)
 
 
 def _file_rows(path: Path) -> Rows:

@@ -14,18 +14,23 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from nesycd.core.errors import DataError
 from nesycd.core.protocols import Task
 from nesycd.core.records import Example, content_hash
+from nesycd.tasks.base import in_split
 
 NAME = "mixture"
 
 
 class Part(BaseModel):
-    """One benchmark of the mixture, by its name in recipes."""
+    """One benchmark of the mixture."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     name: str
+    """Its name in recipes."""
     use: dict[str, str] = Field(min_length=1)
+    """Which of its splits becomes which split here, as `{test = "ood_arc"}`."""
     count: dict[str, Annotated[int, Field(ge=1)]] = {}
+    """At most so many of its questions in a split here, as `{train = 3500}`: a seeded sample, stratified by task."""
     settings: dict[str, Any] = {}
+    """Its own settings."""
 
     @model_validator(mode="after")
     def _counts_what_is_used(self) -> Part:
@@ -36,11 +41,13 @@ class Part(BaseModel):
 
 
 class MixtureSettings(BaseModel):
-    """The parts, in the order in which their questions stand; `seed` is every part's that has none of its own."""
+    """Several benchmarks as one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     parts: tuple[Part, ...] = Field(min_length=1)
+    """The benchmarks, in the order in which their questions stand: `[[task.settings.parts]]`, with the keys below."""
     seed: int = 0
+    """The seed of each part that is given none of its own; not given: the recipe's `seed`."""
 
 
 class Mixture:
@@ -53,7 +60,7 @@ class Mixture:
 
     def __init__(self, settings: MixtureSettings) -> None:
         # Here, since the registry knows all benchmarks, this one among them.
-        from nesycd.tasks.registry import build_task, limited
+        from nesycd.tasks.registry import build_task, limited, settings_class
 
         self.name = NAME
         self._examples: dict[str, list[Example]] = {}
@@ -61,10 +68,11 @@ class Mixture:
         self._notes: list[str] = []
         prints = []
         for place, part in enumerate(settings.parts):
-            given = {"seed": settings.seed, **part.settings} if _has_seed(part.name) else part.settings
+            has_seed = "seed" in settings_class(part.name).model_fields
+            given = {"seed": settings.seed, **part.settings} if has_seed else part.settings
             task = build_task(part.name, given)
             self._notes += getattr(task, "warnings", list)()
-            prints.append(str(getattr(task, "fingerprint", "")))
+            prints.append(task.fingerprint)
             for split, here in part.use.items():
                 if split not in task.splits():
                     known = ", ".join(task.splits())
@@ -72,7 +80,11 @@ class Mixture:
                 count = part.count.get(here)
                 examples = limited(task, count, settings.seed).load(split) if count else task.load(split)
                 self._add(task, here, examples)
-        self.fingerprint = content_hash(prints) if any(prints) else ""
+        self.fingerprint = content_hash(prints)
+
+    def __repr__(self) -> str:
+        """Its name, and the sizes of its splits."""
+        return f"<task {self.name}: {', '.join(f'{name} {len(found)}' for name, found in self._examples.items())}>"
 
     def _add(self, task: Task, split: str, examples: list[Example]) -> None:
         for example in examples:
@@ -82,7 +94,7 @@ class Mixture:
                 )
             self._owner[example.uid] = task
         members = self._examples.setdefault(split, [])
-        members += [example.model_copy(update={"split": split}) for example in examples]
+        members += in_split(split, examples)
 
     def splits(self) -> tuple[str, ...]:
         """The splits that the parts fill, in the order in which they do."""
@@ -129,9 +141,3 @@ class Mixture:
         if example.uid not in self._owner:
             raise DataError(f"{example.uid}: not a question of this mixture")
         return self._owner[example.uid]
-
-
-def _has_seed(name: str) -> bool:
-    from nesycd.tasks.registry import takes_seed
-
-    return takes_seed(name)

@@ -8,15 +8,15 @@ that is missing is left out.
 from __future__ import annotations
 
 import csv
-from pathlib import Path
 from typing import Any, ClassVar
 
 from nesycd import grading
 from nesycd.core.errors import DataError
 from nesycd.core.files import did_you_mean, question_key
 from nesycd.core.records import Example
-from nesycd.tasks.base import Card, StoredTask, hold_out
-from nesycd.tasks.hub import Hub, Rows, SourceSettings
+from nesycd.tasks.base import Card, StoredTask, train_and_valid
+from nesycd.tasks.hub import Rows
+from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "mmlu"
 _PARTS = {"dev": "dev", "val": "validation", "test": "test"}
@@ -34,11 +34,12 @@ CARD = Card(
 
 
 class MmluSettings(SourceSettings):
-    """`subjects` are those wanted (empty = all)."""
+    """57 subjects; `path` is the folder with `dev`, `val` and `test`."""
 
     HUB: ClassVar[str] = CARD.hub
     FILES: ClassVar[str] = "the folder with dev, val and test"
     subjects: tuple[str, ...] = ()
+    """Subjects wanted, as `"high_school_physics"`; empty: all."""
 
 
 class Mmlu(StoredTask):
@@ -49,21 +50,19 @@ class Mmlu(StoredTask):
     """
 
     def __init__(self, settings: MmluSettings) -> None:
-        hub = Hub(settings.hub, settings.revision)
+        source = Source(settings)
         found: dict[str, list[Example]] = {}
         for part, split in _PARTS.items():
-            if not settings.hub and part == "test" and not (settings.folder / part).is_dir():
+            if not source.is_hub and part == "test" and not (source.folder / part).is_dir():
                 continue
-            rows = hub.rows("all", split) if settings.hub else _csv_rows(settings.folder / part)
+            rows = source.rows("all", split) if source.is_hub else _csv_rows(source, part)
             found[part] = _examples(rows, part)
-        notes = CARD.size_notes({part: len(rows) for part, rows in found.items()}, settings.hub or settings.folder)
+        notes = CARD.size_notes({part: len(rows) for part, rows in found.items()}, source.name)
         found = {part: _chosen(examples, settings) for part, examples in found.items()}
-        pool = found["dev"] + found["val"]
-        train, held = hold_out(pool, max(1, round(len(pool) * settings.valid)), settings.seed)
-        splits = {"train": train, "valid": [one.model_copy(update={"split": "valid"}) for one in held]}
+        splits = train_and_valid(found["dev"] + found["val"], settings.valid, settings.seed)
         if "test" in found:
             splits["test"] = found["test"]
-        super().__init__(NAME, splits, notes, revision=hub.revision if settings.hub else "")
+        super().__init__(NAME, splits, notes, fingerprint=source.fingerprint)
 
 
 def _chosen(examples: list[Example], settings: MmluSettings) -> list[Example]:
@@ -74,13 +73,14 @@ def _chosen(examples: list[Example], settings: MmluSettings) -> list[Example]:
     return [one for one in examples if not settings.subjects or one.task.partition("/")[2] in settings.subjects]
 
 
-def _csv_rows(folder: Path) -> Rows:
+def _csv_rows(source: Source, part: str) -> Rows:
     """The lines of a part's files, in the order of their names, in the hub's shape."""
-    files = sorted(folder.glob(f"*_{folder.name}.csv"))
-    if not files:
-        raise DataError(f"{folder}: no MMLU files (<subject>_{folder.name}.csv) in this folder")
-    for path in files:
-        subject = path.stem.removesuffix(f"_{folder.name}")
+    names = sorted(path.name for path in (source.folder / part).glob(f"*_{part}.csv"))
+    if not names:
+        raise DataError(f"{source.folder / part}: no MMLU files (<subject>_{part}.csv) in this folder")
+    for name in names:
+        path = source.file(f"{part}/{name}")
+        subject = path.stem.removesuffix(f"_{part}")
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 for line in (reader := csv.reader(file)):

@@ -5,23 +5,26 @@ Settings are checked here, so that a wrong key or type is one sentence that name
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from nesycd import grading
 from nesycd.core.errors import ConfigError
 from nesycd.core.files import did_you_mean
+from nesycd.core.paths import PATH_SETTINGS
 from nesycd.core.protocols import KnowsTruth, Task
 from nesycd.core.records import Derivation, Example, Fact
+from nesycd.grading import Form
 from nesycd.tasks.base import Card
 
 # Module, settings class and task class of each benchmark; imported when asked for, so that listing names costs nothing.
-_TASKS = {
+_TASKS: dict[str, tuple[str, str, str]] = {
     "longtail": ("nesycd.tasks.longtail", "LongTailSettings", "LongTail"),
     "jsonl": ("nesycd.tasks.jsonl", "JsonlSettings", "Jsonl"),
     "gsm8k": ("nesycd.tasks.gsm8k", "Gsm8kSettings", "Gsm8k"),
@@ -36,9 +39,34 @@ _TASKS = {
 }
 
 
+def register(name: str, module: str, settings: str, task: str) -> None:
+    """Make a benchmark known that is not in this package: to recipes, to mixtures and to all commands of this process.
+
+    Args:
+        name: as it stands in recipes.
+        module: where its classes are; imported when it is first asked for. Its docstring's first line says what it is.
+        settings: the class of its settings, a pydantic model.
+        task: the class of the benchmark, built from its settings alone.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    if _TASKS.setdefault(name, (module, settings, task)) != (module, settings, task):
+        raise ValueError(f"there is a benchmark {name!r} already, {_TASKS[name][2]} of {_TASKS[name][0]}")
+
+
 def task_names() -> tuple[str, ...]:
     """Names that `build_task` knows."""
     return tuple(_TASKS)
+
+
+def summary(name: str) -> str:
+    """What a benchmark is, in one line: the first of its module's docstring.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    return (_module(name).__doc__ or "").strip().partition("\n")[0]
 
 
 def card(name: str) -> Card | None:
@@ -50,13 +78,37 @@ def card(name: str) -> Card | None:
     return getattr(_module(name), "CARD", None)
 
 
-def takes_seed(name: str) -> bool:
-    """Whether a benchmark has a setting `seed`.
+def settings_class(name: str) -> type[BaseModel]:
+    """The pydantic model of a benchmark's own settings (`[task.settings]`).
+
+    Raises:
+        ConfigError: an unknown name.
+        TypeError: a setting is a path and has a name that `core.places` does not know as one's.
+    """
+    found: type[BaseModel] = getattr(_module(name), _TASKS[name][1])
+    for key, field in found.model_fields.items():
+        if Path in (field.annotation, *get_args(field.annotation)) and key not in PATH_SETTINGS:
+            raise TypeError(f"{found.__name__}.{key} is a path: call it one of {', '.join(sorted(PATH_SETTINGS))}")
+    return found
+
+
+def grader(name: str) -> Callable[[str, Example, Form], bool]:
+    """How a benchmark compares an answer with the gold one: by its module's `grade_answer`, where it has one.
 
     Raises:
         ConfigError: an unknown name.
     """
-    return "seed" in _keys(getattr(_module(name), _TASKS[name][1]))
+    found: Callable[[str, Example, Form], bool] = getattr(_module(name), "grade_answer", grading.grade)
+    return found
+
+
+def has_few_shot(name: str) -> bool:
+    """Whether a benchmark has few-shot prompts of its own.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    return hasattr(getattr(_module(name), _TASKS[name][2]), "few_shot")
 
 
 def _module(name: str) -> Any:
@@ -72,32 +124,22 @@ def build_task(name: str, settings: Mapping[str, Any] | None = None) -> Task:
         ConfigError: an unknown name, an unknown key (the nearest right one is named) or a wrong value.
         DataError: from the benchmark's files.
     """
-    loaded = _module(name)
-    _, settings_name, task_name = _TASKS[name]
-    checked = _checked(getattr(loaded, settings_name), settings or {}, f"task {name}")
-    build: Callable[[Any], Task] = getattr(loaded, task_name)
+    checked = _checked(settings_class(name), settings or {}, f"task {name}")
+    build: Callable[[Any], Task] = getattr(_module(name), _TASKS[name][2])
     return build(checked)
 
 
-def _checked(kind: Any, settings: Mapping[str, Any], where: str) -> Any:
-    """Settings as an instance of `kind`, a pydantic model or a dataclass."""
-    known = _keys(kind)
+def _checked(kind: type[BaseModel], settings: Mapping[str, Any], where: str) -> BaseModel:
+    """Settings as an instance of `kind`."""
     for key in settings:
-        if key not in known:
-            raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(key, known)}")
+        if key not in kind.model_fields:
+            raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(key, kind.model_fields)}")
     try:
         return kind(**settings)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{where}: {key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}") from None
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {error}") from None
-
-
-def _keys(kind: Any) -> list[str]:
-    is_model = issubclass(kind, BaseModel)
-    return list(kind.model_fields) if is_model else [field.name for field in dataclasses.fields(kind)]
 
 
 class LimitedTask:
@@ -122,9 +164,14 @@ class LimitedTask:
                 raise ConfigError(f"task.sizes.{split}: task {inner.name!r} has no such split (known: {known})")
         self.inner = inner
         self.name = inner.name
+        self.fingerprint = inner.fingerprint
         self._count = count
         self._sizes = dict(sizes or {})
         self._seed = seed
+
+    def __repr__(self) -> str:
+        """The inner task's, and that it is cut."""
+        return f"<{str(self.inner).strip('<>')}, limited>"
 
     def __getattr__(self, name: str) -> Any:
         # Reached only for what is not defined here: facts_about, warnings, kind, extract, grade, ...

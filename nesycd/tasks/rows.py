@@ -4,16 +4,14 @@ grades. The benchmark's own files are not needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from nesycd import grading
 from nesycd.core.errors import DataError
 from nesycd.core.files import did_you_mean
 from nesycd.core.records import Example
-from nesycd.grading import Form
-from nesycd.tasks.base import always_plain, as_it_is
-from nesycd.tasks.registry import card
+from nesycd.tasks.base import always_plain, as_it_is, unlettered
+from nesycd.tasks.registry import card, grader
 
 ADDED = {"extracted", "correct", "how"}
 """What a graded row has more."""
@@ -35,11 +33,7 @@ class RowGrader:
         self._tasks = tuple(said.sizes) if said and said.by_task else ()
         self._form = said.form if said else always_plain
         self._gold = said.gold if said else as_it_is
-        self._grade: Callable[[str, Example, Form], bool] = grading.grade
-        if benchmark == "longtail":
-            from nesycd.tasks.longtail.task import grade_answer
-
-            self._grade = lambda answer, example, form: grade_answer(answer, example)
+        self._grade = grader(benchmark)
 
     def graded(self, number: int, row: dict[str, Any], where: str) -> dict[str, Any]:
         """The row with `extracted`, `correct` and `how`; keys of these names that we did not write become `given_...`.
@@ -97,7 +91,4 @@ def _example(task: str, number: int, row: dict[str, Any], gold: str, where: str)
     options = [] if options is None else options
     if not isinstance(options, list) or not all(isinstance(option, str) and option.strip() for option in options):
         raise DataError(f"{where}: options must be a list of texts")
-    marks = [f"({chr(ord('A') + index)})" for index in range(len(options))]
-    if options and all(option.strip().startswith(mark) for option, mark in zip(options, marks, strict=True)):
-        options = [option.strip().removeprefix(mark).strip() for option, mark in zip(options, marks, strict=True)]
-    return Example(uid=f"row-{number}", task=task, question=question, answer=gold, options=tuple(options))
+    return Example(uid=f"row-{number}", task=task, question=question, answer=gold, options=unlettered(options))

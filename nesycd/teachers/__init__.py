@@ -1,1 +1,1 @@
-"""Who can be asked: programs, recordings, scripts. A question that fails is a record, never a crash."""
+"""Teachers: programs, recordings, language models, scripts. A failed question becomes a record, not an exception."""

@@ -1,6 +1,6 @@
-"""From what a language model said of an error to items: read by schema, else as well as it can be, never with additions.
+"""Parses a language model's diagnosis into items: by schema, else leniently, without adding anything.
 
-What lacks a part that an item needs is dropped and told of; nothing is guessed.
+Incomplete items are dropped and counted; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from nesycd.core.files import squeeze
 from nesycd.core.records import Fact, Item, Lesson, Rule
-from nesycd.teachers.loose_json import find_values
+from nesycd.teachers.lenient_json import find_values
 
 _TEXT = {"type": "string"}
 _FACT = {"text": _TEXT, "subject": _TEXT, "relation": _TEXT, "object": _TEXT}

@@ -1,4 +1,4 @@
-"""The expert: a teacher that is a program. It is handed a way to derive answers and knows nothing of its own.
+"""The expert teacher: a program that derives answers by a function it is given.
 
 Its rationales are derivations. It diagnoses by holding a wrong response against the derivation: the first needed fact
 that the response misses or states wrongly, else the first false sum, missing step or closing answer.
@@ -74,7 +74,7 @@ class ExpertTeacher:
             found = Finding("", ()) if isinstance(derivation, str) else diagnose(derivation, case.attempt.response)
             yield Diagnosis(
                 example=case.example.uid,
-                attempt=case.attempt.id,
+                attempt=case.attempt.prediction,
                 teacher=self.name,
                 items=found.items,
                 cause=found.cause,

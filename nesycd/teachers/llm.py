@@ -1,28 +1,28 @@
 """A language model as teacher: it writes rationales, and turns a student's errors into lessons, facts and rules.
 
-Whom it asks is handed in as a `Chat`; what it asks are prompt files. Nothing that cannot be read ever becomes an item, and
-an answer of the model is never believed: rationales are graded by the task, and their sums computed again.
+The model is called through a `Chat`, with prompts from files. Unreadable output never becomes an item, and answers are
+checked: rationales are graded by the task, and their sums computed again.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nesycd import grading
 from nesycd.core.config import AskSection
-from nesycd.core.errors import TeacherError
+from nesycd.core.errors import Unanswered
 from nesycd.core.protocols import ErrorCase, Task
 from nesycd.core.records import Diagnosis, Example, Rationale, Sample, content_hash
-from nesycd.grading.working import comes_to, false_equation
+from nesycd.grading.arithmetic import comes_to, false_equation
 from nesycd.llm.chat import CUT, Chat, Completion, Message, Request
 from nesycd.prompts import TeacherPrompts, question_text
 from nesycd.teachers.diagnosis_reply import CLUSTERED_SCHEMA, SCHEMA, Reading, read_clustered, read_diagnosis
 
 _VERSION = 1
 _RESPONSE_WORDS = 256
-"""The student's response is cut to so many words (as in the paper): one that runs on says nothing more."""
+"""The student's response is cut to this number of words, as in the paper."""
 _NO_WORKING = "(none: work it out yourself)"
 _NO_RESPONSE = "(empty: the student did not know how to begin)"
 _TELLS = re.compile(
@@ -30,13 +30,11 @@ _TELLS = re.compile(
     r"|\banswer (?:is|was) (?:given|provided|told)\b|\bhint\b",
     re.IGNORECASE,
 )
-_CAP = "cap:"
-"""How the failure begins of a request that was not sent because money or calls are used up."""
 
 
 @dataclass
 class _Cost:
-    """Tokens, money and seconds spent on one record; `usd` is None as soon as one price is unknown."""
+    """Tokens, money and seconds that one record cost; `usd` is None as soon as one price is unknown."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -51,11 +49,11 @@ class _Cost:
 
 
 class LLMTeacher:
-    """Asks a `Chat`. See `docs/teachers.md` for how rationales are chosen and what a diagnosis must hold.
+    """Asks a language model through a `Chat`. See `docs/teachers.md` for the choice of rationales and the form of diagnoses.
 
     Args:
-        chat: who answers.
-        prompts: what is asked.
+        chat: sends the requests.
+        prompts: templates of the requests.
         task: finds the answer in a response and grades it.
         settings: `teacher.ask` of the recipe.
 
@@ -86,13 +84,13 @@ class LLMTeacher:
         return [request for number, _ in enumerate(self._rounds()) for request in self._round(examples, number)]
 
     def rationales(self, examples: Sequence[Example]) -> Iterator[Rationale]:
-        """The first right and sound answer to each question, or the first answer where none is; the rest is kept beside it.
+        """The first right and sound answer to each question, else the first answer; the others are stored with it.
 
         Raises:
-            TeacherError: a cap was reached; what was answered before is yielded.
+            Unanswered: calls of some questions were not answered; all other questions are yielded before.
         """
         said: dict[str, list[Sample]] = {example.uid: [] for example in examples}
-        capped = ""
+        unanswered: dict[str, str] = {}
         costs = {example.uid: _Cost() for example in examples}
         waiting = list(examples)
         for number, (_, samples) in enumerate(self._rounds()):
@@ -101,17 +99,20 @@ class LLMTeacher:
             for example in waiting:
                 for _ in samples:
                     completion = next(answers)
-                    capped = completion.failure if completion.failure.startswith(_CAP) else capped
+                    if completion.unanswered:
+                        unanswered.setdefault(example.uid, completion.failure)
                     costs[example.uid].add(completion)
                     said[example.uid].append(self._sample(example, completion, number))
+                if example.uid in unanswered:
+                    continue  # another sample may be right, but which one is kept shall not depend on the server's day
                 if any(sample.correct for sample in said[example.uid]):
                     yield self._rationale(example, said.pop(example.uid), costs.pop(example.uid))
                 else:
                     unsolved.append(example)
             waiting = unsolved
-            _stop_at_cap(capped)
         for example in waiting:
             yield self._rationale(example, said[example.uid], costs[example.uid])
+        _tell_of(unanswered)
 
     def _rounds(self) -> list[tuple[bool, Sequence[int]]]:
         """(whether the gold answer is shown, indices of the samples asked for) of each round."""
@@ -165,18 +166,18 @@ class LLMTeacher:
         return [self._ask_about(cluster) for cluster in self._clusters(cases)]
 
     def diagnoses(self, cases: Sequence[ErrorCase]) -> Iterator[Diagnosis]:
-        """What each error shows to be missing; where no answer can be read, even after a second one, the reason.
+        """The diagnosis of each error; a failure where the answer is unreadable, also after one repair.
 
         Raises:
-            TeacherError: a cap was reached; what was answered before is yielded.
+            Unanswered: calls about some errors were not answered; all other errors are yielded before.
         """
-        capped = ""
+        unanswered: dict[str, str] = {}
         clusters = self._clusters(cases)
         again: list[tuple[ErrorCase, Request, _Cost]] = []
         answers = self._chat.complete([self._ask_about(cluster) for cluster in clusters])
         for cluster, completion in zip(clusters, answers, strict=True):
-            if completion.failure.startswith(_CAP):
-                capped = completion.failure
+            if completion.unanswered:
+                unanswered |= {case.example.uid: completion.failure for case in cluster}
                 continue
             readings = self._read(cluster, completion)
             for number, case in enumerate(cluster, 1):
@@ -187,21 +188,19 @@ class LLMTeacher:
                     again.append((case, self._repair(case, completion, reading, len(cluster)), cost))
                 else:
                     yield self._diagnosis(case, reading, completion, cost)
-        _stop_at_cap(capped)
         repaired = self._chat.complete([request for _, request, _ in again])
         for (case, _, cost), completion in zip(again, repaired, strict=True):
-            if completion.failure.startswith(_CAP):
-                capped = completion.failure
+            if completion.unanswered:
+                unanswered[case.example.uid] = completion.failure
                 continue
             cost.add(completion)
             yield self._diagnosis(case, self._read([case], completion)[1], completion, cost)
-        _stop_at_cap(capped)
+        _tell_of(unanswered)
 
     def _clusters(self, cases: Sequence[ErrorCase]) -> list[list[ErrorCase]]:
         """Cases of one task together, in groups of about `cluster`.
 
-        A group ends where an example's hash says so, whatever stands before it: so a run that goes on where it was killed
-        makes the same requests for the groups that it has still to ask about.
+        Group boundaries depend on the examples' hashes, so that a resumed run makes the same requests for the remaining groups.
         """
         size = self._settings.cluster
         open_: dict[str, list[ErrorCase]] = {}
@@ -263,7 +262,7 @@ class LLMTeacher:
             failure = completion.failure or f"the answer cannot be read: {reading.problem}"
         return Diagnosis(
             example=case.example.uid,
-            attempt=case.attempt.id,
+            attempt=case.attempt.prediction,
             teacher=self.name,
             items=() if failure else tuple(reading.items),
             cause="" if failure else reading.cause,
@@ -271,11 +270,22 @@ class LLMTeacher:
             **vars(cost),
         )
 
+    # --- asking anew ---------------------------------------------------------------------------------------------------
 
-def _stop_at_cap(failure: str) -> None:
-    """End the stage rather than record failures that a raised cap would mend."""
-    if failure:
-        raise TeacherError(f"the teacher's {failure}; what was answered is kept: raise the cap and run again")
+    def forget(self, rationales: Sequence[str], diagnoses: Sequence[str]) -> None:
+        """Drop stored answers about these questions (`Example.uid`), so that they are asked for again."""
+        samples, shared = range(self._settings.samples), range(1, 2 * self._settings.cluster)
+        keys = [f"rationale:{uid}:{index}" for uid in rationales for index in samples]
+        keys += [f"hinted:{uid}:0" for uid in rationales]
+        keys += [f"{kind}:{uid}" for uid in diagnoses for kind in ("diagnosis", "repair")]
+        keys += [f"diagnosis:{uid}+{others}" for uid in diagnoses for others in shared]
+        self._chat.forget(keys)
+
+
+def _tell_of(unanswered: Mapping[str, str]) -> None:
+    """End with the questions that are still open, each with its reason."""
+    if unanswered:
+        raise Unanswered(len(unanswered), next(iter(unanswered.values())))
 
 
 def _gold(example: Example) -> str:
@@ -285,7 +295,7 @@ def _gold(example: Example) -> str:
 
 
 def _flaw(text: str, answer: str, example: Example, hinted: bool) -> str:
-    """What is wrong with a working, whatever its answer; "" where nothing was found."""
+    """The flaw of a chain of thought, apart from its answer; "" where nothing was found."""
     if not text:
         return "no working"
     if equation := false_equation(text):

@@ -1,9 +1,9 @@
-"""Knowledge from a working that is there already: sentences that hold beyond their question, as lessons, rules and facts.
+"""Mines knowledge from existing rationales: sentences that hold beyond their question, as lessons, rules and facts.
 
-A recorded working of a question mixes what holds for that question ("Mia has 3 yams") with what holds everywhere ("adjectives
-stand in this order", "a slant pass is part of American football"). `mine` keeps the latter, by patterns: nothing is asked of
-anybody, and nothing is added but the words that say of which questions a lesson speaks. What it cannot see is whether a
-sentence is true. The gates behind it (leak check, unfit, particulars) judge its items as they judge a language model's.
+A recorded rationale of a question mixes what holds for that question ("Mia has 3 yams") with what holds everywhere ("adjectives
+stand in this order", "a slant pass is part of American football"). `mine` keeps the latter, by patterns, without a
+language model; it adds only the words that say to which questions a lesson applies. It cannot see whether a sentence is true.
+The filters (`knowledge.filters`) are applied to its items as to those of a language model.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nesycd.core.records import Diagnosis, Example, Fact, Item, Lesson, Rational
 from nesycd.prompts import question_text
 
 ALGORITHM = 1
-"""Part of the fingerprint: grows when other items would be mined."""
+"""Part of the fingerprint: raised when other items would be mined."""
 NAME = "mined"
 """The source of the items' evidence."""
 
@@ -26,7 +26,7 @@ class MiningTeacher:
     """Rationales by another teacher; diagnoses by `mine` from the accepted rationales of the very questions.
 
     Args:
-        teacher: who writes the rationales.
+        teacher: writes the rationales.
     """
 
     def __init__(self, teacher: Teacher) -> None:
@@ -42,11 +42,16 @@ class MiningTeacher:
         """See `mine`."""
         return map(mine, cases)
 
+    def forget(self, rationales: Sequence[str], diagnoses: Sequence[str]) -> None:
+        """See `LLMTeacher`, where the other teacher is one; what is mined is the same again."""
+        if forget := getattr(self._teacher, "forget", None):
+            forget(rationales, ())
+
 
 def mine(case: ErrorCase) -> Diagnosis:
-    """What the accepted working of a question says that holds beyond it; a failure where there is no working.
+    """The general knowledge in the accepted rationale of a question; a failure where there is no rationale.
 
-    >>> from nesycd.core.records import Attempt
+    >>> from nesycd.core.answers import Attempt
     >>> asked = Example(uid="q", task="sports", question='Is this plausible? "Ann Lee threw a slant pass."', answer="no")
     >>> wrong = Attempt(example="q", solver="fold-0", response="yes")
     >>> said = "Ann Lee is an American soccer player. Slant pass is part of American football."
@@ -55,7 +60,7 @@ def mine(case: ErrorCase) -> Diagnosis:
     """
     return Diagnosis(
         example=case.example.uid,
-        attempt=case.attempt.id,
+        attempt=case.attempt.prediction,
         teacher=NAME,
         items=tuple(items_of(case.rationale, case.example)) if case.rationale else (),
         failure="" if case.rationale else "no accepted working to mine",
@@ -63,7 +68,7 @@ def mine(case: ErrorCase) -> Diagnosis:
 
 
 def items_of(working: str, example: Example) -> list[Item]:
-    """The items of a working, each once, in its order: facts of a line, else the lesson or rule that a sentence states."""
+    """The items of a rationale, each once, in its order: facts of a line, else the lesson or rule that a sentence states."""
     asked = Asked.of(example)
     found: list[Item] = list(_listed(working))
     previous = ""
@@ -99,13 +104,13 @@ _BRACKETED = re.compile(r"\[\d\. ([^\]]+)\]")
 _ENUMERATOR = re.compile(r"\((?:\d|[ivx]+)\)(?=\s)")
 _LETTERED = re.compile(r"\([A-Z]\)")
 _KIND_WORDS = 7
-"""Fewer than the leak check takes for a quotation of the question."""
+"""Fewer than the leak filter takes for a quotation of the question."""
 _MARKUP = re.compile(r"<[^<>]*/?>")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A question as a sentence of its working is held against it."""
+    """A question in the form in which sentences of its rationale are compared with it."""
 
     kind: str
     """The words that all questions of its kind share ("Which statement is sarcastic"), else its task's name."""

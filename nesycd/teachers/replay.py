@@ -11,7 +11,6 @@ options with white space squeezed. Nothing is graded here: wrong rationales are 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from nesycd import grading
 from nesycd.core.errors import DataError, TeacherError
-from nesycd.core.files import did_you_mean, question_key, read_jsonl, squeeze
+from nesycd.core.files import did_you_mean, file_hash, question_key, read_jsonl, squeeze
 from nesycd.core.protocols import ErrorCase
 from nesycd.core.records import Diagnosis, Example, Item, Rationale, content_hash
 
@@ -61,7 +60,9 @@ class ReplayTeacher:
         if not paths:
             raise TeacherError("replay: no recordings were given; name at least one JSONL file")
         self.name = name
-        files = [*paths, *([diagnoses] if diagnoses else [])]
+        # Hashed before they are read: a file that is edited meanwhile counts as edited at the next run.
+        hashes = [file_hash(path) for path in paths], file_hash(diagnoses) if diagnoses else ""
+        self.fingerprint = content_hash(["replay/2", name, require_agreement, *hashes])
         self._rows = _Index()
         self._disagreeing = _Index()
         for path in paths:
@@ -70,10 +71,9 @@ class ReplayTeacher:
                 usable = not require_agreement or _agrees(row)
                 (self._rows if usable else self._disagreeing).add(row)
         self._diagnoses = _read_diagnoses(diagnoses) if diagnoses else None
-        self.fingerprint = content_hash(["replay/1", name, require_agreement, [_file_hash(path) for path in files]])
 
     def rationales(self, examples: Sequence[Example]) -> Iterator[Rationale]:
-        """The recorded working of each question, without its closing sentence, whose answer goes into `answer`."""
+        """The recorded rationale of each question, without its closing sentence, whose answer goes into `answer`."""
         for example in examples:
             row, note = self._rows.find(example)
             if row is not None:
@@ -93,7 +93,7 @@ class ReplayTeacher:
                 failure = note or "no recorded diagnosis"
             yield Diagnosis(
                 example=case.example.uid,
-                attempt=case.attempt.id,
+                attempt=case.attempt.prediction,
                 teacher=self.name,
                 items=row["items"] if row else (),
                 cause=row.get("cause") or "" if row else "",
@@ -106,7 +106,7 @@ class ReplayTeacher:
         answer = "" if recorded is None else str(recorded)
         working, closed_with = grading.split_closing(row["rationale"])
         if closed_with and answer and not grading.same_answer(closed_with, answer):
-            working, closed_with = row["rationale"].strip(), ""  # it says something else there: part of the working
+            working, closed_with = row["rationale"].strip(), ""  # it says something else there: part of the rationale
         if not working:
             return Rationale(example=example.uid, teacher=teacher, failure="the recorded rationale has no working")
         answer = answer or closed_with or grading.extract(row["rationale"], example)
@@ -198,8 +198,3 @@ def _read_diagnoses(path: Path) -> _Index:
             raise DataError(f"{where}: items{'.' if place else ''}{place}: {first['msg']}") from None
         index.add({**row, "items": items})
     return index
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

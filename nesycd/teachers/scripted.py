@@ -1,4 +1,4 @@
-"""The scripted teacher: says what it was told to say. A fake for tests and docs, with no network and no knowledge."""
+"""The scripted teacher: gives prepared rationales and diagnoses. A fake for tests and docs, without network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ScriptedTeacher:
         ('Two and two make 4.', '4')
 
     Args:
-        rationales: the workings.
+        rationales: the texts.
         diagnoses: the items to propose.
         name: the teacher's name in records.
         version: part of the fingerprint; change it when a function's answers change (functions cannot be hashed).
@@ -43,7 +43,7 @@ class ScriptedTeacher:
         self.fingerprint = content_hash(["scripted/1", name, version, told])
 
     def rationales(self, examples: Sequence[Example]) -> Iterator[Rationale]:
-        """The scripted working of each question; tokens are counted as words."""
+        """The scripted rationale of each question; tokens are counted as words."""
         for example in examples:
             script = self._rationales
             text = script(example) if callable(script) else script.get(example.uid)
@@ -67,7 +67,7 @@ class ScriptedTeacher:
             items = script(case) if callable(script) else script.get(case.example.uid)
             yield Diagnosis(
                 example=case.example.uid,
-                attempt=case.attempt.id,
+                attempt=case.attempt.prediction,
                 teacher=self.name,
                 items=tuple(items or ()),
                 failure="not in the script" if items is None else "",

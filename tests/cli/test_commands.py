@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from nesycd.api.running import _stored_results
 from nesycd.cli.main import COMMANDS, app, load
-from nesycd.cli.run import _stored_results
 from nesycd.core.config import load_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -89,14 +91,35 @@ def test_results_that_are_missing_or_damaged_are_to_be_written_anew(tmp_path: Pa
         assert _stored_results(path) is None
 
 
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ('evaluation.splits=["dev"]', "task 'longtail' has no split 'dev'"),
+        ('evaluation.methods=["nesicd"]', "no method 'nesicd' (did you mean 'nesycd'?)"),
+        ('evaluation.methods=["no_rules"]', "no_rules is NesyCD with other settings, a run of its own"),
+    ],
+)
+def test_what_cannot_be_scored_is_told_before_anything_is_done(setting: str, problem: str, tmp_path: Path) -> None:
+    recipe = str(ROOT / "recipes" / "quickstart.toml")
+    given = ["--set", "student.model=table", "--set", setting, "--name", "r", "--root", str(tmp_path)]
+    said = invoke("run", recipe, *given, ok=False)
+    assert f"error: --set {setting}: {setting.partition('=')[0]}: {problem}" in said
+    assert not [*(tmp_path / "r" / "stages").glob("*")]
+
+
 def test_run_and_ask_with_the_table_student(tmp_path: Path) -> None:
     recipe = str(ROOT / "recipes" / "quickstart.toml")
     table = ["--set", "student.model=table", "--limit", "40", "--name", "smoke", "--root", str(tmp_path)]
     assert "nesycd_oracle" in invoke("run", recipe, *table)
+    routed = invoke("ask", "How many feet are 3 fathoms and 2 feet?", "--root", str(tmp_path))
+    assert "draft" in routed and "margin" in routed and "threshold" in routed and "answer" in routed
     said = invoke("ask", "How many feet are 3 fathoms and 2 feet?", "--root", str(tmp_path), "--always")
-    assert "margin" in said and "answer" in said
+    assert "nesycd reads knowledge for every question" in said and "answer" in said
     question = ["ask", "How many feet are 3 fathoms and 2 feet?", "--root", str(tmp_path), "--always"]
     assert invoke(*question, "--run", "smoke") == said == invoke(*question, "--run", str(tmp_path / "smoke"))
+    assert said == invoke(*question[:-1], "--method", "nesycd")
+    assert "nesycd_no_kb reads none" in invoke(*question[:-1], "--method", "nesycd_no_kb")
+    assert "no method 'nesicd' (did you mean 'nesycd'?)" in invoke(*question[:-1], "--method", "nesicd", ok=False)
     assert "trained with knowledge" not in said
     invoke("kb", "add", "Think twice.", "--kb", str(tmp_path / "smoke" / "kb.sqlite"), "--by", "ann")
     assert "trained with knowledge" in invoke(*question, "--run", "smoke")
@@ -104,3 +127,14 @@ def test_run_and_ask_with_the_table_student(tmp_path: Path) -> None:
     assert "answer" in invoke(*chosen)
     assert "no finished run" in invoke("ask", "Why?", "--root", str(tmp_path / "none"), ok=False)
     assert "not a step" in invoke("run", recipe, "--until", "later", ok=False)
+    # What answers is what was trained, or nothing does: S_P must not stand in for an S_E that is gone.
+    invoke("run", recipe, *table)  # with the item that was added
+    adapter = tmp_path / "smoke" / "checkpoints" / "augmented" / "adapter.json"
+    content = adapter.read_text()
+    adapter.write_text(content.replace("the", "teh"))
+    for command in (question, ["run", recipe, *table]):
+        assert "adapter.json: not what stage augmented wrote" in invoke(*command, ok=False)
+    shutil.rmtree(adapter.parent)
+    assert "augmented: gone (nesycd clean --checkpoints?); run the recipe again" in invoke(*question, ok=False)
+    assert "augmented: made again, because" in re.sub(r"\s+", " ", invoke("run", recipe, *table))
+    assert json.loads(adapter.read_text())["table"] == json.loads(content)["table"]

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,20 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from nesycd.cli.build import task_of
-from nesycd.cli.compare import _scored_before, execute
-from nesycd.cli.compare_checks import possible
+from nesycd.api.build import task_of
+from nesycd.api.checks import possible
+from nesycd.api.comparing import _scored_before, folder_of, run_comparison, stored_as
 from nesycd.cli.main import app
-from nesycd.core.config import load_recipe
+from nesycd.core.config import Recipe, load_recipe
 from nesycd.core.errors import ConfigError, RunError
 from nesycd.core.protocols import TRAINING
-from nesycd.core.records import Attempt, Status
+from nesycd.core.records import Status
 from nesycd.knowledge import KnowledgeBase
-from nesycd.methods.comparison import folder_of, methods_of
+from nesycd.methods.method import Method
+from nesycd.methods.table import METHODS, named, of_recipe
 from nesycd.reports.comparison import load_comparison
-from nesycd.runs.run import read_records
+from nesycd.reports.comparison_page import print_comparison
+from nesycd.runs.predictions import read_attempts
 from nesycd.students.table import TableStudent
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -41,10 +44,26 @@ SMALL = [
 ]
 
 
+def put_together(
+    recipe: Path,
+    settings: Sequence[str],
+    folder: Path,
+    methods: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    **more: Any,
+) -> str:
+    def varied(changes: Sequence[str]) -> Recipe:
+        return load_recipe(recipe, [*settings, *changes])
+
+    console = Console(file=io.StringIO(), width=200, record=True)
+    made = run_comparison(varied(()), varied, folder, console, methods, seeds, **more)
+    if made is not None:
+        print_comparison(made, console)
+    return console.export_text()
+
+
 def compare(folder: Path, methods: list[str], seeds: list[int], *overrides: str) -> str:
-    out = io.StringIO()
-    execute(QUICKSTART, [*SMALL, *overrides], None, folder, Console(file=out, width=200), methods, seeds)
-    return out.getvalue()
+    return put_together(QUICKSTART, [*SMALL, *overrides], folder, methods, seeds)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +84,8 @@ def test_methods_and_seeds_are_added_to_what_is_there(made: tuple[Path, list[str
         ["std_cot", "nesycd"],
         ["std_cot", "nesycd", "cascod", "no_rules"],
     ]
-    assert states[1]["methods"]["cascod"]["sort"] == "rival" and states[1]["methods"]["no_rules"]["sort"] == "ablation"
+    roles = {name: one["role"] for name, one in states[1]["methods"].items()}
+    assert roles == {"std_cot": "baseline", "nesycd": "method", "cascod": "rival", "no_rules": "ablation"}
     assert "seed 1 lacks answers with these settings (cascod, no_rules): add it with --seeds 1" in printed[2]
     assert states[2]["seeds"] == [0], "a seed that lacks methods does not count"
     # Only what was lacking was run: the first call's students were not trained again, nor for the ablation.
@@ -80,7 +100,7 @@ def test_figures_are_those_of_the_stored_answers(made: tuple[Path, list[str], li
     found = load_comparison(folder / "comparison.json")
 
     def right(name: str, place: str = "seed-0") -> list[bool]:
-        return [one.correct for one in read_records(folder / place, f"eval-test-{name}", Attempt)]
+        return [one.correct for one in read_attempts(folder / place, f"eval-test-{name}")]
 
     ours, cascod = right("nesycd"), right("cascod")
     assert found.scores["cascod"]["test"]["all"].value == pytest.approx(sum(cascod) / len(cascod))
@@ -198,10 +218,11 @@ def test_kinds_that_own_questions_lack_are_told_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
-def test_the_recipes_arms_are_compared_without_those_that_the_questions_cannot_have(tmp_path: Path) -> None:
+def test_the_recipes_methods_are_compared_without_those_that_the_questions_cannot_have(tmp_path: Path) -> None:
     recipe = load_recipe(own_questions(tmp_path))
-    arms = possible(recipe.evaluation.arms, task_of(recipe), ["test"])
-    assert arms == [arm for arm in recipe.evaluation.arms if arm != "nesycd_oracle"]
+    own = of_recipe(recipe)
+    assert METHODS["nesycd_oracle"] in own
+    assert possible(own, task_of(recipe), ["test"]) == [one for one in own if one.name != "nesycd_oracle"]
 
 
 def own_questions(folder: Path) -> Path:
@@ -274,7 +295,7 @@ def test_a_run_folder_is_no_comparison(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_seeds_with_other_settings_do_not_count(tmp_path: Path) -> None:
     folder = tmp_path / "c"
-    small = ("task.limit=8", 'evaluation.arms=["zero_shot"]')
+    small = ("task.limit=8", 'evaluation.methods=["zero_shot"]')
     compare(folder, [], [0], *small)
     said = compare(folder, [], [1], *small, "student.max_new_tokens=5")
     assert "seed 0 lacks answers with these settings (zero_shot): add it with --seeds 0" in said
@@ -285,9 +306,30 @@ def test_seeds_with_other_settings_do_not_count(tmp_path: Path) -> None:
     assert "seed 0 lacks" in compare(folder, [], [1], *small, "student.max_new_tokens=5"), "damaged settings are none"
 
 
+def test_seeds_with_other_questions_do_not_count(tmp_path: Path) -> None:
+    recipe, folder = own_questions(tmp_path), tmp_path / "c"
+
+    def said(seed: int) -> str:
+        settings = ['compare.primary.left="std_cot"', 'compare.primary.right="zero_shot"', "collection.mode=in_sample"]
+        return put_together(recipe, settings, folder, ["zero_shot", "std_cot"], [seed])
+
+    said(0)
+    assert "lacks" not in said(1)
+    data = tmp_path / "own.jsonl"
+    data.write_text(data.read_text().replace("What is", "How much is"))
+    assert "seed 0 lacks answers with these settings (zero_shot, std_cot)" in said(1)
+    assert load_comparison(folder / "comparison.json").seeds == [1]
+    # In another folder they are the same questions.
+    (tmp_path / "moved").mkdir()
+    data.rename(tmp_path / "moved" / "own.jsonl")
+    recipe.write_text(recipe.read_text().replace("own.jsonl", "moved/own.jsonl"))
+    said(0)
+    assert load_comparison(folder / "comparison.json").seeds == [0, 1]
+
+
 def test_a_table_is_made_of_what_is_finished_and_of_seeds_from_elsewhere(tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
-    small = ("task.limit=8", 'evaluation.arms=["zero_shot"]', 'evaluation.splits=["test"]')
+    small = ("task.limit=8", 'evaluation.methods=["zero_shot"]', 'evaluation.splits=["test"]')
     compare(here, ["zero_shot"], [0], *small)
     compare(there, ["zero_shot"], [1], *small)
     # Another machine's seed needs no checkpoints; what settings came later, it ran with as they are by default.
@@ -299,23 +341,21 @@ def test_a_table_is_made_of_what_is_finished_and_of_seeds_from_elsewhere(tmp_pat
     asked = (here / "asked.json").read_text()
     table = [*SMALL, *small, 'compare.methods=["zero_shot", "answer_ft"]', "compare.seeds=[0, 1, 2]"]
 
-    def put_together(folder: Path, seeds: list[int]) -> str:
-        out = io.StringIO()
-        execute(QUICKSTART, table, None, folder, Console(file=out, width=200), seeds=seeds, run=False)
-        return out.getvalue()
+    def tabled(folder: Path, seeds: list[int]) -> str:
+        return put_together(QUICKSTART, table, folder, seeds=seeds, run=False)
 
-    put_together(here, [])
+    tabled(here, [])
     assert load_comparison(here / "comparison.json").seeds == [0], "what was asked for before"
-    said = put_together(here, [0, 1, 2])
+    said = tabled(here, [0, 1, 2])
     found = load_comparison(here / "comparison.json")
     assert found.seeds == [0, 1] and list(found.methods) == ["zero_shot"]
     assert "seed 2 lacks answers" in said and not (here / "seed-2").exists()
     assert (here / "asked.json").read_text() == asked, "a table asks for nothing"
     state = here / "seed-1" / "stages" / "general.json"
     state.write_text(state.read_text().replace(f'"version": {TRAINING}', '"version": 1'))
-    assert "seed 1 lacks answers" in put_together(here, [0, 1]), "students were trained otherwise then"
+    assert "seed 1 lacks answers" in tabled(here, [0, 1]), "students were trained otherwise then"
     (here / "asked.json").unlink()
-    assert "seed 0 lacks answers with these settings (answer_ft)" in put_together(here, []), "else all of the recipe"
+    assert "seed 0 lacks answers with these settings (answer_ft)" in tabled(here, []), "else all of the recipe"
 
 
 @pytest.mark.slow
@@ -324,7 +364,7 @@ def test_answers_that_a_rival_gave_with_other_settings_do_not_count(tmp_path: Pa
     small = ("task.limit=8", 'evaluation.splits=["test"]', "collection.mode=in_sample")
     compare(folder, ["std_cot", "answer_ft"], [0], *small)
     before = (folder / "comparison.json").read_text()
-    # Only arms are asked for: the rival keeps its student of so many tokens as NesyCD's had.
+    # Only methods of the run are asked for: the rival keeps its student of so many tokens as NesyCD's had.
     said = compare(folder, ["std_cot"], [0], *small, "training.epochs=4")
     assert "seed 0 lacks answers with these settings (answer_ft): add it with --seeds 0" in said
     assert (folder / "comparison.json").read_text() == before
@@ -339,11 +379,11 @@ def test_answers_that_a_rival_gave_with_other_settings_do_not_count(tmp_path: Pa
 def test_answers_that_a_rival_gave_with_other_knowledge_do_not_count(tmp_path: Path) -> None:
     folder = tmp_path / "c"
     small = ("task.limit=8", 'evaluation.splits=["test"]', "collection.mode=in_sample", "knowledge.source=all")
-    compare(folder, ["zero_shot_kb", "nesycd"], [0], *small)
+    compare(folder, ["kard_kb", "nesycd"], [0], *small)
     with KnowledgeBase.open(folder / "seed-0" / "kb.sqlite") as base:
         base.retire(base.entries(status=Status.APPROVED)[0].item_id, reviewer="ann")
     said = compare(folder, ["nesycd"], [0], *small)
-    assert "seed 0 lacks answers with these settings (zero_shot_kb): add it with --seeds 0" in said
+    assert "seed 0 lacks answers with these settings (kard_kb): add it with --seeds 0" in said
     assert "lacks" not in compare(folder, [], [], *small)
 
 
@@ -381,22 +421,31 @@ def test_the_list_tells_every_method() -> None:
         assert name in result.output
 
 
-def test_names_stand_for_arms_rivals_ablations_and_variants_of_ones_own() -> None:
+def test_names_stand_for_methods_of_all_roles_and_variants_of_ones_own() -> None:
     recipe = load_recipe(QUICKSTART, ['compare.variants={few_items=["knowledge.max_items=50"]}'])
     found = {
-        one.name: one for one in methods_of(["nesycd", "mt_cot", "few_items", "items_20", "train_50"], recipe, False)
+        one.name: one
+        for one in named(["nesycd", "mt_cot", "few_items", "items_20", "train_50", "nesycd"], recipe, "here")
     }
-    assert [one.sort for one in found.values()] == ["arm", "rival", "ablation", "ablation", "ablation"]
-    assert found["few_items"].changes == ("knowledge.max_items=50",) and found["items_20"].arm == "nesycd"
-    assert found["train_50"].changes == ("task.sizes.train=50",)
-    assert methods_of(["few_shot"], recipe, True)[0].sort == "arm", "the benchmark's own prompts go first"
-    with pytest.raises(ConfigError, match="no method"):
-        methods_of(["items_0"], recipe, False)
+    assert [*found] == ["nesycd", "mt_cot", "few_items", "items_20", "train_50"]
+    assert [one.role for one in found.values()] == ["method", "rival", "ablation", "ablation", "ablation"]
+    assert [one.beside for one in found.values()] == [False, False, True, True, True]
+    assert changed(found["few_items"], recipe) == ["knowledge.max_items=50"]
+    assert stored_as(found["items_20"]) == "nesycd" and stored_as(found["mt_cot"]) == "mt_cot"
+    assert changed(found["train_50"], recipe) == ["task.sizes.train=50"]
+    with pytest.raises(ConfigError, match="here: no method 'items_0'"):
+        named(["items_0"], recipe, "here")
+
+
+def changed(method: Method, recipe: Recipe) -> list[str]:
+    """The settings that make an ablation of a recipe."""
+    assert method.changes is not None
+    return [*method.changes(recipe)]
 
 
 def test_a_kind_is_taken_from_those_that_the_recipe_has() -> None:
     recipe = load_recipe(QUICKSTART, ['knowledge.kinds=["lesson", "fact"]'])
-    assert methods_of(["no_lessons"], recipe, False)[0].changes == ('knowledge.kinds=["fact"]',)
+    assert changed(METHODS["no_lessons"], recipe) == ['knowledge.kinds=["fact"]']
 
 
 @pytest.mark.slow
@@ -406,17 +455,17 @@ def test_tuning_keeps_the_rate_that_is_best_on_valid(tmp_path: Path) -> None:
     found = load_comparison(folder / "comparison.json")
     assert set(found.methods["mt_cot"].learning_rates) == {"0"}
     for rate in ("0.001", "0.002"):
-        assert read_records(folder / f"seed-0.lr-{rate}", "eval-valid-mt_cot", Attempt)
+        assert read_attempts(folder / f"seed-0.lr-{rate}", "eval-valid-mt_cot")
 
 
 @pytest.mark.parametrize(("name", "count"), [("longtail", 20), ("bbh", 16), ("gsm8k", 15)])
 def test_the_checked_in_comparisons_name_known_methods(name: str, count: int) -> None:
     path = RECIPES / f"compare-{name}.toml"
     recipe = load_recipe(path)
-    assert len(methods_of(recipe.compare.methods, recipe, name == "bbh")) == count
+    assert len(named(recipe.compare.methods, recipe, "here")) == count
     for changes in recipe.compare.variants.values():
-        changed = load_recipe(path, changes)
-        assert changed.knowledge.files == () and changed.teacher.diagnose in ("mine", "api")
+        other = load_recipe(path, changes)
+        assert other.knowledge.files == () and other.teacher.diagnose in ("mine", "api")
 
 
 @pytest.mark.slow
@@ -430,8 +479,7 @@ def test_a_comparison_on_real_questions_runs_in_miniature(
     sets = ["student.model=table", "task.limit=30", "evaluation.bootstrap=20"]
     if name == "gsm8k":
         sets += ["teacher.diagnose=own", 'knowledge.files=["recipes/bbh-knowledge.yaml"]']
-    out = io.StringIO()
-    execute(RECIPES / f"compare-{name}.toml", sets, None, tmp_path / "c", Console(file=out, width=120))
+    put_together(RECIPES / f"compare-{name}.toml", sets, tmp_path / "c")
     found = load_comparison(tmp_path / "c/comparison.json")
     assert (*found.methods,) == load_recipe(RECIPES / f"compare-{name}.toml").compare.methods
     assert all(scores["test"]["all"].n == 30 for scores in found.scores.values())
@@ -455,7 +503,7 @@ def test_killed_at_three_moments_it_ends_with_the_same_comparison(tmp_path: Path
     stages = tmp_path / "killed" / "c" / "seed-0" / "stages"
     for moment in (
         stages / "general.json",
-        stages / "rival-cascod-texts.json",
+        stages / "texts-cascod.json",
         stages.parent.with_name("seed-0.no_rules"),
     ):
         process = subprocess.Popen(

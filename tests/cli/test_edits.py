@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nesycd.cli.main import app
+from nesycd.runs.predictions import read_attempts
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = ["--set", "student.model=table", "--set", "evaluation.splits=['test']", "--set", "evaluation.bootstrap=50"]
@@ -33,7 +34,7 @@ def test_a_run_is_completed_measured_and_left_as_it_was(tmp_path: Path) -> None:
     folder = tmp_path / "r"
     text, results, before = (folder / "edits.json").read_text(), (folder / "results.json").read_text(), stages(folder)
     content = json.loads(text)
-    assert content["schema"] == "edits/1" and content["edits"] == 12 <= content["candidates"]
+    assert content["schema"] == "edits/2" and content["edits"] == 12 <= content["candidates"]
     affected, others = content["affected"], content["others"]
     cases = content["cases"]
     assert affected["all"]["n"] == sum(case["affected"] for case in cases)
@@ -41,8 +42,10 @@ def test_a_run_is_completed_measured_and_left_as_it_was(tmp_path: Path) -> None:
     assert affected["all"]["n"] == sum(rates["all"]["n"] for rates in affected["by_task"].values())
     assert affected["all"]["n"] + others["all"]["n"] + content["without_answer"] == 12 * 60
     assert others["prompt_changed"]["n"] == sum(not case["affected"] for case in cases)
-    assert content["same_prompt"]["n"] == len({case["example"] for case in cases})
-    for rate in (affected["all"], others["all"], content["same_prompt"]):
+    assert content["method"] == "nesycd" and "same_prompt" not in content
+    own = {one.example: one.answer for one in read_attempts(folder, "eval-test-nesycd")}
+    assert all(case["before"] == own[case["example"]] for case in cases), "answers before are the run's own"
+    for rate in (affected["all"], others["all"]):
         assert rate["share"] == rate["count"] / rate["n"] and rate["low"] <= rate["share"] <= rate["high"]
 
     assert "eval-edits" not in json.loads(results)["seconds"]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
-from nesycd.cli.effect import execute
+from nesycd.api.measuring import measure_effect
 from nesycd.cli.main import app
 from nesycd.core.config import load_recipe
 from nesycd.core.errors import DataError
@@ -24,18 +22,24 @@ SETTINGS = (
     "student.model=table",
     "evaluation.bootstrap=50",
     "evaluation.splits=['test']",
-    "evaluation.arms=['nesycd']",
+    "evaluation.methods=['nesycd']",
     "task.settings.test_special=2",
     "task.settings.test_general=2",
 )
 
 
+def effect(folder: Path) -> str:
+    sets = [word for setting in SETTINGS for word in ("--set", setting)]
+    call = ["kb", "effect", str(QUICKSTART), *sets, "--name", folder.name, "--root", str(folder.parent)]
+    result = CliRunner().invoke(app, call)
+    assert result.exit_code == 0, result.output + str(result.exception)
+    return result.output
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("runs") / "r"
-    out = io.StringIO()
-    execute(load_recipe(QUICKSTART, SETTINGS), folder, Console(file=out, width=120))
-    return folder, out.getvalue()
+    return folder, effect(folder)
 
 
 def test_items_are_measured_where_they_did_not_come_from_and_nothing_is_changed(measured: tuple[Path, str]) -> None:
@@ -66,8 +70,7 @@ def test_items_are_measured_where_they_did_not_come_from_and_nothing_is_changed(
 def test_a_second_time_nothing_is_done_and_the_run_keeps_what_was_measured(measured: tuple[Path, str]) -> None:
     folder, _ = measured
     before = {path.name: path.stat().st_mtime_ns for path in (folder / "stages").iterdir()}
-    out = io.StringIO()
-    execute(load_recipe(QUICKSTART, SETTINGS), folder, Console(file=out, width=120))
+    effect(folder)
     assert {path.name: path.stat().st_mtime_ns for path in (folder / "stages").iterdir()} == before
 
 
@@ -86,7 +89,7 @@ def test_without_knowledge_there_is_nothing_to_measure(tmp_path: Path) -> None:
     )
     settings = load_recipe(recipe)
     with pytest.raises(DataError, match="nothing to score"):
-        execute(settings, tmp_path / "r", Console(file=io.StringIO()))
+        measure_effect(settings, tmp_path / "r")
 
 
 def test_the_command_explains_itself() -> None:

@@ -155,7 +155,7 @@ def test_a_runs_responses_are_graded_again(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text(
         f'name = "own"\n[task]\nname = "jsonl"\nsettings = {{path = "{tmp_path / "q.jsonl"}"}}\n'
         '[teacher]\nname = "scripted"\n[student]\nmodel = "table"\n'
-        '[evaluation]\nbootstrap = 50\narms = ["zero_shot", "std_cot"]\n'
+        '[evaluation]\nbootstrap = 50\nmethods = ["zero_shot", "std_cot"]\n'
     )
     done = CliRunner().invoke(app, ["run", str(tmp_path / "own.toml"), "--root", str(tmp_path / "runs")])
     assert done.exit_code == 0, done.output

@@ -39,8 +39,8 @@ def test_findings_are_named_and_a_contradiction_ends_with_one(tmp_path: Path) ->
     found = CliRunner().invoke(app, ["kb", "lint", "--kb", str(place), "--limit", "2"])
     said = " ".join(found.output.split())
     assert found.exit_code == 1 and "suspected contradiction: unit3 has 2 objects of 'makes'" in said
-    assert "A unit3 is 7 [b]feet[/b]." in said and "unfit: 2 more; show them by --limit 4" in said
-    assert "15 items: 1 suspected contradiction, 4 unfit" in said
+    assert "A unit3 is 7 [b]feet[/b]." in said and "ill-formed: 2 more; show them by --limit 4" in said
+    assert "15 items: 1 suspected contradiction, 4 ill-formed" in said
     with KnowledgeBase.open(place) as kb:
         assert kb.revision == version + 1
 

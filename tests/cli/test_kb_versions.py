@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from nesycd.knowledge import KnowledgeBase
 
 FATHOM = Fact(text="A fathom is 6 feet.", subject="fathom", relation="length", object="6 feet")
 COUNT = Lesson(text="Count the apples.")
-OLD = Path(__file__).parents[1] / "knowledge" / "schemas" / "schema-1.sql"
 
 
 @pytest.fixture
@@ -63,15 +63,14 @@ def test_what_is_wrong_with_a_base_is_told(path: Path) -> None:
     assert f"item {COUNT.id} is not what its history says" in nesycd("verify", code=1)
 
 
-def test_an_old_base_is_brought_up_to_date_when_it_is_opened(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        with closing(sqlite3.connect(tmp_path / f"{name}.sqlite")) as connection:
-            connection.executescript(OLD.read_text(encoding="utf-8"))
-    assert "is up to date" in (said := nesycd("migrate", "--kb", tmp_path / "a.sqlite"))
-    assert f"as it was: {tmp_path / 'a.schema-1.sqlite'}" in said
-    listed = nesycd("list", "--kb", tmp_path / "b.sqlite")
-    assert "from schema 1 to 3" in listed and "perch" in listed
-    assert "from schema" not in nesycd("list", "--kb", tmp_path / "b.sqlite")
+def test_a_base_is_up_to_date_or_too_old_and_then_the_command_says_what_to_do(path: Path) -> None:
+    assert "is up to date" in nesycd("migrate")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE meta SET value = '3' WHERE name = 'schema'")
+    for command in ("migrate", "list"):
+        assert "has schema 3" in (said := nesycd(command, code=2)) and "nesycd kb export kb.yaml" in " ".join(
+            said.split()
+        )
 
 
 @pytest.mark.parametrize("name", ["kb.yaml", "kb.jsonld", "kb.csv", "kb.ttl"])
@@ -145,3 +144,17 @@ def _exported(path: Path, file: Path) -> Path:
     nesycd("export", file)
     file.write_text(file.read_text().replace("units/1", "units/2"))
     return file
+
+
+@pytest.mark.parametrize("name", ["kb.ttl", "kb.jsonld"])
+def test_without_rdflib_the_extra_is_named(
+    path: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rdflib")
+    nesycd("export", tmp_path / name)
+    for module in [module for module in sys.modules if module.partition(".")[0] == "rdflib"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "rdflib", None)
+    for command in (["export", tmp_path / f"new-{name}"], ["import", tmp_path / name]):
+        assert nesycd(*command, code=2).endswith("pip install 'nesycd[rdf]'\n")
+    assert not (tmp_path / f"new-{name}").exists()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from nesycd.cli.build import chat_of
+from nesycd.api import estimate
+from nesycd.api.build import build_parts, chat_of
 from nesycd.cli.dry_run import print_plan
 from nesycd.cli.main import app
 from nesycd.core.config import Recipe, load_recipe
@@ -21,7 +23,7 @@ from nesycd.llm.batch_chat import BatchChat
 from nesycd.llm.batch_ledger import Batches
 from nesycd.llm.chat import Message, Request
 from nesycd.llm.ledger import Answer, Budget, Call, Ledger, default_path
-from nesycd.llm.openai_chat import OpenAIEndpoint
+from nesycd.llm.openai_api import OpenAIEndpoint
 from nesycd.tasks.base import StoredTask
 
 LOCAL = "http://localhost:9"
@@ -145,12 +147,14 @@ class Planning:
         return [Request(f"d:{case.example.uid}", (Message("user", case.example.question),), 200) for case in cases]
 
 
-def test_a_dry_run_tells_calls_tokens_and_usd(tmp_path: Path, ledger: Path) -> None:
+def test_a_dry_run_tells_calls_tokens_and_usd(tmp_path: Path, ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     examples = [Example(uid=f"q{n}", task="t", question=f"What is {n}?", answer="1") for n in range(5)]
     task = StoredTask("t", {"train": examples})
     console = Console(width=120, record=True, file=(tmp_path / "shown").open("w"))
     asked = recipe(tmp_path, 'model = "gpt-4o-mini"\nmax_usd = 2.5')
-    print_plan(asked, task, Planning(), chat_of(asked), console)  # type: ignore[arg-type]
+    built = replace(build_parts(asked), task=task, teacher=Planning())  # type: ignore[arg-type]
+    monkeypatch.setattr(estimate, "build_parts", lambda recipe: built)
+    print_plan(asked, console)
     shown = console.export_text()
     console.file.close()
     assert "gpt-4o-mini: 5 training questions; no call was sent" in shown

@@ -10,8 +10,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from nesycd.cli.main import app
+from nesycd.core.answers import Attempt
 from nesycd.core.config import Recipe
-from nesycd.core.records import Attempt, Example
+from nesycd.core.records import Example
+from nesycd.core.storage import write_json_atomic
 from nesycd.reports import Evaluation, build_results
 from nesycd.runs.run import Run
 
@@ -38,7 +40,7 @@ def make_run(root: Path, name: str, right: int = 5, finish: bool = True, **chang
         section, _, inner = key.rpartition("__")
         (recipe[section] if section else recipe)[inner] = value
     with Run.open(root / name, recipe) as run:
-        run.write_results(build_results(evaluation))
+        write_json_atomic(run.results_path, build_results(evaluation))
         if finish:
             run.finish()
     return root / name
@@ -67,13 +69,13 @@ def test_seeds_are_put_together_without_a_note(tmp_path: Path) -> None:
     assert shown.stderr == ""
     written = json.loads((tmp_path / "seeds.json").read_text())
     assert written["schema"] == "spread/1" and written["runs"] == ["seed-0", "seed-1", "seed-2"]
-    assert written["arms"]["nesycd"]["test"]["special"]["values"] == [0.5, 0.6, 0.7]
+    assert written["methods"]["nesycd"]["test"]["special"]["values"] == [0.5, 0.6, 0.7]
 
 
 def test_one_run_can_be_written_too(tmp_path: Path) -> None:
     make_run(tmp_path, "one")
     assert call(tmp_path, "one", "--json", tmp_path / "one.json").exit_code == 0
-    found = json.loads((tmp_path / "one.json").read_text())["arms"]["nesycd"]["test"]["all"]
+    found = json.loads((tmp_path / "one.json").read_text())["methods"]["nesycd"]["test"]["all"]
     assert (found["mean"], found["sd"], found["values"]) == (0.5, None, [0.5])
 
 

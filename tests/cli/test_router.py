@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
-from nesycd.cli.answering import open_answerer, open_finished
-from nesycd.cli.ask import answer
+from nesycd.api.finished import OpenRun
+from nesycd.api.measuring import compare_routers, run_suite
 from nesycd.cli.main import app
-from nesycd.cli.router import execute
 from nesycd.core.config import load_recipe
 from nesycd.core.errors import DataError
-from nesycd.core.records import Attempt, Example
-from nesycd.measure.knowledge_tests import run_suite
+from nesycd.core.records import Example
 from nesycd.reports.router_page import write_router_page
 from nesycd.routing import ROUTERS, MarginRouter
+from nesycd.runs.predictions import read_attempts
 from nesycd.runs.run import read_records
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
@@ -27,7 +24,7 @@ SETTINGS = (
     "student.model=table",
     "evaluation.bootstrap=50",
     "evaluation.splits=['test']",
-    "evaluation.arms=['nesycd_routed']",
+    "evaluation.methods=['nesycd_routed']",
     "task.settings.train_special=10",
     "task.settings.train_general=10",
     "task.settings.test_special=2",
@@ -35,10 +32,12 @@ SETTINGS = (
 )
 
 
-def calibrate(folder: Path, test: bool = False, *more: str) -> str:
-    out = io.StringIO()
-    execute(load_recipe(QUICKSTART, [*SETTINGS, *more]), folder, Console(file=out, width=170), test)
-    return out.getvalue()
+def calibrate(folder: Path, *words: str) -> str:
+    sets = [word for setting in SETTINGS for word in ("--set", setting)]
+    call = ["router", "calibrate", str(QUICKSTART), *sets, "--name", folder.name, "--root", str(folder.parent), *words]
+    result = CliRunner(env={"COLUMNS": "170"}).invoke(app, call)
+    assert result.exit_code == 0, result.output + str(result.exception)
+    return result.output
 
 
 def estimate(value: float) -> dict[str, float]:
@@ -85,8 +84,11 @@ def test_a_run_is_compared_and_asked_again_routes_alike(tmp_path: Path) -> None:
 
     # Read back, nothing is done again; test is looked at only when asked for, and counted.
     stages = {path.name: path.stat().st_mtime_ns for path in (folder / "stages").iterdir()}
-    calibrate(folder, test=True)
-    assert "2 times" in calibrate(folder, test=True)
+    assert "First look at test." in calibrate(folder, "--test")
+    seen = {path.name for path in (folder / "stages").iterdir()} - stages.keys()
+    assert seen and all("router-test-" in name for name in seen)
+    stages = {path.name: path.stat().st_mtime_ns for path in (folder / "stages").iterdir()}
+    assert "2 times" in calibrate(folder, "--test")
     assert json.loads((folder / "router.json").read_text())["test_uses"] == 2
     calibrate(folder)
     again = json.loads((folder / "router.json").read_text())
@@ -94,22 +96,24 @@ def test_a_run_is_compared_and_asked_again_routes_alike(tmp_path: Path) -> None:
     assert {path.name: path.stat().st_mtime_ns for path in (folder / "stages").iterdir()} == stages
 
     # The arm, `ask` and `kb test` route by the calibrated threshold.
-    run = open_finished(folder)
-    assert run.router == MarginRouter(run.settings["threshold"]) and run.settings["mode"] == "margin"
-    assert run.settings["threshold"] == held["routers"]["margin"]["threshold"]
+    run = OpenRun(folder)
+    said = run.summary.router
+    assert run.router == MarginRouter(float(said["threshold"])) and said["mode"] == "margin"
+    assert said["threshold"] == held["routers"]["margin"]["threshold"]
     examples = read_records(folder, "examples-test", Example)
-    made = {one.example: one for one in read_records(folder, "eval-test-nesycd_routed", Attempt)}
+    made = {one.example: one for one in read_attempts(folder, "eval-test-nesycd_routed")}
     assert 0 < sum(one.routed for one in made.values()) < len(made)
-    answerer, students = open_answerer(folder)
-    outcome = run_suite(answerer, examples, None, students)
-    assert {uid: (pin.routed, pin.answer) for uid, pin in outcome.pins.pins.items()} == {
-        uid: (one.routed, one.answer) for uid, one in made.items()
+    outcome = run_suite(run, examples)
+    assert {uid: pin.answer for uid, pin in outcome.pins.pins.items()} == {uid: one.answer for uid, one in made.items()}
+    assert {one.example.uid: one.answer.routed for one in run.respond(examples)} == {
+        uid: one.routed for uid, one in made.items()
     }
     pinned = outcome.pins.model_validate_json(outcome.pins.model_dump_json())
-    assert run_suite(answerer, examples, pinned, students).asked == 0
-    told = answer(folder, examples[0].question)
-    assert told["routed"] == made[examples[0].uid].routed
+    assert run_suite(OpenRun(folder), examples, pinned).asked == 0
+    for example in examples[:8]:
+        told = run.ask(example.question, example.options, example.task)
+        assert (told.routed, told.text) == (made[example.uid].routed, made[example.uid].response)
 
     (folder / "router.json").write_text("[]")
     with pytest.raises(DataError, match="move it away"):
-        calibrate(folder)
+        compare_routers(load_recipe(QUICKSTART, SETTINGS), folder)

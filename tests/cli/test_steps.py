@@ -55,7 +55,13 @@ def test_step_by_step_is_the_whole_run(tmp_path: Path) -> None:
 def test_a_step_alone_runs_the_ones_before_it_and_none_after(tmp_path: Path) -> None:
     said = call("collect", RECIPE, *TABLE, "--root", str(tmp_path), "--set", "collection.mode=in_sample")
     assert "40 answers" in said and "collect.jsonl" in said
-    assert {*read_states(tmp_path / "r")} == {"examples-train", "rationales", "general", "collect"}
+    assert {*read_states(tmp_path / "r")} == {
+        "examples-train",
+        "rationales",
+        "general",
+        "collect",
+        "collect.verdicts",
+    }
     again = call(
         "run", RECIPE, *TABLE, "--root", str(tmp_path), "--set", "collection.mode=in_sample", "--until", "collect"
     )

@@ -50,7 +50,7 @@ def test_the_benchmark_of_a_recipe_is_shown(tmp_path: Path, questions: Path) -> 
 
 def test_longtail_shows_what_its_answers_rest_on() -> None:
     shown = call("show", "longtail", "-n", "1").output
-    assert "working:" in shown
+    assert "rationale:" in shown
     assert "fact:" in shown
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from nesycd.core.config import Recipe, Section, apply_override, known_keys, load_recipe, locate_data
+from nesycd.core.config import Recipe, Section, apply_override, known_keys, load_recipe, recipe_of
 from nesycd.core.errors import ConfigError
+from nesycd.core.paths import locate_data
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 MINIMAL = 'name = "x"\n[task]\nname = "longtail"\n'
@@ -37,7 +38,7 @@ def test_overrides_are_toml_values_or_bare_words(recipe: Path) -> None:
             "student.model=table",
             "training.epochs=2",
             "task.settings.path=my questions.jsonl",
-            'evaluation.arms=["nesycd"]',
+            'evaluation.methods=["nesycd"]',
             "task.settings.sizes.train=10",
             "teacher.require_agreement=true",
             "teacher.paths=['a.jsonl', \"b.jsonl\"]",
@@ -48,7 +49,7 @@ def test_overrides_are_toml_values_or_bare_words(recipe: Path) -> None:
     assert read.student.model == "table"
     assert read.training.epochs == 0.5
     assert read.task.settings == {"path": "my questions.jsonl", "sizes": {"train": 10}}
-    assert read.evaluation.arms == ("nesycd",)
+    assert read.evaluation.methods == ("nesycd",)
     assert read.teacher.require_agreement is True
     assert read.teacher.paths == (Path("a.jsonl"), Path("b.jsonl"))
     assert read.task.limit == 7
@@ -75,7 +76,8 @@ def test_a_recipe_is_frozen_and_reads_back_from_its_json(recipe: Path) -> None:
         ("[training]\nrank = 1.5", ":5: training.rank: must be a valid integer"),
         ("[augmented.weights]\nanswr = 1", ":5: unknown key augmented.weights.answr (did you mean augmented.weights."),
         ("[collection]\nmode = 'both'", ":5: collection.mode: must be 'out_of_fold' or 'in_sample', but it is"),
-        ("[evaluation]\narms = ['nesycd', 'x']", ":5: evaluation.arms.1: must be 'zero_shot', "),
+        ("[evaluation]\narms = ['nesycd', 'x']", ":5: unknown key evaluation.arms"),
+        ("[evaluation]\nmethods = ['nesycd', 3]", ":5: evaluation.methods.1: must be a valid string, but it is 3"),
         ("training = 3", ":4: unknown key task.training (a benchmark"),
     ],
 )
@@ -120,7 +122,7 @@ def test_a_missing_file_or_one_of_bytes_is_named(tmp_path: Path) -> None:
         ("training.epochs", "write it as key=value"),
         ("=3", "write it as key=value"),
         ("training.epochs=", "not a TOML value"),
-        ("evaluation.arms=['nesycd'", "not a TOML value"),
+        ("evaluation.methods=['nesycd'", "not a TOML value"),
         ("name.first=3", "name is a value, it has no keys below it"),
     ],
 )
@@ -170,13 +172,15 @@ def test_data_that_is_not_here_is_looked_for_in_the_data_folder(
 
 
 def test_a_recipe_lies_over_the_one_that_it_extends(recipe: Path) -> None:
-    recipe.write_text(MINIMAL + '[task.settings]\npath = "a"\nseed = 1\n[evaluation]\narms = ["nesycd", "std_cot"]\n')
+    recipe.write_text(
+        MINIMAL + '[task.settings]\npath = "a"\nseed = 1\n[evaluation]\nmethods = ["nesycd", "std_cot"]\n'
+    )
     middle, top = recipe.with_name("middle.toml"), recipe.with_name("top.toml")
-    middle.write_text('extends = "recipe.toml"\n[task.settings]\npath = "b"\n[evaluation]\narms = ["nesycd"]\n')
+    middle.write_text('extends = "recipe.toml"\n[task.settings]\npath = "b"\n[evaluation]\nmethods = ["nesycd"]\n')
     top.write_text('extends = "middle.toml"\nname = "top"\n[training]\nepochs = 9\n')
     read = load_recipe(top, ["training.rank=2"])
     assert (read.name, read.task.name, read.task.settings) == ("top", "longtail", {"path": "b", "seed": 1})
-    assert (read.evaluation.arms, read.training.epochs, read.training.rank) == (("nesycd",), 9, 2)
+    assert (read.evaluation.methods, read.training.epochs, read.training.rank) == (("nesycd",), 9, 2)
 
 
 def test_a_fault_below_is_named_with_its_own_file(recipe: Path) -> None:
@@ -198,3 +202,68 @@ def test_what_cannot_be_extended_is_refused(recipe: Path, named: str) -> None:
     top.write_text('extends = "none.toml"\n')
     with pytest.raises(ConfigError, match=r"none\.toml: cannot be read: No such file"):
         load_recipe(top)
+
+
+# --- where a setting was written ----------------------------------------------------------------------------------------
+
+
+def test_where_a_setting_was_written_is_its_files_line(recipe: Path) -> None:
+    recipe.write_text(MINIMAL + "[evaluation]\nmethods = ['nesycd']\n[compare.primary]\nleft = 'nesycd'\n")
+    read = load_recipe(recipe)
+    assert read.where("evaluation.methods") == f"{recipe}:5: evaluation.methods"
+    assert read.where("compare.primary.left") == f"{recipe}:7: compare.primary.left"
+    assert read.where("compare.primary") == f"{recipe}:6: compare.primary"
+    assert read.where("router.mode") == f"{recipe}: router.mode", "no line says it"
+    assert locate_data(read, recipe.parent).where("evaluation.methods") == f"{recipe}:5: evaluation.methods"
+
+
+def test_where_a_setting_was_written_may_be_the_recipe_below(recipe: Path) -> None:
+    recipe.write_text(MINIMAL + "[evaluation]\nmethods = ['nesycd']\nbootstrap = 9\n")
+    top = recipe.with_name("top.toml")
+    top.write_text('extends = "recipe.toml"\n[evaluation]\nbootstrap = 10\n')
+    read = load_recipe(top)
+    assert read.where("evaluation.methods") == f"{recipe}:5: evaluation.methods"
+    assert read.where("evaluation.bootstrap") == f"{top}:3: evaluation.bootstrap"
+    assert read.where("router.mode") == f"{top}: router.mode"
+
+
+def test_where_a_setting_was_written_may_be_an_override(recipe: Path) -> None:
+    recipe.write_text(MINIMAL + "[evaluation]\nmethods = ['nesycd']\n")
+    read = load_recipe(recipe, ["evaluation.methods=[]", "evaluation.methods=['std_cot']"], limit=3)
+    assert read.where("evaluation.methods") == "--set evaluation.methods=['std_cot']: evaluation.methods"
+    assert read.where("task.limit") == "--set task.limit=3: task.limit"
+    assert read.where("task.name") == f"{recipe}:3: task.name"
+
+
+def test_a_recipe_from_a_mapping_has_keys_alone() -> None:
+    tables = {"name": "x", "task": {"name": "longtail"}, "evaluation": {"methods": ["nesycd"]}}
+    read = recipe_of(tables, ["seed=3"])
+    assert (read.where("evaluation.methods"), read.where("seed")) == ("evaluation.methods", "--set seed=3: seed")
+    with pytest.raises(ConfigError, match=r"^training\.rank: must be a valid integer"):
+        recipe_of({**tables, "training": {"rank": 1.5}})
+    with pytest.raises(ConfigError, match=r"^unknown key training\.epoch \(did you mean training\.epochs\?\)"):
+        recipe_of(tables, settings={"training": {"epoch": 1}})
+
+
+def test_settings_lie_over_a_recipe_and_below_its_overrides(recipe: Path) -> None:
+    recipe.write_text(MINIMAL + "[training]\nepochs = 2\nrank = 4\n[evaluation]\nmethods = ['nesycd', 'std_cot']\n")
+    settings = {"training": {"epochs": 5}, "evaluation": {"methods": ["nesycd"]}, "seed": 7}
+    read = load_recipe(recipe, ["seed=8"], settings=settings)
+    assert (read.training.epochs, read.training.rank, read.seed) == (5, 4, 8)
+    assert read.evaluation.methods == ("nesycd",), "a list takes the place of a list"
+    assert settings == {"training": {"epochs": 5}, "evaluation": {"methods": ["nesycd"]}, "seed": 7}
+    tables = {"name": "x", "task": {"name": "longtail"}, "training": {"epochs": 2, "rank": 4}}
+    other = recipe_of(tables, settings=settings)
+    assert (other.training.epochs, other.training.rank, other.seed) == (5, 4, 7)
+    assert tables["training"] == {"epochs": 2, "rank": 4}, "the caller's tables stay as they are"
+
+
+def test_a_setting_laid_over_is_not_looked_for_in_the_file(recipe: Path) -> None:
+    recipe.write_text(MINIMAL + "[training]\nepochs = 2\nrank = 4\n[evaluation]\nmethods = ['nesycd']\n")
+    read = load_recipe(recipe, settings={"evaluation": {"methods": ["x"]}, "training": {"epochs": 5}})
+    assert read.where("evaluation.methods") == "evaluation.methods"
+    assert read.where("evaluation.methods.0") == "evaluation.methods.0"
+    assert read.where("training.epochs") == "training.epochs"
+    assert read.where("training.rank") == f"{recipe}:6: training.rank"
+    with pytest.raises(ConfigError, match=r"^training\.rank: must be a valid integer"):
+        load_recipe(recipe, settings={"training": {"rank": 1.5}})

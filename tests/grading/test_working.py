@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nesycd.grading.working import comes_to, false_equation, next_result
+from nesycd.grading.arithmetic import comes_to, false_equation, next_result
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from nesycd.cli.regrade import regraded
+from nesycd.api.regrade import regraded
 from nesycd.cli.run import execute
 from nesycd.core.config import load_recipe
 from nesycd.core.errors import ConfigError, RunError
@@ -33,7 +33,7 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "recipes" / "quickstart.toml"
 ARMS = ("nesycd_routed", "nesycd", "nesycd_no_kb", "std_cot")
-SETTINGS = ("evaluation.splits=['test']", f"evaluation.arms={list(ARMS)}", "evaluation.bootstrap=20")
+SETTINGS = ("evaluation.splits=['test']", f"evaluation.methods={list(ARMS)}", "evaluation.bootstrap=20")
 TABLE = ("student.model=table", "task.settings.test_special=4", "task.settings.test_general=2")
 REAL = (
     "task.limit=24",
@@ -110,8 +110,8 @@ def agrees(said: Sequence[dict[str, Any]], recorded: dict[str, list[dict[str, An
         rows = recorded[arm]
         assert one["questions"] == [row["question"] for row in rows]
         assert one["acc"] == pytest.approx(sum(row["correct"] for row in rows) / len(rows), abs=1e-9)
-        assert one["acc"] == pytest.approx(results["arms"][arm]["test"]["accuracy"], abs=1e-9)
-        assert one["config"]["nesycd_arm"] == arm
+        assert one["acc"] == pytest.approx(results["methods"][arm]["test"]["accuracy"], abs=1e-9)
+        assert one["config"]["nesycd_method"] == arm
 
 
 def test_every_arm_gives_its_stored_texts_and_its_score(finished: Path, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def command(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_command_hands_over_and_refuses_in_one_sentence(finished: Path, tmp_path: Path) -> None:
     recorded = write_task(tmp_path, finished)["nesycd"]
-    done = command(tmp_path, "--model_args", f"run={finished},arm=nesycd", "--limit", "20")
+    done = command(tmp_path, "--model_args", f"run={finished},method=nesycd", "--limit", "20")
     assert done.returncode == 0, done.stderr
     [acc] = re.findall(r"\|acc *\|↑ *\| *([\d.]+)\|", done.stdout)
     right = sum(row["correct"] for row in recorded[:20])
@@ -166,9 +166,9 @@ def test_answers_are_kept_for_one_state_of_the_knowledge(tmp_path: Path) -> None
     # A question asked twice is answered twice, and each answer is in the cache before the last one is there.
     assert CachingLM(first, file).generate_until([request, request]) == [row["response"]] * 2
     again = RunModel(run, "nesycd")
-    again.answerer = None
+    again.run = None  # type: ignore[assignment]
     assert CachingLM(again, file).generate_until([request]) == [row["response"]]
-    with pytest.raises(ConfigError, match="it holds answers of another run, arm, knowledge or model"):
+    with pytest.raises(ConfigError, match="it holds answers of another run, method, knowledge or model"):
         CachingLM(RunModel(run, "std_cot"), file)
     with KnowledgeBase.open(run / "kb.sqlite") as kb:
         kb.reject(next(entry.item_id for entry in kb.entries(kind="fact")), "ann")
@@ -179,8 +179,12 @@ def test_answers_are_kept_for_one_state_of_the_knowledge(tmp_path: Path) -> None
 def test_what_is_no_model_is_one_sentence(finished: Path, tmp_path: Path) -> None:
     from nesycd.harness.model import RunModel
 
-    with pytest.raises(ConfigError, match=r"does not answer as 'nesycd_kb' .did you mean 'nesycd_no_kb'"):
+    with pytest.raises(ConfigError, match=r"method: no method 'nesycd_kb' .did you mean 'nesycd_no_kb'"):
         RunModel(finished, "nesycd_kb")
+    with pytest.raises(ConfigError, match="no_rules is a run of its own"):
+        RunModel(finished, "no_rules")
+    with pytest.raises(RunError, match="kard_kb was not trained in this run; name it in the recipe"):
+        RunModel(finished, "kard_kb")
     with pytest.raises(ConfigError, match="model_args: dtype is not known"):
         RunModel(finished, dtype="auto")
     with pytest.raises(RunError, match="no run 'r2'"):

@@ -98,7 +98,7 @@ def test_a_row_without_a_question_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--model_args", "arm=std_cot"], ["--model_args=arm=std_cot"], ["-a", "arm=std_cot"]]
+    "words", [["--model_args", "method=std_cot"], ["--model_args=method=std_cot"], ["-a", "method=std_cot"]]
 )
 def test_a_run_is_named_in_one_place(words: list[str]) -> None:
     """The harness would keep the last `--model_args` alone, and take the newest run in place of the named one."""

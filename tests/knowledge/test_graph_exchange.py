@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Evidence, Fact, Lesson, Status
 from nesycd.core.text import normal
 from nesycd.knowledge import (
+    FORMATS,
     Entities,
     KnowledgeBase,
     Relation,
@@ -62,13 +63,15 @@ def do(kb: KnowledgeBase, given: list[tuple[str, str] | int | Relation]) -> None
             pass  # both are one already, or there is no such merge
 
 
-@pytest.mark.parametrize("form", ["yaml", "jsonld"])
+@pytest.mark.parametrize("form", ["yaml", "jsonld", "turtle"])
 @settings(max_examples=10, deadline=None)
 @given(acts, acts)
+@example([("Ann", "no"), ("Ann", "1.10")], [1])
+@example([("Ann", "no")], [1, ("1.10", "no"), ("Ann", "1.10")])
 def test_import_of_an_export_is_the_same_graph(
     tmp_path_factory: pytest.TempPathFactory, form: str, some: list, others: list
 ) -> None:
-    file = tmp_path_factory.mktemp("exchange") / f"kb.{form}"
+    file = tmp_path_factory.mktemp("exchange") / f"kb{FORMATS[form].suffixes[0]}"
     with KnowledgeBase.open(":memory:") as first, KnowledgeBase.open(":memory:") as second:
         known(first)
         do(first, some)
@@ -171,7 +174,7 @@ def test_nothing_approved_goes_unless_that_is_said(base: KnowledgeBase, tmp_path
 def test_a_format_that_does_not_hold_everything_replaces_nothing(base: KnowledgeBase, tmp_path: Path) -> None:
     known(base)
     export_file(base, tmp_path / "kb.csv")
-    with pytest.raises(KnowledgeError, match=r"csv does not hold all of a base.*yaml, jsonld do"):
+    with pytest.raises(KnowledgeError, match=r"csv does not hold all of a base.*yaml, jsonld, turtle do"):
         import_file(base, tmp_path / "kb.csv", replace=True)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nesycd.core.records import Entry, Evidence, Fact, Item, Lesson, Rule, Status
 from nesycd.knowledge import Entities, EntityMerge, KnowledgeBase, Relation
-from nesycd.knowledge.clashes import Clash
+from nesycd.knowledge.conflicts import Conflict
 from nesycd.knowledge.lint import Embed, Finding, lint
 
 
@@ -23,7 +23,7 @@ def entries(*items: Item, status: Status = Status.APPROVED) -> list[Entry]:
 
 
 def sorts(found: list[Finding]) -> list[str]:
-    return [finding.sort for finding in found]
+    return [finding.kind for finding in found]
 
 
 def test_a_second_object_of_a_functional_relation_is_a_contradiction() -> None:
@@ -31,7 +31,7 @@ def test_a_second_object_of_a_functional_relation_is_a_contradiction() -> None:
     assert lint(clash) == []
     declared = Entities(relations={"makes": Relation(name="makes", functional=True)})
     [finding] = lint(clash, declared)
-    assert finding.sort == "contradiction" and {entry.item.text[-8:] for entry in finding.entries} == {
+    assert finding.kind == "contradiction" and {entry.item.text[-8:] for entry in finding.entries} == {
         "12 logs.",
         "15 logs.",
     }
@@ -40,7 +40,7 @@ def test_a_second_object_of_a_functional_relation_is_a_contradiction() -> None:
 def test_a_relation_that_looks_functional_raises_a_suspicion() -> None:
     single = [fact(f"unit{n}", f"{n} feet") for n in range(2, 12)]
     [finding] = lint(entries(*single, fact("unit3", "7 feet")))
-    assert finding.sort == "suspected contradiction" and "9 of 10 subjects" in finding.why
+    assert finding.kind == "suspected contradiction" and "9 of 10 subjects" in finding.why
     assert lint(entries(*single[:4], fact("unit3", "7 feet"))) == []
     many = [fact(f"unit{n % 4}", f"{n} feet", "may make") for n in range(40)]
     assert lint(entries(*many)) == []
@@ -65,7 +65,7 @@ def test_doubles_and_lessons_that_say_less_are_found() -> None:
             Lesson(text="The student added in the wrong order."),
         )
     )
-    assert sorts(found) == ["near-duplicate", "subsumed", "subsumed", "unfit"]
+    assert sorts(found) == ["near-duplicate", "subsumed", "subsumed", "ill-formed"]
 
 
 def test_facts_that_are_one_since_entities_were_merged_are_doubles() -> None:
@@ -73,12 +73,12 @@ def test_facts_that_are_one_since_entities_were_merged_are_doubles() -> None:
     assert lint(same) == []
     merged = Entities(merges=(EntityMerge(1, "", "Ann", "sun king", "louis xiv", ""),))
     [finding] = lint(same, merged)
-    assert finding.sort == "near-duplicate" and "since entities were merged" in finding.why
+    assert finding.kind == "near-duplicate" and "since entities were merged" in finding.why
 
 
 def test_what_clashes_through_rules_stands_among_the_contradictions() -> None:
     a, b = entries(Lesson(text="Count first."), Lesson(text="Sum last."))
-    assert [(f.sort, f.why) for f in lint([a, b], clashing=[Clash((a, b), "why")])] == [("contradiction", "why")]
+    assert [(f.kind, f.why) for f in lint([a, b], conflicting=[Conflict((a, b), "why")])] == [("contradiction", "why")]
 
 
 def test_vectors_find_what_words_do_not_and_differing_words_or_numbers_are_no_doubles() -> None:
@@ -136,31 +136,31 @@ def test_equal_items_in_normal_form_are_one_from_the_start() -> None:
 
 
 def test_lies_that_meet_the_truth_are_named() -> None:
+    from nesycd.core.answers import Attempt
     from nesycd.core.protocols import ErrorCase
-    from nesycd.core.records import Attempt
     from nesycd.stages.diagnose import proposals
     from nesycd.tasks.longtail.task import LongTail
     from nesycd.teachers.expert import ExpertTeacher
-    from nesycd.teachers.lying import LyingTeacher
+    from nesycd.teachers.noisy import NoisyTeacher
 
     task = LongTail()
     cases = [ErrorCase(e, None, Attempt(example=e.uid, solver="s", response="")) for e in task.load("train")]
-    teacher = LyingTeacher(ExpertTeacher(task.derive), task, share=0.1, always=False)
+    teacher = NoisyTeacher(ExpertTeacher(task.derive), task, share=0.1, always=False)
     with KnowledgeBase.open(":memory:") as kb:
         kb.add(proposals(teacher.diagnoses(cases)))
         found = lint(kb.entries())
     named = {
         entry.item.triple
         for f in found
-        if "contradiction" in f.sort
+        if "contradiction" in f.kind
         for entry in f.entries
         if isinstance(entry.item, Fact)
     }
-    lies = set(teacher.lies)
+    lies = set(teacher.replaced)
     # A fact that occurs once has no truth beside its lie.
     assert len(lies) > 20 and len(lies & named) > 0.5 * len(lies)
     assert all(
-        any(e.item.triple in lies for e in f.entries if isinstance(e.item, Fact)) for f in found if "contra" in f.sort
+        any(e.item.triple in lies for e in f.entries if isinstance(e.item, Fact)) for f in found if "contra" in f.kind
     )
 
 

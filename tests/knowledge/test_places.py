@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from nesycd.cli.main import app
 from nesycd.core.errors import KnowledgeError
-from nesycd.knowledge import KnowledgeBase, places
+from nesycd.knowledge import KnowledgeBase
+from nesycd.knowledge import urls as places
 
 
 @pytest.mark.parametrize(

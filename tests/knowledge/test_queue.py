@@ -30,7 +30,7 @@ def test_what_is_queued_stays_what_it_is_until_somebody_decides(base: KnowledgeB
     before, version = base.entries(), base.version
     assert {one.entry.item_id for one in waiting(base)} == {ODD.id} and queued(base) == {}
     assert enqueue(base, reasons(base), "Bob", "after the import") == 2
-    assert queued(base) == {LESS.id: [f"subsumed with {MORE.id}"], ODD.id: ["unfit"]}
+    assert queued(base) == {LESS.id: [f"subsumed with {MORE.id}"], ODD.id: ["ill-formed"]}
     assert base.entries() == before and base.version == version and base.problems() == []
     [revision] = base.revisions(1)
     assert (revision.actor, revision.action, revision.why) == ("Bob", "queue", "after the import")
@@ -60,5 +60,5 @@ def test_queueing_needs_a_name_and_known_items(base: KnowledgeBase) -> None:
     with pytest.raises(KnowledgeError, match="needs the name"):
         enqueue(base, {}, " ")
     with pytest.raises(KnowledgeError, match="no item has the id"):
-        enqueue(base, {"0123456789abcdef": ["unfit: x"]}, "Ann")
+        enqueue(base, {"0123456789abcdef": ["ill-formed: x"]}, "Ann")
     assert enqueue(base, {}, "Ann") == 0 and base.revision == 0

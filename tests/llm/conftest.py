@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from nesycd.llm import pace
-from nesycd.llm.anthropic_chat import AnthropicEndpoint
+from nesycd.llm.anthropic_api import AnthropicEndpoint
 from nesycd.llm.batch_chat import BatchChat
 from nesycd.llm.ledger import PICO, Budget
-from nesycd.llm.openai_chat import OpenAIEndpoint
+from nesycd.llm.openai_api import OpenAIEndpoint
 from nesycd.llm.paid_chat import PaidChat
 from nesycd.llm.prices import Price
 from nesycd.llm.sending import Limits

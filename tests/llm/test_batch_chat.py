@@ -19,11 +19,11 @@ import pytest
 
 from nesycd.core.errors import TeacherError
 from nesycd.llm import batch_chat
-from nesycd.llm.anthropic_batches import AnthropicBatches
+from nesycd.llm.anthropic_api import AnthropicBatches
 from nesycd.llm.batch_ledger import give_up, pending
 from nesycd.llm.chat import Chat, Completion, Message, Request
 from nesycd.llm.ledger import Ledger
-from nesycd.llm.openai_batches import OpenAIBatches
+from nesycd.llm.openai_api import OpenAIBatches
 
 pytest.importorskip("openai", reason="the extra `api` is not installed")
 pytest.importorskip("anthropic", reason="the extra `anthropic` is not installed")
@@ -106,6 +106,7 @@ def test_only_rows_that_failed_or_expired_are_submitted_again(serve: Serve, ledg
     assert answers["once-expired 1"].text == "right: once-expired 1"
     assert answers["once-500 1"].text == "right: once-500 1"
     assert answers["expired 1"].failure == "expired in the batch (after 3 tries)"
+    assert {text for text, answer in answers.items() if answer.unanswered} == {"expired 1", "error-500 1"}
     assert answers["error-500 1"].failure == "HTTP 500: no (after 3 tries)"
     assert answers["error-400 1"].failure == "HTTP 400: no"
     assert executed(server) == dict(zip(texts, [1, 2, 3, 2, 3, 1, 1], strict=True))
@@ -230,8 +231,8 @@ def test_a_submission_without_an_answer_is_looked_for_before_it_is_repeated(
 ) -> None:
     path = "/v1/batches" if provider == "openai" else "/v1/messages/batches"
     server, said = serve(stall=path), list[str]()
-    for module in ("openai_batches", "anthropic_batches"):
-        monkeypatch.setattr(f"nesycd.llm.{module}._UPLOAD_SECONDS", 0.3)
+    for module in ("openai_api", "anthropic_api"):
+        monkeypatch.setattr(f"nesycd.llm.{module}.UPLOAD_SECONDS", 0.3)
     answers = ask(batching(server, ledger_path, provider, timeout=0.3, tell=said.append), numbered(3))
     assert all(answer.text for answer in answers) and server.told("batches") == 1
     assert said[0].startswith("it is not known whether a batch was taken (no answer within 0.3 s)")
@@ -339,9 +340,9 @@ def test_caps_hold_exactly(serve: Serve, ledger_path: Path, provider: str) -> No
     # What a batch leaves of what was reserved for it is used by the next ones; the cap is never broken.
     chat = batching(server, ledger_path.with_name("usd.sqlite"), provider, max_usd=0.0001)
     answers = ask(chat, numbered(60))
-    spent = sum(answer.usd or 0.0 for answer in answers)
+    cost = sum(answer.usd or 0.0 for answer in answers)
     most = chat.estimate([request("answer 99999")]).max_usd or 0.0
-    assert 0.0001 - most < spent <= 0.0001 and server.told("batches") > 2
+    assert 0.0001 - most < cost <= 0.0001 and server.told("batches") > 2
     assert answers[-1].failure.startswith("cap: max_usd reached (0.00")
     state(ledger_path.with_name("usd.sqlite"))
 
@@ -435,19 +436,6 @@ def test_a_planted_key_is_found_nowhere(
         ask(chat, ["answer 3"])
 
 
-def test_an_older_ledger_is_taken_over(serve: Serve, ledger_path: Path) -> None:
-    server = serve()
-    ask(server.chat(ledger_path), ["answer 1"])
-    with sqlite3.connect(ledger_path) as raw:
-        raw.executescript(
-            "DROP INDEX calls_batched; DROP INDEX calls_of_batch; DROP TABLE batch_requests; "
-            "ALTER TABLE calls DROP COLUMN batch; DROP TABLE batches; UPDATE meta SET value = '1'"
-        )
-    raw.close()
-    answers = ask(batching(server, ledger_path), ["answer 1", "answer 2"])
-    assert [answer.cached for answer in answers] == [True, False]
-
-
 RECIPE = """
 name = "b"
 [task]
@@ -528,11 +516,11 @@ ASKING = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from nesycd.teachers import batch_chat
-from nesycd.llm.anthropic_chat import AnthropicEndpoint
+from nesycd.llm import batch_chat
+from nesycd.llm.anthropic_api import AnthropicEndpoint
 from nesycd.llm.batch_chat import BatchChat
 from nesycd.llm.chat import Message, Request
-from nesycd.llm.openai_chat import OpenAIEndpoint
+from nesycd.llm.openai_api import OpenAIEndpoint
 from nesycd.llm.sending import Limits
 
 batch_chat.SETTLE = 0.5

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from nesycd.core.errors import NesycdError, TeacherError
+from nesycd.llm import ledger as ledger_module
 from nesycd.llm.ledger import PICO, Answer, Budget, Call, Claim, Ledger, default_path, dollars
 
 ROOT = Path(__file__).parent.parent.parent
@@ -131,6 +132,19 @@ def test_pruning_forgets_answers_but_not_what_they_cost(ledger_path: Path) -> No
         assert totals(ledger)["usd"] == 30 and ledger.claim(call("b"), FREE).call
 
 
+def test_the_ledger_can_be_changed_while_it_is_exported(ledger_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "_PAGE", 2)
+    with Ledger.open(ledger_path) as ledger:
+        for name in "abcde":
+            ledger.settle(ledger.claim(call(name), FREE).call, call(name), Answer("x", "empty" if name == "e" else ""))
+        exported = ledger.export()
+        seen = [next(exported)["hash"]]
+        ledger.settle(ledger.claim(call("f"), FREE).call, call("f"), Answer("x"))
+        assert ledger.prune(failed=True) == 1
+        seen += [row["hash"] for row in exported]
+    assert seen == ["a", "b", "c", "d", "f"]
+
+
 def test_what_is_no_ledger_is_told(tmp_path: Path) -> None:
     with pytest.raises(TeacherError, match="there is no ledger at"):
         Ledger.open(tmp_path / "none.sqlite", create=False)
@@ -143,11 +157,12 @@ def test_what_is_no_ledger_is_told(tmp_path: Path) -> None:
     with pytest.raises(TeacherError, match="a database but not a ledger"):
         Ledger.open(tmp_path / "other.sqlite")
     Ledger.open(tmp_path / "new.sqlite").close()
-    with sqlite3.connect(tmp_path / "new.sqlite") as raw:
-        raw.execute("UPDATE meta SET value = '99'")
-    raw.close()
-    with pytest.raises(TeacherError, match="has schema 99"):
-        Ledger.open(tmp_path / "new.sqlite")
+    for version in ("1", "99"):
+        with sqlite3.connect(tmp_path / "new.sqlite") as raw:
+            raw.execute("UPDATE meta SET value = ?", (version,))
+        raw.close()
+        with pytest.raises(TeacherError, match=f"has schema {version}, but 2 is read here: name another file"):
+            Ledger.open(tmp_path / "new.sqlite")
     (tmp_path / "file").write_text("")
     with pytest.raises(NesycdError, match="cannot be written"):
         Ledger.open(tmp_path / "file" / "ledger.sqlite")

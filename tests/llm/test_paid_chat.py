@@ -13,6 +13,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ sys.path.insert(0, sys.argv[1])
 from nesycd.llm import pace
 from nesycd.llm.chat import Message, Request
 from nesycd.llm.ledger import Budget
-from nesycd.llm.openai_chat import OpenAIEndpoint
+from nesycd.llm.openai_api import OpenAIEndpoint
 from nesycd.llm.paid_chat import PaidChat
 from nesycd.llm.prices import Price
 from nesycd.llm.sending import Limits
@@ -225,9 +226,9 @@ def test_the_cap_on_usd_leaves_less_room_than_one_call_and_is_never_broken(serve
     server = serve()
     chat = server.chat(ledger_path, concurrency=32, max_usd=0.0005)
     answers = ask(chat, numbered(200))
-    spent = sum(answer.usd or 0.0 for answer in answers)
+    cost = sum(answer.usd or 0.0 for answer in answers)
     [most] = {round(chat.estimate(requests(["answer 9999"])).max_usd or 0.0, 9)}
-    assert 0.0005 - most < spent <= 0.0005
+    assert 0.0005 - most < cost <= 0.0005
     assert any(answer.failure.startswith("cap: max_usd reached (0.00") for answer in answers)
     check_sums(ledger_path)
 
@@ -274,6 +275,87 @@ def test_a_caller_that_reads_no_further_stops_the_sending(serve: Serve, ledger_p
     assert next(answers).text
     answers.close()
     assert len(server.told("log")) < 100
+
+
+HOLDING = """
+import sqlite3, sys, time
+raw = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=10.0)
+print("ready", flush=True)
+sys.stdin.readline()
+raw.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+time.sleep(float(sys.argv[2]))
+raw.execute("COMMIT")
+"""
+
+
+@contextmanager
+def lock_held(ledger: Path, seconds: float, when: Callable[[], bool]) -> Iterator[list[float]]:
+    """Another process takes the ledger's write lock as soon as `when` holds; gives the time at which it lets go, once known."""
+    command = [sys.executable, "-c", HOLDING, str(ledger), str(seconds)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    free: list[float] = []
+
+    def take() -> None:
+        while not when():
+            time.sleep(0.01)
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "held\n"
+        free.append(time.monotonic() + seconds)
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    try:
+        yield free
+    finally:
+        thread.join()
+        process.communicate(timeout=30)
+
+
+def test_a_ledger_locked_by_another_process_delays_no_call_on_its_way(serve: Serve, ledger_path: Path) -> None:
+    server = serve(latency=0.5)
+    Ledger.open(ledger_path).close()
+    texts = [*numbered(4), "slow 1", "slow 2", "hang 1"]
+    chat = server.chat(ledger_path, concurrency=8, timeout=1.5, retries=0)
+    with lock_held(ledger_path, 3.0, lambda: len(server.told("log")) == len(texts)) as free:
+        answers = ask(chat, texts)
+        assert time.monotonic() >= free[0], "the lock was not held"
+    # Read in time, though they could not be written down for longer than the time-out.
+    assert [bool(answer.text) for answer in answers] == [True] * 6 + [False]
+    assert max(answer.seconds for answer in answers[:6]) < 1.5
+    assert answers[6].failure == "no answer within 1.5 s"
+    assert all(len(acts) == 1 for acts in server.told("log").values())
+    check_sums(ledger_path)
+    with Ledger.open(ledger_path) as ledger:
+        [total] = ledger.totals()
+    assert (total["answered"], total["possibly_paid"], total["unpaid"]) == (6, 1, 0)
+
+
+def test_an_interruption_while_the_ledger_is_locked_loses_nothing(
+    serve: Serve, ledger_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "GRACE", 0.3)
+    server = serve(latency=0.3)
+    Ledger.open(ledger_path).close()
+    answers = server.chat(ledger_path, concurrency=4).complete(requests([*numbered(4), "hang 1", *numbered(40)[4:]]))
+    assert next(answers).text
+    with lock_held(ledger_path, 2.0, lambda: True) as free:
+        while not free:
+            time.sleep(0.01)
+        # The next answers have arrived by now, and wait to be written down.
+        time.sleep(0.7)
+        answers.close()
+        assert time.monotonic() >= free[0] - 0.1
+    log = server.told("log")
+    with Ledger.open(ledger_path) as ledger:
+        stored = {row["key"] for row in ledger.export()}
+        [total] = ledger.totals()
+    assert log.keys() - stored <= {"hang 1"} and stored <= log.keys(), "what was answered is kept"
+    assert total["possibly_paid"] == len(log.keys() - stored), "what was never sent costs nothing"
+    check_sums(ledger_path)
 
 
 def test_a_planted_key_is_found_nowhere(

@@ -13,20 +13,21 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from nesycd.api.comparing import run_comparison
 from nesycd.cli.run import execute
-from nesycd.core.config import load_recipe
+from nesycd.core.config import Recipe, load_recipe
 from nesycd.core.errors import ConfigError, RunError
 from nesycd.core.protocols import Generation, Prompt
-from nesycd.core.records import Attempt, Derivation, Entry, Evidence, Example, Fact, Item, Lesson, Rule, Status
+from nesycd.core.records import Derivation, Entry, Evidence, Example, Fact, Item, Lesson, Rule, Status
 from nesycd.knowledge import KnowledgeBase, knowledge_version, normal_triple
 from nesycd.knowledge.lint import lint
 from nesycd.retrieval import KnowledgeRetriever
 from nesycd.runs.manifest import read_manifest
-from nesycd.runs.run import read_records
+from nesycd.runs.predictions import read_attempts
 from nesycd.students.table import TableStudent
 
 ROOT = Path(__file__).parents[2]
-TINY = ("student.model=table", "evaluation.bootstrap=50", 'evaluation.arms=["std_cot"]', 'evaluation.splits=["test"]',
+TINY = ("student.model=table", "evaluation.bootstrap=50", 'evaluation.methods=["std_cot"]', 'evaluation.splits=["test"]',
         "task.sizes={train = 150, valid = 24, test = 40, ood_composed = 8}")  # fmt: skip
 
 
@@ -258,17 +259,18 @@ def test_blocks_are_filled_with_the_nearest_other_items(claims: ModuleType) -> N
 
 @pytest.mark.slow
 def test_noise_asks_each_student_that_reads_the_base(claims: ModuleType, tmp_path: Path) -> None:
-    from nesycd.cli.compare import execute as compare
-
     folder = tmp_path / "c"
-    recipe = ROOT / "recipes" / "quickstart.toml"
-    compare(recipe, list(TINY), None, folder, Console(file=io.StringIO()), ["nesycd", "kard_kb"], [0])
+
+    def recipe(changes: Sequence[str]) -> Recipe:
+        return load_recipe(ROOT / "recipes" / "quickstart.toml", [*TINY, *changes])
+
+    run_comparison(recipe([]), recipe, folder, None, ["nesycd", "kard_kb"], [0])
     content, told = measure(claims, "noise", str(folder / "seed-0"), "--sizes", "3,6")
     assert list(content["accuracy"]) == ["nesycd", "kard_kb"] and list(content["nesycd_minus"]) == ["kard_kb"]
     each = content["items_each"]
     assert each["as found"] < each["3 items"] < each["6 items"] <= 6
     found = {
-        name: [a.correct for a in read_records(folder / "seed-0", f"eval-test-{name}", Attempt)]
+        name: [a.correct for a in read_attempts(folder / "seed-0", f"eval-test-{name}")]
         for name in ("nesycd", "kard_kb")
     }
     for name, right in found.items():
@@ -276,3 +278,8 @@ def test_noise_asks_each_student_that_reads_the_base(claims: ModuleType, tmp_pat
     assert "kard_kb: test, accuracy" in told and "nesycd - kard_kb, points: as found" in told
     with pytest.raises(SystemExit):
         measure(claims, "noise", str(folder / "seed-0"), "--sizes", "4,x")
+
+
+def test_the_measurements_ask_the_python_front_door() -> None:
+    for path in (ROOT / "benchmarks").rglob("*.py"):
+        assert "nesycd.cli" not in path.read_text(encoding="utf-8"), f"{path.name}: the command line is for people"

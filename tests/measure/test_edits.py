@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,18 +12,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from nesycd.cli.run import complete, opened
+from nesycd.api.running import complete, opened
+from nesycd.core.answers import Prediction, Segment
 from nesycd.core.config import load_recipe
 from nesycd.core.errors import ConfigError, DataError
 from nesycd.core.protocols import Generation, Prompt
 from nesycd.core.records import Entry, Example, Fact, Status
+from nesycd.core.storage import RecordLog
 from nesycd.grading import closing
 from nesycd.knowledge import KnowledgeBase, export_text
 from nesycd.measure import edits
-from nesycd.measure.edits import ARM, SPLIT, Case, Edit, Measurement, measure
-from nesycd.methods.context import Parts
-from nesycd.methods.evaluate import Scored
-from nesycd.methods.nesycd import Trained
+from nesycd.measure.edits import SPLIT, Case, Edit, Measurement, measure
+from nesycd.methods.context import Context
+from nesycd.runs.predictions import FILE, read_attempts
 from nesycd.runs.run import Run
 from nesycd.students.table import TableStudent
 from nesycd.tasks.longtail import LongTail, LongTailSettings
@@ -36,25 +36,22 @@ COUNT = 20
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run: its folder, its parts, and what its method and evaluation gave."""
+    """A finished run: its folder, and its context after the steps."""
 
     folder: Path
-    parts: Parts
-    trained: Trained
-    scored: Scored
+    context: Context
 
     def measure(self, student: Any = None, count: int = COUNT) -> Measurement:
         """In the folder, opened anew, with another student where one is given."""
-        with Run.open(self.folder, self.parts.recipe.model_dump(mode="json")) as run:
-            parts = replace(self.parts, run=run, student=student or self.parts.student)
-            return measure(parts, self.trained, self.scored.attempts[ARM, SPLIT], count)
+        with Run.open(self.folder, self.context.recipe.model_dump(mode="json")) as run:
+            return measure(replace(self.context, run=run, student=student or self.context.student), count)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("runs") / "r"
-    with opened(load_recipe(QUICKSTART, TABLE), folder, Console(file=io.StringIO())) as parts:
-        return Finished(folder, parts, *complete(parts))
+    with opened(load_recipe(QUICKSTART, TABLE), folder, Console(file=io.StringIO())) as context:
+        return Finished(folder, complete(context)[0])
 
 
 @pytest.fixture(scope="module")
@@ -89,18 +86,23 @@ class Reader(TableStudent):
             lines = [line[2:] for line in prompt.text.splitlines() if line.startswith("- ")]
             texts.append(closing(self._tell(example, lines)))
         return [
-            Generation(text=text, margin=1.0, least_margin=1.0, prompt_tokens=1, completion_tokens=1, finish="stop")
+            Generation((Segment(text=text),), 1.0, 1.0, prompt_tokens=1, completion_tokens=1, finish="stop")
             for text in texts
         ]
 
 
-def test_every_question_is_counted_once_under_every_edit(measured: Measurement) -> None:
+def test_every_question_is_counted_once_under_every_edit(run: Finished, measured: Measurement) -> None:
     assert len(measured.edits) == COUNT == len({edit.fact.id for edit in measured.edits})
     counted = len(measured.outcomes) + sum(measured.untouched) + measured.without_answer
     assert counted == COUNT * measured.questions == COUNT * 90
-    assert all(measured.noise)
     affected = [outcome for outcome in measured.outcomes if outcome.case.affected]
     assert len(affected) >= COUNT / 2
+    # What was answered before an edit are the run's own answers, word for word and prediction for prediction.
+    own = {one.example: one for one in read_attempts(run.folder, f"eval-{SPLIT}-nesycd")}
+    assert measured.outcomes and all(
+        o.before.prediction == own[o.case.example.uid].prediction and o.before.answer == own[o.case.example.uid].answer
+        for o in measured.outcomes
+    )
     assert 0 < sum(outcome.as_wanted for outcome in affected) < len(affected)
 
 
@@ -154,6 +156,7 @@ class Counting(TableStudent):
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.limit, self.batches = limit, 0
+        self.batch = 8
 
     def generate(self, prompts: Sequence[Prompt], **options: Any) -> list[Generation]:
         if self.batches == self.limit:
@@ -167,15 +170,31 @@ def told(measurement: Measurement) -> list[tuple[Case, str, str, bool]]:
     return [(o.case, o.before.id, o.after.id, o.as_wanted) for o in measurement.outcomes]
 
 
-def test_interrupted_it_goes_on_and_ends_equal(copy: Finished, measured: Measurement) -> None:
-    for state in (copy.folder / "stages").glob("eval-edits*"):
+def forget(folder: Path) -> None:
+    """Take out the answers under edits, and all that was generated for them alone."""
+    stages = folder / "stages"
+    known = {one.prediction for path in stages.glob("*-*.verdicts.jsonl") if "edits" not in path.name
+             for one in read_attempts(folder, path.name.removesuffix(".verdicts.jsonl"))}  # fmt: skip
+    for state in stages.glob("eval-edits*"):
         state.unlink()
+    log = RecordLog(folder / FILE, Prediction)
+    log.rewrite([one for one in log.read() if one.id in known])
+
+
+def test_interrupted_it_goes_on_and_ends_equal(copy: Finished, measured: Measurement) -> None:
+    forget(copy.folder)
+    whole = Counting(100)
+    assert told(copy.measure(whole)) == told(measured)
+    forget(copy.folder)
     with pytest.raises(KeyboardInterrupt):
         copy.measure(Counting(1))
-    planned = json.loads((copy.folder / "stages" / "eval-edits.plan.json").read_text())
     rest = Counting(100)
     assert told(copy.measure(rest)) == told(measured)
-    assert rest.batches == len(planned) - 1 > 0
+    assert rest.batches == whole.batches - 1 > 0
+    assert told(copy.measure(Counting(0))) == told(measured)
+    # The answers themselves gone, what was generated is still there.
+    for state in (copy.folder / "stages").glob("eval-edits*"):
+        state.unlink()
     assert told(copy.measure(Counting(0))) == told(measured)
 
 
@@ -220,17 +239,17 @@ def test_an_edit_after_which_a_question_has_no_answer_counts_nowhere(task: LongT
 
 @pytest.mark.slow
 def test_where_edits_cannot_be_measured(tmp_path: Path) -> None:
-    def measuring(*overrides: str, recipe: Path = QUICKSTART) -> None:
+    def measuring(*overrides: str, recipe: Path = QUICKSTART) -> Measurement:
         settings = load_recipe(recipe, ["student.model=table", "task.limit=30", *overrides])
-        with opened(settings, tmp_path / "r", Console(file=io.StringIO())) as parts:
-            edits.check(parts)
-            trained, scored = complete(parts)
-            measure(parts, trained, scored.attempts[ARM, SPLIT], 5)
+        with opened(settings, tmp_path / "r", Console(file=io.StringIO())) as context:
+            edits.check(context)
+            return measure(complete(context)[0], 5)
 
-    with pytest.raises(ConfigError, match=r"evaluation\.arms: .*'nesycd'"):
-        measuring("evaluation.arms=['std_cot']")
-    with pytest.raises(ConfigError, match=r"evaluation\.splits: .*'test'"):
-        measuring("evaluation.splits=['ood_unseen']")
+    # Whichever methods and splits the run answers: S_E is asked for what they leave open, and answers the same.
+    usual = measuring("evaluation.splits=['test']")
+    assert usual.edits and usual.outcomes
+    assert told(measuring("evaluation.splits=['test']", "evaluation.methods=['std_cot']")) == told(usual)
+    assert told(measuring("evaluation.splits=['ood_unseen']")) == told(usual)
     with pytest.raises(DataError, match="no approved fact"):
         measuring("knowledge.review=human")
     (tmp_path / "q.jsonl").write_text("".join(f'{{"question": "{n}?", "answer": "1"}}\n' for n in range(30)))

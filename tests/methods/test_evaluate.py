@@ -22,8 +22,8 @@ def test_missing_facts_that_the_base_has_already_are_not_imported_again(monkeypa
     missing = task.missing_facts("ood_unseen")
     scored: dict[str, list[str]] = {}
 
-    def score(parts: Any, trained: Any, entries: tuple[Entry, ...], split: str, *_: object) -> None:
-        scored[split] = [entry.item_id for entry in entries]
+    def score(context: Any, methods: Any, knowledge: Any, split: str, *_: object) -> None:
+        scored[split] = [entry.item_id for entry in knowledge.entries]
 
     def examples(split: str) -> list[Example]:
         return task.load(split) if split == "ood_unseen" else []
@@ -32,9 +32,10 @@ def test_missing_facts_that_the_base_has_already_are_not_imported_again(monkeypa
     monkeypatch.setattr(evaluate, "_tell_other_knowledge", lambda *_: None)
     recipe = load_recipe(QUICKSTART, ['evaluation.splits=["ood_unseen"]'])
     by_person = Entry(item=missing[0], status=Status.APPROVED, reviewer="ada")
-    parts: Any = SimpleNamespace(task=task, recipe=recipe, examples=examples)
-    trained: Any = SimpleNamespace(entries=(by_person,))
-    evaluate.evaluate(parts, trained)
+    monkeypatch.setattr(evaluate.Knowledge, "of", lambda context, entries: SimpleNamespace(entries=entries))
+    steps, known = SimpleNamespace(entries=(by_person,)), SimpleNamespace(entries=(by_person,))
+    context: Any = SimpleNamespace(task=task, recipe=recipe, examples=examples, distilled=steps, knowledge=known)
+    evaluate.evaluate(context, [])
     assert scored == {
         "ood_unseen": [missing[0].id],
         "ood_unseen_imported": [fact.id for fact in missing],

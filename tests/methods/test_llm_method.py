@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nesycd.cli import build
+from nesycd.api import build
 from nesycd.cli.run import execute
 from nesycd.core.config import Recipe, load_recipe
 from nesycd.core.protocols import Task
@@ -27,7 +27,7 @@ SETTINGS = (
     "student.model=table",
     "evaluation.bootstrap=50",
     "evaluation.splits=['test']",
-    "evaluation.arms=['std_cot', 'nesycd']",
+    "evaluation.methods=['std_cot', 'nesycd']",
     "task.sizes={train = 60, valid = 12, test = 12}",
     "teacher.ask.samples=2",
     "teacher.ask.cluster=2",
@@ -101,7 +101,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ScriptedCh
         patch.setattr(build, "teacher_of", teacher_of)
         out = io.StringIO()
         execute(load_recipe(QUICKSTART, SETTINGS), folder, Console(file=out, width=120))
-    assert "leak check: " in out.getvalue() and " 0.0 % of " in out.getvalue()
+    assert "leak filter: " in out.getvalue() and " 0.0 % of " in out.getvalue()
     return folder, *chats[0]
 
 
@@ -118,8 +118,8 @@ def test_what_leaks_is_refused_with_its_reason_and_nothing_else(finished: tuple[
     refused = read_records(folder, "refused", Refusal)
     assert {refusal.item.kind for refusal in refused} == {"lesson"}
     reasons = [refusal.reason for refusal in refused]
-    unfit = [refusal for refusal in refused if refusal.unfit]
-    assert {refusal.reason for refusal in unfit} == {"unfit: speaks of 'the student'"}
+    ill_formed = [refusal for refusal in refused if refusal.filter == "ill_formed"]
+    assert {refusal.reason for refusal in ill_formed} == {"speaks of 'the student'"}
     assert any("with its answer" in reason for reason in reasons) and any("outside training" in r for r in reasons)
     diagnoses = read_records(folder, "diagnoses", Diagnosis)
     # One left out of a shared answer is asked alone, once.
@@ -130,8 +130,9 @@ def test_what_leaks_is_refused_with_its_reason_and_nothing_else(finished: tuple[
     leaks = load_results(folder / "results.json").to_json()["method"]["leaks"]
     assert leaks == {
         "proposed": sum(len(diagnosis.items) for diagnosis in diagnoses),
-        "refused": len(refused) - len(unfit),
-        "unfit": len(unfit),
+        "refused": len(refused) - len(ill_formed),
+        "ill_formed": len(ill_formed),
+        "instance_specific": 0,
         "approved": len(entries),
         "approved_leaking": 0,
     }
@@ -157,7 +158,7 @@ def test_an_entry_that_a_person_lets_leak_is_counted(finished: tuple[Path, Scrip
         patch.setattr(build, "teacher_of", lambda recipe, task: build.asking_teacher(recipe, task, ScriptedChat(model)))
         execute(load_recipe(QUICKSTART, SETTINGS), folder, out := Console(file=io.StringIO(), width=120))
     assert load_results(folder / "results.json").to_json()["method"]["leaks"]["approved_leaking"] == 1
-    assert " 0.0 % of" not in out.file.getvalue().split("leak check")[1].splitlines()[0]  # type: ignore[attr-defined]
+    assert " 0.0 % of" not in out.file.getvalue().split("leak filter")[1].splitlines()[0]  # type: ignore[attr-defined]
 
 
 @pytest.mark.skipif("NESYCD_DATA" not in os.environ, reason="NESYCD_DATA names no folder of real data")
@@ -188,4 +189,4 @@ def test_the_recipe_for_a_local_server_runs_on_real_questions(tmp_path: Path, mo
     results = load_results(tmp_path / "r" / "results.json").to_json()
     assert asked[0].teacher.api.base_url == "http://localhost:8000/v1"
     assert results["method"]["rationales"]["kept"] == 24 and results["knowledge"]["by_kind"] == {"rule": 1}
-    assert results["arms"]["nesycd"]["test"]["delivered"] > 0
+    assert results["methods"]["nesycd"]["test"]["delivered"] > 0

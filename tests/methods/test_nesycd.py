@@ -17,18 +17,20 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from nesycd.cli import build
+from nesycd.api import build
 from nesycd.cli.run import execute
+from nesycd.core.answers import Segment
 from nesycd.core.config import load_recipe
 from nesycd.core.errors import NesycdError
 from nesycd.core.protocols import Generation, Prompt, Task
-from nesycd.core.records import Attempt, Example, Status
+from nesycd.core.records import Example, Status
 from nesycd.grading import closing
 from nesycd.knowledge import KnowledgeBase
+from nesycd.methods.table import knowledge_cells
 from nesycd.reports import load_results
 from nesycd.reports.folder import read_run
-from nesycd.reports.results import KNOWLEDGE_ARMS
 from nesycd.reports.samples import answers, choose
+from nesycd.runs.predictions import read_attempts
 from nesycd.runs.run import read_records
 from nesycd.students.table import TableStudent
 
@@ -62,9 +64,11 @@ def test_all_arms_and_splits_are_scored(finished: Path) -> None:
     results = load_results(finished / "results.json").to_json()
     splits = {"test", "ood_composed", "ood_unseen", "ood_unseen_imported"}
     for arm in ("zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_routed", "nesycd_oracle"):
-        assert set(results["arms"][arm]) == splits
-        assert results["arms"][arm]["test"]["n"] == 8 * 8 + 4 * 8
-    assert results["arms"]["nesycd"]["test"]["routed"] == 1.0 and results["arms"]["std_cot"]["test"]["routed"] == 0.0
+        assert set(results["methods"][arm]) == splits
+        assert results["methods"][arm]["test"]["n"] == 8 * 8 + 4 * 8
+    assert (
+        results["methods"]["nesycd"]["test"]["routed"] == 1.0 and results["methods"]["std_cot"]["test"]["routed"] == 0.0
+    )
     assert results["retrieval"]["test"]["needed_fact_recall"] > 0.7
     # Nothing about reserved entities is known before it is imported by hand.
     unseen, imported = (results["retrieval"][s]["needed_fact_recall"] for s in ("ood_unseen", "ood_unseen_imported"))
@@ -82,7 +86,7 @@ def test_the_results_tell_what_the_steps_did(finished: Path) -> None:
     assert counts.asked == counts.kept + counts.wrong + counts.failed > 0
 
     def wrong(*stages: str) -> float:
-        made = [attempt for stage in stages for attempt in read_records(finished, stage, Attempt)]
+        made = [attempt for stage in stages for attempt in read_attempts(finished, stage)]
         return sum(not attempt.correct for attempt in made) / len(made)
 
     rates = method.error_rates
@@ -115,12 +119,17 @@ def test_the_routed_arm_is_among_the_sample_answers(finished: Path) -> None:
 def test_another_router_selects_anew_and_answers_nothing_again(tmp_path: Path) -> None:
     settings = ("task.limit=40", "evaluation.splits=['test']")
     run(tmp_path / "r", *settings, "router.mode=never")
-    before = states(tmp_path / "r")
-    assert {one.routed for one in read_records(tmp_path / "r", "eval-test-nesycd_routed", Attempt)} == {False}
+    before, wrote = states(tmp_path / "r"), (tmp_path / "r" / "predictions.jsonl").read_bytes()
+    assert {one.routed for one in read_attempts(tmp_path / "r", "eval-test-nesycd_routed")} == {False}
     run(tmp_path / "r", *settings, "router.mode=always")
-    assert {one.routed for one in read_records(tmp_path / "r", "eval-test-nesycd_routed", Attempt)} == {True}
+    assert {one.routed for one in read_attempts(tmp_path / "r", "eval-test-nesycd_routed")} == {True}
     after = states(tmp_path / "r")
-    assert {name for name in before if before[name] != after[name]} == {"eval-test-nesycd_routed.json"}
+    # Who always gives knowledge asks for no draft.
+    routed = "eval-test-nesycd_routed"
+    assert before.keys() - after.keys() == {f"{routed}-first.json", f"{routed}-first.plan.json"}
+    changed = {name for name in after if before.get(name) != after[name]}
+    assert changed - {f"{routed}.plan.json"} == {f"{routed}.json", f"{routed}.verdicts.json"}
+    assert (tmp_path / "r" / "predictions.jsonl").read_bytes() == wrote, "nothing was generated again"
 
 
 def test_a_second_run_does_nothing_and_ends_within_three_seconds(finished: Path) -> None:
@@ -184,7 +193,7 @@ def test_human_review_keeps_items_out_until_they_are_approved(tmp_path: Path) ->
     assert "wait for review" in said
     results = load_results(tmp_path / "r" / "results.json").to_json()
     assert results["knowledge"]["by_status"] == {"proposed": results["knowledge"]["items"]}
-    assert results["arms"]["nesycd"]["test"]["delivered"] == 0.0
+    assert results["methods"]["nesycd"]["test"]["delivered"] == 0.0
 
 
 class Reader(TableStudent):
@@ -196,7 +205,10 @@ class Reader(TableStudent):
 
     def generate(self, prompts: Sequence[Prompt], **options: Any) -> list[Generation]:
         made = super().generate(prompts, **options)
-        return [replace(one, text=self._read(p.text) or one.text) for p, one in zip(prompts, made, strict=True)]
+        return [
+            replace(one, segments=(Segment(text=self._read(p.text) or one.text),))
+            for p, one in zip(prompts, made, strict=True)
+        ]
 
     def _read(self, prompt: str) -> str:
         given = [e for e in self._known if e.truth and e.question in prompt and e.truth.facts[0].text in prompt]
@@ -207,12 +219,12 @@ class Reader(TableStudent):
 def test_the_self_check_leaves_proposed_what_repairs_no_error(
     tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "student_of", lambda recipe: Reader(build.task_of(recipe)))
+    monkeypatch.setattr(build, "student_of", lambda recipe, commit: Reader(build.task_of(recipe)))
     said = run(
         tmp_path / "r",
         "knowledge.self_check=true",
         "task.limit=40",
-        "evaluation.arms=['nesycd']",
+        "evaluation.methods=['nesycd']",
         "evaluation.splits=['test']",
         f"collection.mode={mode}",
     )
@@ -222,9 +234,9 @@ def test_the_self_check_leaves_proposed_what_repairs_no_error(
     assert (mode == "in_sample") == (counts["repaired"] == 0) and counts["repaired"] < counts["asked"]
     assert f"{counts['repaired']} of {counts['asked']} errors repaired" in " ".join(said.split())
     students = ["fold-0", "fold-1"] if mode == "out_of_fold" else ["general"]
-    asked = [a for name in students for a in read_records(tmp_path / "r", f"self-check-{name}", Attempt)]
+    asked = [a for name in students for a in read_attempts(tmp_path / "r", f"self-check-{name}")]
     stages = ["collect-fold-0", "collect-fold-1"] if mode == "out_of_fold" else ["collect"]
-    before = {a.example: a for stage in stages for a in read_records(tmp_path / "r", stage, Attempt)}
+    before = {a.example: a for stage in stages for a in read_attempts(tmp_path / "r", stage)}
     # Asked again is who erred, by the student that erred.
     assert len(asked) == counts["asked"] and all(not before[attempt.example].correct for attempt in asked)
     assert all(attempt.solver == f"check-{before[attempt.example].solver}" for attempt in asked)
@@ -243,7 +255,7 @@ def test_the_self_check_leaves_proposed_what_repairs_no_error(
 def test_the_other_ways_run_too(tmp_path: Path, override: str) -> None:
     run(tmp_path / "r", "task.limit=40", override)
     results = load_results(tmp_path / "r" / "results.json").to_json()
-    assert results["arms"]["nesycd_routed"]["test"]["n"] == 40
+    assert results["methods"]["nesycd_routed"]["test"]["n"] == 40
     if override == "augmented.init=general":
         # Std-CoT is trained for as many completion tokens as S_E's whole lineage.
         state = {
@@ -265,12 +277,12 @@ def test_own_questions_run_from_a_recipe(tmp_path: Path) -> None:
         f'name = "own"\n[task]\nname = "jsonl"\n[task.settings]\npath = "{tmp_path / "q.jsonl"}"\n'
         '[teacher]\nname = "scripted"\n[student]\nmodel = "table"\n'
     )
-    asked = [f"evaluation.arms={[*KNOWLEDGE_ARMS]}", "evaluation.bootstrap=50"]
+    asked = [f"evaluation.methods={[*knowledge_cells()]}", "evaluation.bootstrap=50"]
     execute(load_recipe(recipe, asked), tmp_path / "r", Console(file=io.StringIO()))
     results = load_results(tmp_path / "r" / "results.json").to_json()
-    assert results["arms"]["std_cot"]["test"]["n"] == 10
+    assert results["methods"]["std_cot"]["test"]["n"] == 10
     # It does not tell what its questions need.
-    assert set(results["arms"]) == {arm for arm in KNOWLEDGE_ARMS if not arm.endswith("_oracle")}
+    assert set(results["methods"]) == {arm for arm in knowledge_cells() if not arm.endswith("_oracle")}
 
 
 @pytest.mark.skipif("NESYCD_DATA" not in os.environ, reason="NESYCD_DATA names no folder of real data")
@@ -280,7 +292,7 @@ def test_gsm8k_runs_with_its_recorded_teacher(tmp_path: Path) -> None:
     recipe = QUICKSTART.with_name("gsm8k-replay.toml")
     execute(load_recipe(recipe, ["student.model=table", sizes]), tmp_path / "r", Console(file=out, width=200))
     results = load_results(tmp_path / "r" / "results.json").to_json()
-    assert results["arms"]["std_cot"]["test"]["n"] == 12
+    assert results["methods"]["std_cot"]["test"]["n"] == 12
     told = results["method"]["rationales"]
     assert told["asked"] == 30 and told["kept"] >= 25 and told["wrong"] == 0
     assert results["knowledge"]["items"] == 0 and results["method"]["mix"] == {"augmented": 0, "direct": 0, "answer": 0}
@@ -308,14 +320,17 @@ def test_a_benchmarks_own_few_shot_prompts_are_an_arm(tmp_path: Path) -> None:
     arms = [
         f"teacher.paths=['{tmp_path / 'told.jsonl'}']",
         "evaluation.bootstrap=50",
-        "evaluation.arms=['zero_shot', 'few_shot']",
+        "evaluation.methods=['zero_shot', 'few_shot']",
     ]
     execute(load_recipe(QUICKSTART, [*own, *arms]), tmp_path / "r", Console(file=io.StringIO()))
-    results = load_results(tmp_path / "r" / "results.json").to_json()["arms"]
+    results = load_results(tmp_path / "r" / "results.json").to_json()["methods"]
     assert results["few_shot"]["test"]["n"] == results["zero_shot"]["test"]["n"] == 6
     assert results["few_shot"]["test"]["prompt_tokens"] > results["zero_shot"]["test"]["prompt_tokens"]
-    with pytest.raises(NesycdError, match="task 'longtail' has no few-shot prompts"):
-        run(tmp_path / "c", "evaluation.arms=['few_shot']", "task.limit=30")
+    # A benchmark without prompts of its own shows training questions.
+    run(tmp_path / "c", "evaluation.methods=['zero_shot', 'few_shot']", "task.limit=30", "evaluation.splits=['test']")
+    results = load_results(tmp_path / "c" / "results.json").to_json()["methods"]
+    assert results["few_shot"]["test"]["n"] == results["zero_shot"]["test"]["n"] == 30
+    assert results["few_shot"]["test"]["prompt_tokens"] > 2 * results["zero_shot"]["test"]["prompt_tokens"]
 
 
 def test_users_mistakes_are_one_sentence(tmp_path: Path) -> None:

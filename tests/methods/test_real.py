@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from nesycd.cli.ask import answer
+from nesycd.api.finished import OpenRun
 from nesycd.cli.run import execute
 from nesycd.core.config import load_recipe
 from nesycd.reports import load_results
@@ -31,7 +31,7 @@ def test_the_quickstart_in_miniature(tmp_path: Path) -> None:
     recipe = load_recipe(QUICKSTART, [*settings, *splits])
     execute(recipe, tmp_path / "r", Console(file=io.StringIO()))
     results = load_results(tmp_path / "r" / "results.json").to_json()
-    arms = {name: splits["test"] for name, splits in results["arms"].items()}
+    arms = {name: splits["test"] for name, splits in results["methods"].items()}
     assert len(arms) == 7 and all(score["n"] == 22 for score in arms.values())
     # Twenty questions teach hardly any knowledge; that each arm was given what it should be is what is held here.
     assert arms["nesycd_oracle"]["knowledge_tokens"] > 0 and arms["nesycd_oracle"]["routed"] == 1.0
@@ -39,21 +39,23 @@ def test_the_quickstart_in_miniature(tmp_path: Path) -> None:
     state = (tmp_path / "r" / "stages" / "augmented.json").read_text()
     execute(recipe, tmp_path / "r", Console(file=io.StringIO()))
     assert (tmp_path / "r" / "stages" / "augmented.json").read_text() == state
-    reply = answer(tmp_path / "r", "How many feet are 3 fathoms and 2 feet?", always=True)
-    assert reply["response"] and reply["routed"]
+    with OpenRun(tmp_path / "r") as opened:
+        reply = opened.ask("How many feet are 3 fathoms and 2 feet?", method="nesycd")
+    assert reply.text and reply.routed
 
 
 SCRIPT = """
 import functools, os, signal, sys
 from pathlib import Path
 from rich.console import Console
+from nesycd.api import running
 from nesycd.cli import run
 from nesycd.core.config import load_recipe
-from nesycd.methods import parts
+from nesycd.methods import context
 
 recipe, folder, kill_at, *settings = sys.argv[1:]
 
-class Killer(run.StageProgress):
+class Killer(running.StageProgress):
     def watch(self, stage, done, total):
         if f"{stage} {done}" == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -61,9 +63,9 @@ class Killer(run.StageProgress):
     def training(self, stage, state):
         self.watch(stage, state["step"], state["steps"])
 
-run.StageProgress = Killer
+running.StageProgress = Killer
 # A checkpoint after every step: a run as small as this would end before its first.
-parts.TrainSettings = functools.partial(parts.TrainSettings, checkpoint_seconds=0.0)
+context.TrainSettings = functools.partial(context.TrainSettings, checkpoint_seconds=0.0)
 run.execute(load_recipe(Path(recipe), settings), Path(folder), Console(quiet=True))
 """
 TINY = (
@@ -75,7 +77,7 @@ TINY = (
     "training.batch_tokens=512",
     "training.rank=4",
     "evaluation.splits=['test']",
-    "evaluation.arms=['std_cot', 'nesycd']",
+    "evaluation.methods=['std_cot', 'nesycd']",
     "evaluation.bootstrap=20",
 )
 MOMENTS = ("general 2", "collect-fold-0 3", "augmented 2")
@@ -120,10 +122,10 @@ BBH = QUICKSTART.with_name("bbh-replay.toml")
 def test_bbh_with_recorded_rationales_and_knowledge_from_a_file_in_miniature(tmp_path: Path) -> None:
     settings = ["task.limit=10", "training.epochs=0.5", "augmented.passes=1", "student.max_new_tokens=8"]
     settings += [f"knowledge.files=['{QUICKSTART.with_name('bbh-knowledge.yaml')}']", "evaluation.bootstrap=50"]
-    arms = ["evaluation.arms=['std_cot', 'nesycd']"]
+    arms = ["evaluation.methods=['std_cot', 'nesycd']"]
     execute(load_recipe(BBH, [*settings, *arms]), tmp_path / "r", Console(file=io.StringIO()))
     results = load_results(tmp_path / "r" / "results.json").to_json()
-    assert all(results["arms"][arm]["test"]["n"] == 10 for arm in ("std_cot", "nesycd"))
+    assert all(results["methods"][arm]["test"]["n"] == 10 for arm in ("std_cot", "nesycd"))
     assert results["method"]["leaks"]["approved"] > 20 and results["method"]["leaks"]["approved_leaking"] == 0
     assert results["method"]["mix"]["augmented"] > 0
-    assert results["arms"]["nesycd"]["test"]["knowledge_tokens"] > 0
+    assert results["methods"]["nesycd"]["test"]["knowledge_tokens"] > 0

@@ -21,7 +21,7 @@ TABLE = (
     "student.model=table",
     "evaluation.bootstrap=50",
     "task.limit=12",
-    "evaluation.arms=['std_cot', 'nesycd']",
+    "evaluation.methods=['std_cot', 'nesycd']",
     "evaluation.splits=['test']",
 )
 
@@ -35,7 +35,7 @@ def run(folder: Path, *overrides: str) -> str:
 @pytest.mark.slow
 def test_a_run_with_fused_retrieval_and_then_with_entities_merged(tmp_path: Path) -> None:
     folder = tmp_path / "r"
-    fused = ("retrieval.kind=fused", "retrieval.by_task=true", "retrieval.min_cover=0.1")
+    fused = ("retrieval.kind=fused", "retrieval.by_task=true", "retrieval.min_coverage=0.1")
     run(folder, *fused)
     found = [r for split in ("train", "test") for r in read_records(folder, f"retrieve-{split}", Retrieval)]
     reasons = [hit.why for retrieval in found for hit in retrieval.hits]

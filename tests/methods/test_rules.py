@@ -11,20 +11,22 @@ from typing import Any, Literal
 import pytest
 from rich.console import Console
 
-from nesycd.cli.answering import open_answerer
-from nesycd.cli.effect import execute as measure
+from nesycd.api.finished import OpenRun
+from nesycd.api.measuring import measure_effect
 from nesycd.cli.run import execute
+from nesycd.core.answers import text_of
 from nesycd.core.config import RetrievalSection, load_recipe
-from nesycd.core.records import Attempt, Entry, Evidence, Example, Fact, Masked, Retrieval, Rule, RuleTest, Status
+from nesycd.core.records import Entry, Evidence, Example, Fact, Masked, Retrieval, Rule, RuleTest, Status
 from nesycd.knowledge import KnowledgeBase
 from nesycd.methods.knowledge import Knowledge
 from nesycd.reports import load_results
 from nesycd.rules import Engine, failures
+from nesycd.runs.predictions import read_attempts
 from nesycd.runs.run import read_records
 from nesycd.tasks.longtail import LongTail, LongTailSettings
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
-SMALL = ("student.model=table", "evaluation.bootstrap=50", 'evaluation.arms=["std_cot", "nesycd", "rules_alone"]',
+SMALL = ("student.model=table", "evaluation.bootstrap=50", 'evaluation.methods=["std_cot", "nesycd", "rules_alone"]',
          'evaluation.splits=["test"]', "task.settings.train_special=6", "task.settings.train_general=4",
          "task.settings.valid=2", "task.settings.test_special=3", "task.settings.test_general=2")  # fmt: skip
 
@@ -39,7 +41,7 @@ def test_derived_facts_join_the_blocks_and_rules_answer_alone(tmp_path: Path) ->
     folder = tmp_path / "r"
     run(folder)
     direct = load_results(folder / "results.json").retrieval["test"]
-    assert direct.answer_in_block is not None and set(direct.answer_not_in_block) == {"nesycd"}
+    assert direct.answer_in_context is not None and set(direct.answer_not_in_context) == {"nesycd"}
     world = LongTail(LongTailSettings())
     kin = world.families["genealogy"]
     broken = Rule(text="Never tested well.", clause="p(X) :- father(X, Y).", tests=(RuleTest(expect="p(a)."),))
@@ -49,24 +51,27 @@ def test_derived_facts_join_the_blocks_and_rules_answer_alone(tmp_path: Path) ->
     told = run(folder, "knowledge.derive=true")
     results = load_results(folder / "results.json")
     assert "rules_alone" in told
-    alone = results.arms["rules_alone"]["test"].by_task
+    alone = results.methods["rules_alone"]["test"].by_task
     assert alone["genealogy"].accuracy == 1.0 and alone["units"].accuracy == 0.0
     found = results.retrieval["test"]
-    assert found.answer_in_block is not None and found.answer_in_block > direct.answer_in_block
-    without = found.answer_not_in_block["nesycd"]
-    assert without.n == round(results.arms["nesycd"]["test"].n * (1 - found.answer_in_block))
+    assert found.answer_in_context is not None and found.answer_in_context > direct.answer_in_context
+    without = found.answer_not_in_context["nesycd"]
+    assert without.n == round(results.methods["nesycd"]["test"].n * (1 - found.answer_in_context))
     retrievals = read_records(folder, "retrieve-test", Retrieval)
     derived = [hit for one in retrievals for hit in one.hits if hit.why.startswith("derived by rule")]
     assert derived and all(hit.item.kind == "fact" for hit in derived)
-    attempts = read_records(folder, "eval-test-rules_alone", Attempt)
+    attempts = read_attempts(folder, "eval-test-rules_alone")
     assert {one.answer for one in attempts if not one.correct} == {""}
     assert "derived by rule" in (folder / "report.html").read_text(encoding="utf-8")
     # Whoever asks the finished run gets what its arms got.
-    answerer, _ = open_answerer(folder)
     examples = {one.uid: one for one in read_records(folder, "examples-test", Example)}
     uid = next(one.example for one in retrievals for hit in one.hits if hit.why.startswith("derived by rule"))
-    [asked] = answerer.ask([examples[uid]], answerer.draft([examples[uid]]))
+    with OpenRun(folder) as opened:
+        asked = opened.ask(examples[uid].question, examples[uid].options, examples[uid].task)
+        [again] = opened.respond([examples[uid]], "nesycd")
     assert any(hit.why.startswith("derived by rule") for hit in asked.hits)
+    made = next(one for one in read_attempts(folder, "eval-test-nesycd") if one.example == uid)
+    assert (text_of(again.segments), again.answer.knowledge) == (made.response, made.knowledge)
 
 
 @pytest.mark.parametrize("kind", ["linked", "fused"])
@@ -97,7 +102,7 @@ def test_effects_are_measured_of_items_and_not_of_what_follows_from_them(tmp_pat
     with KnowledgeBase.open(folder / "kb.sqlite") as kb:
         kb.add([(rule, Evidence(example="", source="Ann"))], status=Status.APPROVED, reviewer="Ann")
         known = {entry.item_id for entry in kb.entries()}
-    measure(load_recipe(QUICKSTART, [*SMALL, "knowledge.derive=true"]), folder, Console(file=io.StringIO()))
+    measure_effect(load_recipe(QUICKSTART, [*SMALL, "knowledge.derive=true"]), folder, Console(file=io.StringIO()))
     stages = ("effect-retrieve-train", "effect-retrieve-valid")
     retrievals = [one for stage in stages for one in read_records(folder, stage, Retrieval)]
     derived = {one.example: {item.id for item in one.items} - known for one in retrievals}

@@ -9,22 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from nesycd.cli import build
+from nesycd.api import build
+from nesycd.core.answers import Attempt
 from nesycd.core.config import Recipe, load_recipe
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.protocols import ErrorCase
-from nesycd.core.records import Attempt, Refusal, Status
+from nesycd.core.records import Evidence, Lesson, Refusal, Status
 from nesycd.knowledge import KnowledgeBase
 from nesycd.llm.scripted_chat import ScriptedChat
-from nesycd.methods.context import Parts
-from nesycd.methods.imports import imported
-from nesycd.methods.nesycd import distil
-from nesycd.prompts import Prompts
+from nesycd.methods.build_kb import _imported
+from nesycd.methods.context import Context
+from nesycd.methods.distil import distil
+from nesycd.prompts import BaselinePrompts, Prompts
 from nesycd.rules import Engine
 from nesycd.runs.run import Run, read_records
 from nesycd.runs.stage import read_states
-from nesycd.teachers.divided import DividedTeacher
 from nesycd.teachers.mining import MiningTeacher
+from nesycd.teachers.mixed import MixedTeacher
 
 FILE = """
 - kind: lesson
@@ -79,7 +80,8 @@ def distilled(recipe: Path, tmp_path: Path) -> Callable[..., Run]:
         task = build.task_of(settings)
         with Run.open(tmp_path / "r", settings.model_dump(mode="json")) as opened, Engine() as engine:
             teacher, student = build.teacher_of(settings, task), build.student_of(settings)
-            distil(Parts(opened, settings, task, teacher, student, Prompts.load(), engine), until="diagnose")
+            prompts, others = Prompts.load(), BaselinePrompts.load()
+            distil(Context(opened, settings, task, teacher, student, prompts, others, engine), until="diagnose")
         return opened
 
     return run
@@ -100,12 +102,34 @@ def test_files_join_the_base_through_the_gates(distilled: Callable[..., Run], tm
         "A fathom is 6 feet.": (Status.APPROVED, {"k.yaml"}),
     }
     [refusal] = read_records(run.folder, "refused", Refusal)
-    assert refusal.unfit and refusal.item.text == "The student did not read this response."
+    assert refusal.filter == "ill_formed" and refusal.item.text == "The student did not read this response."
     # Of the finished stages only those that the file enters are done again, and without it they are what they were.
     after = {name: state["fingerprint"] for name, state in read_states(run.folder).items()}
     assert {name for name in before if after[name] != before[name]} <= {"refused", "knowledge", "leaks"}
     again = distilled()
     assert {name: state["fingerprint"] for name, state in read_states(again.folder).items()} == before
+
+
+def test_what_people_did_holds_when_the_base_is_made_anew(
+    distilled: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    opened = Run.open
+    monkeypatch.setattr(Run, "open", lambda *given, **options: opened(*given, **options, notify=told.append))
+    files = f"knowledge.files=['{tmp_path}/k.yaml']"
+    with KnowledgeBase.open(distilled(files).kb_path) as kb:
+        [lesson] = kb.entries(kind="lesson")
+        kb.reject(lesson.item_id, "Ann")
+        kb.add([(Lesson(text="My own."), Evidence(example="", source="Ann"))])
+        kb.tag("v1", "Ann")
+    (tmp_path / "k.yaml").write_text(FILE + "- {kind: lesson, text: One more.}\n")
+    run = distilled(files)
+    assert (run.folder / "kb.1.sqlite").exists()
+    found = entries(run)
+    assert found[lesson.item.text][0] is Status.REJECTED and found["My own."][0] is Status.PROPOSED
+    assert found["One more."][0] is Status.APPROVED
+    assert any(text.startswith("carried over from kb.1.sqlite: item ") and "rejected by Ann" in text for text in told)
+    assert any(text.startswith("not carried over from kb.1.sqlite: version v1") for text in told)
 
 
 def test_files_wait_for_review_and_pass_the_self_check_by(distilled: Callable[..., Run], tmp_path: Path) -> None:
@@ -122,7 +146,7 @@ def test_a_file_that_cannot_be_used_is_named(recipe: Path, tmp_path: Path) -> No
         recipe: Recipe
 
     def read(*sets: str) -> object:
-        return imported(Asking(load_recipe(recipe, sets)))  # type: ignore[arg-type]
+        return _imported(Asking(load_recipe(recipe, sets)))  # type: ignore[arg-type]
 
     (tmp_path / "k.yaml").write_text("- {kind: fact, text: A fathom is 6 feet.}\n")
     assert read() == []
@@ -155,7 +179,7 @@ def test_recorded_rationales_and_a_language_model_for_the_errors(recipe: Path, m
     task = build.task_of(settings)
     teacher = build.teacher_of(settings, task)
     own = build.teacher_of(load_recipe(recipe), task)
-    assert isinstance(teacher, DividedTeacher) and teacher.fingerprint != own.fingerprint
+    assert isinstance(teacher, MixedTeacher) and teacher.fingerprint != own.fingerprint
     train = task.load("train")
     assert list(teacher.rationales(train)) == list(own.rationales(train)) and not chat.asked
     case = ErrorCase(train[0], "So.", Attempt(example=train[0].uid, solver="s", response="?"))

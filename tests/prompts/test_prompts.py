@@ -9,13 +9,17 @@ import pytest
 
 from nesycd.core.errors import ConfigError
 from nesycd.core.records import Rule
-from nesycd.prompts import PLACEHOLDERS, RIVAL_PLACEHOLDERS, TEACHER_PLACEHOLDERS, Prompts, TeacherPrompts
+from nesycd.prompts import BASELINE_PLACEHOLDERS, PLACEHOLDERS, TEACHER_PLACEHOLDERS, Prompts, TeacherPrompts
 from nesycd.rules.validation import runnable
 
 
 def test_every_prompt_file_of_the_package_is_known() -> None:
     folder = Path(__file__).parents[2] / "nesycd" / "prompts"
-    assert {path.stem for path in folder.glob("*.txt")} == {*PLACEHOLDERS, *RIVAL_PLACEHOLDERS, *TEACHER_PLACEHOLDERS}
+    assert {path.stem for path in folder.glob("*.txt")} == {
+        *PLACEHOLDERS,
+        *BASELINE_PLACEHOLDERS,
+        *TEACHER_PLACEHOLDERS,
+    }
 
 
 def test_ones_own_file_takes_the_place_of_the_packages(tmp_path: Path) -> None:

@@ -8,31 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from nesycd.core.records import (
-    Attempt,
-    Derivation,
-    Evidence,
-    Example,
-    Fact,
-    Hit,
-    Item,
-    Lesson,
-    Record,
-    Retrieval,
-    Status,
-)
+from nesycd.core.answers import Answer, Attempt, Prediction, Segment, Verdict
+from nesycd.core.records import Derivation, Evidence, Example, Fact, Hit, Item, Lesson, Record, Retrieval, Status
 from nesycd.knowledge import KnowledgeBase
 from nesycd.reports import Evaluation, build_results
 
 HOSTILE = "<script>alert('x')</script><img src=http://evil.example/a.png onerror=alert(1)> \"'& \x00 </pre></style>"
 HOSTILE_INDEX = 2
-"""A question on which the arms disagree, so that it is among the samples shown."""
+"""A question on which the methods disagree, so that it is among the samples shown."""
 FACT = Fact(text="A fathom is 6 feet.", subject="fathom", relation="feet", object="6")
 ARMS = {"std_cot": 4, "std_cot_kb": 3, "nesycd_no_kb": 4, "nesycd": 2, "nesycd_oracle": 1}
-"""Of five special questions how many the arm gets wrong."""
+"""Of five special questions how many the method gets wrong."""
 METHOD = {
     "rationales": {"asked": 300, "kept": 290, "wrong": 8, "failed": 2, "hinted": 12},
-    "leaks": {"proposed": 120, "refused": 3, "unfit": 7, "approved": 90, "approved_leaking": 0},
+    "leaks": {
+        "proposed": 120,
+        "refused": 3,
+        "ill_formed": 3,
+        "instance_specific": 4,
+        "approved": 90,
+        "approved_leaking": 0,
+    },
     "self_check": {"asked": 60, "repaired": 31},
     "knowledge_use": {"approved": 90, "shown": 70, "useful": 40},
     "teacher": {
@@ -75,7 +71,7 @@ def make_examples(split: str, count: int = 40) -> list[Example]:
 
 
 def make_attempts(arm: str, examples: Sequence[Example]) -> list[Attempt]:
-    """One attempt a question; general ones are right three times in four, whatever the arm."""
+    """One attempt a question; general ones are right three times in four, whatever the method."""
     attempts = []
     for index, example in enumerate(examples):
         special = example.task == "units"
@@ -104,7 +100,7 @@ def make_attempts(arm: str, examples: Sequence[Example]) -> list[Attempt]:
 
 
 def make_evaluation(splits: Sequence[str] = ("test", "ood_unseen")) -> Evaluation:
-    """All arms on all splits."""
+    """All methods on all splits."""
     examples = {split: make_examples(split) for split in splits}
     return Evaluation(
         examples=[example for split in splits for example in examples[split]],
@@ -126,12 +122,12 @@ def evaluation() -> Evaluation:
 
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
-    """A run folder with results, stages, knowledge base, config and manifest."""
+    """A run folder with results, predictions, stages, knowledge base, config and manifest."""
     folder = tmp_path / "a <b>run"
     (folder / "stages").mkdir(parents=True)
     evaluation = make_evaluation()
     for (arm, split), attempts in evaluation.attempts.items():
-        _write(folder, f"eval-{split}-{arm}", attempts)
+        store_attempts(folder, f"eval-{split}-{arm}", attempts)
     for split in ("test", "ood_unseen"):
         examples = make_examples(split)
         hit = Hit(item=FACT, score=1.0, why="names fathom")
@@ -145,6 +141,42 @@ def run_folder(tmp_path: Path) -> Path:
     (folder / "manifest.json").write_text(json.dumps({"machine": "two cores"}))
     (folder / "results.json").write_text(json.dumps(build_results(evaluation)))
     return folder
+
+
+def store_attempts(folder: Path, stage: str, attempts: Sequence[Attempt]) -> None:
+    """Attempts as a run stores them: predictions, answers and verdicts."""
+    predictions = [
+        Prediction(
+            key=f"{stage}/{one.example}",
+            student="s",
+            segments=(Segment(text=one.response),),
+            margin=one.margin,
+            least_margin=one.least_margin,
+            prompt_tokens=one.prompt_tokens,
+            completion_tokens=one.completion_tokens,
+            seconds=one.seconds,
+        )
+        for one in attempts
+    ]
+    with (folder / "predictions.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(f"{json.dumps(one.to_json())}\n" for one in predictions)
+    answers = [
+        Answer(
+            example=one.example,
+            method=one.solver,
+            predictions=(made.id,),
+            knowledge=one.knowledge,
+            knowledge_tokens=one.knowledge_tokens,
+            routed=one.routed,
+        )
+        for one, made in zip(attempts, predictions, strict=True)
+    ]
+    _write(folder, stage, answers)
+    verdicts = [
+        Verdict(example=one.example, prediction=made.id, answer=one.answer, correct=one.correct, grader=1)
+        for one, made in zip(attempts, predictions, strict=True)
+    ]
+    _write(folder, f"{stage}.verdicts", verdicts)
 
 
 def _write(folder: Path, stage: str, records: Sequence[Record]) -> None:

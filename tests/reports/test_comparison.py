@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from nesycd.core.answers import Attempt
 from nesycd.core.errors import ConfigError
-from nesycd.core.records import Attempt, Diagnosis, Example, Rationale, Record
+from nesycd.core.records import Diagnosis, Example, Rationale, Record
+from nesycd.methods.table import METHODS
 from nesycd.reports.comparison import Comparison, compare
 from nesycd.reports.comparison_costs import Cost, cost
 from nesycd.reports.folder import Material, Row
@@ -27,7 +29,7 @@ def run_folder(folder: Path, stages: list[str], init: str = "base") -> Path:
 
 def material(folder: Path, right: dict[str, bool], splits: tuple[str, ...] = ("test",)) -> Material:
     """Six questions, which each method answers always rightly or always wrongly."""
-    rows = [Row(name, "arm", "", {0: folder}, name) for name in right]
+    rows = [Row(METHODS[name], {0: folder}, name) for name in right]
     made = Material(rows, [0], splits)
     for split in splits:
         asked = [Example(uid=f"{split}/{n}", task="t", question="q", answer="a", template=f"{n}") for n in range(6)]
@@ -60,8 +62,11 @@ def test_a_domain_of_equal_answers_has_an_interval(splits: tuple[str, ...], high
 
 
 def test_every_method_says_what_it_is(tmp_path: Path) -> None:
-    folder = run_folder(tmp_path / "r", ["general", "augmented"])
-    assert all(one.about for one in compared(material(folder, {"std_cot": True, "nesycd": True})).methods.values())
+    folder = run_folder(tmp_path / "r", ["general", "augmented", "train-cascod"])
+    found = compared(material(folder, {"std_cot": True, "nesycd": True, "cascod": True, "no_graph": True})).methods
+    assert all(one.about for one in found.values())
+    roles = {"std_cot": "baseline", "nesycd": "method", "cascod": "rival", "no_graph": "ablation"}
+    assert {name: one.role for name, one in found.items()} == roles
 
 
 def test_a_primary_split_without_questions_is_told(tmp_path: Path) -> None:
@@ -70,8 +75,8 @@ def test_a_primary_split_without_questions_is_told(tmp_path: Path) -> None:
         compared(material(folder, {"std_cot": True, "nesycd": True}), "ood_unseen")
 
 
-def costs(folder: Path, arm: str) -> Cost:
-    made = material(folder, {arm: True})
+def costs(folder: Path, method: str) -> Cost:
+    made = material(folder, {method: True})
     return cost(made, made.rows[0], "test")
 
 
@@ -112,8 +117,11 @@ def test_what_took_no_tokens_leaves_no_price_unknown(price: float | None, usd: f
     assert costs(folder, "nesycd").usd == usd and costs(folder, "nesycd").teacher_tokens == 10
 
 
-def test_few_shot_costs_the_rationales_that_its_prompts_show(tmp_path: Path) -> None:
-    config = {"name": "r", "task": {"name": "longtail"}, "augmented": {"init": "base"}, "seed": 0}
+@pytest.mark.parametrize(("benchmark", "tokens", "usd"), [("longtail", 15, 0.75), ("bbh", 0, 0.0)])
+def test_few_shot_costs_the_rationales_that_its_prompts_show(
+    benchmark: str, tokens: int, usd: float, tmp_path: Path
+) -> None:
+    config = {"name": "r", "task": {"name": benchmark}, "augmented": {"init": "base"}, "seed": 0}
     train = [Example(uid=f"{n}", task="t" if n < 5 else "u", question=f"q{n}", answer="a") for n in range(9)]
     rationales = [
         Rationale(example=one.uid, teacher="t", prompt_tokens=5, usd=0.25, text="r", answer="a", correct=one.uid != "0")
@@ -122,9 +130,6 @@ def test_few_shot_costs_the_rationales_that_its_prompts_show(tmp_path: Path) -> 
     with Run.open(tmp_path / "r", config) as run:
         run.computed("examples-train", Example, {}, lambda: train)
         run.computed("rationales", Rationale, {}, lambda: rationales)
-    made = material(tmp_path / "r", {"few_shot": True})
-    rival = Row("few_shot", "rival", "", {0: tmp_path / "r"}, "few_shot")
-    found = cost(made, rival, "test")
-    assert (found.teacher_tokens, found.usd) == (15, 0.75), "three of the four kept ones of the test's one task"
-    # A publisher's own prompts ask no teacher.
-    assert cost(made, made.rows[0], "test").teacher_tokens == 0
+    found = costs(tmp_path / "r", "few_shot")
+    # Three of the four kept ones of the test's one task; a publisher's own prompts ask no teacher.
+    assert (found.teacher_tokens, found.usd) == (tokens, usd)

@@ -109,6 +109,9 @@ def test_what_is_missing_or_damaged_is_named(run_folder: Path) -> None:
     (run_folder / "stages" / "eval-test-nesycd.jsonl").write_text('{"schema": "attempt/1"}\n{"schema": "attempt/1"}\n')
     with pytest.raises(RunError, match=r"eval-test-nesycd\.jsonl"):
         write_report(run_folder)
+    (run_folder / "predictions.jsonl").unlink()
+    with pytest.raises(RunError, match="predictions of eval-test-std_cot are gone; run the recipe again"):
+        write_report(run_folder)
     (run_folder / "results.json").unlink()
     with pytest.raises(RunError, match=r"results\.json: cannot be read"):
         write_report(run_folder)

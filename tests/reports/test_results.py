@@ -11,18 +11,18 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
+from nesycd.core.answers import Attempt
 from nesycd.core.errors import DataError, RunError
-from nesycd.core.records import Attempt
 from nesycd.reports import Evaluation, build_results, load_results
 from nesycd.reports.build import frequency_bucket
-from nesycd.reports.results import ArmScore, Results
+from nesycd.reports.results import MethodScore, Results
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "results.md"
 
 
 def test_the_numbers(evaluation: Evaluation) -> None:
     results = build_results(evaluation)
-    score = results["arms"]["nesycd"]["test"]
+    score = results["methods"]["nesycd"]["test"]
     # 20 special questions of which 3 in 5 are right, 20 general ones of which 3 in 4 are.
     assert (score["n"], score["correct"], score["accuracy"]) == (40, 27, 27 / 40)
     assert score["by_task"] == {
@@ -36,12 +36,12 @@ def test_the_numbers(evaluation: Evaluation) -> None:
     assert {bucket: part["n"] for bucket, part in score["by_frequency"].items()} == {"0": 7, "2": 7, "4-7": 6}
     assert results["tasks"] == {"navigate": {"kind": "general"}, "units": {"kind": "special"}}
     assert results["retrieval"]["test"] == {
-        "needed_fact_recall": 0.9, "answer_in_block": None, "answer_not_in_block": {},
+        "needed_fact_recall": 0.9, "answer_in_context": None, "answer_not_in_context": {},
     }  # fmt: skip
     counts = {"items": 2, "by_kind": {"fact": 1, "lesson": 1}, "by_status": {"approved": 2}}
     assert results["knowledge"] == {**counts, "trained_with": None, "used": {}}
     assert results["total_seconds"] == 15.5
-    assert list(results["arms"]["nesycd"]) == ["test", "ood_unseen"]
+    assert list(results["methods"]["nesycd"]) == ["test", "ood_unseen"]
 
 
 def test_differences_are_by_kind(evaluation: Evaluation) -> None:
@@ -75,7 +75,7 @@ def test_only_shared_questions_are_compared(evaluation: Evaluation) -> None:
 
 def test_an_empty_split_has_no_accuracy(evaluation: Evaluation) -> None:
     results = build_results(dataclasses.replace(evaluation, attempts={("nesycd", "test"): []}))
-    score = results["arms"]["nesycd"]["test"]
+    score = results["methods"]["nesycd"]["test"]
     assert (score["n"], score["accuracy"], score["low"], score["interval"]) == (0, None, None, "none")
 
 
@@ -114,9 +114,9 @@ def _break(results: dict[str, Any], keys: tuple[str, ...], value: Any) -> None:
     ("keys", "value", "message"),
     [
         (("schema",), "results/9", "schema"),
-        (("arms", "nesycd", "test", "accuracy"), 67.5, r"arms\.nesycd\.test\.accuracy"),
-        (("arms", "nesycd", "test", "by_task", "units", "accuracy"), float("nan"), r"by_task\.units\.accuracy"),
-        (("arms", "nesycd", "test", "n"), -1, r"arms\.nesycd\.test\.n"),
+        (("methods", "nesycd", "test", "accuracy"), 67.5, r"methods\.nesycd\.test\.accuracy"),
+        (("methods", "nesycd", "test", "by_task", "units", "accuracy"), float("nan"), r"by_task\.units\.accuracy"),
+        (("methods", "nesycd", "test", "n"), -1, r"methods\.nesycd\.test\.n"),
         (("surprise",), 1, "surprise"),
         (("method", "mix", "aside"), 1, r"method\.mix\.aside"),
         (("method", "error_rates", "collected"), 62.5, r"method\.error_rates\.collected"),
@@ -145,7 +145,7 @@ def test_the_document_names_every_key() -> None:
     for model in _models(Results):
         for name, field in model.model_fields.items():
             assert (field.alias or name) in written, f"{DOCUMENT.name} does not name {model.__name__}.{name}"
-    assert "by_kind" in ArmScore.model_fields
+    assert "by_kind" in MethodScore.model_fields
 
 
 def _models(model: type[BaseModel]) -> set[type[BaseModel]]:
@@ -164,12 +164,12 @@ def _parts(annotation: Any) -> list[type[BaseModel]]:
 def test_accuracy_is_told_where_the_block_does_not_hold_the_answer(evaluation: Evaluation) -> None:
     attempts = evaluation.attempts["nesycd", "test"]
     holds = {attempt.example: number % 4 == 0 for number, attempt in enumerate(attempts)}
-    found = build_results(dataclasses.replace(evaluation, answered={"test": holds}))["retrieval"]["test"]
+    found = build_results(dataclasses.replace(evaluation, answer_in_context={"test": holds}))["retrieval"]["test"]
     others = [attempt.correct for attempt in attempts if not holds[attempt.example]]
-    assert found["answer_in_block"] == sum(holds.values()) / len(holds)
-    assert set(found["answer_not_in_block"]) == {"std_cot_kb", "nesycd"}
-    assert found["answer_not_in_block"]["nesycd"]["n"] == len(others)
-    assert found["answer_not_in_block"]["nesycd"]["correct"] == sum(others)
+    assert found["answer_in_context"] == sum(holds.values()) / len(holds)
+    assert set(found["answer_not_in_context"]) == {"std_cot_kb", "nesycd"}
+    assert found["answer_not_in_context"]["nesycd"]["n"] == len(others)
+    assert found["answer_not_in_context"]["nesycd"]["correct"] == sum(others)
 
 
 def test_known_questions_are_those_that_std_cot_answers(evaluation: Evaluation, tmp_path: Path) -> None:

@@ -41,15 +41,15 @@ def test_figures_are_of_each_run_first(evaluation: Evaluation) -> None:
     summary = spread_of_runs({"a": results_of(evaluation), "b": results_of(evaluation, wrong=4)})
     # Of 20 special questions nesycd answers 12 and 8, std_cot 4, std_cot_kb 8 and nesycd_oracle 16.
     assert summary["runs"] == ["a", "b"]
-    assert summary["arms"]["nesycd"]["test"]["special"]["values"] == [0.6, 0.4]
-    assert summary["arms"]["nesycd"]["test"]["all"]["mean"] == pytest.approx((27 + 23) / 80)
-    assert summary["arms"]["nesycd"]["test"]["special"]["sd"] == pytest.approx(0.02**0.5)
+    assert summary["methods"]["nesycd"]["test"]["special"]["values"] == [0.6, 0.4]
+    assert summary["methods"]["nesycd"]["test"]["all"]["mean"] == pytest.approx((27 + 23) / 80)
+    assert summary["methods"]["nesycd"]["test"]["special"]["sd"] == pytest.approx(0.02**0.5)
     assert summary["differences"]["nesycd - std_cot"]["test"]["special"]["mean"] == pytest.approx(0.3)
     assert summary["differences"]["nesycd - std_cot_kb"]["test"]["special"]["values"] == pytest.approx([0.2, 0.0])
     assert summary["gap_closed"]["test"]["special"]["values"] == pytest.approx([2 / 3, 1 / 3])
     assert "general" not in summary["gap_closed"]["test"]
     assert summary["retrieval"]["test"]["needed_fact_recall"]["mean"] == pytest.approx(0.9)
-    assert list(summary["arms"]["nesycd"]) == ["test", "ood_unseen"]
+    assert list(summary["methods"]["nesycd"]) == ["test", "ood_unseen"]
 
 
 @pytest.mark.parametrize("width", [120, 80, 60])
@@ -68,7 +68,7 @@ def test_tables_fit_and_hold_the_figures(evaluation: Evaluation, width: int) -> 
 
 def test_what_one_run_lacks_is_marked(evaluation: Evaluation) -> None:
     summary = spread_of_runs({"a": results_of(evaluation), "b": results_of(evaluation, without="std_cot_kb")})
-    assert summary["arms"]["std_cot_kb"]["test"]["special"]["values"] == [0.4, None]
+    assert summary["methods"]["std_cot_kb"]["test"]["special"]["values"] == [0.4, None]
     stream = io.StringIO()
     print_spread(summary, Console(file=stream, width=100, color_system=None))
     assert "40.0*" in stream.getvalue() and "* not known in all runs" in stream.getvalue()

@@ -93,7 +93,7 @@ def test_what_else_is_told(evaluation: Evaluation) -> None:
     text = printed(evaluation, 120)
     for line in (
         "rationales: 300 asked, 290 kept, 8 wrong, 2 failed, 12 hinted",
-        "leak check: 3 of 120 proposed items refused, 7 more as unfit, 0.0 % of 90 approved items leak",
+        "leak filter: 3 of 120 proposed items refused, 7 more by other filters, 0.0 % of 90 approved items leak",
         "S_P's errors: 62.5 % out of fold, 60.0 % on valid",
         "recall of needed facts: training prompts 98.2 %, test 90.0 %",
         "training mix of S_E: 1,812 augmented, 204 direct, 91 answer",

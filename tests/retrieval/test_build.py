@@ -41,9 +41,9 @@ def test_what_the_fused_kind_reads_counts() -> None:
             ({}, DECLARED),
             ({"hops": 2}, Entities()),
             ({"weights": {"linked": 2.0}}, Entities()),
-            ({"min_cover": 0.4}, Entities()),
+            ({"min_coverage": 0.4}, Entities()),
             ({"by_task": True}, Entities()),
-            ({"asks": ("task", "question")}, Entities()),
+            ({"query_fields": ("task", "question")}, Entities()),
             ({"sources": ("linked", "dense")}, Entities()),
             ({"sources": ("linked", "dense"), "model": "x"}, Entities()),
         ]
@@ -53,8 +53,10 @@ def test_what_the_fused_kind_reads_counts() -> None:
 
 
 def test_what_is_searched_with_counts_only_where_it_is_not_the_question() -> None:
-    assert identity(RetrievalSection(asks=("question",)), Entities()) == identity(RetrievalSection(), Entities())
-    assert identity(RetrievalSection(asks=("options",)), Entities()) != identity(RetrievalSection(), Entities())
+    assert identity(RetrievalSection(query_fields=("question",)), Entities()) == identity(
+        RetrievalSection(), Entities()
+    )
+    assert identity(RetrievalSection(query_fields=("options",)), Entities()) != identity(RetrievalSection(), Entities())
     example = Example(uid="1", task="bbh/word_sorting", question="Which?", options=("red", "blue"), answer="(A)")
     assert query_of(example) == "Which?"
     assert query_of(example, ("options", "task", "question")) == "word sorting\nWhich?\nred\nblue"

@@ -170,7 +170,7 @@ ITEM = st.one_of(
 @settings(max_examples=25)
 @given(st.lists(ITEM, max_size=8), st.lists(st.tuples(st.booleans(), ITEM), max_size=8))
 def test_after_any_changes_it_finds_what_a_new_one_finds(first: list[Item], changes: list[tuple[bool, Item]]) -> None:
-    fusion = Fusion(sources=("linked", "lexical", "dense"), hops=2, min_cover=0.3)
+    fusion = Fusion(sources=("linked", "lexical", "dense"), hops=2, min_coverage=0.3)
     retriever = FusedRetriever(entries(first), words, fusion, embedder=Letters())
     kept = {item.id: item for item in first}
     for added, item in changes:

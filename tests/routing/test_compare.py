@@ -6,8 +6,8 @@ import random
 
 import pytest
 
+from nesycd.core.answers import Attempt
 from nesycd.core.errors import DataError
-from nesycd.core.records import Attempt
 from nesycd.routing import SIGNALS, Case, calibrate_routing, folds_of, judge, outcomes, right, routes, sweep
 
 
@@ -43,7 +43,7 @@ def test_folds_keep_groups_together_and_are_of_like_size() -> None:
 def test_a_margin_router_is_compared_as_it_is_calibrated(name: str, signal: str) -> None:
     cases = made()
     judged = judge(name, cases)
-    told = calibrate_routing([c.draft for c in cases], [c.informed for c in cases], signal)  # type: ignore[arg-type]
+    told = calibrate_routing([c.closed_book for c in cases], [c.augmented for c in cases], signal)  # type: ignore[arg-type]
     assert judged.threshold == told.threshold and judged.curve == told.curve
     answers = right(cases, routes(judged.router, cases))
     assert sum(answers) / len(answers) == pytest.approx(told.score)
@@ -61,7 +61,7 @@ def test_each_router_routes_what_it_is_for(name: str) -> None:
     assert not any(one and not hit for one, hit in zip(judged.routed, found, strict=True))
     assert judged.threshold is not None and judged.threshold >= 0
     routed = [case for case, one in zip(cases, routes(judged.router, cases), strict=True) if one]
-    assert routed == [case for case in cases if case.draft.margin < judged.threshold and case.found]
+    assert routed == [case for case in cases if case.closed_book.margin < judged.threshold and case.found]
 
 
 def test_each_question_is_judged_by_a_router_that_was_chosen_on_other_templates() -> None:
@@ -92,7 +92,7 @@ def test_outcomes_and_sweep_agree_with_routing_at_every_threshold() -> None:
     cuts, answers = outcomes(cases, judged)
     assert cuts == sorted(cuts) and judged.threshold in cuts
     for column, cut in enumerate(cuts[:: len(cuts) // 5]):
-        routed = [c.found and c.draft.least_margin < cut for c in cases]
+        routed = [c.found and c.closed_book.least_margin < cut for c in cases]
         assert answers[:, cuts.index(cut)].tolist() == right(cases, routed), column
     points = sweep(cases, judged, 10)
     assert points[0][0] == 0 and points[-1][0] == pytest.approx(10 * sum(c.found for c in cases) / len(cases))

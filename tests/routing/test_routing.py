@@ -6,10 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nesycd.core.answers import Attempt
 from nesycd.core.protocols import Generation, Router
-from nesycd.core.records import Attempt
-from nesycd.routing import AlwaysRouter, MarginRouter, NeverRouter, calibrate, calibrate_routing, router_of
-from nesycd.stages.route import routed
+from nesycd.routing import (
+    AlwaysRouter,
+    Case,
+    MarginRouter,
+    NeverRouter,
+    calibrate,
+    calibrate_routing,
+    router_of,
+    routes,
+)
+from nesycd.routing import right as right_of
 
 
 def attempts(*pairs: tuple[float, bool]) -> list[Attempt]:
@@ -89,8 +98,9 @@ def test_no_other_threshold_is_surely_better_and_no_higher_one_as_good(
     if drafts:
 
         def right(threshold: float) -> float:
-            made = routed(drafts, informed, MarginRouter(threshold), "r")
-            return sum(answer.correct for answer in made) / len(made)
+            cases = [Case(draft, answer, "") for draft, answer in zip(drafts, informed, strict=True)]
+            made = right_of(cases, routes(MarginRouter(threshold), cases))
+            return sum(made) / len(made)
 
         assert right(found.threshold) == pytest.approx(found.score)
         best = max((point.score for point in found.curve), default=found.score)

@@ -17,7 +17,9 @@ from nesycd.runs.manifest import without_times
 PIPELINE = """
 import json, sys, time
 from pathlib import Path
-from nesycd.core.records import Attempt, Rationale
+from nesycd.core.answers import Attempt
+from nesycd.core.records import Rationale
+from nesycd.core.storage import write_json_atomic
 from nesycd.runs.run import Run
 
 KEYS = [f"q{number}" for number in range(24)]
@@ -52,7 +54,7 @@ with Run.open(Path(sys.argv[1]), {"seed": 1}) as run:
     solved = run.batches("solve", Attempt, {"student": student}, plan, answers, keys=KEYS)
     kept = run.computed("keep", Attempt, {"solved": solved}, lambda: [one for one in solved if "0 of" in one.response])
     run.value("count", {"kept": kept}, lambda: {"kept": len(kept)})
-    run.write_results({"kept": len(kept), "total_seconds": time.time()})
+    write_json_atomic(run.results_path, {"kept": len(kept), "total_seconds": time.time()})
     run.finish()
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -11,14 +12,15 @@ from typing import Any
 
 import pytest
 
-from nesycd.core.errors import RunError
+from nesycd.core.answers import Attempt
+from nesycd.core.errors import RunError, Unanswered
 from nesycd.core.protocols import TrainSettings
-from nesycd.core.records import Attempt
 from nesycd.core.storage import RecordLog
 from nesycd.runs import manifest
+from nesycd.runs.artifacts import open_artifact
 from nesycd.runs.manifest import TIME_FIELDS, machine, without_times
 from nesycd.runs.run import Run, read_records
-from nesycd.runs.stage import StageRecords, fingerprint_of, read_states
+from nesycd.runs.stage import Artifact, StageRecords, fingerprint_of, read_states
 
 KEYS = [f"q{number}" for number in range(6)]
 BATCHES = [["q4", "q1"], ["q0", "q5", "q2"], ["q3"]]
@@ -66,6 +68,30 @@ class TestRecords:
         assert run_records(tmp_path / "run", again) == first
         assert again.asked == []
         assert contents(tmp_path / "run") == before
+
+    def test_of_keys_left_unanswered_are_asked_for_by_the_next_call(self, tmp_path: Path) -> None:
+        def some(keys: list[str]) -> Iterator[Attempt]:
+            yield from map(attempt, keys[1:])
+            raise Unanswered(1, "the server is asleep")
+
+        with Run.open(tmp_path / "run", {}) as run:
+            with pytest.raises(
+                RunError, match=rf"^ask: 1 of {len(KEYS)} questions were not answered: the server is asleep; what"
+            ):
+                run.records("ask", Attempt, {"seed": 1}, KEYS, some)
+            assert not run.stage("ask", {"seed": 1, "record": Attempt.schema_name}).done
+        again = Producer()
+        assert [record.example for record in run_records(tmp_path / "run", again)] == KEYS
+        assert again.asked == KEYS[:1]
+
+    def test_that_are_dropped_are_made_anew(self, tmp_path: Path) -> None:
+        first = run_records(tmp_path / "run", Producer())
+        with Run.open(tmp_path / "run", {}) as run:
+            run.drop("never-begun", Attempt, lambda record: True)
+            run.drop("ask", Attempt, lambda record: record.example == KEYS[1])
+        again = Producer()
+        assert [one.id for one in run_records(tmp_path / "run", again)] == [one.id for one in first]
+        assert again.asked == [KEYS[1]]
 
     def test_are_redone_when_an_input_changes(self, tmp_path: Path) -> None:
         said: list[str] = []
@@ -281,6 +307,32 @@ class TestBatches:
         self.run(tmp_path / "run", again)
         assert len(again.asked) == 6
 
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "[[1, 2], [3, 4, 5], [6]]",
+            '[["q4", ["q1"]], ["q0", "q5", "q2"], ["q3"]]',
+            '[["q4", "q1"], ["q0", "q5", "q2"], ["q3", "q9"]]',
+            '[["q4", "q1"], ["q0", "q5", "q2"]]',
+            '[["q4", "q1"], ["q0", "q5", "q2"], ["q3", "q4"]]',
+            '[["q4", "q1"], ["q0", "q5", "q2"], "q3"]',
+            '{"q4": ["q1"]}',
+            '[["q4", "q1"], ["q0", ',
+            "",
+            "null",
+            "[" * 100_000,
+            "\udcff",
+        ],
+    )
+    def test_a_plan_that_holds_anything_else_is_one_sentence(self, tmp_path: Path, content: str) -> None:
+        self.run(tmp_path / "run", Producer(), keys=KEYS)
+        plan = tmp_path / "run/stages/answer.plan.json"
+        plan.write_bytes(content.encode("utf-8", "surrogateescape"))
+        with pytest.raises(RunError, match=r"answer\.plan\.json: not a readable plan; delete it"):
+            self.run(tmp_path / "run", Producer(), keys=KEYS)
+        plan.unlink()
+        assert [record.example for record in self.run(tmp_path / "run", Producer(), keys=KEYS)] == KEYS
+
     def test_a_wrong_plan_or_answer_is_our_own_mistake(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="each key once"):
             self.run(tmp_path / "a", Producer(), keys=["q0"])
@@ -348,6 +400,53 @@ class TestOthers:
             again = run.artifact("student", {"rate": 0.1}, lambda folder: {"again": True})
         assert again.path.is_dir()
         assert again.fingerprint == made.fingerprint
+
+    def make_adapter(self, folder: Path, notify: Callable[[str], None] | None = None) -> Artifact:
+        def make(place: Path) -> dict[str, Any]:
+            found = sorted(path.name for path in place.iterdir())
+            (place / "adapter").write_text("weights")
+            (place / "deep").mkdir(exist_ok=True)
+            (place / "deep" / "config").write_text("{}")
+            return {"found": found}
+
+        with Run.open(folder, {}, notify=notify) as run:
+            return run.artifact("student", {"rate": 0.1}, make)
+
+    @pytest.mark.parametrize("lost", ["adapter", "deep/config"])
+    def test_an_artifact_without_one_of_its_files_is_made_again_and_that_is_said(
+        self, tmp_path: Path, lost: str
+    ) -> None:
+        made = self.make_adapter(tmp_path / "run")
+        (made.path / lost).unlink()
+        with pytest.raises(RunError, match=f"{lost}: gone .*run the recipe again"):
+            open_artifact(tmp_path / "run", "student")
+        said: list[str] = []
+        assert self.make_adapter(tmp_path / "run", said.append) == made, "with nothing left over"
+        assert said == [f"student: made again, because {made.path / lost} is gone"]
+        assert open_artifact(tmp_path / "run", "student") == made
+
+    @pytest.mark.parametrize("content", ["weightz", "weights and more", ""])
+    def test_an_artifact_with_a_changed_file_is_not_used(self, tmp_path: Path, content: str) -> None:
+        made = self.make_adapter(tmp_path / "run")
+        (made.path / "adapter").write_text(content)
+        problem = r"student.adapter: not what stage student wrote .*delete \S+student and run the recipe again"
+        with pytest.raises(RunError, match=problem):
+            self.make_adapter(tmp_path / "run")
+        with pytest.raises(RunError, match=problem):
+            open_artifact(tmp_path / "run", "student")
+        shutil.rmtree(made.path)
+        assert self.make_adapter(tmp_path / "run") == made
+        assert (made.path / "adapter").read_text() == "weights"
+
+    def test_an_artifact_that_is_not_finished_cannot_be_opened(self, tmp_path: Path) -> None:
+        def make(folder: Path) -> dict[str, Any]:
+            raise KeyboardInterrupt
+
+        with Run.open(tmp_path / "run", {}) as run, pytest.raises(KeyboardInterrupt):
+            run.artifact("student", {}, make)
+        for name in ("student", "other"):
+            with pytest.raises(RunError, match=f"stage {name} is not finished; run the recipe again"):
+                open_artifact(tmp_path / "run", name)
 
     def test_a_disk_that_fills_up_while_an_artifact_is_made_is_one_sentence(self, tmp_path: Path) -> None:
         def make(folder: Path) -> dict[str, Any]:
@@ -490,12 +589,6 @@ class TestOpen:
     def test_a_place_that_cannot_be_written_is_named(self) -> None:
         with pytest.raises(RunError, match="/proc/run: cannot be written"):
             Run.open(Path("/proc/run"), {})
-
-    def test_results_are_written_whole(self, tmp_path: Path) -> None:
-        with Run.open(tmp_path / "run", {}) as run:
-            run.write_results({"arms": {}})
-            assert json.loads(run.results_path.read_text()) == {"arms": {}}
-        assert not [*(tmp_path / "run").rglob("*.tmp")]
 
 
 class TestFingerprint:

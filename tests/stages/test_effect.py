@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nesycd.core.records import Attempt, Example
+from nesycd.core.answers import Attempt
+from nesycd.core.records import Example
 from nesycd.stages import effect
 
 

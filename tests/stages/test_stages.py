@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from nesycd.core.records import Attempt, Diagnosis, Entry, Evidence, Example, Fact, Hit, Rationale, Status
+from nesycd.core.answers import Attempt
+from nesycd.core.records import Diagnosis, Entry, Evidence, Example, Fact, Hit, Rationale, Status
 from nesycd.prompts import Prompts
-from nesycd.routing import MarginRouter
-from nesycd.stages import augment, collect, diagnose, self_check, spend
-from nesycd.stages.route import better_closed_book, routed
+from nesycd.stages import augment, collect, costs, diagnose, self_check
+from nesycd.stages.route import better_closed_book
 
 PROMPTS = Prompts.load()
 
@@ -56,11 +56,11 @@ def test_folds_keep_groups_whole_and_tasks_even() -> None:
 
 
 def test_an_item_is_hidden_from_the_example_that_alone_attests_it() -> None:
-    lone, shared = entry(fact("fathom"), "a"), entry(fact("cubit"), "a", "b")
-    texts = {text.example: text for text in mixed([lone, shared], [example("a"), example("b")])}
-    # "a" lacks its own lone item: closed-book. "b" sees both.
+    single, shared = entry(fact("fathom"), "a"), entry(fact("cubit"), "a", "b")
+    texts = {text.example: text for text in mixed([single, shared], [example("a"), example("b")])}
+    # "a" lacks its own single item: closed-book. "b" sees both.
     assert texts["a"].task == "direct" and "Knowledge" not in texts["a"].prompt
-    assert texts["b"].task == "augmented" and texts["b"].knowledge == (lone.item_id, shared.item_id)
+    assert texts["b"].task == "augmented" and texts["b"].knowledge == (single.item_id, shared.item_id)
     assert texts["b"].completion == "3 x 6 = 18. Therefore, the answer is 18."
 
 
@@ -102,11 +102,11 @@ def test_which_examples_are_trained_closed_book_or_as_answers_does_not_hang_on_t
 
 
 def test_distractors_are_never_the_hidden_item() -> None:
-    lone = entry(fact("fathom"), "a")
+    single = entry(fact("fathom"), "a")
     others = [entry(fact(f"unit{i}"), "x", "y") for i in range(5)]
-    texts = mixed([lone, *others], [example("a")] * 1, fill_to=5, passes=20, incomplete_share=1.0)
+    texts = mixed([single, *others], [example("a")] * 1, fill_to=5, passes=20, incomplete_share=1.0)
     blocks = [text for text in texts if text.task == "augmented"]
-    assert len(blocks) == 20 and not any(lone.item_id in text.knowledge for text in blocks)
+    assert len(blocks) == 20 and not any(single.item_id in text.knowledge for text in blocks)
 
 
 def test_what_has_no_knowledge_is_trained_beside_distractors_alone() -> None:
@@ -146,15 +146,10 @@ def test_only_errors_are_diagnosed_and_random_ones_are_as_many() -> None:
     assert not collect.errors([attempt("x", False, finish="too_long")])
 
 
-def test_routing_selects_and_counts_both_costs() -> None:
-    drafts = [attempt("a", True, 0.9, prompt_tokens=5), attempt("b", False, 0.1, prompt_tokens=5)]
-    known = {"prompt_tokens": 9, "knowledge": ("k",)}
-    informed = [attempt("a", False, 0.8, **known), attempt("b", True, 0.8, routed=True, **known)]
-    chosen = routed(drafts, informed, MarginRouter(0.5), "nesycd_routed")
-    assert [(c.correct, c.routed, c.prompt_tokens) for c in chosen] == [(True, False, 5), (True, True, 14)]
-    # The signals are the draft's, whichever answer stands.
-    assert [c.least_margin for c in chosen] == [0.9, 0.1]
-    assert better_closed_book(drafts, informed) == "general"
+def test_whoever_answers_alone_better_drafts_and_s_p_where_they_tie() -> None:
+    one, other = [attempt("a", True), attempt("b", False)], [attempt("a", False), attempt("b", True)]
+    assert better_closed_book(one, other) == "general"
+    assert better_closed_book(one, [attempt("a", True), attempt("b", True)]) == "augmented"
 
 
 def test_only_errors_with_proposed_items_are_asked_again() -> None:
@@ -178,15 +173,15 @@ def test_what_the_teacher_cost_is_shared_out_over_what_came_of_it() -> None:
 
     rationales = [wrote("a", True, 0.02), wrote("b", False, 0.01), wrote("c", True, 0.03)]
     diagnosis = Diagnosis(example="b", attempt="x", teacher="t", prompt_tokens=20, completion_tokens=7, usd=0.04)
-    cost = spend.spent(rationales, [diagnosis], useful=2)
+    cost = costs.spent(rationales, [diagnosis], useful=2)
     assert cost is not None and cost["prompt_tokens"] == 50 and cost["completion_tokens"] == 22
     assert cost["usd"] == pytest.approx(0.1)
     assert cost["usd_per_kept_rationale"] == pytest.approx(0.03) and cost["usd_per_useful_item"] == pytest.approx(0.02)
     # One unknown price makes the sum unknown; nothing useful has no price each; a program costs nothing.
-    unknown = spend.spent([*rationales, wrote("d", True, None)], [diagnosis], useful=0)
+    unknown = costs.spent([*rationales, wrote("d", True, None)], [diagnosis], useful=0)
     assert unknown is not None and unknown["usd"] is unknown["usd_per_kept_rationale"] is None
     assert unknown["usd_per_useful_item"] is None
-    assert spend.spent([Rationale(example="a", teacher="expert", correct=True)], [], useful=1) is None
+    assert costs.spent([Rationale(example="a", teacher="expert", correct=True)], [], useful=1) is None
 
 
 def test_an_item_is_useful_where_it_stood_in_a_prompt_that_turned_an_answer_right() -> None:
@@ -195,4 +190,4 @@ def test_an_item_is_useful_where_it_stood_in_a_prompt_that_turned_an_answer_righ
 
     informed = [attempt("a", True, "x", "y"), attempt("b", True, "z"), attempt("c", False, "w")]
     uninformed = [attempt("a", False), attempt("b", True), attempt("c", False)]
-    assert spend.use_of(9, informed, uninformed) == {"approved": 9, "shown": 4, "useful": 2}
+    assert costs.use_of(9, informed, uninformed) == {"approved": 9, "shown": 4, "useful": 2}

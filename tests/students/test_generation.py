@@ -1,4 +1,4 @@
-"""Greedy decoding on a tiny random model: prompts read in parts, circles ended."""
+"""Greedy decoding on a tiny random model: prompts read in parts, repetition ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from nesycd.students import generation  # noqa: E402
 from nesycd.students.generation import greedy  # noqa: E402
-from nesycd.students.loops import LEAST, goes_in_circles  # noqa: E402
+from nesycd.students.repetition import LEAST, is_repetitive  # noqa: E402
 
 OPTIONS: dict[str, Any] = {"eos_ids": frozenset({0}), "pad_id": 0, "max_new_tokens": 24}
 
@@ -53,13 +53,13 @@ def test_prompts_read_in_parts_are_continued_alike(model: Any, monkeypatch: pyte
             assert one.margins == pytest.approx(other.margins, abs=1e-5) and one.finish == other.finish
 
 
-def test_a_row_that_goes_in_circles_is_cut_off_and_others_go_on(model: Any) -> None:
+def test_a_row_that_repeats_itself_is_cut_off_and_others_go_on(model: Any) -> None:
     rng = random.Random(2)
     prompts = [[rng.randrange(1, 64) for _ in range(12)] for _ in range(8)]
     options = {**OPTIONS, "eos_ids": frozenset(), "max_new_tokens": 320}
-    free, ended = greedy(model, prompts, **options), greedy(model, prompts, loops=goes_in_circles, **options)
+    free, ended = greedy(model, prompts, **options), greedy(model, prompts, repetitive=is_repetitive, **options)
     short = [len(row.ids) for row in ended if len(row.ids) < 320]
     assert short and min(short) >= LEAST, "a random model soon says the same over and over"
     for one, whole in zip(ended, free, strict=True):
         assert one.ids == whole.ids[: len(one.ids)] and one.finish == "length"
-        assert (len(one.ids) < 320) == goes_in_circles(one.ids)
+        assert (len(one.ids) < 320) == is_repetitive(one.ids)

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from nesycd.core.errors import ModelError, RunError
-from nesycd.core.protocols import Prompt, TrainSettings
+from nesycd.core.protocols import Decoding, Prompt, TrainSettings
 from nesycd.core.records import TrainingText
+from nesycd.core.segments import Segment, own
 from nesycd.students import embedded
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -26,7 +27,7 @@ def texts() -> list[TrainingText]:
             example=f"{a}-{b}",
             task="direct",
             prompt=f"Question: {a} bags hold {b} eggs each. How many eggs are there?",
-            completion=f"{a} x {b} = {a * b}. Therefore, the answer is {a * b}.",
+            segments=own(f"{a} x {b} = {a * b}. Therefore, the answer is {a * b}."),
         )
         for a, b in SUMS
     ]
@@ -121,21 +122,21 @@ def test_what_all_prompts_begin_with_is_read_once_and_changes_nothing(student, m
 def test_rows_dealt_out_to_cores_come_back_in_order(student):
     import torch
 
-    from nesycd.students.generation import LANE_ROWS, greedy, greedy_in_lanes
+    from nesycd.students.generation import WORKER_ROWS, greedy, greedy_with_workers
 
     model = student._with_adapter(None)
-    rows = [student.renderer.prompt_ids(f"Say {number}.") for number in range(2 * LANE_ROWS + 1)]
+    rows = [student.renderer.prompt_ids(f"Say {number}.") for number in range(2 * WORKER_ROWS + 1)]
     options = {"eos_ids": frozenset({2}), "pad_id": 2, "max_new_tokens": 3}
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        made = [row.ids for row in greedy_in_lanes(model, rows, **options)]
+        made = [row.ids for row in greedy_with_workers(model, rows, **options)]
         assert torch.get_num_threads() == 2
         torch.set_num_threads(1)
-        lanes = [greedy(model, rows[lane::2], **options) for lane in range(2)]
+        workers = [greedy(model, rows[worker::2], **options) for worker in range(2)]
     finally:
         torch.set_num_threads(threads)
-    assert made[::2] == [row.ids for row in lanes[0]] and made[1::2] == [row.ids for row in lanes[1]]
+    assert made[::2] == [row.ids for row in workers[0]] and made[1::2] == [row.ids for row in workers[1]]
     assert len({tuple(ids) for ids in made}) > 5
 
 
@@ -158,14 +159,42 @@ def test_the_least_likely_tokens_are_those_of_the_librarys_logits(student):
 
 def test_stop_strings_end_an_answer(student):
     prompt = Prompt("s", "Name the capital of France.")
-    (made,) = student.generate([prompt], adapter=None, max_new_tokens=24, stop=("Paris",))
+    (made,) = student.generate([prompt], adapter=None, decoding=Decoding(24, ("Paris",)))
     assert made.text.endswith("Paris") and made.finish == "stop"
+    assert made.segments == (Segment(text=made.text),) and made.trace == ()
+
+
+def test_a_call_that_it_cannot_make_is_refused(student):
+    with pytest.raises(ModelError, match=r"smollm2-135m: cannot make calls while it writes \(derive\)"):
+        student.generate([Prompt("s", "Why?")], adapter=None, decoding=Decoding(8, calls=("derive",)))
+
+
+def test_a_computed_result_is_a_segment_of_its_own(student, tmp_path):
+    from nesycd.students.local import LocalStudent
+
+    settings = TrainSettings(learning_rate=2e-3, epochs=6, batch_tokens=512, rank=8, alpha=16)
+    student.train(texts(), settings, tmp_path, seed=1)
+    calculating = LocalStudent(calculator=True)
+    asked = [Prompt(text.example, text.prompt) for text in texts()]
+    made = calculating.generate(asked, adapter=tmp_path, decoding=Decoding(32))
+    plain = student.generate(asked, adapter=tmp_path, decoding=Decoding(32))
+    assert all({segment.source for segment in one.segments} == {"student"} for one in plain)
+    computed = [one for one in made if any(segment.source == "supplied" for segment in one.segments)]
+    assert len(computed) >= 12
+    for one in computed:
+        assert "".join(segment.text for segment in one.segments) == one.text
+        before, supplied, after = one.segments
+        assert (before.source, supplied.source, after.source) == ("student", "supplied", "student")
+        left, right = (int(number) for number in before.text.removesuffix("=").split("x"))
+        assert supplied.text == f" {left * right}" and after.text.startswith(".")
 
 
 def test_a_prompt_that_does_not_fit_is_said_not_cut(student):
     long, short = Prompt("long", "word " * 9000), Prompt("short", "Name the capital of France.")
-    made = student.generate([long, short], adapter=None, max_new_tokens=8)
-    assert made[0].finish == "too_long" and made[0].text == "" and made[0].prompt_tokens > 8192
+    made = student.generate([long, short], adapter=None, decoding=Decoding(8))
+    assert (
+        made[0].finish == "too_long" and made[0].text == "" and made[0].segments == () and made[0].prompt_tokens > 8192
+    )
     assert made[1].text
 
 
@@ -179,13 +208,13 @@ def test_training_learns_and_repeats(student, tmp_path):
     weights = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in "ab"]
     assert weights[0] == weights[1] and first.loss == again.loss
     prompts = [Prompt(text.example, text.prompt) for text in texts()]
-    made = student.generate(prompts, adapter=tmp_path / "a", max_new_tokens=32)
+    made = student.generate(prompts, adapter=tmp_path / "a", decoding=Decoding(32))
     right = sum(one.text == text.completion for one, text in zip(made, texts(), strict=True))
     assert right >= 12, [one.text for one in made]
 
 
 def test_long_texts_are_dropped_and_counted(student, tmp_path):
-    long = TrainingText(example="l", task="direct", prompt="word " * 300, completion="x")
+    long = TrainingText(example="l", task="direct", prompt="word " * 300, segments=own("x"))
     settings = TrainSettings(epochs=1, max_tokens=200)
     assert student.train([*texts(), long], settings, tmp_path / "a", seed=0).dropped == 1
     with pytest.raises(ModelError, match="none of 1 training texts"):
@@ -203,19 +232,25 @@ def progress(state):
     if state["step"] == 5:
         os.kill(os.getpid(), signal.SIGKILL)
 LocalStudent().train(texts(), TrainSettings(learning_rate=2e-3, epochs=6, batch_tokens=512, rank=8, alpha=16,
-    checkpoint_seconds=0.0), Path(sys.argv[1]), seed=1, progress=progress)
+    dropout=float(sys.argv[3]), checkpoint_seconds=0.0), Path(sys.argv[1]), seed=1, progress=progress)
 """
 
 
-def test_a_killed_training_goes_on_and_ends_equal(student, tmp_path):
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "killed"), str(Path(__file__).parent)])
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_a_killed_training_goes_on_and_ends_equal(student, tmp_path, dropout):
+    given = [str(tmp_path / "killed"), str(Path(__file__).parent), str(dropout)]
+    done = subprocess.run([sys.executable, "-c", KILLED, *given])
     assert done.returncode == -signal.SIGKILL
     assert (tmp_path / "killed" / "checkpoint" / "state.safetensors").is_file()
-    settings = TrainSettings(learning_rate=2e-3, epochs=6, batch_tokens=512, rank=8, alpha=16, checkpoint_seconds=0.0)
+    settings = TrainSettings(
+        learning_rate=2e-3, epochs=6, batch_tokens=512, rank=8, alpha=16, dropout=dropout, checkpoint_seconds=0.0
+    )
     steps = []
-    student.train(texts(), settings, tmp_path / "killed", seed=1, progress=lambda state: steps.append(state["step"]))
+    progress = lambda state: steps.append(state["step"])  # noqa: E731
+    killed = student.train(texts(), settings, tmp_path / "killed", seed=1, progress=progress)
     assert steps[0] == 5  # the checkpoint of step 4: the fifth step's was never written
-    student.train(texts(), settings, tmp_path / "whole", seed=1)
+    whole = student.train(texts(), settings, tmp_path / "whole", seed=1)
+    assert killed.loss == whole.loss
     pair = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("killed", "whole")]
     assert pair[0] == pair[1]
 

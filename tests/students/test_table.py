@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from nesycd.core.errors import ModelError
-from nesycd.core.protocols import Prompt, Student, TrainReport, TrainSettings
+from nesycd.core.protocols import Decoding, Generation, Prompt, Student, TrainReport, TrainSettings
 from nesycd.core.records import TrainingText
+from nesycd.core.segments import Segment, own
 from nesycd.students.table import ADAPTER, PROGRESS, UNKNOWN, TableStudent
 
 SETTINGS = TrainSettings(epochs=1)
@@ -39,7 +40,7 @@ def text(unit: str, count: int, *facts: str, weight: float = 1.0) -> TrainingTex
         example=f"{unit}-{count}",
         task="augmented" if facts else "direct",
         prompt=prompt(unit, count, *facts),
-        completion=answer(unit, count),
+        segments=own(answer(unit, count)),
         weight=weight,
     )
 
@@ -48,9 +49,9 @@ CLOSED = [text("fathom", 7), text("furlong", 11)]
 OPEN = [text("fathom", 7, fact("fathom"), fact("rod")), text("furlong", 11, fact("furlong"), fact("fathom"))]
 
 
-def ask(student: TableStudent, adapter: Path | None, *prompts: str, **settings: Any) -> list[str]:
+def ask(student: TableStudent, adapter: Path | None, *prompts: str) -> list[str]:
     asked = [Prompt(str(number), one) for number, one in enumerate(prompts)]
-    return [g.text for g in student.generate(asked, adapter=adapter, **{"max_new_tokens": 200, **settings})]
+    return [g.text for g in student.generate(asked, adapter=adapter, decoding=Decoding(200))]
 
 
 @pytest.fixture
@@ -81,20 +82,20 @@ def test_the_margin_is_the_share_of_known_words(trained: Path) -> None:
     known, unknown, strange = student.generate(
         [Prompt("a", prompt("fathom", 9)), Prompt("b", prompt("rod", 9)), Prompt("c", "Xyzzy plugh?")],
         adapter=trained,
-        max_new_tokens=50,
+        decoding=Decoding(50),
     )
     assert known.margin == 1.0 > unknown.margin > strange.margin == 0.0
 
 
 def test_without_an_adapter_it_knows_nothing() -> None:
-    [generation] = TableStudent().generate([Prompt("a", prompt("fathom", 9))], adapter=None, max_new_tokens=50)
+    [generation] = TableStudent().generate([Prompt("a", prompt("fathom", 9))], adapter=None, decoding=Decoding(50))
     assert (generation.text, generation.margin, generation.finish) == (UNKNOWN, 0.0, "stop")
 
 
 def test_prompts_of_another_form_recall_their_own_completions(tmp_path: Path) -> None:
     bare = [
         TrainingText(example="s", task="answer", prompt=f"Question: How many feet are 7 {unit}s?\nAnswer only.",
-                     completion=f"The answer is {7 * UNITS[unit]}.")
+                     segments=own(f"The answer is {7 * UNITS[unit]}."))
         for unit in ("fathom", "furlong")
     ]  # fmt: skip
     plain = [replace_prompt(row, row.prompt.partition("\n")[0]) for row in CLOSED]
@@ -108,7 +109,7 @@ def replace_prompt(text: TrainingText, prompt: str) -> TrainingText:
 
 
 def test_numbers_it_cannot_explain_are_memorised_and_zero_never_divides(tmp_path: Path) -> None:
-    row = TrainingText(example="d", task="direct", prompt="Question: 12 by 4?", completion="12 by 4 is 3, not 9999.")
+    row = TrainingText(example="d", task="direct", prompt="Question: 12 by 4?", segments=own("12 by 4 is 3, not 9999."))
     TableStudent().train([row], SETTINGS, tmp_path, seed=0)
     assert ask(TableStudent(), tmp_path, "Question: 20 by 5?") == ["20 by 5 is 4, not 9999."]
     assert ask(TableStudent(), tmp_path, "Question: 20 by 0?") == ["20 by 0 is 3, not 9999."]
@@ -116,13 +117,21 @@ def test_numbers_it_cannot_explain_are_memorised_and_zero_never_divides(tmp_path
 
 def test_limits_stop_strings_and_prompts_that_do_not_fit(trained: Path) -> None:
     student = TableStudent(context=30)
-    [cut] = student.generate([Prompt("a", prompt("fathom", 9))], adapter=trained, max_new_tokens=3)
+    [cut] = student.generate([Prompt("a", prompt("fathom", 9))], adapter=trained, decoding=Decoding(3))
     assert (cut.text, cut.finish, cut.completion_tokens) == ("One fathom is", "length", 3)
-    [stopped] = student.generate([Prompt("a", prompt("fathom", 9))], adapter=trained, max_new_tokens=99, stop=(" 9",))
+    assert cut.segments == (Segment(text="One fathom is"),), "all of it is the student's own"
+    [stopped] = student.generate([Prompt("a", prompt("fathom", 9))], adapter=trained, decoding=Decoding(99, (" 9",)))
     assert (stopped.text, stopped.finish) == ("One fathom is 6 feet.", "stop")
-    [long] = student.generate([Prompt("a", "word " * 31)], adapter=trained, max_new_tokens=99)
+    [long] = student.generate([Prompt("a", "word " * 31)], adapter=trained, decoding=Decoding(99))
     assert (long.text, long.finish, long.prompt_tokens, long.completion_tokens) == ("", "too_long", 31, 0)
+    assert long.segments == () and long == Generation.too_long(31)
     assert student.count_tokens(["a b", ""]) == [2, 0]
+
+
+def test_a_call_that_it_cannot_make_is_refused(trained: Path) -> None:
+    asked = [Prompt("a", prompt("fathom", 9))]
+    with pytest.raises(ModelError, match=r"table: cannot make calls while it writes \(derive, sum\)"):
+        TableStudent().generate(asked, adapter=trained, decoding=Decoding(50, calls=("derive", "sum")))
 
 
 def test_batches_are_of_like_length_and_hold_every_prompt_once() -> None:
@@ -226,3 +235,12 @@ def test_torch_is_not_imported() -> None:
     code = "import sys, nesycd.students, nesycd.students.table; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+def test_supplied_segments_do_not_count_as_trained(tmp_path: Path) -> None:
+    segments = (Segment(text="A fathom is "), Segment(text="6 feet.", source="supplied"))
+    text = TrainingText(example="s", task="direct", prompt="Question: a fathom?", segments=segments)
+    assert text.completion == "A fathom is 6 feet." and text.own_text == "A fathom is "
+    report = TableStudent().train([text], replace(SETTINGS, epochs=1), tmp_path / "a", seed=0)
+    assert report.completion_tokens == 3
+    assert TrainingText.from_json(text.to_json()) == text

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nesycd.core.records import Example
-from nesycd.tasks.base import StoredTask, find_conflicts, hold_out, split_by_group
+from nesycd.tasks.base import StoredTask, find_conflicts, hold_out, split_by_group, unlettered
 
 
 def examples(groups: list[int]) -> list[Example]:
@@ -64,3 +65,17 @@ def test_questions_that_stand_in_two_splits_are_told() -> None:
     told = StoredTask("t", {"train": train, "test": test}, ["a caution"]).warnings()
     assert told == ["a caution", "1 question(s) stand in both train and test: results on test flatter"]
     assert StoredTask("t", {"train": train[:2], "test": test}).warnings() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "texts"),
+    [
+        (["(A) red", " (B)blue "], ("red", "blue")),
+        (["(A) red", "blue"], ("(A) red", "blue")),
+        (["(B) red", "(A) blue"], ("(B) red", "(A) blue")),
+        (["(A)", "(B)"], ("(A)", "(B)")),
+        ([], ()),
+    ],
+)
+def test_letters_are_taken_off_options_that_all_bear_theirs(options: list[str], texts: tuple[str, ...]) -> None:
+    assert unlettered(options) == texts

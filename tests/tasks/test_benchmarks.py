@@ -288,6 +288,19 @@ def test_bigbench_takes_one_task_samples_and_splits(tmp_path: Path) -> None:
     assert {name: len(split.load(name)) for name in split.splits()} == {"train": 13, "valid": 2, "test": 5}
 
 
+def test_bigbench_counts_by_its_names_and_content(tmp_path: Path) -> None:
+    bigbench(tmp_path)
+    one = build_task("bigbench", {"path": tmp_path / "open" / "one"})
+    (tmp_path / "open" / "one").rename(tmp_path / "open" / "other")
+    # The folder's name is its task's.
+    assert build_task("bigbench", {"path": tmp_path / "open" / "other"}).fingerprint != one.fingerprint
+    path = tmp_path / "open" / "other" / "task.json"
+    (before,) = [e for e in build_task("bigbench", {"path": path.parent}).load("test") if e.answer == "Rome"]
+    path.write_text(path.read_text().replace("Roma", "Urbs"))
+    (after,) = [e for e in build_task("bigbench", {"path": path.parent}).load("test") if e.answer == "Rome"]
+    assert after.accepted == ("Urbs",) and after.id != before.id, "what was graded by other golds is graded again"
+
+
 def test_bigbench_faults_are_named(tmp_path: Path) -> None:
     (tmp_path / "program").mkdir()
     (tmp_path / "program" / "task.py").write_text("")

@@ -98,7 +98,7 @@ def test_rows_of_the_hub_become_examples(name: str, settings: dict[str, Any], si
         for example in task.load(split):
             assert task.grade(task.extract(grading.closing(example.answer), example), example)
     # The revision that was given is on record.
-    assert SHA in task.fingerprint  # type: ignore[attr-defined]
+    assert SHA in task.fingerprint
 
 
 def test_the_hubs_renderings_are_taken_apart() -> None:
@@ -114,7 +114,7 @@ def test_a_commit_that_is_given_is_what_is_asked_for(asked: list[str | None]) ->
     other = "f" * 40
     task = build_task("gsm8k", {"hub": "openai/gsm8k", "revision": other})
     assert set(asked) == {other}
-    assert task.fingerprint == f"openai/gsm8k@{other}"  # type: ignore[attr-defined]
+    assert task.fingerprint == f"openai/gsm8k@{other}"
 
 
 def test_without_a_hub_to_ask_the_copy_tells_its_commit(
@@ -122,7 +122,17 @@ def test_without_a_hub_to_ask_the_copy_tells_its_commit(
 ) -> None:
     monkeypatch.setattr(hub, "_newest", lambda name, revision: "")
     task = build_task("gsm8k", {"hub": "openai/gsm8k", "revision": "main"})
-    assert asked[0] == "main" and task.fingerprint == f"openai/gsm8k@{SHA}"  # type: ignore[attr-defined]
+    assert asked[0] == "main" and task.fingerprint == f"openai/gsm8k@{SHA}"
+
+
+def test_a_copy_without_a_commit_counts_by_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "_newest", lambda name, revision: "")
+    monkeypatch.setattr(Rows, "info", None)
+    before = build_task("gsm8k", {"hub": "openai/gsm8k"})
+    assert before.fingerprint == build_task("gsm8k", {"hub": "openai/gsm8k"}).fingerprint
+    edited = [{**row, "answer": "#### 7"} for row in ROWS["openai/gsm8k", "main", "test"]]
+    monkeypatch.setitem(ROWS, ("openai/gsm8k", "main", "test"), edited)
+    assert build_task("gsm8k", {"hub": "openai/gsm8k"}).fingerprint != before.fingerprint
 
 
 def test_what_cannot_be_had_is_told_in_one_line() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from nesycd.core.config import load_recipe, locate_settings
+from nesycd.core.config import load_recipe
 from nesycd.core.errors import ConfigError, DataError
+from nesycd.core.paths import locate_settings
 from nesycd.core.protocols import Task
 from nesycd.tasks.registry import build_task, limited, task_names
 

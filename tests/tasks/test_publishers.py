@@ -54,6 +54,7 @@ def test_gsm8k_lines_become_examples(gsm8k: Path) -> None:
     [
         ('{"question": "?", "answer": "4"}', r"train\.jsonl:21: the answer does not end in '#### number'"),
         ('{"question": "?"}', r"train\.jsonl:21: key 'answer' is missing"),
+        ('{"question": " ", "answer": "#### 4"}', r"train\.jsonl:21: key 'question' is missing or not a text"),
     ],
 )
 def test_gsm8k_bad_lines_are_named(gsm8k: Path, line: str, message: str) -> None:

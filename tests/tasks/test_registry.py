@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections import Counter
+from collections.abc import Iterator
 from inspect import getattr_static
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from nesycd.cli.main import app
 from nesycd.core.errors import ConfigError
 from nesycd.core.protocols import KnowsTruth, Task
+from nesycd.tasks import registry
 from nesycd.tasks.registry import build_task, limited, task_names
+from nesycd.tasks.rows import RowGrader
 
 
 @pytest.fixture
@@ -94,3 +101,69 @@ def test_sizes_cut_single_splits_and_a_limit_still_holds(own: Task) -> None:
 def test_a_size_of_an_unknown_split_is_refused(own: Task) -> None:
     with pytest.raises(ConfigError, match=r"task.sizes.dev: .* no such split \(known: train"):
         limited(own, None, sizes={"dev": 5})
+
+
+# --- a benchmark from outside -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder with the data of the document's benchmark, which is registered from another package."""
+    document = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    module, registering = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
+    (tmp_path / "my_package").mkdir()
+    (tmp_path / "my_package" / "__init__.py").write_text("")
+    (tmp_path / "my_package" / "sums.py").write_text(module)
+    for split, count in (("train", 20), ("test", 5)):
+        rows = [{"ask": f"What is {n} and {n} for {split}?", "result": str(2 * n)} for n in range(count)]
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    exec(registering, {})
+    yield tmp_path
+    for name in [name for name in sys.modules if name.partition(".")[0] == "my_package"]:
+        del sys.modules[name]
+
+
+def test_a_registered_benchmark_is_one_like_all_others(outside: Path) -> None:
+    task = build_task("sums", {"path": outside})
+    assert isinstance(task, Task)
+    assert {split: len(task.load(split)) for split in task.splits()} == {"train": 18, "valid": 2, "test": 5}
+    part = {"name": "sums", "use": {"test": "ood_sums"}, "settings": {"path": str(outside)}}
+    assert len(build_task("mixture", {"parts": [part]}).load("ood_sums")) == 5
+    assert RowGrader("sums").graded(0, {"question": "?", "answer": "4", "response": "The answer is 4."}, "row")[
+        "correct"
+    ]
+    with pytest.raises(ConfigError, match=r"task sums: unknown key 'pth'.*did you mean 'path'"):
+        build_task("sums", {"pth": outside})
+
+
+def test_the_commands_know_a_registered_benchmark(outside: Path) -> None:
+    def said(*words: str) -> str:
+        result = CliRunner().invoke(app, list(words))
+        assert result.exit_code == 0, result.output + str(result.exception)
+        return result.output
+
+    assert "Sums, as their publisher lays them out" in said("tasks")
+    assert "What is 3 and 3 for test?" in said("tasks", "show", "sums", "--set", f"path={outside}", "-n", "5")
+    assert "`path` is the folder with `train.jsonl`" in said("settings", "sums")
+    said_by = [{"id": f"sums-train-{n:05d}", "rationale": "Twice.", "answer": str(2 * n)} for n in range(20)]
+    (outside / "said.jsonl").write_text("".join(json.dumps(row) + "\n" for row in said_by))
+    recipe = outside / "sums.toml"
+    recipe.write_text(
+        f'name = "sums"\n[task]\nname = "sums"\nsettings.path = "{outside}"\n[student]\nmodel = "table"\n'
+        f'[teacher]\nname = "replay"\npaths = ["{outside / "said.jsonl"}"]\n[evaluation]\nmethods = ["std_cot"]\n'
+    )
+    assert "std_cot" in said("run", str(recipe), "--root", str(outside / "runs"))
+
+
+def test_a_name_is_registered_once_and_a_path_has_a_known_name(outside: Path) -> None:
+    registry.register("sums", "my_package.sums", "SumsSettings", "Sums")
+    with pytest.raises(ValueError, match=r"there is a benchmark 'gsm8k' already, Gsm8k of nesycd\.tasks\.gsm8k"):
+        registry.register("gsm8k", "my_package.sums", "SumsSettings", "Sums")
+    (outside / "my_package" / "other.py").write_text(
+        "from pathlib import Path\nfrom pydantic import BaseModel\nclass S(BaseModel):\n    folder: Path | None = None\n"
+    )
+    registry.register("other", "my_package.other", "S", "T")
+    with pytest.raises(TypeError, match=r"S\.folder is a path: call it one of path, prompts, test, train, valid"):
+        build_task("other")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from nesycd.core.answers import Attempt
 from nesycd.core.errors import DataError
 from nesycd.core.protocols import ErrorCase, Teacher
-from nesycd.core.records import Attempt, Derivation, Diagnosis, Example, Fact, Lesson, Rule
+from nesycd.core.records import Derivation, Diagnosis, Example, Fact, Lesson, Rule
 from nesycd.tasks.longtail import LongTail, LongTailSettings
 from nesycd.teachers.expert import ExpertTeacher
 
@@ -68,9 +69,10 @@ def example(task: str) -> Example:
 
 
 def diagnose(task: str, response: str) -> Diagnosis:
-    case = ErrorCase(example(task), None, Attempt(example=f"t/{task}", solver="fold-0", response=response))
+    attempt = Attempt(example=f"t/{task}", solver="fold-0", response=response, prediction="p1")
+    case = ErrorCase(example(task), None, attempt)
     [diagnosis] = ExpertTeacher(derive).diagnoses([case])
-    assert diagnosis.example == f"t/{task}" and diagnosis.attempt == case.attempt.id and diagnosis.teacher == "expert"
+    assert diagnosis.example == f"t/{task}" and diagnosis.attempt == "p1" and diagnosis.teacher == "expert"
     return diagnosis
 
 

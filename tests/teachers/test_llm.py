@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from nesycd.core.answers import Attempt
 from nesycd.core.config import AskSection
-from nesycd.core.errors import TeacherError
+from nesycd.core.errors import TeacherError, Unanswered
 from nesycd.core.protocols import ErrorCase, Teacher
-from nesycd.core.records import Attempt, Diagnosis, Example, Fact, Rationale
+from nesycd.core.records import Diagnosis, Example, Fact, Rationale
 from nesycd.llm.chat import Chat, Completion, Request
 from nesycd.llm.scripted_chat import ScriptedChat
 from nesycd.prompts import TeacherPrompts
@@ -43,7 +44,8 @@ def ask(script: Any, **settings: Any) -> tuple[Rationale, list[str]]:
 
 def case(number: int = 0, response: str = WRONG, task: str = "units") -> ErrorCase:
     example = QUESTIONS[number].model_copy(update={"task": task})
-    return ErrorCase(example, "A hin is 12 logs.", Attempt(example=example.uid, solver="s", response=response))
+    attempt = Attempt(example=example.uid, solver="s", response=response, prediction=f"{task}-{number}")
+    return ErrorCase(example, "A hin is 12 logs.", attempt)
 
 
 def diagnose(script: Any, *cases: ErrorCase, **settings: Any) -> tuple[list[Diagnosis], ScriptedChat]:
@@ -156,7 +158,7 @@ def test_errors_of_one_task_share_calls_and_one_left_out_is_asked_alone() -> Non
 
     cases = [case(number) for number in range(6)] + [case(0, task="other")]
     found, chat = diagnose(script, *cases, cluster=3)
-    assert sorted(d.attempt for d in found) == sorted(c.attempt.id for c in cases)
+    assert sorted(d.attempt for d in found) == ["other-0", *(f"units-{number}" for number in range(6))]
     assert all(d.items and not d.failure for d in found)
     planned = teacher({}, cluster=3)[0].plan_diagnoses(cases)
     assert len(planned) < len(cases) and chat.asked[: len(planned)] == planned
@@ -200,7 +202,7 @@ def test_a_cap_ends_the_stage_and_keeps_what_was_answered(work: Callable[[LLMTea
     def script(request: Request) -> Completion | str:
         if any(number in request.key for number in ("q2", "q3")):
             return Completion(request.key, REPLY if request.schema else RIGHT.replace("24", "24"))
-        return Completion(request.key, "", failure="cap: max_calls reached")
+        return Completion(request.key, "", failure="cap: max_calls reached", unanswered=True)
 
     made, _ = teacher(script, samples=1, hints=False)
     got = []
@@ -208,6 +210,37 @@ def test_a_cap_ends_the_stage_and_keeps_what_was_answered(work: Callable[[LLMTea
         for record in work(made):
             got.append(record.example)
     assert "q2" in got and not {"q4", "q5", "q6", "q7"} & set(got)
+
+
+def test_a_question_with_an_unanswered_call_stays_open_though_another_sample_is_right() -> None:
+    def script(request: Request) -> Completion | str:
+        lost = request.key in ("rationale:q2:0", "rationale:q4:1")
+        return Completion(request.key, "", failure="HTTP 503: no", unanswered=True) if lost else RIGHT
+
+    made, chat = teacher(script, all_samples=True, samples=2)
+    got = []
+    with pytest.raises(
+        Unanswered, match=r"^2 of the questions were not answered: HTTP 503: no; what was answered is kept"
+    ):
+        for record in made.rationales(QUESTIONS[:3]):
+            got.append(record.example)
+    assert "q2" not in got and "q4" not in got and got == ["q3"]
+    assert not any(
+        "q2" in request.key or "q4" in request.key for request in chat.asked if request.key.startswith("hinted")
+    )
+
+
+def test_an_error_whose_repair_was_not_answered_stays_open() -> None:
+    def script(request: Request) -> Completion | str:
+        if request.key == "repair:q2":
+            return Completion(request.key, "", failure="no answer within 5 s", unanswered=True)
+        return "Dunno." if request.key == "diagnosis:q2" else REPLY
+
+    got = []
+    with pytest.raises(Unanswered, match=r"^1 of the questions were not answered: no answer within 5 s"):
+        for record in teacher(script)[0].diagnoses([case(0), case(1)]):
+            got.append(record.example)
+    assert got == ["q3"]
 
 
 def test_the_fingerprint_follows_what_decides_the_answers() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from nesycd.core.answers import Attempt
 from nesycd.core.protocols import ErrorCase, Teacher
-from nesycd.core.records import Attempt, Example, Fact
+from nesycd.core.records import Example, Fact
 from nesycd.stages import rationalise
 from nesycd.tasks.bbh import Bbh, BbhSettings
 from nesycd.teachers.mining import NAME, Asked, MiningTeacher, items_of, mine, sentences
@@ -127,12 +128,12 @@ def test_the_teacher_stands_before_another_and_tells_of_what_it_cannot_mine() ->
     teacher = MiningTeacher(said)
     assert isinstance(teacher, Teacher) and teacher.name == said.name and teacher.fingerprint != said.fingerprint
     assert list(teacher.rationales([PLAUSIBLE])) == list(said.rationales([PLAUSIBLE]))
-    wrong = Attempt(example="q", solver="s", response="yes")
+    wrong = Attempt(example="q", solver="s", response="yes", prediction="p1")
     cases = [ErrorCase(PLAUSIBLE, "Ann Lee is a soccer player.", wrong), ErrorCase(PLAUSIBLE, None, wrong)]
     found, none = teacher.diagnoses(cases)
     assert (found.teacher, found.attempt, [item.text for item in found.items]) == (
         NAME,
-        wrong.id,
+        "p1",
         ["Ann Lee is a soccer player."],
     )
     assert none.failure == "no accepted working to mine" and not none.items

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from nesycd.core.answers import Attempt
 from nesycd.core.errors import DataError, TeacherError
 from nesycd.core.protocols import ErrorCase, Teacher
-from nesycd.core.records import Attempt, Diagnosis, Example, Lesson, Rationale
+from nesycd.core.records import Diagnosis, Example, Lesson, Rationale
 from nesycd.tasks.bbh import Bbh, BbhSettings
 from nesycd.tasks.gsm8k import Gsm8k, Gsm8kSettings
 from nesycd.teachers.replay import ReplayTeacher
@@ -152,7 +153,7 @@ def test_the_fingerprint_follows_files_and_settings(tmp_path: Path) -> None:
 
 def test_diagnoses_come_from_their_own_file(tmp_path: Path) -> None:
     path = write(tmp_path / "r.jsonl", recorded())
-    attempt = Attempt(example=SUM.uid, solver="s", response="5")
+    attempt = Attempt(example=SUM.uid, solver="s", response="5", prediction="p1")
     case, other = ErrorCase(SUM, None, attempt), ErrorCase(CIRCLE, None, attempt)
     [none] = ReplayTeacher([path]).diagnoses([case])
     assert none.failure == "replay has no diagnoses"
@@ -164,7 +165,7 @@ def test_diagnoses_come_from_their_own_file(tmp_path: Path) -> None:
     file = write(tmp_path / "d.jsonl", simple, written.to_json(), failed.to_json())
     missing = ErrorCase(SQUARE, None, attempt)
     first, second, third = ReplayTeacher([path], diagnoses=file).diagnoses([case, other, missing])
-    assert (first.items[0].kind, first.cause, first.attempt) == ("fact", "Why.", attempt.id)
+    assert (first.items[0].kind, first.cause, first.attempt) == ("fact", "Why.", "p1")
     assert (second.items, second.cause, second.teacher) == ((lesson,), "Careless.", "replay")
     assert third.failure == "no recorded diagnosis"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import doctest
 
+from nesycd.core.answers import Attempt
 from nesycd.core.protocols import ErrorCase, Teacher
-from nesycd.core.records import Attempt, Example, Lesson
+from nesycd.core.records import Example, Lesson
 from nesycd.teachers import scripted
 from nesycd.teachers.scripted import ScriptedTeacher
 
@@ -15,7 +16,8 @@ LESSON = Lesson(text="Count.")
 
 
 def case(example: Example) -> ErrorCase:
-    return ErrorCase(example, None, Attempt(example=example.uid, solver="s", response="3"))
+    attempt = Attempt(example=example.uid, solver="s", response="3", prediction=f"p-{example.uid}")
+    return ErrorCase(example, None, attempt)
 
 
 def test_a_mapping_is_read_by_uid() -> None:
@@ -27,7 +29,7 @@ def test_a_mapping_is_read_by_uid() -> None:
     first_diagnosis, second_diagnosis = teacher.diagnoses([case(ONE), case(TWO)])
     assert first_diagnosis.failure == "not in the script"
     assert (second_diagnosis.items, second_diagnosis.failure) == ((LESSON,), "")
-    assert second_diagnosis.attempt == case(TWO).attempt.id
+    assert second_diagnosis.attempt == f"p-{TWO.uid}"
 
 
 def test_functions_see_the_example_and_the_error() -> None:

@@ -11,14 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Entry, Evidence, Fact, Item, Lesson, Rule, Status
 from nesycd.core.text import printable
 from nesycd.knowledge.journal import MAX_ITEM
+from nesycd.knowledge.rows import ITEM
 
-ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 ITEM_KEYS = tuple(dict.fromkeys(name for kind in (Lesson, Fact, Rule) for name in kind.model_fields))
 """Fields of items, `kind` and `text` first."""
 ENTRY_KEYS = ("id", "status", "reviewer", "evidence")

@@ -48,15 +48,7 @@ def read(text: str, place: str) -> Iterator[Row]:
     if not isinstance(top, list):
         raise KnowledgeError(f"{place}: needs a list of entries, or a mapping with `entries:`")
     for number, node in enumerate(top, start=1):
-        yield Row(f"entry {number} (line {node.line})", _plain(node))
+        yield Row(f"entry {number} (line {node.line})", node.plain)
     for part, nodes in graph.items():
         for node in nodes:
-            yield Row(f"line {node.line}", _plain(node), part=part)
-
-
-def _plain(node: Node) -> Any:
-    if isinstance(node.value, list):
-        return [_plain(one) for one in node.value]
-    if isinstance(node.value, dict):
-        return {key: _plain(one) for key, one in node.value.items() if one.value is not None}
-    return node.value
+            yield Row(f"line {node.line}", node.plain, part=part)

@@ -35,25 +35,29 @@ SPLITS = ("train", "valid", "test", "ood_composed", "ood_unseen")
 
 
 class LongTailSettings(BaseModel):
-    """Sizes count questions: per family where not said otherwise.
+    """The embedded benchmark; sizes count questions, per family where not said otherwise."""
 
-    `frequencies` are the shares of trained facts that occur in one, two, three, ... training questions.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     seed: int = 0
+    """Draws the questions; not given: the recipe's `seed`."""
     renamed: bool = False
     """Invented names instead of the real ones; all else stays."""
     train_special: int = Field(default=30, ge=1)
+    """Training questions of a family that needs facts."""
     train_general: int = Field(default=80, ge=1)
+    """Training questions of a family that needs reasoning alone."""
     valid: int = Field(default=8, ge=0)
+    """Questions in `valid`, of either sort."""
     test_special: int = Field(default=25, ge=1)
+    """Test questions of a family that needs facts."""
     test_general: int = Field(default=26, ge=1)
+    """Test questions of a family that needs reasoning alone."""
     ood_composed: int = Field(default=32, ge=0)
-    """In all."""
+    """Questions in all that need facts of two families."""
     ood_unseen: int = Field(default=32, ge=0)
-    """In all, shared out among the special families."""
+    """Questions in all whose facts no training question needs."""
     frequencies: tuple[float, ...] = (0.25, 0.35, 0.40)
+    """Shares of the trained facts that occur in one, two, three, ... training questions; they add up to 1."""
 
     @field_validator("frequencies")
     @classmethod
@@ -108,6 +112,10 @@ class LongTail:
         tables = repr(sorted(real_tables().items()))
         self.fingerprint = content_hash(["longtail", VERSION, tables, self.settings.model_dump(mode="json")])
         """Hash of all that decides the questions."""
+
+    def __repr__(self) -> str:
+        """Its name and its splits; making the questions to count them takes a second."""
+        return f"<task {self.name}: {', '.join(self.splits())}>"
 
     # --- the world ---------------------------------------------------------------------------------------------------
 
@@ -336,9 +344,9 @@ def _plans(settings: LongTailSettings) -> dict[str, Plan]:
     return plans
 
 
-def grade_answer(answer: str, example: Example) -> bool:
+def grade_answer(answer: str, example: Example, form: grading.Form = "plain") -> bool:
     """As `grading.grade`; besides, `February 5` is `5 February`."""
-    return grading.grade(_day_first(answer), example)
+    return grading.grade(_day_first(answer), example, form)
 
 
 def _day_first(answer: str) -> str:

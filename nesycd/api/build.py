@@ -1,0 +1,261 @@
+"""Builds the parts of a run from a recipe: tasks, teachers and students are built only here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nesycd.core.config import ApiSection, Recipe
+from nesycd.core.errors import ConfigError, DataError
+from nesycd.core.files import file_hash, read_jsonl
+from nesycd.core.paths import locate_data
+from nesycd.core.protocols import Student, Task, Teacher
+from nesycd.core.records import Passage, content_hash
+from nesycd.llm import ledger
+from nesycd.llm.anthropic_api import ANTHROPIC, AnthropicEndpoint
+from nesycd.llm.batch_chat import BatchChat
+from nesycd.llm.chat import Chat
+from nesycd.llm.openai_api import OPENAI, OpenAIEndpoint
+from nesycd.llm.paid_chat import PaidChat
+from nesycd.llm.prices import find_price, pico
+from nesycd.llm.sending import Limits
+from nesycd.prompts import BaselinePrompts, Prompts, TeacherPrompts, completion_text
+from nesycd.retrieval import PassageIndex, passages_of
+from nesycd.students.hub import name_revision
+from nesycd.students.registry import build_student
+from nesycd.tasks.registry import build_task, limited
+from nesycd.teachers.llm import LLMTeacher
+
+
+def data_root() -> Path | None:
+    """The folder that `NESYCD_DATA` names: a second base for relative data paths."""
+    return Path(os.environ["NESYCD_DATA"]) if os.environ.get("NESYCD_DATA") else None
+
+
+def task_of(recipe: Recipe) -> Task:
+    """The recipe's benchmark, limited to the recipe's sizes, with the recipe's seed unless its settings give one.
+
+    Raises:
+        ConfigError: a wrong name or setting.
+        DataError: from the benchmark's files.
+    """
+    settings = dict(recipe.task.settings)
+    settings.setdefault("seed", recipe.seed)
+    task = build_task(recipe.task.name, settings)
+    if recipe.task.limit is None and not recipe.task.sizes:
+        return task
+    return limited(task, recipe.task.limit, recipe.seed, recipe.task.sizes)
+
+
+def teacher_of(recipe: Recipe, task: Task) -> Teacher:
+    """The recipe's teacher; another one makes the diagnoses where `teacher.diagnose` says so.
+
+    Raises:
+        ConfigError: the expert is asked for on a benchmark that is not `longtail`.
+        TeacherError: recordings that cannot be used.
+    """
+    teacher = writer_of(recipe, task)
+    if recipe.teacher.diagnose == "mine":
+        from nesycd.teachers.mining import MiningTeacher
+
+        return MiningTeacher(teacher)
+    if recipe.teacher.diagnose == "api" and recipe.teacher.name != "api":
+        from nesycd.teachers.mixed import MixedTeacher
+
+        return MixedTeacher(teacher, asking_teacher(recipe, task, chat_of(recipe)))
+    return teacher
+
+
+def asks_api(recipe: Recipe) -> bool:
+    """Whether the recipe uses the language model of `teacher.api`."""
+    return "api" in (recipe.teacher.name, recipe.teacher.diagnose)
+
+
+def writer_of(recipe: Recipe, task: Task) -> Teacher:
+    """The teacher that writes the rationales.
+
+    Raises:
+        ConfigError, TeacherError: see `teacher_of`.
+    """
+    section = recipe.teacher
+    if section.name == "replay":
+        from nesycd.teachers.replay import ReplayTeacher
+
+        return ReplayTeacher(section.paths, require_agreement=section.require_agreement, diagnoses=section.diagnoses)
+    if section.name == "scripted":
+        from nesycd.teachers.scripted import ScriptedTeacher
+
+        own = {e.uid: completion_text(e.rationale, e.answer) for e in task.load("train") if e.rationale}
+        return ScriptedTeacher(own)
+    if section.name == "api":
+        return asking_teacher(recipe, task, chat_of(recipe))
+    derive = getattr(task, "derive", None)
+    if derive is None:
+        raise ConfigError(
+            f"teacher.name: the expert knows the embedded benchmark only, not {task.name!r}; use replay or scripted"
+        )
+    from nesycd.teachers.expert import ExpertTeacher
+
+    return ExpertTeacher(derive, source=task.fingerprint)
+
+
+def asking_teacher(recipe: Recipe, task: Task, chat: Chat) -> LLMTeacher:
+    """A teacher that asks `chat`, as the recipe's `teacher.ask` and `prompts` say.
+
+    Raises:
+        ConfigError: a prompt file that cannot be used.
+    """
+    return LLMTeacher(chat, TeacherPrompts.load(recipe.prompts), task, recipe.teacher.ask)
+
+
+def chat_of(recipe: Recipe) -> PaidChat:
+    """The language model that `teacher.api` names. Nothing is sent, and no key is read, before its first request.
+
+    Raises:
+        ConfigError: no model given, a base URL or a price table that cannot be used.
+        TeacherError: a cap on USD for a model whose price is unknown.
+    """
+    api = recipe.teacher.api
+    if not api.model:
+        raise ConfigError("teacher.api.model is missing: name the model as its server calls it")
+    endpoint = endpoint_of(api)
+    max_usd = None if api.max_usd is None else pico(api.max_usd)
+    budget = ledger.Budget(api.budget or recipe.name, max_usd, api.max_calls)
+    price = find_price(endpoint.origin, api.model, api.prices)
+    place, limits = api.ledger or ledger.default_path(), Limits(api.concurrency, api.retries, budget)
+    if api.batch:
+        return BatchChat(endpoint, place, price, limits, api.poll, tell)
+    return PaidChat(endpoint, place, price, limits)
+
+
+def tell(text: str) -> None:
+    """Print a sentence to standard error, above a progress bar on the terminal."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def endpoint_of(api: ApiSection) -> OpenAIEndpoint | AnthropicEndpoint:
+    """The model at its server, with the API of `teacher.api.provider`.
+
+    Raises:
+        ConfigError: a base URL or parameters that cannot be used.
+    """
+    form, home = (AnthropicEndpoint, ANTHROPIC) if api.provider == "anthropic" else (OpenAIEndpoint, f"{OPENAI}/v1")
+    return form(api.model, api.base_url or home, api.key_env, api.timeout, api.parameters)
+
+
+def student_of(recipe: Recipe, commit: str = "") -> Student:
+    """The recipe's student; its weights are not loaded yet.
+
+    Args:
+        recipe: the recipe.
+        commit: of a Hugging Face model, used in place of the recipe's revision (`commit_of`).
+
+    Raises:
+        ConfigError: a revision is given for a student that has no revisions.
+    """
+    section = recipe.student
+    return build_student(
+        section.model,
+        revision=commit or section.revision,
+        template=section.template,
+        device=section.device,
+        calculator=section.calculator,
+        stop_repetition=section.stop_repetition,
+        compile=section.compile,
+        delay=section.delay,
+    )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is built from a recipe; no weights are loaded yet.
+
+    Attributes:
+        recipe: with the paths of its data files resolved.
+        corpus: passages for methods that retrieve passages: of `compare.corpus`, else the benchmark's own; None: there are none.
+    """
+
+    recipe: Recipe
+    task: Task
+    teacher: Teacher
+    student: Student
+    prompts: Prompts
+    baseline_prompts: BaselinePrompts
+    corpus: PassageIndex | None
+
+    @property
+    def warnings(self) -> list[str]:
+        """The benchmark's warnings about its data."""
+        return list(getattr(self.task, "warnings", list)())
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """The hashes of a run's data, models and prompts, for its manifest.
+
+        Raises:
+            DataError: a file of `knowledge.files` cannot be read.
+        """
+        return {
+            "data": self.task.fingerprint,
+            "teacher": self.teacher.fingerprint,
+            "student": self.student.fingerprint,
+            "prompts": self.prompts.fingerprint,
+            "knowledge_files": content_hash([file_hash(path) for path in self.recipe.knowledge.files]),
+        }
+
+
+def commit_of(recipe: Recipe, manifest: Mapping[str, Any] | None) -> str:
+    """The commit of the recipe's Hugging Face student that a run started with; "" where there is none, or another student."""
+    asked = name_revision(recipe.student.model, recipe.student.revision)
+    return str(manifest["hashes"].get(asked, "")) if manifest is not None else ""
+
+
+def build_parts(recipe: Recipe, commit: str = "") -> Parts:
+    """A recipe's parts; for `commit` see `student_of`.
+
+    Raises:
+        ConfigError, DataError, TeacherError: one of them cannot be built.
+    """
+    found = locate_data(recipe, data_root())
+    task = task_of(found)
+    teacher, student = teacher_of(found, task), student_of(found, commit)
+    prompts, others = Prompts.load(found.prompts), BaselinePrompts.load(found.prompts)
+    return Parts(found, task, teacher, student, prompts, others, corpus_of(found, task))
+
+
+def corpus_of(recipe: Recipe, task: Task) -> PassageIndex | None:
+    """See `Parts.corpus`; it is indexed at the first search.
+
+    Raises:
+        DataError: a row of the file without a text, or a file without rows.
+    """
+    own = getattr(task, "passages", None)
+    if recipe.compare.corpus is not None:
+        passages = read_passages(recipe.compare.corpus)
+    elif own is not None:
+        passages = passages_of(own())
+    else:
+        return None
+    return PassageIndex(passages)
+
+
+def read_passages(path: Path) -> list[Passage]:
+    """The passages of a JSONL file with a `text`, and optionally a `title`, in each row.
+
+    Raises:
+        DataError: a row without a text, or a file without rows.
+    """
+    texts = []
+    for where, line in read_jsonl(path):
+        text = line.get("text")
+        if not isinstance(text, str) or not text.strip():
+            raise DataError(f"{where}: a passage needs a text that is not empty")
+        title = line.get("title")
+        texts.append(f"{title}. {text}" if isinstance(title, str) and title.strip() else text)
+    if not texts:
+        raise DataError(f"{path}: no passages")
+    return passages_of(texts)

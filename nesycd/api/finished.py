@@ -1,0 +1,455 @@
+"""A finished run, opened: its results, and its student with the present knowledge base. No run folder is written to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from nesycd.api.build import commit_of, corpus_of, data_root, student_of, task_of
+from nesycd.core.answers import Call, Prediction
+from nesycd.core.config import Recipe
+from nesycd.core.errors import ConfigError, DataError, RunError
+from nesycd.core.paths import locate_data
+from nesycd.core.protocols import Router, Student, Task
+from nesycd.core.records import Entry, Example, Hit, Rationale, Status, content_hash
+from nesycd.core.segments import Segment, text_of
+from nesycd.knowledge import Entities, KnowledgeBase, knowledge_version, read_entities
+from nesycd.methods import table
+from nesycd.methods.distil import KNOWLEDGE
+from nesycd.methods.knowledge import Knowledge
+from nesycd.methods.method import BASE, Method, Source
+from nesycd.methods.predict import Predictor, Resources, Responded, Way, respond, way_of
+from nesycd.prompts import BaselinePrompts, Prompts, Shown
+from nesycd.reports import load_results
+from nesycd.reports.markup import tag
+from nesycd.reports.results import Results
+from nesycd.reports.scores import table as html_table
+from nesycd.routing import margin_of, router_of
+from nesycd.rules import Engine, RuleGate
+from nesycd.runs.artifacts import open_artifact
+from nesycd.runs.folders import find_run, newest_run
+from nesycd.runs.manifest import read_manifest, read_recipe
+from nesycd.runs.predictions import FILE, Predictions, read_attempts
+from nesycd.runs.run import read_records
+from nesycd.runs.stage import Artifact, read_states
+from nesycd.stages import baselines
+from nesycd.stages.rationalise import kept
+
+ROUTED = "nesycd_routed"
+"""The default method of an opened run."""
+
+
+@dataclass(frozen=True, repr=False)
+class Reply:
+    """An answer to one question.
+
+    Attributes:
+        text: what the student wrote, including text supplied to it (`segments` distinguishes them).
+        answer: what was extracted from it; "" where no answer was found.
+        items: the knowledge in its prompt, in order.
+        hits: what was retrieved from the knowledge base, in the prompt or not, with the reasons.
+        routed: whether knowledge was asked for.
+        reason: why it was, or was not, in one sentence.
+        draft: the closed-book answer, where the method starts with one.
+        note: remark on the knowledge base, such as that it was edited since the student was trained; or "".
+    """
+
+    question: str
+    method: str
+    text: str
+    answer: str
+    items: tuple[Shown, ...]
+    hits: tuple[Hit, ...]
+    routed: bool
+    reason: str
+    segments: tuple[Segment, ...]
+    trace: tuple[Call, ...]
+    draft: Prediction | None = None
+    note: str = ""
+
+    def __repr__(self) -> str:
+        """Answer, method and number of items."""
+        found = repr(_cut(self.answer, 60)) if self.answer else "no answer found"
+        return f"<reply {found} by {self.method}, with {len(self.items)} items of knowledge>"
+
+    def __str__(self) -> str:
+        """The answer with its text."""
+        return f"{self.answer or 'no answer found'}\n{self.text}"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the answer, the text, and the knowledge in the prompt."""
+        items = [tag("li", _cut(item.text)) for item in self.items]
+        return tag(
+            "div",
+            tag("b", _cut(self.answer) or "no answer found"),
+            tag("p", _cut(self.text)),
+            tag("ul", items) if items else None,
+            tag("small", "; ".join(told for told in (self.reason, self.note) if told)),
+        )
+
+
+MOST_SHOWN = 1000
+"""Characters of a text in a notebook."""
+
+
+def _cut(text: str, most: int = MOST_SHOWN) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+@dataclass(frozen=True)
+class StageInfo:
+    """A stage of a run: whether it is done, its seconds of work, and its metadata."""
+
+    name: str
+    done: bool
+    seconds: float
+    metadata: dict[str, Any]
+
+
+class OpenRun:
+    """A finished run.
+
+    The student is loaded by the first question and stays loaded. The knowledge base is read at each question, so an edit takes
+    effect from the next question on. Close the run when it is no longer needed, or use it in `with`.
+
+    Example:
+        >>> import nesycd
+        >>> run = nesycd.open_run("runs/quickstart")                        # doctest: +SKIP
+        >>> run.ask("How many feet are 4 fathoms and 3 feet?").answer       # doctest: +SKIP
+        '27'
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        """See `open_run`."""
+        folder = Path(folder)
+        if not (folder / "results.json").is_file():
+            raise RunError(f"{folder}: not a finished run (no results.json); finish it by: nesycd run RECIPE")
+        if (read_manifest(folder) or {}).get("finished") is None:
+            raise RunError(f"{folder}: begun again since it was finished; finish it by: nesycd run RECIPE")
+        self.folder = folder
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the knowledge base, and end the process that runs rules, if any. Both are opened again on demand."""
+        for name in ("kb", "_engine"):
+            if (held := self.__dict__.pop(name, None)) is not None:
+                held.close()
+        self.__dict__.pop("_knowledge", None)
+
+    def __repr__(self) -> str:
+        """Folder, student, and the accuracy of NesyCD and its baseline on test."""
+        found = {
+            row["method"]: row["accuracy"] for row in self.results if (row["split"], row["kind"]) == ("test", "all")
+        }
+        shares = {name: found.get(name) for name in (table.MAIN, table.BASELINE)}
+        told = ", ".join(f"{name} {_percent(share)}" for name, share in shares.items() if share is not None)
+        return f"<run {self.folder}: student {self.recipe.student.model}{f'; on test {told}' if told else ''}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the accuracies of all methods."""
+        found = {(row["method"], f"{row['split']}: {row['kind']}"): row["accuracy"] for row in self.results}
+        methods, places = (list(dict.fromkeys(key[side] for key in found)) for side in (0, 1))
+        rows = [[method, *(_percent(found.get((method, place))) for place in places)] for method in methods]
+        head = tag("p", f"Run {self.folder}, student {self.recipe.student.model}: accuracy")
+        return tag("div", head, html_table(["method", *places], rows))
+
+    # --- results --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe that was run, with the paths of its data files resolved.
+
+        Raises:
+            RunError: a recipe that this version cannot read.
+        """
+        return locate_data(read_recipe(self.folder), data_root())
+
+    @cached_property
+    def summary(self) -> Results:
+        """All of `results.json` (see `docs/results.md`)."""
+        return load_results(self.folder / "results.json")
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """A row for each method, split and kind of question, as input for `pandas.DataFrame`.
+
+        `kind` is `all`, or `special` and `general` where the benchmark distinguishes them. `accuracy` is in [0, 1], as are `low`
+        and `high`, its 95 % interval; None where `n` is 0.
+        """
+        rows = []
+        for method, by_split in self.summary.methods.items():
+            for split, found in by_split.items():
+                for kind, part in {"all": found, **found.by_kind}.items():
+                    scores = {key: getattr(part, key) for key in ("n", "correct", "accuracy", "low", "high")}
+                    rows.append({"method": method, "split": split, "kind": kind, **scores})
+        return rows
+
+    def answers(self, method: str, split: str = "test") -> list[dict[str, Any]]:
+        """A row for each question of a split as a method answered it: gold answer, response, verdict, knowledge, tokens.
+
+        Raises:
+            RunError: the method did not answer this split.
+        """
+        examples = {one.uid: one for one in read_records(self.folder, f"examples-{split}", Example)}
+        made = read_attempts(self.folder, f"eval-{split}-{method}")
+        if not made:
+            raise RunError(f"{self.folder}: {method} has no answers to {split}")
+        rows = []
+        for one in made:
+            asked, told = examples[one.example], one.model_dump()
+            shown = {"method": told.pop("solver"), "question": asked.question, "task": asked.task, "gold": asked.answer}
+            rows.append({**shown, **told})
+        return rows
+
+    @property
+    def report(self) -> Path:
+        """Path of the HTML report."""
+        return self.folder / "report.html"
+
+    @property
+    def stages(self) -> list[StageInfo]:
+        """The run's stages, in the order in which they were started."""
+        return [
+            StageInfo(name, bool(state["done"]), float(state["seconds"]), dict(state["metadata"]))
+            for name, state in read_states(self.folder).items()
+        ]
+
+    @cached_property
+    def kb(self) -> KnowledgeBase:
+        """The run's knowledge base, opened; `close` releases it. Rules must pass their tests before they are approved.
+
+        Raises:
+            KnowledgeError: it is gone.
+        """
+        return KnowledgeBase.open(self.folder / "kb.sqlite", create=False, gate=RuleGate(self._engine))
+
+    # --- asking ---------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def student(self) -> Student:
+        """The run's student; its weights are loaded at the first question."""
+        return student_of(self.recipe, commit_of(self.recipe, read_manifest(self.folder)))
+
+    @cached_property
+    def task(self) -> Task:
+        """The run's benchmark."""
+        return task_of(self.recipe)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The student with the run's predictions, and those made since it was opened; these are kept in memory only."""
+        return Predictor(self.student, Predictions(self.folder / FILE))
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return Engine()
+
+    @cached_property
+    def _prompts(self) -> tuple[Prompts, BaselinePrompts]:
+        return Prompts.load(self.recipe.prompts), BaselinePrompts.load(self.recipe.prompts)
+
+    @cached_property
+    def router(self) -> Router:
+        """The router, as calibrated in the run."""
+        said = self.summary.router
+        return router_of(str(said["mode"]), float(said["threshold"]), self.recipe.router.signal)
+
+    def knowledge(self) -> Knowledge:
+        """The present knowledge base; indexed again only where it has changed."""
+        now = self.kb.revision
+        if (kept := self.__dict__.get("_knowledge")) is not None and kept[0] == now:
+            return kept[1]  # type: ignore[no-any-return]
+        entries, entities = tuple(self.kb.entries(status=Status.APPROVED)), read_entities(self.kb)
+        made = self._knowledge_of(entries, entities)
+        self.__dict__["_knowledge"] = (now, made)
+        return made
+
+    def _knowledge_of(self, entries: tuple[Entry, ...], entities: Entities) -> Knowledge:
+        recipe = self.recipe
+        train = read_records(self.folder, "examples-train", Example) if recipe.retrieval.by_task else []
+        tasks = {example.uid: example.task for example in train}
+        engine = self._engine if recipe.knowledge.derive else None
+        return Knowledge(recipe.retrieval, self.student, entries, entities, tasks, self.folder / "index", engine)
+
+    def adapter(self, student: str) -> Artifact:
+        """The adapter of a method's student, by that method's name.
+
+        Raises:
+            RunError: it was not trained in this run, or files of it are gone or have other content.
+        """
+        stage = table.checkpoint_of(student, read_states(self.folder))
+        if stage not in read_states(self.folder):
+            raise RunError(
+                f"{self.folder}: {student} was not trained in this run; name it in the recipe's evaluation.methods"
+            )
+        return open_artifact(self.folder, stage)
+
+    def resources(self, knowledge: Knowledge, limit: int | None = None) -> Resources:
+        """What methods need to answer questions.
+
+        Args:
+            knowledge: see `knowledge`.
+            limit: most tokens of an answer; None: the recipe's.
+        """
+        prompts, baseline_prompts = self._prompts
+        found: dict[Source, Any] = {
+            "kb": lambda example: [hit.item for hit in find(knowledge, example)],
+            "all": lambda example: table.most_evident(knowledge.entries),
+        }
+        if (corpus := corpus_of(self.recipe, self.task)) is not None:
+            found["corpus"] = lambda example: corpus.find(knowledge.query(example), table.most_passages())
+        closed_book = "augmented" if self.summary.router["closed_book"] == "augmented" else "general"
+        states = read_states(self.folder)
+        return Resources(
+            task=self.task,
+            prompts=prompts,
+            baseline_prompts=baseline_prompts,
+            limit=limit or self.recipe.student.max_new_tokens,
+            adapter=self.adapter,
+            knowledge=found,
+            router=self.router,
+            drafts=lambda: open_artifact(self.folder, closed_book if closed_book in states else "general"),
+            shots=self._shots,
+        )
+
+    def _shots(self, example: Example) -> str:
+        """A few-shot prompt from the run's training questions and rationales."""
+        train = read_records(self.folder, "examples-train", Example)
+        rationales = kept(read_records(self.folder, "rationales", Rationale))
+        extra, seed = self._prompts[1], self.recipe.seed
+        return baselines.worked_examples(example, train, rationales, extra, baselines.SHOTS, seed)
+
+    def way(self, method: str = ROUTED, limit: int | None = None) -> Way:
+        """How a method prompts, with the present knowledge base.
+
+        Raises:
+            ConfigError: no such method, or one that cannot be used with a finished run.
+            RunError: its student was not trained in this run.
+        """
+        return way_of(self._method(method), self.resources(self.knowledge(), limit))
+
+    def _method(self, name: str) -> Method:
+        [method] = table.named([name], self.recipe, "method")
+        if method.beside:
+            raise ConfigError(f"method: {name} is a run of its own; open that run's folder")
+        return method
+
+    def identity(self, method: str = ROUTED) -> str:
+        """Hash of a method's students, prompts and decoding; it does not depend on the knowledge base."""
+        asked = self._method(method)
+        adapters = [] if asked.student == BASE else [self.adapter(asked.student).fingerprint]
+        prompts = [one.texts for one in self._prompts]
+        told = [self.student.fingerprint, self.student.decoding, adapters, prompts, self.recipe.student.max_new_tokens]
+        return content_hash([*told, method, dict(self.summary.router) if asked.router else {}])
+
+    def ask(self, question: str, options: Sequence[str] = (), task: str = "", method: str = ROUTED) -> Reply:
+        """Answer one question.
+
+        Args:
+            question: the text.
+            options: the choices, if any; they are lettered (A), (B), ... in the order given.
+            task: the benchmark's name for it (`Example.task`); without one no rule that is limited to certain tasks runs, and
+                items of all tasks are retrieved.
+            method: see `nesycd compare --list`; by default with knowledge where the router asks for it.
+
+        Raises:
+            DataError: no question, or options that cannot be lettered.
+            ConfigError, RunError: see `way`.
+        """
+        example = _asked(question, options, task or self.recipe.task.name)
+        knowledge, asked = self.knowledge(), self._method(method)
+        [made] = self.respond([example], method)
+        hits = find(knowledge, example) if asked.source == "kb" else ()
+        draft = made.predictions[0] if asked.router else None
+        text = text_of(made.segments)
+        return Reply(
+            question=question,
+            method=method,
+            text=text,
+            answer=self.task.extract(text, example),
+            items=made.asks[-1].items,
+            hits=tuple(hits),
+            routed=made.answer.routed,
+            reason=self._reason(asked, made, bool(hits)),
+            segments=made.segments,
+            trace=tuple(call for one in made.predictions for call in one.trace),
+            draft=draft,
+            note=self._note(asked, knowledge) if made.answer.routed else "",
+        )
+
+    def respond(
+        self, examples: Sequence[Example], method: str = ROUTED, limit: int | None = None
+    ) -> Iterator[Responded]:
+        """Answer many questions in planned batches, yielding each when done; see `ask`."""
+        return respond(self.predictor, self.way(method, limit), examples)
+
+    def _reason(self, method: Method, made: Responded, found: bool) -> str:
+        if not method.router:
+            return f"{method.name} {'reads knowledge for every question' if method.shows_knowledge else 'reads none'}"
+        mode, signal = self.recipe.router.mode, self.recipe.router.signal
+        if mode != "margin":
+            return f"router.mode = {mode!r}"
+        margin, threshold = margin_of(made.predictions[0], signal), float(self.summary.router["threshold"])
+        if made.answer.routed:
+            why = "asks for knowledge"
+        elif margin < threshold and not found:
+            why = "asks for knowledge, but nothing in the knowledge base fits, so the draft stands"
+        else:
+            why = "lets the student answer alone"
+        return f"margin {margin:.3f}, threshold {threshold:.3f}: {why}"
+
+    def _note(self, method: Method, knowledge: Knowledge) -> str:
+        if not method.reads_base:
+            return ""
+        then = self.adapter(method.student).metadata.get(KNOWLEDGE)
+        now = knowledge_version(entry.item_id for entry in knowledge.entries)
+        if then is None or then["version"] == now:
+            return ""
+        return f"the student was trained with knowledge {then['version']}, and the base is {now} now"
+
+
+def _asked(question: str, options: Sequence[str], task: str) -> Example:
+    """A question as an example without a gold answer.
+
+    Raises:
+        DataError: see `OpenRun.ask`.
+    """
+    if not isinstance(question, str) or not question.strip():
+        raise DataError(f"question: must be a text that is not empty, but is {question!r}")
+    if isinstance(options, str) or not all(isinstance(one, str) and one.strip() for one in options):
+        raise DataError(f"options: must be a list of texts, but is {options!r}")
+    if len(options) == 1 or len(options) > 26:
+        raise DataError(f"options: 2 to 26 are possible, or none for an open question, but there are {len(options)}")
+    return Example(uid="question", task=task, question=question, answer="", options=tuple(options))
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def find(knowledge: Knowledge, example: Example) -> tuple[Hit, ...]:
+    """What is retrieved from the knowledge base for a question, best first."""
+    return tuple(knowledge.retriever.retrieve(knowledge.query(example), task=example.task))
+
+
+def open_run(run: str | Path = "", root: str | Path = "runs") -> OpenRun:
+    """Open a finished run.
+
+    Args:
+        run: its name, or its folder; the newest finished one if not given.
+        root: the folder with the runs.
+
+    Raises:
+        RunError: there is no such run, or it is not finished.
+    """
+    place = Path(root)
+    return OpenRun(find_run(place, str(run)) if str(run) else newest_run(place, "results.json", finished=True))

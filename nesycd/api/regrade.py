@@ -1,0 +1,48 @@
+"""Grades a finished run's stored responses again with the present grader; the run itself is not changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nesycd import grading
+from nesycd.api.finished import OpenRun
+from nesycd.core.answers import Attempt
+from nesycd.core.records import Example
+from nesycd.reports.folder import read_run
+
+
+def regraded(folder: Path) -> Iterator[dict[str, Any]]:
+    """A row for each response of each method and split, as `nesycd grade` writes them; `recorded` is the run's verdict.
+
+    Raises:
+        RunError: no results yet, a damaged file, or a recipe that this version cannot read.
+        DataError: the benchmark's files are no longer there.
+    """
+    run, opened = read_run(folder), OpenRun(folder)
+    task = opened.task
+    for (arm, split), attempts in run.attempts.items():
+        for example in run.examples[split].values():
+            if example.uid in attempts:
+                attempt = attempts[example.uid]
+                extracted = task.extract(attempt.response, example)
+                correct = bool(extracted) and task.grade(extracted, example)
+                yield _row(arm, split, example, attempt, extracted, correct)
+
+
+def _row(arm: str, split: str, example: Example, attempt: Attempt, extracted: str, correct: bool) -> dict[str, Any]:
+    return {
+        "id": example.uid,
+        "arm": arm,
+        "split": split,
+        "task": example.task,
+        "question": example.question,
+        "options": list(example.options) or None,
+        "answer": example.answer,
+        "response": attempt.response,
+        "recorded": attempt.correct,
+        "extracted": extracted,
+        "correct": correct,
+        "how": grading.find_answer(attempt.response).source if extracted else "none",
+    }

@@ -1,0 +1,162 @@
+"""Runs a recipe: builds its parts in a run folder, runs the method's steps and the evaluation, writes results and report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nesycd.api.build import build_parts, commit_of
+from nesycd.api.checks import check_sources
+from nesycd.api.progress import StageProgress
+from nesycd.api.results import results_of
+from nesycd.core.answers import Answer
+from nesycd.core.config import Recipe
+from nesycd.core.errors import ModelError, RunError
+from nesycd.core.records import Diagnosis, Rationale
+from nesycd.core.storage import write_json_atomic
+from nesycd.measure import edits, effect
+from nesycd.methods import table
+from nesycd.methods.choose_router import HELD_OUT
+from nesycd.methods.context import Context
+from nesycd.methods.distil import distil
+from nesycd.methods.evaluate import Scored, evaluate, splits_of
+from nesycd.reports import load_results, write_report
+from nesycd.rules import Engine
+from nesycd.runs.manifest import read_manifest
+from nesycd.runs.predictions import VERDICTS
+from nesycd.runs.run import Run, read_records
+from nesycd.runs.stage import read_states
+from nesycd.students.hub import name_revision, resolve_commit
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@contextmanager
+def opened(recipe: Recipe, folder: Path, console: Console | None = None) -> Iterator[Context]:
+    """The context of a recipe's run; the run folder is locked meanwhile.
+
+    Args:
+        recipe: what to run.
+        folder: of the run; created where it is missing.
+        console: where notes and progress are shown; None: nowhere.
+
+    Raises:
+        NesycdError: a part cannot be built, or the folder cannot be used.
+    """
+    parts = build_parts(recipe, commit_of(recipe, read_manifest(folder)))
+    table.of_recipe(recipe)  # report a wrong name before the folder is touched
+    progress = StageProgress(console)
+    for warning in parts.warnings:
+        progress.notify(f"note: {warning}")
+    config = parts.recipe.model_dump(mode="json")
+    seeds = {"seed": recipe.seed}
+    with (
+        progress,
+        Run.open(folder, config, seeds=seeds, notify=progress.notify, watch=progress.watch) as run,
+        Engine() as engine,
+    ):
+        run.describe(**parts.hashes)
+        if commit := str(getattr(parts.student, "commit", "")):
+            run.describe(**{name_revision(recipe.student.model, recipe.student.revision): commit})
+            if moved := _moved_from(commit, recipe):
+                progress.notify(moved)
+        yield Context(
+            run=run,
+            recipe=parts.recipe,
+            task=parts.task,
+            teacher=parts.teacher,
+            student=parts.student,
+            prompts=parts.prompts,
+            baseline_prompts=parts.baseline_prompts,
+            engine=engine,
+            corpus=parts.corpus,
+            training=progress.training,
+        )
+
+
+def _moved_from(commit: str, recipe: Recipe) -> str:
+    """A note where the student's revision now names another commit than the run started with; else ""."""
+    model, revision = recipe.student.model, recipe.student.revision
+    try:
+        newest = resolve_commit(model, revision)
+    except ModelError:
+        return ""  # cannot be checked without a network
+    if newest == commit:
+        return ""
+    return (
+        f"student: {name_revision(model, revision)} is {newest[:12]} by now; this run goes on with {commit[:12]}, which it "
+        "began with (for the newer one give another --name, or student.revision)"
+    )
+
+
+def complete(context: Context) -> tuple[Context, Scored]:
+    """Run all steps of the method and the evaluation; finished stages are read back. Writes results and report.
+
+    Returns:
+        The context after the steps, and what was scored.
+    """
+    methods = table.of_recipe(context.recipe)
+    check_sources(methods, context.corpus)
+    splits_of(context.task, context.recipe)  # report mistakes before hours of work
+    steps = distil(context)
+    assert steps is not None  # it is None only where `until` is given
+    context = context.after(steps)
+    scored = evaluate(context, methods)
+    results = results_of(context, scored)
+    run = context.run
+    if not run.report_path.exists() or _stored_results(run.results_path) != results:
+        write_json_atomic(run.results_path, results)
+        write_report(run.folder)
+    finish(context)
+    return context, scored
+
+
+def drop_failed(context: Context) -> None:
+    """Drop the teacher's failed records, and their calls from the ledger, so that they are asked for again."""
+    run = context.run
+    rationales = [one.example for one in read_records(run.folder, "rationales", Rationale) if one.failure]
+    diagnoses = [one.example for one in read_records(run.folder, "diagnoses", Diagnosis) if one.failure]
+    # Only language models may answer differently the second time.
+    if forget := getattr(context.teacher, "forget", None):
+        forget(rationales, diagnoses)
+    run.drop("rationales", Rationale, lambda record: bool(record.failure))
+    run.drop("diagnoses", Diagnosis, lambda record: bool(record.failure))
+
+
+def finish(context: Context) -> None:
+    """Mark the run as finished; measurements and answers of further methods are kept while their predictions exist."""
+    own, run = {method.name for method in table.of_recipe(context.recipe)}, context.run
+    beside = [stage for stage in read_states(run.folder) if is_beside(stage, own)]
+    run.finish(keep=beside)
+    known = run.predictions.by_id
+    for stage in beside:
+        if f"{stage}{VERDICTS}" in beside:
+            answers = read_records(run.folder, stage, Answer)
+            if not all(one in known for answer in answers for one in answer.predictions):
+                run.notify(f"{stage}: removed, because the student that answered is gone")
+                for name in (stage, f"{stage}{VERDICTS}"):
+                    run.clear(name)
+
+
+def is_beside(stage: str, own: set[str] | None = None) -> bool:
+    """Whether a stage belongs to a measurement, or to a method that is not in the run's recipe.
+
+    Args:
+        stage: its name.
+        own: the methods of the run's recipe; None: only NesyCD and its baseline, which every run has.
+    """
+    if stage in edits.STAGES or stage.startswith((effect.PREFIX, HELD_OUT)):
+        return True
+    method = table.method_of(stage)
+    return method is not None and method.name not in ({table.MAIN, table.BASELINE} if own is None else own)
+
+
+def _stored_results(path: Path) -> Mapping[str, Any] | None:
+    """The content of `results.json`; None where it is missing or damaged, so that it is written again."""
+    try:
+        return load_results(path).to_json()
+    except RunError:
+        return None

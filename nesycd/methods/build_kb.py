@@ -1,0 +1,281 @@
+"""Step 3, symbolic distillation: from the student's errors to the approved entries of the run's knowledge base.
+
+The teacher's diagnoses and the imported files give proposals; the leak, instance-specific and ill-formed-item filters refuse
+some; the knowledge base is built from the rest once, and is edited only by people after that.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nesycd.core.answers import Attempt
+from nesycd.core.config import KINDS
+from nesycd.core.errors import KnowledgeError, RunError
+from nesycd.core.records import Diagnosis, Entry, Evidence, Example, Item, Rationale, Refusal, Rule, Status
+from nesycd.knowledge import KnowledgeBase, LeakFilter, filters, knowledge_version, read_file
+from nesycd.knowledge.carry import carry_over, is_worked_on
+from nesycd.methods.context import Context
+from nesycd.prompts import question_text
+from nesycd.routing import MarginRouter, calibrate
+from nesycd.rules import failures
+from nesycd.runs.stage import Artifact
+from nesycd.stages import diagnose, self_check
+
+_PASSED_OVER = {Status.REJECTED, Status.RETIRED}
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Attempts at all training questions (`solver` names the student that made each), and those students' adapters."""
+
+    attempts: list[Attempt]
+    students: dict[str, Artifact]
+
+
+@dataclass(frozen=True)
+class Known:
+    """The approved entries, the diagnoses they come from, and the counts of the leak filter and the self-check."""
+
+    entries: list[Entry]
+    diagnoses: Sequence[Diagnosis]
+    leaks: dict[str, int]
+    self_check: dict[str, int] | None
+    version: dict[str, Any]
+    """`version`, `revision` and `items` of the knowledge base: stored with S_E's checkpoint."""
+
+
+def build_knowledge(
+    context: Context,
+    train: Sequence[Example],
+    rationales: Sequence[Rationale],
+    kept: Mapping[str, Rationale],
+    collected: Collected,
+) -> Known:
+    settings = context.recipe.knowledge
+    attempts = collected.attempts
+    signal = context.recipe.router.signal
+    sure = MarginRouter(calibrate(attempts, signal).threshold, signal)
+    asked = diagnose.cases(train, kept, attempts, settings.source, context.recipe.seed, sure.unsure)
+    cases = {case.example.uid: case for case in asked}
+    diagnoses = context.run.records(
+        "diagnoses",
+        Diagnosis,
+        {"teacher": context.teacher.fingerprint, "examples": train, "rationales": rationales, "attempts": attempts}
+        | {"source": settings.source},
+        list(cases),
+        lambda uids: context.teacher.diagnoses([cases[uid] for uid in uids]),
+    )
+    proposed = [*diagnose.proposals(diagnoses), *(brought := _imported(context))]
+    refused = _refused(context, train, kept, diagnoses, brought)
+    limit, seed = settings.max_items, context.recipe.seed
+    fit = diagnose.without(proposed, refused)
+    proposals = diagnose.limited([pair for pair in fit if pair[0].kind in settings.kinds], limit, seed)
+    checked = _self_checked(context, train, proposals, collected) if settings.self_check else None
+    # The seed chooses which items stay where there is a limit.
+    inputs: dict[str, Any] = {"diagnoses": diagnoses, "review": settings.review, "max_items": limit, "refused": refused}
+    if checked is not None:
+        inputs["repaired"] = sorted(checked.repaired)
+    if set(settings.kinds) != set(KINDS):
+        inputs["kinds"] = sorted(set(settings.kinds))
+    if brought:
+        inputs["brought"] = brought
+    inputs["seed"] = seed
+    if context.run.stage("knowledge", inputs).done and not context.run.kb_path.exists():
+        raise RunError(
+            f"{context.run.kb_path}: gone, though it was made and students were trained with it; put a copy back, or delete "
+            f"{context.run.folder / 'stages' / 'knowledge.json'} to have it made anew from the diagnoses (edits are then lost)"
+        )
+    context.run.value("knowledge", inputs, lambda: _build(context, proposals, checked))
+    with KnowledgeBase.open(context.run.kb_path, notify=context.run.notify) as kb:
+        revision = kb.revision
+        entries = kb.entries(status=Status.APPROVED)
+        if not entries and kb.entries():
+            context.run.notify(
+                f"{len(kb.entries())} items wait for review: nesycd kb list --kb {context.run.kb_path} "
+                "--status proposed; approve them and run again"
+            )
+    self_checked = None if checked is None else {"asked": checked.asked, "repaired": len(checked.repaired)}
+    leaks = {
+        "proposed": len(proposed),
+        "refused": sum(refusal.filter == "leak" for refusal in refused),
+        "ill_formed": sum(refusal.filter == "ill_formed" for refusal in refused),
+        "instance_specific": sum(refusal.filter == "instance_specific" for refusal in refused),
+        "approved": len(entries),
+        "approved_leaking": _leaking(context, train, entries),
+    }
+    version = {
+        "version": knowledge_version(entry.item_id for entry in entries),
+        "revision": revision,
+        "items": len(entries),
+    }
+    return Known(entries, diagnoses, leaks, self_checked, version)
+
+
+@dataclass(frozen=True)
+class _SelfChecked:
+    """How many wrongly answered questions were asked again, and which of them (`Example.uid`) are now answered rightly."""
+
+    asked: int
+    repaired: frozenset[str]
+
+
+def _self_checked(
+    context: Context, train: Sequence[Example], proposals: Sequence[tuple[Item, Evidence]], collected: Collected
+) -> _SelfChecked:
+    """Each student answers again the questions it got wrong, now with the items proposed from that error."""
+    asked = self_check.to_ask(proposals, collected.attempts)
+    by_uid = {example.uid: example for example in train}
+    answers: list[Attempt] = []
+    for name, adapter in collected.students.items():
+        again = [by_uid[one.example] for one in collected.attempts if one.solver == name and one.example in asked]
+        way = context.reading(f"check-{name}", adapter, lambda example: asked[example.uid])
+        answers += context.answered(f"self-check-{name}", way, again)
+    return _SelfChecked(len(answers), self_check.repaired(answers))
+
+
+def _held_out(context: Context) -> list[str]:
+    """The texts of all questions outside the training split: used only to refuse leaking items, never to choose items."""
+    splits = [split for split in context.task.splits() if split != "train"]
+    return [question_text(example) for split in splits for example in context.examples(split)]
+
+
+def _refused(
+    context: Context,
+    train: Sequence[Example],
+    kept: Mapping[str, Rationale],
+    diagnoses: Sequence[Diagnosis],
+    brought: Sequence[tuple[Item, Evidence]],
+) -> Sequence[Refusal]:
+    """The proposals that the filters refuse, with the reasons: a stage of the run."""
+    held_out = _held_out(context)
+
+    def check() -> list[Refusal]:
+        return filters.refusals([*diagnose.proposals(diagnoses), *brought], train, held_out, texts)
+
+    texts = {uid: rationale.text for uid, rationale in kept.items()}
+    return context.run.computed(
+        "refused",
+        Refusal,
+        {
+            "diagnoses": diagnoses,
+            "examples": train,
+            "held_out": held_out,
+            "algorithm": filters.ALGORITHM,
+            "rationales": texts,
+            **({"brought": brought} if brought else {}),
+        },
+        check,
+    )
+
+
+def _leaking(context: Context, train: Sequence[Example], entries: Sequence[Entry]) -> int:
+    """How many approved entries still leak: people may have approved, written or edited them."""
+    held_out = _held_out(context)
+
+    def count() -> int:
+        leaks = LeakFilter(train, held_out)
+        return sum(bool(leaks.reason(entry.item, entry.evidence)) for entry in entries)
+
+    approved = [[entry.item, list(entry.evidence)] for entry in entries]
+    inputs = {"entries": approved, "examples": train, "held_out": held_out, "algorithm": filters.ALGORITHM}
+    return int(context.run.value("leaks", inputs, count))
+
+
+def _build(
+    context: Context, proposals: Sequence[tuple[Item, Evidence]], checked: _SelfChecked | None = None
+) -> dict[str, Any]:
+    """Build the base from the proposals; people's edits in the previous base are carried over, and that base is kept.
+
+    The new base replaces the old one only when it is complete, so that a kill loses neither.
+    """
+    path = context.run.kb_path
+    fresh = path.with_name("kb.new.sqlite")
+    _remove(fresh)
+    with KnowledgeBase.open(fresh) as kb:
+        if context.recipe.knowledge.review == "human":
+            kb.add(proposals)
+        else:
+            # Items that failed the self-check stay proposed; the self-check does not apply to imported items.
+            passing = None if checked is None else {"", *checked.repaired}
+            kb.add([pair for pair in proposals if passing is None or pair[1].example in passing])
+            kb.approve_all(but=_failing(context, kb))
+            kb.add([pair for pair in proposals if passing is not None and pair[1].example not in passing])
+        if path.exists() and _is_worked_on(path):
+            _carry_over(context, _kept(context, path), kb)
+        made = {"proposals": len(proposals), **kb.stats()}
+    for suffix in ("-wal", "-shm"):  # of the old base: the new one must not be read with them
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    os.replace(fresh, path)
+    return made
+
+
+def _is_worked_on(path: Path) -> bool:
+    """Whether people worked on a base; one that cannot be read may be theirs."""
+    try:
+        with KnowledgeBase.open(path, create=False) as kb:
+            return is_worked_on(kb)
+    except KnowledgeError:
+        return True
+
+
+def _kept(context: Context, path: Path) -> Path:
+    """A copy of a base that is to be replaced, which stays."""
+    number = next(n for n in range(1, 10_000) if not path.with_name(f"kb.{n}.sqlite").exists())
+    aside = path.with_name(f"kb.{number}.sqlite")
+    shutil.copy2(path, aside)
+    context.run.notify(f"{path}: made from other diagnoses and edited since; kept as {aside.name}")
+    return aside
+
+
+def _carry_over(context: Context, aside: Path, kb: KnowledgeBase) -> None:
+    """What people did in the base before holds in the new one, or is told."""
+    try:
+        with KnowledgeBase.open(aside, create=False) as old:
+            done = carry_over(old, kb)
+    except KnowledgeError as error:
+        context.run.notify(f"nothing was carried over from {aside.name}: {error}")
+        return
+    for told in done.carried:
+        context.run.notify(f"carried over from {aside.name}: {told}")
+    for told in done.left:
+        context.run.notify(f"not carried over from {aside.name}: {told}")
+
+
+def _remove(path: Path) -> None:
+    """Delete a base and its SQLite side files."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _failing(context: Context, kb: KnowledgeBase) -> set[str]:
+    """Ids of the proposed rules that fail their own tests: they stay proposed, for review by a person."""
+    rules = [entry.item for entry in kb.entries(kind="rule") if isinstance(entry.item, Rule)]
+    if not any(rule.tests for rule in rules):
+        return set()
+    found = [one for one in failures(rules, context.engine) if one.rule.tests]
+    for one in found:
+        context.run.notify(f"not approved: {one}")
+    return {one.rule.id for one in found}
+
+
+def _imported(context: Context) -> list[tuple[Item, Evidence]]:
+    """The items of `knowledge.files` with their sources, without those that the file marks as rejected or retired.
+
+    A file's evidence may name questions of another run, so only its sources are taken.
+
+    Raises:
+        KnowledgeError: a file cannot be read, or entries in it cannot be used: each is named.
+    """
+    found: Sequence[tuple[Item, Evidence]] = [
+        (one.entry.item, Evidence(example="", source=source))
+        for path in context.recipe.knowledge.files
+        for one in read_file(path)
+        if one.entry.status not in _PASSED_OVER
+        for source in sorted({evidence.source for evidence in one.entry.evidence} or {path.name})
+    ]
+    return list(found)

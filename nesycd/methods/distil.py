@@ -1,0 +1,269 @@
+"""NesyCD (Liao et al., AAAI 2025), read top to bottom: the four steps, the router, and what is handed to evaluation.
+
+Each call of `context.run` is one stage of the run folder, fingerprinted by its inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nesycd.core.answers import Attempt
+from nesycd.core.errors import DataError
+from nesycd.core.protocols import Router
+from nesycd.core.records import Entry, Example, Rationale, Retrieval, TrainingText
+from nesycd.methods.build_kb import Collected, build_knowledge
+from nesycd.methods.choose_router import Routing, choose_router
+from nesycd.methods.context import Context
+from nesycd.methods.knowledge import Knowledge
+from nesycd.retrieval.recall import count_recall
+from nesycd.runs.stage import Artifact
+from nesycd.stages import augment, collect, costs, rationalise
+from nesycd.stages.distil import general_texts
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """What the method's steps produce for evaluation and serving."""
+
+    general: Artifact
+    """S_P."""
+    std_cot: Artifact
+    """The Std-CoT baseline: trained on rationales alone, on as many completion tokens as S_E's whole lineage."""
+    augmented: Artifact
+    """S_E."""
+    entries: tuple[Entry, ...]
+    """The approved entries of the knowledge base, in its present version."""
+    routing: Routing
+    collected: Collected
+    kept: Mapping[str, Rationale]
+    """The accepted rationales, by `Example.uid`."""
+    summary: dict[str, Any]
+    """Counts and rates of the steps: `method` in the results (`docs/results.md`)."""
+
+    @property
+    def closed_book(self) -> str:
+        """Which of `general` and `augmented` answers unrouted questions."""
+        return self.routing.closed_book
+
+    @property
+    def drafts(self) -> Artifact:
+        """The adapter of that student."""
+        return self.augmented if self.closed_book == "augmented" else self.general
+
+    @property
+    def router(self) -> Router:
+        """See `Routing`."""
+        return self.routing.router
+
+    @property
+    def trained_with(self) -> dict[str, Any] | None:
+        """The version of the knowledge base that S_E was trained with (`version`, `revision`, `items`); None: not recorded.
+
+        Where an edit of the base changes no training text, S_E is not retrained.
+        """
+        found: dict[str, Any] | None = self.augmented.metadata.get(KNOWLEDGE)
+        return found
+
+
+KNOWLEDGE = "knowledge"
+"""Key in a checkpoint's metadata: the version of the knowledge base that it was trained with."""
+
+
+def distil(context: Context, until: str = "") -> Distilled | None:
+    """Run all steps of the method; finished ones are read back.
+
+    Args:
+        context: see `Context`.
+        until: stop after the step `rationalise`, `distil`, `collect`, `diagnose` or `augment`, and return None.
+
+    Raises:
+        DataError: no training questions, or no right rationale for any of them.
+    """
+    train = context.examples("train")
+    if not train:
+        raise DataError(f"task {context.task.name!r} has no training questions")
+    rationales = _rationales(context, train)
+    kept = rationalise.kept(rationales)
+    if not kept:
+        reason = next((r.failure for r in rationales if r.failure), "all answers were wrong")
+        raise DataError(
+            f"teacher {context.teacher.name!r} gave no right rationale for {len(train)} questions: {reason}"
+        )
+    if until == "rationalise":
+        return None
+    texts = general_texts(train, kept, context.prompts)
+    general = context.fine_tune("general", texts)
+    if until == "distil":
+        return None
+    collected = _collect(context, train, texts, general)
+    attempts = collected.attempts
+    if until == "collect":
+        return None
+    known = build_knowledge(context, train, rationales, kept, collected)
+    entries = known.entries
+    if until == "diagnose":
+        return None
+    augmented, mix = _augmented(context, train, kept, entries, general, known.version)
+    if until == "augment":
+        return None
+    std_cot = _std_cot(context, texts, general, augmented)
+    routing = choose_router(context, attempts, entries, general, augmented)
+    route = routing.summary
+    valid_accuracy = route["valid_accuracy"]
+    use = route["knowledge_use"]
+    summary = {
+        "rationales": rationalise.counts(rationales),
+        "teacher": costs.spent(rationales, known.diagnoses, use["useful"] if use else None),
+        "error_rates": {
+            "collection": context.recipe.collection.mode,
+            "collected": collect.error_rate(attempts),
+            "valid": 1 - valid_accuracy["general"] if valid_accuracy else None,
+        },
+        "leaks": known.leaks,
+        "self_check": known.self_check,
+        **mix,
+        **route,
+        "completion_tokens": {
+            "std_cot": lineage(std_cot, None),
+            "nesycd": lineage(augmented, general if _continues(context, general, augmented) else None),
+        },
+    }
+    return Distilled(general, std_cot, augmented, tuple(entries), routing, collected, kept, summary)
+
+
+def _rationales(context: Context, train: Sequence[Example]) -> Sequence[Rationale]:
+    by_uid = {example.uid: example for example in train}
+    return context.run.records(
+        "rationales",
+        Rationale,
+        {"teacher": context.teacher.fingerprint, "examples": train},
+        list(by_uid),
+        lambda uids: rationalise.rationalise([by_uid[uid] for uid in uids], context.teacher, context.task),
+    )
+
+
+def _continues(context: Context, general: Artifact, augmented: Artifact) -> bool:
+    """Whether S_E started from S_P, whose training tokens then count towards S_E's."""
+    return context.recipe.augmented.init == "general" and augmented.fingerprint != general.fingerprint
+
+
+def lineage(adapter: Artifact, init: Artifact | None) -> int:
+    """Completion tokens that a student was trained on, including those of the adapter that it started from."""
+    tokens = int(adapter.metadata["completion_tokens"])
+    return tokens + (int(init.metadata["completion_tokens"]) if init is not None else 0)
+
+
+# --- step 2 ----------------------------------------------------------------------------------------------------------
+
+
+def _collect(context: Context, train: Sequence[Example], texts: Sequence[TrainingText], general: Artifact) -> Collected:
+    """Attempts at all training questions: by S_P itself, or by students that were not trained on them."""
+    settings = context.recipe.collection
+    if settings.mode == "in_sample":
+        made = list(context.answered("collect", context.reading("general", general), train))
+        return Collected(made, {"general": general})
+    fold_of = collect.assign_folds(train, settings.folds, context.recipe.seed)
+    answered: dict[str, Attempt] = {}
+    students: dict[str, Artifact] = {}
+    for fold in range(settings.folds):
+        held = [example for example in train if fold_of[example.uid] == fold]
+        others = [text for text in texts if fold_of[text.example] != fold]
+        if not held or not others:
+            raise DataError(
+                f"{len(train)} training questions are too few for {settings.folds} folds; set collection.mode=in_sample"
+            )
+        epochs = settings.epochs or context.recipe.training.epochs
+        student = context.fine_tune(f"fold-{fold}", others, epochs=epochs)
+        attempts = context.answered(f"collect-fold-{fold}", context.reading(f"fold-{fold}", student), held)
+        answered |= {attempt.example: attempt for attempt in attempts}
+        students[f"fold-{fold}"] = student
+    return Collected([answered[example.uid] for example in train], students)
+
+
+# --- step 4 ----------------------------------------------------------------------------------------------------------
+
+
+def _augmented(
+    context: Context,
+    train: Sequence[Example],
+    kept: Mapping[str, Rationale],
+    entries: Sequence[Entry],
+    general: Artifact,
+    version: Mapping[str, Any],
+) -> tuple[Artifact, dict[str, Any]]:
+    knowledge = Knowledge.of(context, entries)
+    own = augment.own_entries(entries)
+    evidence = {uid: [entry.item_id for entry in mine] for uid, mine in own.items()}
+    retrievals = context.run.computed(
+        "retrieve-train",
+        Retrieval,
+        {"knowledge": knowledge.fingerprint, "examples": train, "evidence": evidence},
+        lambda: augment.retrieve_hidden(train, own, knowledge.retriever, knowledge.query),
+    )
+    if not entries:
+        context.run.notify("no approved knowledge: augmented distillation is left out, S_E is S_P")
+        return general, {"mix": _counts(()), "train_recall": {"prompts": None, "questions": None}}
+    settings = context.recipe.augmented
+    visible = (
+        augment.own_knowledge(train, own) if settings.knowledge == "own" else augment.visible_knowledge(retrievals, own)
+    )
+    mix = augment.Mix(
+        augmented=settings.weights.augmented,
+        direct=settings.weights.direct,
+        answer=settings.weights.answer,
+        passes=settings.passes,
+        fill_to=settings.fill_to,
+        closed_share=settings.share_without_knowledge,
+        right_closed_share=settings.share_right_without_knowledge,
+        answer_share=settings.share_answer_only,
+        incomplete_share=settings.share_incomplete,
+        distracting_share=settings.share_distracting,
+    )
+    texts = augment.augmented_texts(train, kept, visible, entries, context.prompts, mix, context.recipe.seed)
+    from_general = settings.init == "general"
+    # Where S_E starts from the base model, it gets as many completion tokens as S_P, which then is also the Std-CoT baseline.
+    budget = None if from_general else int(general.metadata["completion_tokens"])
+    augmented = context.fine_tune(
+        "augmented",
+        texts,
+        general if from_general else None,
+        {KNOWLEDGE: dict(version)},
+        learning_rate=settings.learning_rate,
+        epochs=settings.epochs,
+        completion_token_budget=budget,
+    )
+    return augmented, {"mix": _counts(texts), "train_recall": _train_recall(train, texts, entries, retrievals)}
+
+
+def _counts(texts: Sequence[TrainingText]) -> dict[str, int]:
+    return {task: sum(text.task == task for text in texts) for task in ("augmented", "direct", "answer")}
+
+
+def _train_recall(
+    train: Sequence[Example],
+    texts: Sequence[TrainingText],
+    entries: Sequence[Entry],
+    retrievals: Sequence[Retrieval],
+) -> dict[str, float | None]:
+    """Recall of needed facts: in the training prompts with knowledge, and over all training questions."""
+    by_uid = {example.uid: example for example in train}
+    items = {entry.item_id: entry.item for entry in entries}
+    blocks = [text for text in texts if text.task == "augmented"]
+    prompts = count_recall(
+        [by_uid[block.example] for block in blocks],
+        # Items outside the base were derived by rules, and are never among the needed facts.
+        [[items[item] for item in block.knowledge if item in items] for block in blocks],
+    )
+    questions = count_recall(train, [retrieval.items for retrieval in retrievals])
+    found = {"prompts": prompts, "questions": questions}
+    return {name: one.share if one.needed else None for name, one in found.items()}
+
+
+def _std_cot(context: Context, texts: Sequence[TrainingText], general: Artifact, augmented: Artifact) -> Artifact:
+    """The baseline, trained on rationales alone for as many completion tokens as S_E's lineage."""
+    if not _continues(context, general, augmented):
+        return general
+    budget = lineage(augmented, general)
+    return context.fine_tune("std-cot", texts, completion_token_budget=budget)

@@ -1,0 +1,84 @@
+"""The definition of a method as a value. `methods.table` lists all methods; `methods.predict` prompts their students."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from nesycd.core.config import Recipe
+    from nesycd.methods.context import Context
+    from nesycd.runs.stage import Artifact
+
+Role = Literal["method", "baseline", "ceiling", "diagnostic", "rival", "ablation"]
+"""A method's part in reports: `method` (NesyCD itself), `baseline` (answered in the same run), `ceiling` (given exactly the
+needed facts), `diagnostic` (helps to explain another method), `rival` (published method), `ablation` (NesyCD with one change)."""
+PromptForm = Literal["question", "zero_shot", "few_shot", "answer_only", "two_stage"]
+"""`question`: the question, after the retrieved context where there is some; `zero_shot`: the same with instructions, for the
+untrained student; `few_shot`: after worked examples; `answer_only`: asks for the answer without a rationale; `two_stage`: first
+for the rationale, then, after it, for the answer (CasCoD)."""
+Source = Literal["", "kb", "corpus", "oracle", "distracting", "all", "rules"]
+"""Where the knowledge in a prompt comes from: `kb` (retrieved from the knowledge base), `corpus` (passages retrieved from a
+corpus), `oracle` (exactly the facts that the question needs), `distracting` (what the retriever finds when these are hidden),
+`all` (the whole knowledge base); `rules`: no prompt; the rules are run on the entities that the question names."""
+Train = Callable[["Context", "Method"], "Artifact"]
+Changes = Callable[["Recipe"], Sequence[str]]
+BASE = ""
+"""As `Method.student`: the untrained student."""
+
+
+@dataclass(frozen=True, repr=False)
+class Method:
+    """One row of the table.
+
+    Attributes:
+        name: in recipes, on the command line, in results.
+        about: description for users, without a full stop.
+        role: see `Role`.
+        student: name of the method whose student answers (its own name where it trains one); `BASE`: the untrained student.
+        train: called with the run's context and this method; fine-tunes the student, or finds it trained, and returns its
+            adapter; None where the student is another method's.
+        prompt: see `PromptForm`.
+        source: see `Source`.
+        passages: most passages of a corpus in a prompt; RAFT trains with this number of documents, of either source.
+        calls: tools that the student may call while it generates; none yet.
+        router: whether the student first answers closed-book, and gets knowledge only where the run's router asks for it.
+        reads_base: whether its student is trained on the content of the knowledge base (or its answers are the base's rules').
+        changes: given a recipe, the settings that make the ablation of it; None for all other methods.
+        against: methods that a run's report compares it with.
+        plotted: whether it is drawn in plots with room for few methods.
+        default: whether it is evaluated where a recipe names no methods.
+        version: raised when the same inputs would give other training texts or prompts.
+    """
+
+    name: str
+    about: str
+    role: Role
+    student: str = BASE
+    train: Train | None = None
+    prompt: PromptForm = "question"
+    source: Source = ""
+    passages: int = 3
+    calls: tuple[str, ...] = ()
+    router: bool = False
+    reads_base: bool = False
+    changes: Changes | None = None
+    against: tuple[str, ...] = ()
+    plotted: bool = False
+    default: bool = False
+    version: int = 1
+
+    def __repr__(self) -> str:
+        """Name and description."""
+        return f"<method {self.name}: {self.about}>"
+
+    @property
+    def beside(self) -> bool:
+        """Whether it needs a run of its own with other settings (an ablation), rather than being answered in an existing run."""
+        return self.changes is not None
+
+    @property
+    def shows_knowledge(self) -> bool:
+        """Whether its prompts may contain knowledge."""
+        return self.source not in ("", "rules")

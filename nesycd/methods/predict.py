@@ -1,0 +1,307 @@
+"""The predictor through which all prompts to students go, from collection to serving.
+
+An `Ask` is one prompt for one student; a `Way` is how a method prompts for a question, in one step or two (a closed-book answer
+and, where the router asks for it, a knowledge-augmented one; or a rationale and then the answer). Predictions are cached.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from nesycd.core.answers import Answer, Prediction
+from nesycd.core.errors import ConfigError
+from nesycd.core.protocols import Decoding, Prompt, Router, Student, Task
+from nesycd.core.records import Example, content_hash
+from nesycd.core.segments import Segment
+from nesycd.grading import CLOSING
+from nesycd.methods.method import Method, Source
+from nesycd.prompts import BaselinePrompts, Prompts, Shown, item_line
+from nesycd.routing import AlwaysRouter
+from nesycd.runs.predictions import Predictions
+from nesycd.stages import baselines
+
+FEW_SHOT_STOP = ("\nQ:",)
+"""After a few-shot prompt a student tends to go on with a next question."""
+
+
+class Adapter(Protocol):
+    """A fine-tuned adapter: its folder, and the hash of what it was trained with."""
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One prompt for one student.
+
+    Attributes:
+        prompt: the user turn as text.
+        adapter: None: the untrained student.
+        decoding: how the answer is decoded.
+        items: the knowledge in the prompt, in order.
+        with_knowledge: whether knowledge was asked for, even where nothing was found.
+        joint: see `Answer.joint`.
+    """
+
+    prompt: str
+    adapter: Adapter | None
+    decoding: Decoding
+    items: tuple[Shown, ...] = ()
+    with_knowledge: bool = False
+    joint: str | None = None
+
+    @property
+    def student(self) -> str:
+        """See `Prediction.student`."""
+        return self.adapter.fingerprint if self.adapter is not None else ""
+
+
+class Predictor:
+    """A student with a cache of predictions, by the hash of what was asked."""
+
+    def __init__(self, student: Student, predictions: Predictions | None = None) -> None:
+        """`predictions`: the cache; None: in memory only."""
+        self.student = student
+        self.predictions = Predictions() if predictions is None else predictions
+
+    def key(self, ask: Ask) -> str:
+        """Hash of all that is asked: student, adapter, prompt and decoding."""
+        told = [self.student.fingerprint, self.student.decoding, ask.student, ask.prompt]
+        return content_hash([*told, ask.decoding.limit, list(ask.decoding.stop), list(ask.decoding.calls)])
+
+    def plan(self, asks: Sequence[Ask]) -> list[list[int]]:
+        """Batches of indices into `asks`, as the student plans them; cached and repeated prompts form the last batch."""
+        known: list[int] = []
+        new: list[int] = []
+        seen: set[str] = set()
+        for place, ask in enumerate(asks):
+            key = self.key(ask)
+            (known if key in seen or self.predictions.find(key) is not None else new).append(place)
+            seen.add(key)
+        planned = [[new[index] for index in batch] for batch in self._batches([asks[place] for place in new])]
+        return [*planned, known] if known else planned
+
+    def predict(self, asks: Sequence[Ask]) -> list[Prediction]:
+        """The predictions of one planned batch, in order.
+
+        Where one is missing the whole batch is generated again: in bf16 an answer may depend on the other prompts of its batch.
+        Predictions that were cached before are kept.
+        """
+        keys = [self.key(ask) for ask in asks]
+        if any(self.predictions.find(key) is None for key in keys):
+            missing = dict(zip(keys, asks, strict=True))
+            # Planning a planned batch gives the same batch; more than one only where cached predictions have since been lost.
+            for batch in self._batches([*missing.values()]):
+                self._generate([*missing], [*missing.values()], batch)
+        found = [self.predictions.find(key) for key in keys]
+        return [one for one in found if one is not None]
+
+    def _batches(self, asks: Sequence[Ask]) -> list[list[int]]:
+        """Indices into `asks`, in the student's batches; all prompts of a batch share adapter and decoding."""
+        groups: dict[tuple[str, Decoding], list[int]] = {}
+        for place, ask in enumerate(asks):
+            groups.setdefault((ask.student, ask.decoding), []).append(place)
+        return [
+            [places[index] for index in batch]
+            for places in groups.values()
+            for batch in self.student.plan([Prompt(str(place), asks[place].prompt) for place in places])
+        ]
+
+    def _generate(self, keys: Sequence[str], asks: Sequence[Ask], batch: Sequence[int]) -> None:
+        first = asks[batch[0]]
+        started = time.monotonic()
+        made = self.student.generate(
+            [Prompt(keys[place], asks[place].prompt) for place in batch],
+            adapter=first.adapter.path if first.adapter is not None else None,
+            decoding=first.decoding,
+        )
+        seconds = (time.monotonic() - started) / len(batch)
+        self.predictions.add(
+            Prediction(
+                key=keys[place],
+                student=first.student,
+                segments=one.segments,
+                trace=one.trace,
+                margin=round(one.margin, 6),
+                least_margin=round(one.least_margin, 6),
+                prompt_tokens=one.prompt_tokens,
+                completion_tokens=one.completion_tokens,
+                finish=one.finish,
+                seconds=seconds,
+            )
+            for place, one in zip(batch, made, strict=True)
+        )
+
+    def knowledge_tokens(self, ask: Ask) -> int:
+        """Size of the knowledge in a prompt, in the student's tokens."""
+        return sum(self.student.count_tokens([item_line(item) for item in ask.items])) if ask.items else 0
+
+    def answer(self, method: str, example: Example, asks: Sequence[Ask], predictions: Sequence[Prediction]) -> Answer:
+        """The answer made of the predictions for its prompts."""
+        last = asks[-1]
+        return Answer(
+            example=example.uid,
+            method=method,
+            predictions=tuple(one.id for one in predictions),
+            joint=last.joint,
+            knowledge=tuple(item.id for item in last.items),
+            knowledge_tokens=self.knowledge_tokens(last),
+            routed=last.with_knowledge,
+        )
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a method prompts for a question, in one or two steps.
+
+    Attributes:
+        method: its name, as in `Answer.method`.
+        first: the first prompt for a question.
+        then: the second prompt, given the first prediction, or None where that is the answer. None: there is no second step.
+    """
+
+    method: str
+    first: Callable[[Example], Ask]
+    then: Callable[[Example, Prediction], Ask | None] | None = None
+
+
+@dataclass(frozen=True)
+class Responded:
+    """A question with its answer, its prompts and their predictions, in order."""
+
+    example: Example
+    answer: Answer
+    asks: tuple[Ask, ...]
+    predictions: tuple[Prediction, ...]
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """See `Answer.segments`."""
+        return self.answer.segments({one.id: one for one in self.predictions})
+
+
+def respond(predictor: Predictor, way: Way, examples: Sequence[Example]) -> Iterator[Responded]:
+    """Answer questions outside of a run folder, yielding each when done: first those with one prediction, then the others."""
+    later: list[tuple[Example, Ask, Prediction, Ask]] = []
+    first = [way.first(example) for example in examples]
+    for batch in predictor.plan(first):
+        for place, made in zip(batch, predictor.predict([first[place] for place in batch]), strict=True):
+            example, ask = examples[place], first[place]
+            second = None if way.then is None else way.then(example, made)
+            if second is None:
+                yield Responded(example, predictor.answer(way.method, example, [ask], [made]), (ask,), (made,))
+            else:
+                later.append((example, ask, made, second))
+    # In the order of the questions, as a run plans them.
+    order = {example.uid: place for place, example in enumerate(examples)}
+    later.sort(key=lambda one: order[one[0].uid])
+    for batch in predictor.plan([second for *_, second in later]):
+        for place, last in zip(batch, predictor.predict([later[place][3] for place in batch]), strict=True):
+            example, ask, made, second = later[place]
+            answer = predictor.answer(way.method, example, [ask, second], [made, last])
+            yield Responded(example, answer, (ask, second), (made, last))
+
+
+# --- from a method to its way ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What methods need to answer questions, in a run in progress or a finished one.
+
+    Attributes:
+        limit: most tokens of an answer.
+        adapter: the adapter of a method's student, by that method's name (`Method.student`).
+        knowledge: source -> what it gives for a question; methods with another source cannot be used.
+        router: for methods with a router.
+        drafts: the adapter of the student that gives the closed-book answers which the router reads.
+        shots: a question's few-shot prompt where the benchmark has none of its own; None: there are no training questions.
+    """
+
+    task: Task
+    prompts: Prompts
+    baseline_prompts: BaselinePrompts
+    limit: int
+    adapter: Callable[[str], Adapter | None]
+    knowledge: Mapping[Source, Callable[[Example], Sequence[Shown]]] = field(default_factory=dict)
+    router: Router | None = None
+    drafts: Callable[[], Adapter] | None = None
+    shots: Callable[[Example], str] | None = None
+
+    def decoding(self, method: Method) -> Decoding:
+        """How a method's answers are decoded."""
+        return Decoding(self.limit, FEW_SHOT_STOP if method.prompt == "few_shot" else (), method.calls)
+
+
+def way_of(method: Method, given: Resources) -> Way:
+    """How a method prompts for a question.
+
+    Raises:
+        ConfigError: it needs a source that is missing, such as a corpus.
+    """
+    if method.source and method.source not in given.knowledge:
+        raise ConfigError(f"{method.name}: there is no knowledge of the kind that it reads ({method.source})")
+    adapter, decoding = given.adapter(method.student) if method.student else None, given.decoding(method)
+    find = given.knowledge.get(method.source, _nothing)
+
+    def ask(example: Example) -> Ask:
+        items = tuple(find(example))
+        items = items[: method.passages] if method.source == "corpus" else items
+        return Ask(prompt_of(method, example, items, given), adapter, decoding, items, method.shows_knowledge)
+
+    if method.prompt == "two_stage":
+
+        def answer(example: Example, rationale: Prediction) -> Ask:
+            text = baselines.after_rationale(example, rationale.text, given.baseline_prompts)
+            return Ask(text, adapter, decoding, joint=f" {CLOSING} ")
+
+        return Way(method.name, ask, answer)
+    if method.router and not isinstance(given.router, AlwaysRouter):
+        router = given.router
+        assert router is not None and given.drafts is not None
+        drafts = given.drafts()
+
+        def draft(example: Example) -> Ask:
+            return Ask(given.prompts.closed_book(example), drafts, decoding)
+
+        def informed(example: Example, made: Prediction) -> Ask | None:
+            again = ask(example)
+            return again if router.route(made, bool(again.items)) else None
+
+        return Way(method.name, draft, informed)
+    return Way(method.name, ask)
+
+
+def _nothing(example: Example) -> Sequence[Shown]:
+    return ()
+
+
+def prompt_of(method: Method, example: Example, items: Sequence[Shown], given: Resources) -> str:
+    """The (first) prompt of a method.
+
+    Raises:
+        ConfigError: a few-shot prompt without worked examples of the benchmark and without training questions.
+    """
+    if method.prompt == "zero_shot":
+        extra = given.baseline_prompts
+        return extra.fill("zero_shot_with_knowledge", example, items) if items else given.prompts.zero_shot(example)
+    if method.prompt == "few_shot":
+        make = getattr(given.task, "few_shot", None) or given.shots
+        if make is None:
+            raise ConfigError(f"{method.name}: no worked examples: neither the benchmark's own nor training questions")
+        return str(make(example))
+    if method.prompt == "answer_only":
+        return baselines.bare_prompt(example, items, given.prompts, given.baseline_prompts)
+    return given.prompts.with_knowledge(example, items)

@@ -1,0 +1,370 @@
+"""The table of methods that runs and comparisons evaluate and reports describe.
+
+To add a method, add one row here and, where it trains on texts of its own, one function in `methods.training`; from outside the
+package, call `register`. No other module of the package compares names of methods.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from nesycd.core.config import KINDS, Recipe
+from nesycd.core.errors import ConfigError
+from nesycd.core.files import did_you_mean
+from nesycd.core.records import Entry, Item
+from nesycd.methods import training
+from nesycd.methods.method import BASE, Method
+from nesycd.methods.training import on_texts, two_losses
+from nesycd.stages import baselines
+
+MAIN = "nesycd"
+"""The method that all others are compared with."""
+BASELINE = "std_cot"
+"""The student fine-tuned on rationales alone; its answers divide questions into known and unknown ones."""
+
+
+def _changed(*settings: str) -> Callable[[Recipe], Sequence[str]]:
+    return lambda recipe: settings
+
+
+def _without(kind: str) -> Callable[[Recipe], Sequence[str]]:
+    def changes(recipe: Recipe) -> Sequence[str]:
+        return [f"knowledge.kinds={json.dumps([one for one in recipe.knowledge.kinds if one != kind])}"]
+
+    return changes
+
+
+def _own(name: str, about: str, texts: training.Texts, **columns: object) -> Method:
+    """A rival with a student of its own, fine-tuned on `texts`."""
+    return Method(name, about, "rival", student=name, train=on_texts(texts), **columns)  # type: ignore[arg-type]
+
+
+def _ablation(name: str, about: str, changes: Callable[[Recipe], Sequence[str]]) -> Method:
+    return Method(name, about, "ablation", student=MAIN, source="kb", reads_base=True, changes=changes)
+
+
+_ROWS = (
+    # --- methods made by a run's own steps
+    Method("zero_shot", "the untrained student", "baseline", prompt="zero_shot", default=True),
+    Method(
+        "std_cot",
+        "fine-tuned on rationales alone (standard chain-of-thought distillation)",
+        "baseline",
+        student="std_cot",
+        train=lambda context, method: context.distilled.std_cot,
+        plotted=True,
+        default=True,
+    ),
+    Method(
+        "std_cot_kb",
+        "the same student, given the knowledge base",
+        "baseline",
+        student="std_cot",
+        source="kb",
+        plotted=True,
+        default=True,
+    ),
+    Method(
+        "nesycd_no_kb",
+        "the NesyCD student without the knowledge base",
+        "diagnostic",
+        student="nesycd",
+        reads_base=True,
+        default=True,
+    ),
+    Method(
+        "nesycd",
+        "the NesyCD student with the knowledge base",
+        "method",
+        student="nesycd",
+        train=lambda context, method: context.distilled.augmented,
+        source="kb",
+        reads_base=True,
+        against=("std_cot", "std_cot_kb", "nesycd_no_kb"),
+        plotted=True,
+        default=True,
+    ),
+    Method(
+        "nesycd_routed",
+        "knowledge only where the router asks for it",
+        "method",
+        student="nesycd",
+        source="kb",
+        router=True,
+        reads_base=True,
+        against=("std_cot", "nesycd"),
+        default=True,
+    ),
+    Method(
+        "nesycd_oracle",
+        "the NesyCD student, given exactly the needed facts: a ceiling, no rival",
+        "ceiling",
+        student="nesycd",
+        source="oracle",
+        reads_base=True,
+        plotted=True,
+        default=True,
+    ),
+    Method(
+        "few_shot",
+        "the untrained student after worked examples: the benchmark's own, or three training questions of the task",
+        "baseline",
+        prompt="few_shot",
+    ),
+    Method(
+        "rules_alone",
+        "what the rules derive, without a student; most questions are none that rules can answer",
+        "diagnostic",
+        source="rules",
+        reads_base=True,
+    ),
+    Method(
+        "std_cot_oracle",
+        "the std_cot student, given exactly the needed facts: can it use them without having learned to?",
+        "ceiling",
+        student="std_cot",
+        source="oracle",
+    ),
+    Method(
+        "std_cot_distracting",
+        "the std_cot student, given what the retriever finds once the needed facts are hidden",
+        "diagnostic",
+        student="std_cot",
+        source="distracting",
+    ),
+    Method(
+        "nesycd_distracting",
+        "the NesyCD student, given the same: does it know when a block does not help?",
+        "diagnostic",
+        student="nesycd",
+        source="distracting",
+        reads_base=True,
+    ),
+    # --- published rivals
+    Method("zero_shot_kb", "untrained, given retrieved knowledge", "rival", prompt="zero_shot", source="kb"),
+    Method(
+        "whole_kb",
+        "Std-CoT's student with the whole knowledge base in its prompt",
+        "rival",
+        student="std_cot",
+        source="all",
+    ),
+    _own("answer_ft", "fine-tuned on answers alone", training.answers, prompt="answer_only"),
+    _own(
+        "ka_ft_corpus",
+        "answers alone, with passages retrieved from a corpus",
+        training.answers,
+        prompt="answer_only",
+        source="corpus",
+    ),
+    _own(
+        "ka_ft_kb",
+        "answers alone, with items retrieved from the knowledge base",
+        training.answers,
+        prompt="answer_only",
+        source="kb",
+    ),
+    _own(
+        "step_by_step",
+        "Step-by-step: answers and rationales as two tasks",
+        two_losses(baselines.step_by_step_texts),
+        prompt="answer_only",
+        version=2,
+    ),
+    _own(
+        "mt_cot",
+        "MT-CoT: answers and explanations as two tasks",
+        two_losses(baselines.mt_cot_texts),
+        prompt="answer_only",
+        version=2,
+    ),
+    _own(
+        "cascod",
+        "CasCoD: first the rationale, then the answer",
+        two_losses(baselines.cascod_texts),
+        prompt="two_stage",
+        version=2,
+    ),
+    _own("kard_corpus", "KARD over a corpus", training.kard, source="corpus"),
+    _own("kard_kb", "KARD over the knowledge base", training.kard, source="kb"),
+    _own("raft_corpus", "RAFT over a corpus", training.raft, source="corpus", passages=4),
+    _own("raft_kb", "RAFT over the knowledge base", training.raft, source="kb", passages=4, version=2),
+    _own("facts_in_weights", "Std-CoT, with the same items by heart", training.memorised, reads_base=True),
+    # --- ablations: NesyCD with one change, in a run of its own beside the seed's
+    *(_ablation(f"no_{kind}s", f"NesyCD without {kind}s", _without(kind)) for kind in KINDS),
+    _ablation(
+        "no_graph",
+        "NesyCD with BM25 in place of the graph's links",
+        _changed("retrieval.kind=fused", 'retrieval.sources=["lexical"]'),
+    ),
+    _ablation(
+        "in_sample",
+        "NesyCD with errors of a student trained on those questions",
+        _changed("collection.mode=in_sample"),
+    ),
+    _ablation("no_answer_task", "NesyCD without answer prediction", _changed("augmented.weights.answer=0.0")),
+    _ablation("no_direct", "NesyCD without direct chains of thought", _changed("augmented.weights.direct=0.0")),
+    _ablation("no_distractors", "NesyCD trained without distractors", _changed("augmented.fill_to=0")),
+    _ablation("own_knowledge", "NesyCD trained with each question's own items", _changed("augmented.knowledge=own")),
+)
+
+METHODS: dict[str, Method] = {row.name: row for row in _ROWS}
+"""All methods by name, in the order in which reports show them."""
+NUMBERED = {
+    "items": ("NesyCD with at most {} items", "knowledge.max_items={}"),
+    "train": ("NesyCD with {} training questions", "task.sizes.train={}"),
+}
+"""Ablations with a number in their name, such as `items_50`: description and setting."""
+
+
+def register(method: Method) -> None:
+    """Add a user's method to the table, for the lifetime of the process.
+
+    Raises:
+        ConfigError: the name is taken or invalid; or `student` and `train` do not fit together or name no method.
+    """
+    if not re.fullmatch(r"[a-z0-9_]+", method.name):
+        raise ConfigError(f"method {method.name!r}: a name is made of lower-case letters, digits and _")
+    if find(method.name) is not None:
+        raise ConfigError(f"method {method.name!r}: there is one of this name already")
+    if method.student != method.name and method.student and method.student not in METHODS:
+        raise ConfigError(f"method {method.name!r}: its student is that of {method.student!r}, which is no method")
+    if (method.student == method.name) != (method.train is not None):
+        raise ConfigError(f"method {method.name!r}: `train` goes with a student of its own, and with nothing else")
+    METHODS[method.name] = method
+
+
+def find(name: str, recipe: Recipe | None = None) -> Method | None:
+    """A method of the table, one of a recipe's `compare.variants`, or an ablation with a number; None: no such method."""
+    if recipe is not None and name in recipe.compare.variants:
+        settings = recipe.compare.variants[name]
+        return _ablation(name, f"NesyCD with {', '.join(settings)}", _changed(*settings))
+    if name in METHODS:
+        return METHODS[name]
+    if (match := re.fullmatch(r"([a-z]+)_([1-9]\d*)", name)) and match[1] in NUMBERED:
+        about, setting = NUMBERED[match[1]]
+        return _ablation(name, about.format(match[2]), _changed(setting.format(match[2])))
+    return None
+
+
+def named(names: Iterable[str], recipe: Recipe, where: str) -> list[Method]:
+    """The methods of these names, in order and each once.
+
+    Args:
+        names: what was asked for.
+        recipe: for its `compare.variants`.
+        where: start of the error message: the option, or the recipe's file, line and key (`Recipe.where`).
+
+    Raises:
+        ConfigError: no method has this name, or a variant has the name of a method.
+    """
+    if clash := [name for name in recipe.compare.variants if name in METHODS]:
+        raise ConfigError(f"{recipe.where(f'compare.variants.{clash[0]}')}: a method has this name already")
+    made = []
+    for name in dict.fromkeys(names):
+        method = find(name, recipe)
+        if method is None:
+            known = [*METHODS, *recipe.compare.variants]
+            near = did_you_mean(name, dict.fromkeys(known))
+            raise ConfigError(f"{where}: no method {name!r}{near}; nesycd compare --list tells all")
+        made.append(method)
+    return made
+
+
+def of_recipe(recipe: Recipe) -> list[Method]:
+    """The methods that a recipe's run evaluates: those of `evaluation.methods`, else the table's defaults.
+
+    Raises:
+        ConfigError: see `named`; or an ablation, which needs a run of its own.
+    """
+    where = recipe.where("evaluation.methods")
+    if not recipe.evaluation.methods:
+        return [method for method in METHODS.values() if method.default]
+    methods = named(recipe.evaluation.methods, recipe, where)
+    if beside := [method.name for method in methods if method.beside]:
+        raise ConfigError(
+            f"{where}: {beside[0]} is NesyCD with other settings, a run of its own; give it to nesycd compare"
+        )
+    return methods
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names in the order of the table; unknown ones after them, sorted."""
+    place = {name: number for number, name in enumerate(METHODS)}
+    return sorted(names, key=lambda name: (place.get(name, len(place)), name))
+
+
+def method_of(stage: str) -> Method | None:
+    """The method whose training or answers a stage holds; None for the stages of the run's own steps."""
+    for pattern in (
+        rf"(?:{'|'.join(OWN_STAGES)})-(?P<name>{{}})",
+        r"(?:eval|settings)-.+-(?P<name>{})(?:-first)?(?:\.verdicts)?",
+    ):
+        # Longer names first, since one may end with another.
+        names = "|".join(sorted(METHODS, key=len, reverse=True))
+        if (match := re.fullmatch(pattern.format(names), stage)) is not None:
+            return METHODS[match["name"]]
+    return None
+
+
+SHOWN = {"": "no", "kb": "retrieved", "oracle": "oracle", "distracting": "distracting"}
+"""Sources in the order of the report's table on known and unknown questions, with their labels there."""
+
+
+def knowledge_cells() -> dict[str, tuple[str, str]]:
+    """Methods that differ only in the student (before or after augmented distillation) and in the knowledge in the prompt."""
+    return {
+        method.name: (side, told)
+        for student, side in ((BASELINE, "before"), (MAIN, "after"))
+        for source, told in SHOWN.items()
+        for method in METHODS.values()
+        if (method.student, method.source, method.prompt) == (student, source, "question")
+        and not method.router
+        and not method.beside
+        and method.role != "rival"
+    }
+
+
+def is_routed(name: str) -> bool:
+    """Whether a method uses the run's router."""
+    return name in METHODS and METHODS[name].router
+
+
+def has_student(name: str) -> bool:
+    """Whether a method answers with a trained student; True for unknown names."""
+    return name not in METHODS or METHODS[name].student != BASE
+
+
+def oracle_of(name: str) -> str | None:
+    """The method with the same student that is given exactly the needed facts; None where there is none."""
+    student = METHODS[name].student
+    return next((m.name for m in METHODS.values() if m.source == "oracle" and m.student == student), None)
+
+
+def checkpoint_of(student: str, stages: Collection[str]) -> str:
+    """The stage in which a method's student was trained, by that method's name.
+
+    Args:
+        student: `Method.student`, not `BASE`.
+        stages: of the run. Without a stage `std-cot` the Std-CoT student is S_P; without `augmented` S_E is S_P.
+    """
+    own = {BASELINE: "std-cot", MAIN: "augmented"}
+    if student in own:
+        return own[student] if own[student] in stages else "general"
+    return f"{training.PREFIX}{student}"
+
+
+def most_evident(entries: Iterable[Entry]) -> list[Item]:
+    """All items, those with the most evidence first, so that a prompt that is cut off loses those with the least."""
+    return [entry.item for entry in sorted(entries, key=lambda entry: (-len(entry.evidence), entry.item_id))]
+
+
+def most_passages() -> int:
+    """The largest `passages` of all methods that read a corpus."""
+    return max(method.passages for method in METHODS.values() if method.source == "corpus")
+
+
+OWN_STAGES = ("texts", "size", "train")
+"""Prefixes of the stages in which a method trains a student of its own."""

@@ -1,0 +1,118 @@
+"""How methods train their students: functions here are the `train` of rows in `methods.table`, or give the training texts.
+
+All students start from the base model, share LoRA settings, data and seed, and are trained on as many completion tokens as
+NesyCD's student over its whole lineage. Methods that read passages retrieve from a corpus, or from NesyCD's knowledge base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from nesycd.core.records import TrainingText
+from nesycd.methods.method import Method, Train
+from nesycd.stages import baselines
+from nesycd.stages.distil import general_texts
+
+if TYPE_CHECKING:
+    # Listing the methods must not import what they work with.
+    from nesycd.methods.context import Context
+    from nesycd.prompts import BaselinePrompts, Prompts
+    from nesycd.runs.stage import Artifact
+    from nesycd.stages.baselines import Found
+
+PREFIX = "train-"
+"""Prefix of the stages in which methods train students of their own."""
+Texts = Callable[["Context", Method], list[TrainingText]]
+
+
+def on_texts(texts: Texts) -> Train:
+    """The `train` of a method that fine-tunes on texts of its own; `texts` makes them from the run's context and the method."""
+
+    def train(context: Context, method: Method) -> Artifact:
+        name, distilled = method.name, context.distilled
+        inputs = {
+            "examples": context.train,
+            "rationales": [distilled.kept[e.uid] for e in context.train if e.uid in distilled.kept],
+            "prompts": [context.prompts.fingerprint, context.baseline_prompts.texts],
+            "source": context.source_fingerprint(method.source),
+            # Only for methods whose texts depend on the items.
+            "entries": list(distilled.entries) if method.source == "kb" or method.reads_base else [],
+            "seed": context.recipe.seed,
+            "student": context.student.fingerprint,
+            "passages": method.passages,
+            "algorithm": method.version,
+        }
+        made = context.run.computed(f"texts-{name}", TrainingText, inputs, lambda: texts(context, method))
+        return context.fine_tune(f"{PREFIX}{name}", made, completion_token_budget=_budget(context, name, made))
+
+    return train
+
+
+def _budget(context: Context, name: str, texts: Sequence[TrainingText]) -> int:
+    """Completion tokens to train on: as many as NesyCD's, but at most `compare.max_passes` passes over the texts."""
+    budget: int = context.distilled.summary["completion_tokens"]["nesycd"]
+    passes = context.recipe.compare.max_passes
+    if passes is None:
+        return budget
+    count = context.student.count_tokens
+    # One more for the end token of each text.
+    size = context.run.value(
+        f"size-{name}",
+        {"texts": texts, "student": context.student.fingerprint},
+        lambda: sum(count([text.own_text for text in texts])) + len(texts),
+    )
+    return min(budget, int(passes * size))
+
+
+def answers(context: Context, method: Method) -> list[TrainingText]:
+    """The answer alone, after the retrieved context where the method reads one."""
+    query = context.knowledge.query
+    found = {e.uid: context.find(method, e, query(e)) for e in context.train} if method.source else {}
+    kept, prompts = context.distilled.kept, context.prompts
+    return baselines.answer_texts(context.train, kept, prompts, context.baseline_prompts, found)
+
+
+def two_losses(make: Callable[..., list[TrainingText]]) -> Texts:
+    """Texts for rationale and answer, with weighted losses (see `baselines.balanced`)."""
+
+    def texts(context: Context, method: Method) -> list[TrainingText]:
+        prompts: tuple[Prompts, BaselinePrompts] = context.prompts, context.baseline_prompts
+        return baselines.balanced(make(context.train, context.distilled.kept, *prompts), context.student.count_tokens)
+
+    return texts
+
+
+def kard(context: Context, method: Method) -> list[TrainingText]:
+    """KARD: the rationale, after the context retrieved with the teacher's rationale as query."""
+    found = _by_rationale(context, method)
+    return baselines.kard_texts(context.train, context.distilled.kept, context.prompts, found)
+
+
+def raft(context: Context, method: Method) -> list[TrainingText]:
+    """RAFT: the rationale, after the documents it needs among distractors."""
+    oracle = {uid: shown[: method.passages - 1] for uid, shown in _by_rationale(context, method).items()}
+    of_corpus = method.source == "corpus"
+    pool = context.corpus_passages if of_corpus else [entry.item for entry in context.distilled.entries]
+    return baselines.raft_texts(
+        context.train,
+        context.distilled.kept,
+        context.prompts,
+        oracle,
+        pool,
+        context.recipe.seed,
+        method.passages,
+        hidden=(lambda example: frozenset()) if of_corpus else context.single_source,
+    )
+
+
+def memorised(context: Context, method: Method) -> list[TrainingText]:
+    """The rationales, and each item of the knowledge base for memorisation."""
+    rationales = general_texts(context.train, context.distilled.kept, context.prompts)
+    return rationales + baselines.memorisation_texts(context.distilled.entries, context.baseline_prompts)
+
+
+def _by_rationale(context: Context, method: Method) -> Found:
+    """What is retrieved with the teacher's rationales as queries: close to an oracle, and not available at inference."""
+    kept = context.distilled.kept
+    return {e.uid: context.find(method, e, kept[e.uid].text) for e in context.train if e.uid in kept}
