@@ -105,8 +105,7 @@ class Predictor:
             # Planning a planned batch gives the same batch; more than one only where cached predictions have since been lost.
             for batch in self._batches([*missing.values()]):
                 self._generate([*missing], [*missing.values()], batch)
-        found = [self.predictions.find(key) for key in keys]
-        return [one for one in found if one is not None]
+        return [self.predictions.of(key) for key in keys]
 
     def _batches(self, asks: Sequence[Ask]) -> list[list[int]]:
         """Indices into `asks`, in the student's batches; all prompts of a batch share adapter and decoding."""

@@ -52,6 +52,10 @@ class Predictions:
         """The prediction with this key, where there is one."""
         return self._by_key.get(key)
 
+    def of(self, key: str) -> Prediction:
+        """The prediction with this key, which is there."""
+        return self._by_key[key]
+
     def add(self, made: Iterable[Prediction]) -> None:
         """Add predictions, written to disk when this returns where the file is written to; those with a known key are ignored."""
         for one in made:
