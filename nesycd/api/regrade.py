@@ -22,19 +22,19 @@ def regraded(folder: Path) -> Iterator[dict[str, Any]]:
     """
     run, opened = read_run(folder), OpenRun(folder)
     task = opened.task
-    for (arm, split), attempts in run.attempts.items():
+    for (method, split), attempts in run.attempts.items():
         for example in run.examples[split].values():
             if example.uid in attempts:
                 attempt = attempts[example.uid]
                 extracted = task.extract(attempt.response, example)
                 correct = bool(extracted) and task.grade(extracted, example)
-                yield _row(arm, split, example, attempt, extracted, correct)
+                yield _row(method, split, example, attempt, extracted, correct)
 
 
-def _row(arm: str, split: str, example: Example, attempt: Attempt, extracted: str, correct: bool) -> dict[str, Any]:
+def _row(method: str, split: str, example: Example, attempt: Attempt, extracted: str, correct: bool) -> dict[str, Any]:
     return {
         "id": example.uid,
-        "arm": arm,
+        "method": method,
         "split": split,
         "task": example.task,
         "question": example.question,

@@ -100,7 +100,7 @@ def _print(rows: list[dict[str, Any]], benchmark: str, console: Console) -> None
     """The table by task, or by method and split where the rows are a run's."""
     tallies: dict[str, Tally] = defaultdict(Tally)
     for row in rows:
-        of_run = f"{row['arm']} {row['split']}" if not benchmark else ""
+        of_run = f"{row['method']} {row['split']}" if not benchmark else ""
         for name in (of_run or str(row.get("task") or benchmark), *(["all"] if benchmark else [])):
             tally = tallies[name]
             tally.total += 1

@@ -62,17 +62,17 @@ def build_results(evaluation: Evaluation) -> dict[str, Any]:
         DataError: an attempt at an unknown question, or two attempts of a method at one question.
     """
     answered = {key: _by_uid(evaluation, *key) for key in evaluation.attempts}
-    arms: dict[str, dict[str, Any]] = {}
-    for arm in table.in_order({arm for arm, _ in answered}):
-        splits = in_order({split for name, split in answered if name == arm}, SPLITS)
-        arms[arm] = {split: _arm_score(evaluation, answered[arm, split]) for split in splits}
+    methods: dict[str, dict[str, Any]] = {}
+    for method in table.in_order({method for method, _ in answered}):
+        splits = in_order({split for name, split in answered if name == method}, SPLITS)
+        methods[method] = {split: _method_score(evaluation, answered[method, split]) for split in splits}
     tasks = sorted({evaluation.by_uid[uid].task for attempts in answered.values() for uid in attempts})
     splits = in_order({split for _, split in answered}, SPLITS)
     return Results.model_validate(
         {
             "schema": SCHEMA,
             "tasks": {task: {"kind": evaluation.kinds.get(task, "")} for task in tasks},
-            "methods": arms,
+            "methods": methods,
             **_comparisons(evaluation, answered, splits),
             "known_unknown": _known_unknown(evaluation, answered, splits),
             "retrieval": _retrieval(evaluation, answered),
@@ -99,9 +99,9 @@ def _retrieval(evaluation: Evaluation, answered: Mapping[tuple[str, str], Answer
         part = found.setdefault(split, {"needed_fact_recall": None})
         part["answer_in_context"] = sum(holds.values()) / len(holds) if holds else None
         part["answer_not_in_context"] = {
-            arm: _score(evaluation, {uid: one for uid, one in answers.items() if not holds.get(uid, False)})
-            for (arm, name), answers in answered.items()
-            if name == split and _reads_blocks(arm)
+            method: _score(evaluation, {uid: one for uid, one in answers.items() if not holds.get(uid, False)})
+            for (method, name), answers in answered.items()
+            if name == split and _reads_blocks(method)
         }
     return found
 
@@ -114,11 +114,12 @@ def _known_unknown(
     for split in splits:
         first = answered.get((table.BASELINE, split), {})
         sides = {name: {uid for uid, one in first.items() if one.correct is right} for name, right in SIDES}
-        here = [(arm, answered[arm, split]) for arm in table.knowledge_cells() if (arm, split) in answered]
+        here = [(method, answered[method, split]) for method in table.knowledge_cells() if (method, split) in answered]
         if first:
             found[split] = {
                 name: {
-                    arm: _by_kind(evaluation, {u: a for u, a in answers.items() if u in uids}) for arm, answers in here
+                    method: _by_kind(evaluation, {u: a for u, a in answers.items() if u in uids})
+                    for method, answers in here
                 }
                 for name, uids in sides.items()
             }
@@ -146,20 +147,20 @@ def _reads_blocks(name: str) -> bool:
     return name in table.METHODS and table.METHODS[name].source == "kb"
 
 
-def _by_uid(evaluation: Evaluation, arm: str, split: str) -> Answers:
+def _by_uid(evaluation: Evaluation, method: str, split: str) -> Answers:
     answers: Answers = {}
-    for attempt in evaluation.attempts[arm, split]:
+    for attempt in evaluation.attempts[method, split]:
         if attempt.example not in evaluation.by_uid:
             raise DataError(
-                f"arm {arm}, split {split}: attempt at {attempt.example!r}, which is not among the examples"
+                f"method {method}, split {split}: attempt at {attempt.example!r}, which is not among the examples"
             )
         if attempt.example in answers:
-            raise DataError(f"arm {arm}, split {split}: two attempts at {attempt.example!r}")
+            raise DataError(f"method {method}, split {split}: two attempts at {attempt.example!r}")
         answers[attempt.example] = attempt
     return answers
 
 
-def _arm_score(evaluation: Evaluation, answers: Answers) -> dict[str, Any]:
+def _method_score(evaluation: Evaluation, answers: Answers) -> dict[str, Any]:
     attempts = list(answers.values())
     tasks = _groups(answers, lambda uid: evaluation.by_uid[uid].task)
     buckets = _groups(answers, lambda uid: _bucket(evaluation, uid))
@@ -208,7 +209,7 @@ def _comparisons(
     gaps: dict[str, Any] = {}
     gains: dict[str, Any] = {}
     for split in splits:
-        here = {arm: answers for (arm, name), answers in answered.items() if name == split}
+        here = {method: answers for (method, name), answers in answered.items() if name == split}
         pairs = [(left, right) for left, right in _held_against(here) if right in here]
         differences[split] = {
             f"{left} - {right}": {
@@ -241,9 +242,9 @@ def _shared_by_kind(evaluation: Evaluation, first: Answers, *others: Answers) ->
 
 
 def _estimate(
-    statistic: Callable[..., Interval], evaluation: Evaluation, uids: list[str], *arms: Answers
+    statistic: Callable[..., Interval], evaluation: Evaluation, uids: list[str], *methods: Answers
 ) -> dict[str, Any]:
-    columns = [[arm[uid].correct for uid in uids] for arm in arms]
+    columns = [[method[uid].correct for uid in uids] for method in methods]
     interval = statistic(*columns, _design(evaluation, uids))
     return {
         "n": interval.n,

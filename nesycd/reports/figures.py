@@ -32,7 +32,7 @@ def method_figures(results: Results) -> Iterator[tuple[str, str]]:
         yield "recall of needed facts", ", ".join(f"{name} {percent(share)}" for name, share in recall.items())
     if method is not None:
         yield "training mix of S_E", _counts(method.mix.items())
-        yield "completion tokens", ", ".join(f"{arm} {count:,}" for arm, count in method.completion_tokens.items())
+        yield "completion tokens", ", ".join(f"{name} {count:,}" for name, count in method.completion_tokens.items())
     if router := ", ".join(_router(results)):
         yield "router", router
 

@@ -97,13 +97,13 @@ def read_run(folder: Path) -> RunFiles:
     """
     results = load_results(folder / "results.json")
     splits = results.splits()
-    arms = [(arm, split) for arm, by_split in results.methods.items() for split in by_split]
+    methods = [(method, split) for method, by_split in results.methods.items() for split in by_split]
     base, predictions = folder / "kb.sqlite", Predictions(folder / FILE)
     return RunFiles(
         name=folder.resolve().name,
         results=results,
         examples={split: _examples(folder, split) for split in splits},
-        attempts={(arm, split): _attempts(folder, split, arm, predictions) for arm, split in arms},
+        attempts={(method, split): _attempts(folder, split, method, predictions) for method, split in methods},
         retrievals={
             split: {one.example: one for one in read_records(folder, f"retrieve-{split}", Retrieval)}
             for split in splits

@@ -9,7 +9,7 @@ from nesycd.core.records import Example
 from nesycd.methods.table import has_student
 from nesycd.reports.folder import RunFiles
 from nesycd.reports.markup import Child, Markup, tag
-from nesycd.reports.scores import arm_name, note, section
+from nesycd.reports.scores import method_name, note, section
 
 SAMPLES = 36
 """Questions shown of all splits together, spread evenly over their tasks."""
@@ -30,7 +30,7 @@ def sample_answers(run: RunFiles) -> Markup:
             tag("select", tag("option", "all", value=""), [tag("option", t) for t in tasks], id="task"),
         ),
         " ",
-        tag("label", tag("input", type="checkbox", id="disagree"), " only where trained arms disagree"),
+        tag("label", tag("input", type="checkbox", id="disagree"), " only where trained methods disagree"),
         " ",
         tag("label", tag("input", type="checkbox", id="given", checked=True), " show the knowledge given"),
         " ",
@@ -38,7 +38,7 @@ def sample_answers(run: RunFiles) -> Markup:
         class_="controls",
     )
     told = note(
-        "Not a random sample: questions on which the trained arms disagree come first, so that differences can be read. "
+        "Not a random sample: questions on which the trained methods disagree come first, so that differences can be read. "
         "Accuracies are above."
     )
     return section("samples", title, told, controls, [_sample(run, split, example) for split, example in chosen])
@@ -63,21 +63,23 @@ def choose(run: RunFiles) -> Iterable[tuple[str, Example]]:
 
 def answers(run: RunFiles, split: str, uid: str) -> dict[str, Attempt]:
     """The attempts at a question, by method."""
-    arms = dict.fromkeys(arm for arm, _ in run.attempts)
-    return {arm: run.attempts[arm, split][uid] for arm in arms if uid in run.attempts.get((arm, split), {})}
+    methods = dict.fromkeys(method for method, _ in run.attempts)
+    return {
+        method: run.attempts[method, split][uid] for method in methods if uid in run.attempts.get((method, split), {})
+    }
 
 
 def _disagree(attempts: dict[str, Attempt]) -> bool:
     # The untrained student is nearly always wrong, and rules answer few questions: counting them, all would disagree on
     # everything.
-    return len({attempt.correct for arm, attempt in attempts.items() if has_student(arm)}) > 1
+    return len({attempt.correct for method, attempt in attempts.items() if has_student(method)}) > 1
 
 
 def _sample(run: RunFiles, split: str, example: Example) -> Markup:
     attempts = answers(run, split, example.uid)
     marks = [
-        tag("i", class_=f"mark {'right' if attempt.correct else 'wrong'}", title=f"{arm}: {_word(attempt)}")
-        for arm, attempt in attempts.items()
+        tag("i", class_=f"mark {'right' if attempt.correct else 'wrong'}", title=f"{method}: {_word(attempt)}")
+        for method, attempt in attempts.items()
     ]
     summary = tag(
         "summary",
@@ -91,20 +93,25 @@ def _sample(run: RunFiles, split: str, example: Example) -> Markup:
         summary,
         options,
         tag("p", "gold answer: ", tag("b", example.answer)),
-        tag("div", [_answer(run, split, arm, attempt) for arm, attempt in attempts.items()], class_="answers"),
+        tag("div", [_answer(run, split, method, attempt) for method, attempt in attempts.items()], class_="answers"),
         class_="sample",
         data_task=example.task,
         data_disagree="yes" if _disagree(attempts) else "no",
     )
 
 
-def _answer(run: RunFiles, split: str, arm: str, attempt: Attempt) -> Markup:
+def _answer(run: RunFiles, split: str, method: str, attempt: Attempt) -> Markup:
     word = _word(attempt)
     told = f"margin {attempt.margin:.3f}, {attempt.prompt_tokens:,} + {attempt.completion_tokens:,} tokens"
     ended = {"length": ", cut at the token limit", "too_long": ", the prompt did not fit", "error": ", failed"}
     return tag(
         "div",
-        tag("h4", arm_name(arm), " ", tag("span", word, class_=f"verdict {'right' if attempt.correct else 'wrong'}")),
+        tag(
+            "h4",
+            method_name(method),
+            " ",
+            tag("span", word, class_=f"verdict {'right' if attempt.correct else 'wrong'}"),
+        ),
         tag("p", "answer: ", tag("b", attempt.answer or "none found")),
         tag("pre", attempt.response or "(nothing)"),
         _given(run, split, attempt),

@@ -25,20 +25,20 @@ def about(name: str) -> str:
     return METHODS[name].about if name in METHODS else ""
 
 
-def arm_class(arm: str) -> str:
+def method_class(method: str) -> str:
     """The CSS class of a method's colour."""
     names = [*METHODS]
-    return f"s{min(names.index(arm), 7)}" if arm in METHODS else "s7"
+    return f"s{min(names.index(method), 7)}" if method in METHODS else "s7"
 
 
-def arm_name(arm: str) -> Markup:
+def method_name(method: str) -> Markup:
     """A method's name with its colour and a tooltip."""
-    return named(arm, arm_class(arm), about(arm))
+    return named(method, method_class(method), about(method))
 
 
 def named(name: str, css: str, about: str | None = None) -> Markup:
     """A name with the colour of a CSS class, explained when pointed at."""
-    return tag("span", tag("i", class_="key"), name, class_=f"arm {css}", title=about)
+    return tag("span", tag("i", class_="key"), name, class_=f"method {css}", title=about)
 
 
 def explained(title: str, terms: Iterable[tuple[Child, str]]) -> Markup:
@@ -86,13 +86,16 @@ def headline(results: Results) -> Markup:
         parts += [tag("h3", split), _arms_table(results, split)]
     return section(
         "accuracy",
-        "Accuracy by arm",
+        "Accuracy by method",
         parts,
         note(
             "Whiskers are 95 % intervals: bootstrap over question templates within each task; Wilson's formula where all "
             f"answers are alike or come from one template. * fewer than {FEW} questions: says little."
         ),
-        explained("What the methods are", [(arm_name(arm), told) for arm in results.methods if (told := about(arm))]),
+        explained(
+            "What the methods are",
+            [(method_name(method), told) for method in results.methods if (told := about(method))],
+        ),
     )
 
 
@@ -100,7 +103,7 @@ def _summary(results: Results) -> Markup | None:
     kinds = results.differences.get("test", {}).get(f"{MAIN} - {BASELINE}", {})
     kind = "special" if "special" in kinds else "all"
     gain = kinds.get(kind)
-    scores = [score_of(results.methods.get(arm, {}).get("test"), kind) for arm in (BASELINE, MAIN)]
+    scores = [score_of(results.methods.get(method, {}).get("test"), kind) for method in (BASELINE, MAIN)]
     if gain is None or gain.value is None or any(score is None or score.accuracy is None for score in scores):
         return None
     before, after = (f"{100 * score.accuracy:.1f} %" for score in scores if score and score.accuracy is not None)
@@ -118,31 +121,31 @@ def _summary(results: Results) -> Markup | None:
 
 
 def _arms_table(results: Results, split: str) -> Markup:
-    arms = {arm: by_split[split] for arm, by_split in results.methods.items() if split in by_split}
-    found = {kind for score in arms.values() for kind in score.by_kind}
+    methods = {method: by_split[split] for method, by_split in results.methods.items() if split in by_split}
+    found = {kind for score in methods.values() for kind in score.by_kind}
     # With a single kind its column would repeat the one for all.
     kinds = kinds_in_order({*(found if len(found) > 1 else ()), "all"})
-    sizes = {kind: max((s.n for a in arms.values() if (s := score_of(a, kind))), default=0) for kind in kinds}
-    heads: list[Child] = ["arm", *((kind, tag("small", f" n={sizes[kind]:,}")) for kind in kinds)]
+    sizes = {kind: max((s.n for a in methods.values() if (s := score_of(a, kind))), default=0) for kind in kinds}
+    heads: list[Child] = ["method", *((kind, tag("small", f" n={sizes[kind]:,}")) for kind in kinds)]
     heads += ["retrieval asked", "got an item", "tokens a question"]
     rows = [
         [
-            arm_name(arm),
-            *(_accuracy(arm, score_of(score, kind)) for kind in kinds),
+            method_name(method),
+            *(_accuracy(method, score_of(score, kind)) for kind in kinds),
             f"{100 * score.routed:.0f} %",
             f"{100 * score.delivered:.0f} %",
             f"{(score.prompt_tokens + score.completion_tokens) / max(1, score.n):,.0f}",
         ]
-        for arm, score in arms.items()
+        for method, score in methods.items()
     ]
     return table(heads, rows, "figures")
 
 
-def _accuracy(arm: str, score: Score | None) -> Child:
+def _accuracy(method: str, score: Score | None) -> Child:
     if score is None or score.accuracy is None:
         return "–"
     point = Point(score.accuracy, score.low, score.high, _label(score))
-    return bar(point, arm_class(arm), "*" if score.n < FEW else "")
+    return bar(point, method_class(method), "*" if score.n < FEW else "")
 
 
 def differences(results: Results) -> Markup:
@@ -166,10 +169,10 @@ def differences(results: Results) -> Markup:
             ]
             parts += [tag("h3", split), table(["difference", "questions", "n", "", "points"], rows, "figures")]
     told = note(
-        "Both arms answer the same questions, and are drawn together. Gap closed = (nesycd − std_cot) / (nesycd_oracle "
+        "Both methods answer the same questions, and are drawn together. Gap closed = (nesycd − std_cot) / (nesycd_oracle "
         "− std_cot); without an interval the oracle is not surely above std_cot, and the share says little."
     )
-    return section("differences", "Differences between arms", parts or note("No two arms to compare."), told)
+    return section("differences", "Differences between methods", parts or note("No two methods to compare."), told)
 
 
 def _difference(estimate: Estimate, scale: float) -> tuple[Child, Child]:
@@ -191,38 +194,38 @@ def known_unknown(results: Results) -> Markup:
         "Known: std_cot answers it rightly without knowledge (so its own figures there are 100 and 0 by definition). Before: "
         "the std_cot student; after: the NesyCD student. Methods that are missing are asked for by evaluation.methods."
     )
-    none = note("No arm std_cot, by which known questions are told from others.")
+    none = note("No method std_cot, by which known questions are told from others.")
     return section("known", "Known and unknown questions", parts or none, told)
 
 
 def _known_rows(side: str, scores: Mapping[str, KnownScore], columns: Sequence[str]) -> Iterator[list[Child]]:
     """Two rows, before and after, for each kind of question; with a single kind its rows would repeat those for all."""
-    arms = {place: arm for arm, place in knowledge_cells().items()}
+    methods = {place: method for method, place in knowledge_cells().items()}
     found = {kind for score in scores.values() for kind in score.by_kind}
     for kind in kinds_in_order({*(found if len(found) > 1 else ()), "all"}):
         for student in ("before", "after"):
-            row = [arms[student, column] for column in columns]
-            here = {arm: score_of(scores.get(arm), kind) for arm in row}
+            row = [methods[student, column] for column in columns]
+            here = {method: score_of(scores.get(method), kind) for method in row}
             if size := max((score.n for score in here.values() if score is not None), default=0):
-                yield [side, kind, f"{size:,}", student, *(_accuracy(arm, score) for arm, score in here.items())]
+                yield [side, kind, f"{size:,}", student, *(_accuracy(method, score) for method, score in here.items())]
 
 
 def by_frequency(results: Results) -> Markup:
     """Accuracy on `test` by how often the rarest needed fact occurs in training, and the gain."""
     title = "Accuracy by training frequency of the needed facts"
-    arms = {
-        arm: results.methods[arm]["test"]
-        for arm, row in METHODS.items()
-        if row.plotted and "test" in results.methods.get(arm, {})
+    methods = {
+        method: results.methods[method]["test"]
+        for method, row in METHODS.items()
+        if row.plotted and "test" in results.methods.get(method, {})
     }
-    used = [bucket for bucket in BUCKETS if any(bucket in score.by_frequency for score in arms.values())]
+    used = [bucket for bucket in BUCKETS if any(bucket in score.by_frequency for score in methods.values())]
     if not used:
         return section("frequency", title, note("The benchmark does not say which facts its questions need."))
     series = [
-        Series(arm, arm_class(arm), [_point(arm, score.by_frequency.get(bucket)) for bucket in used])
-        for arm, score in arms.items()
+        Series(method, method_class(method), [_point(method, score.by_frequency.get(bucket)) for bucket in used])
+        for method, score in methods.items()
     ]
-    counts = [max((s.n for a in arms.values() if (s := a.by_frequency.get(bucket))), default=0) for bucket in used]
+    counts = [max((s.n for a in methods.values() if (s := a.by_frequency.get(bucket))), default=0) for bucket in used]
     names = [f"{bucket}  (n={count:,})" for bucket, count in zip(used, counts, strict=True)]
     axis = "training questions in which the rarest needed fact occurs"
     gains = results.gain_by_frequency.get("test", {})
@@ -230,7 +233,7 @@ def by_frequency(results: Results) -> Markup:
     return section(
         "frequency",
         title,
-        tag("p", [(arm_name(arm), " ") for arm in arms], class_="legend"),
+        tag("p", [(method_name(method), " ") for method in methods], class_="legend"),
         line_plot(names, series, axis, "accuracy by training frequency"),
         note(f"Gain of nesycd over std_cot in points, by frequency: {told}.") if told else None,
     )
@@ -240,18 +243,18 @@ def by_task(results: Results) -> Markup:
     """Each method on each task of each split, as a heat table."""
     parts: list[Child] = []
     for split in results.splits():
-        arms = {arm: by_split[split] for arm, by_split in results.methods.items() if split in by_split}
-        tasks = sorted({task for score in arms.values() for task in score.by_task})
+        methods = {method: by_split[split] for method, by_split in results.methods.items() if split in by_split}
+        tasks = sorted({task for score in methods.values() for task in score.by_task})
         tasks.sort(key=lambda task: (results.tasks[task].kind != "special", results.tasks[task].kind))
         rows = [
             [
                 (task, tag("small", f" {results.tasks[task].kind}")),
-                _size(arms, task),
-                *(_heat(s, task) for s in arms.values()),
+                _size(methods, task),
+                *(_heat(s, task) for s in methods.values()),
             ]
             for task in tasks
         ]
-        parts += [tag("h3", split), table(["task", "n", *map(arm_name, arms)], rows, "figures heat")]
+        parts += [tag("h3", split), table(["task", "n", *map(method_name, methods)], rows, "figures heat")]
     return section(
         "tasks", "Accuracy by task, %", parts, note("Few questions a task: mind n before reading a difference.")
     )
@@ -267,14 +270,14 @@ def _heat(score: MethodScore, task: str) -> Child:
     )
 
 
-def _size(arms: dict[str, MethodScore], task: str) -> str:
-    return f"{max(score.by_task[task].n for score in arms.values() if task in score.by_task):,}"
+def _size(methods: dict[str, MethodScore], task: str) -> str:
+    return f"{max(score.by_task[task].n for score in methods.values() if task in score.by_task):,}"
 
 
-def _point(arm: str, score: Score | None) -> Point | None:
+def _point(method: str, score: Score | None) -> Point | None:
     if score is None or score.accuracy is None:
         return None
-    return Point(score.accuracy, score.low, score.high, f"{arm}: {_label(score)}")
+    return Point(score.accuracy, score.low, score.high, f"{method}: {_label(score)}")
 
 
 def _label(score: Score) -> str:

@@ -11,7 +11,7 @@ from nesycd.reports.folder import RunFiles
 from nesycd.reports.markup import Child, Markup, tag
 from nesycd.reports.plots import histogram, share_bar
 from nesycd.reports.results import Results
-from nesycd.reports.scores import arm_name, note, section, table
+from nesycd.reports.scores import method_name, note, section, table
 
 BINS = 20
 MOST_EVIDENCED = 20
@@ -35,11 +35,11 @@ def retrieval(run: RunFiles) -> Markup:
         shares = (found.needed_fact_recall, found.answer_in_context)
         recall.append([split, *("–" if s is None else (share_bar(s), f" {100 * s:.1f} %") for s in shares)])
     asked = [
-        [arm_name(arm), split, kind, f"{100 * part.routed:.0f} %", f"{100 * part.delivered:.0f} %"]
-        for arm, by_split in results.methods.items()
+        [method_name(method), split, kind, f"{100 * part.routed:.0f} %", f"{100 * part.delivered:.0f} %"]
+        for method, by_split in results.methods.items()
         for split, score in by_split.items()
         for kind, part in score.by_kind.items()
-        if part.routed > 0 and is_routed(arm)
+        if part.routed > 0 and is_routed(method)
     ]
     return section(
         "retrieval",
@@ -49,7 +49,7 @@ def retrieval(run: RunFiles) -> Markup:
         else note("No recall is known."),
         (
             tag("h3", "Where the router asked for knowledge"),
-            table(["arm", "split", "kind", "asked", "got an item"], asked),
+            table(["method", "split", "kind", "asked", "got an item"], asked),
         )
         if asked
         else None,
@@ -67,17 +67,17 @@ def _margins(run: RunFiles) -> Child:
         for student in [METHODS[name].student]
     }
     wanted = (alone[drafts], *alone.values())
-    arm = next((name for name in wanted if run.attempts.get((name, "test"))), None)
-    if arm is None:
+    method = next((name for name in wanted if run.attempts.get((name, "test"))), None)
+    if method is None:
         return note("No closed-book attempts from which to draw margins.")
-    attempts = list(run.attempts[arm, "test"].values())
+    attempts = list(run.attempts[method, "test"].values())
     threshold, signal = run.results.router.get("threshold"), run.results.router.get("signal")
     known = float(threshold) if isinstance(threshold, float | int) else None
     name, which = ("margin", "all") if signal == "mean" else ("least_margin", "the three least sure")
     right, wrong = (_bins([getattr(a, name) for a in attempts if a.correct is side]) for side in (True, False))
     return (
         tag("h3", "How sure the student was without knowledge: right (up) and wrong (down) answers on test"),
-        tag("p", arm_name(arm), f" {sum(right):,} right, {sum(wrong):,} wrong", class_="legend"),
+        tag("p", method_name(method), f" {sum(right):,} right, {sum(wrong):,} wrong", class_="legend"),
         histogram(right, wrong, known, "margins of right and wrong answers"),
         note(f"The margin is the mean of p1 − p2 over {which} of the answer's tokens, the router's signal."),
     )
@@ -131,14 +131,14 @@ def _sources(entry: Entry) -> str:
 def costs(results: Results) -> Markup:
     """Tokens per question by method on each split, and seconds by stage."""
     rows: list[list[Child]] = []
-    for arm, by_split in results.methods.items():
+    for method, by_split in results.methods.items():
         for split, score in by_split.items():
             per = max(1, score.n)
             tokens = (score.prompt_tokens, score.knowledge_tokens, score.completion_tokens)
             rows.append(
-                [arm_name(arm), split, *(f"{count / per:,.1f}" for count in tokens), f"{score.seconds / per:.2f}"]
+                [method_name(method), split, *(f"{count / per:,.1f}" for count in tokens), f"{score.seconds / per:.2f}"]
             )
-    heads = ["arm", "split", "prompt tokens", "of it knowledge", "answer tokens", "seconds a question"]
+    heads = ["method", "split", "prompt tokens", "of it knowledge", "answer tokens", "seconds a question"]
     slowest = max(results.seconds.values(), default=0.0)
     stages: list[list[Child]] = [
         [stage, f"{seconds:,.1f}", share_bar(seconds / slowest if slowest else 0.0)]

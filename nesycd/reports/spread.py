@@ -35,7 +35,7 @@ def spread_of_runs(runs: Mapping[str, Results]) -> dict[str, Any]:
     every = list(runs.values())
     splits = in_order({split for run in every for split in run.splits()}, SPLITS)
     kinds = kinds_in_order(kind for run in every for kind in _kinds(run))
-    arms = table.in_order({arm for run in every for arm in run.methods})
+    methods = table.in_order({method for run in every for method in run.methods})
 
     def each(read: Callable[[Results, str, str], float | None]) -> dict[str, dict[str, Spread]]:
         """Split -> kind -> spread, where any run has a value."""
@@ -50,7 +50,7 @@ def spread_of_runs(runs: Mapping[str, Results]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "runs": list(runs),
-        "methods": {arm: each(partial(_accuracy, arm)) for arm in arms},
+        "methods": {method: each(partial(_accuracy, method)) for method in methods},
         "differences": {pair: each(partial(_difference, pair)) for pair in PAIRS},
         "gap_closed": each(_gap),
         "retrieval": {
@@ -75,8 +75,8 @@ def _kinds(run: Results) -> set[str]:
     return {"all"} | {kind for splits in run.methods.values() for score in splits.values() for kind in score.by_kind}
 
 
-def _accuracy(arm: str, run: Results, split: str, kind: str) -> float | None:
-    score = score_of(run.methods.get(arm, {}).get(split), kind)
+def _accuracy(method: str, run: Results, split: str, kind: str) -> float | None:
+    score = score_of(run.methods.get(method, {}).get(split), kind)
     return None if score is None else score.accuracy
 
 
@@ -102,7 +102,7 @@ def print_spread(summary: Mapping[str, Any], console: Console) -> None:
     """Tables of methods and of differences (in one piece or in two, as the width has it), and recall."""
     runs = len(summary["runs"])
     title = f"Accuracy, %: mean ± standard deviation over {runs} runs (below: range)"
-    _print_tables(title, "arm", summary["methods"], console)
+    _print_tables(title, "method", summary["methods"], console)
     rows = {name: places for name, places in summary["differences"].items() if places}
     if summary["gap_closed"]:
         rows["gap closed, %"] = summary["gap_closed"]

@@ -116,16 +116,16 @@ def gap_closed(method: Sequence[bool], baseline: Sequence[bool], ceiling: Sequen
     Raises:
         ValueError: the three do not have the same length.
     """
-    arms = _columns(method, baseline, ceiling)
-    n = len(arms)
+    methods = _columns(method, baseline, ceiling)
+    n = len(methods)
     if n == 0:
         return Interval(0)
-    means = arms.mean(axis=0)
+    means = methods.mean(axis=0)
     gap = float(means[2] - means[1])
     if gap <= 0:
         return Interval(n)
     value = float((means[0] - means[1]) / gap)
-    drawn = _resample(arms, design)
+    drawn = _resample(methods, design)
     if drawn is None or bool((drawn[:, 3] <= drawn[:, 2]).any()):
         return Interval(n, value)
     return _percentiles(n, value, (drawn[:, 1] - drawn[:, 2]) / (drawn[:, 3] - drawn[:, 2]))
@@ -179,10 +179,10 @@ def agresti_min(won: int, lost: int, n: int) -> Interval:
     return Interval(n, value, max(-1.0, min(value, centre - half)), min(1.0, max(value, centre + half)), "agresti-min")
 
 
-def _columns(*arms: Sequence[bool]) -> NDArray[np.float64]:
-    if len({len(arm) for arm in arms}) != 1:
-        raise ValueError(f"paired arms must answer the same questions, got {[len(arm) for arm in arms]}")
-    return np.stack([np.asarray(arm, dtype=float) for arm in arms], axis=1)
+def _columns(*methods: Sequence[bool]) -> NDArray[np.float64]:
+    if len({len(method) for method in methods}) != 1:
+        raise ValueError(f"paired methods must answer the same questions, got {[len(method) for method in methods]}")
+    return np.stack([np.asarray(method, dtype=float) for method in methods], axis=1)
 
 
 def _resample(values: NDArray[np.float64], design: Design) -> NDArray[np.float64] | None:

@@ -70,7 +70,7 @@ def arms_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
     kinds = _kinds(results)
     others = [split for split in results.splits() if split != "test"] if layout.splits else []
     table = titled(f"Accuracy, %{_told(layout, '95 % interval')}")
-    table.add_column("arm", no_wrap=True)
+    table.add_column("method", no_wrap=True)
     for kind in kinds:
         table.add_column(_head(kind, _questions(results, "test", kind)), justify="right", no_wrap=True)
     for split in others:
@@ -79,13 +79,15 @@ def arms_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
         )
     table.add_column("tokens\neach", justify="right", no_wrap=True)
     table.add_column("routed\n%", justify="right", no_wrap=True)
-    best = {kind: max((_accuracy(results, arm, kind) for arm in _comparable(results)), default=-1.0) for kind in kinds}
-    for arm, splits in results.methods.items():
+    best = {
+        kind: max((_accuracy(results, method, kind) for method in _comparable(results)), default=-1.0) for kind in kinds
+    }
+    for method, splits in results.methods.items():
         test = splits.get("test")
         cells = [
             accuracy_cell(
                 score_of(test, kind),
-                arm in _comparable(results) and _accuracy(results, arm, kind) == best[kind],
+                method in _comparable(results) and _accuracy(results, method, kind) == best[kind],
                 intervals=layout.intervals,
             )
             for kind in kinds
@@ -93,7 +95,7 @@ def arms_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
         cells += [accuracy_cell(splits.get(split), intervals="none") for split in others]
         main = test or next(iter(splits.values()))
         tokens = f"{(main.prompt_tokens + main.completion_tokens) / main.n:,.0f}" if main.n else "–"
-        table.add_row(Text(arm), *cells, tokens, f"{100 * main.routed:.0f}")
+        table.add_row(Text(method), *cells, tokens, f"{100 * main.routed:.0f}")
     return table
 
 
@@ -226,9 +228,9 @@ def _questions(results: Results, split: str, kind: str) -> int:
 
 def _comparable(results: Results) -> list[str]:
     """Methods that compete: without oracles, which are given the needed facts."""
-    return [arm for arm in results.methods if not arm.endswith("_oracle")]
+    return [method for method in results.methods if not method.endswith("_oracle")]
 
 
-def _accuracy(results: Results, arm: str, kind: str) -> float:
-    score = score_of(results.methods[arm].get("test"), kind)
+def _accuracy(results: Results, method: str, kind: str) -> float:
+    score = score_of(results.methods[method].get("test"), kind)
     return -1.0 if score is None or score.accuracy is None else score.accuracy

@@ -163,7 +163,7 @@ def test_a_runs_responses_are_graded_again(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["grade", "--run", "own", "--root", str(tmp_path / "runs"), "--out", str(out)])
     assert shown.exit_code == 0, shown.output
     made = [json.loads(line) for line in out.read_text().splitlines()]
-    assert Counter((one["arm"], one["split"]) for one in made) == {("zero_shot", "test"): 6, ("std_cot", "test"): 6}
+    assert Counter((one["method"], one["split"]) for one in made) == {("zero_shot", "test"): 6, ("std_cot", "test"): 6}
     assert all(one["correct"] == one["recorded"] for one in made)
     assert "0 of 12 graded unlike the run's record" in shown.output and "std_cot test" in shown.output
     assert "no run 'other'" in CliRunner().invoke(app, ["grade", "--run", "other", "--root", str(tmp_path)]).stderr

@@ -57,9 +57,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_task(folder: Path, run: Path, **changes: str) -> dict[str, list[dict[str, Any]]]:
-    """The task of docs/harness.md with the run's questions; returns the recorded rows of each arm."""
+    """The task of docs/harness.md with the run's questions; returns the recorded rows of each method."""
     rows = [row for row in regraded(run) if row["split"] == "test"]
-    by_arm = {arm: [row for row in rows if row["arm"] == arm] for arm in ARMS}
+    by_arm = {arm: [row for row in rows if row["method"] == arm] for arm in ARMS}
     (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in by_arm[ARMS[0]]))
     [task] = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "harness.md").read_text(), re.DOTALL)
     task = task.replace("questions.jsonl", str(folder / "questions.jsonl"))
@@ -97,7 +97,7 @@ def offline(tmp_path: Path) -> dict[str, str]:
 
 
 def ask(tmp_path: Path, run: Path, *arms: str, **options: Any) -> list[dict[str, Any]]:
-    """What the harness says of the task for each arm."""
+    """What the harness says of the task for each method."""
     command = [sys.executable, "-c", ASK, str(run), str(tmp_path), json.dumps(options), *arms]
     done = subprocess.run(command, env=offline(tmp_path), cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -159,7 +159,7 @@ def test_answers_are_kept_for_one_state_of_the_knowledge(tmp_path: Path) -> None
     from nesycd.harness.model import RunModel
 
     run = make(tmp_path / "r", *TABLE)
-    row = next(row for row in regraded(run) if row["arm"] == "nesycd" and row["split"] == "test")
+    row = next(row for row in regraded(run) if row["method"] == "nesycd" and row["split"] == "test")
     request = Instance("generate_until", {"task": row["task"]}, (row["question"], {"until": []}), 0)
     file = str(tmp_path / "cache.db")
     first = RunModel(run, "nesycd")

@@ -1,4 +1,4 @@
-"""The arms with distracting and with oracle knowledge in a run, with the table student."""
+"""The methods with distracting and with oracle knowledge in a run, with the table student."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole method with the table student: no torch, a run folder, seven arms."""
+"""The whole method with the table student: no torch, a run folder, seven methods."""
 
 from __future__ import annotations
 

@@ -149,6 +149,6 @@ def test_a_browser_shows_it(run_folder: Path, tmp_path: Path) -> None:
     dom = done.stdout.decode(errors="replace")
     assert done.returncode == 0
     assert f"<title>shown {disagreeing}</title>" in dom
-    for text in ("Accuracy by arm", "nesycd answers 60.0 % right", "Knowledge base", "A fathom is 6 feet."):
+    for text in ("Accuracy by method", "nesycd answers 60.0 % right", "Knowledge base", "A fathom is 6 feet."):
         assert text in dom
     assert "<img" not in dom

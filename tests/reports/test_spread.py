@@ -15,7 +15,7 @@ from nesycd.reports.spread import spread
 
 
 def results_of(evaluation: Evaluation, wrong: int = 0, without: str = "") -> Results:
-    """The evaluation's results, with so many of nesycd's right test answers made wrong, and without an arm."""
+    """The evaluation's results, with so many of nesycd's right test answers made wrong, and without a method."""
     attempts = {key: made for key, made in evaluation.attempts.items() if key[0] != without}
     made = list(attempts["nesycd", "test"])
     special = [at for at, one in enumerate(made) if one.correct and one.knowledge]

@@ -38,7 +38,7 @@ def test_the_whole_contract_fits_too(evaluation: Evaluation) -> None:
 
 
 def whole(evaluation: Evaluation) -> Evaluation:
-    """All arms on all splits that the contract names."""
+    """All methods on all splits that the contract names."""
     splits = ("test", "ood_composed", "ood_unseen", "ood_unseen_imported")
     attempts = {
         (arm, split): made for (arm, name), made in evaluation.attempts.items() for split in splits if name == "test"
