@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--no-effect", action="store_true", help="do not measure effects where there is no effect.json")
     sub = command("noise", (noise.__doc__ or "").partition("\n")[0])
     sub.add_argument(
-        "--sizes", type=_sizes, default=(4, 8), metavar="N,N", help="items of a block, with commas between"
+        "--sizes", type=_sizes, default=(4, 8), metavar="N,N", help="items of a context, with commas between"
     )
     sub = command("lying", lying.__doc__ or "")
     sub.add_argument("--share", type=float, default=0.1, help="share of lies, 0 to 1")

@@ -1,4 +1,4 @@
-"""What the measurements share: a copy of a finished run to work in, answers under several blocks, figures and tables."""
+"""What the measurements share: a copy of a finished run to work in, answers under several contexts, figures and tables."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from nesycd.runs.stage import Artifact
 SPECIAL, ALL = "special", "all"
 _LEFT = ("lock", "*.html", "results.json", "edits.json")
 """Of a run what says nothing of a copy that goes on otherwise."""
-Blocks = Mapping[str, Sequence[Item]]
+Contexts = Mapping[str, Sequence[Item]]
 """`Example.uid` to the knowledge in its prompt."""
 
 
@@ -82,7 +82,7 @@ def after_steps(context: Context) -> Context:
     return context.after(steps)
 
 
-def blocks_of(context: Context, name: str, entries: Sequence[Entry], examples: Sequence[Example]) -> Blocks:
+def contexts_of(context: Context, name: str, entries: Sequence[Entry], examples: Sequence[Example]) -> Contexts:
     """What is retrieved from these entries as the recipe says; a stage of that name."""
     found = Knowledge.of(context, entries).retrieved(context.run, name, examples)
     return {one.example: one.items for one in found}
@@ -92,10 +92,10 @@ def answers(
     context: Context,
     name: str,
     examples: Sequence[Example],
-    variants: Mapping[str, Blocks],
+    variants: Mapping[str, Contexts],
     student: Artifact | None = None,
 ) -> dict[str, list[Attempt]]:
-    """Answers of S_E, or of another student, under each variant's blocks, in the order of the examples; a stage of that name.
+    """Answers of S_E, or of another student, under each variant's contexts, in the order of the examples; a stage of that name.
 
     Equal prompts are answered once. What the run has answered already keeps its answer; all else is answered in the same planned
     batches, so that the company of a prompt makes no difference between variants.
@@ -103,9 +103,9 @@ def answers(
     asked: dict[str, tuple[Example, Sequence[Item]]] = {}
     keys: dict[tuple[str, str], str] = {}
     first: dict[tuple[str, str], str] = {}
-    for variant, blocks in variants.items():
+    for variant, contexts in variants.items():
         for example in examples:
-            items = blocks[example.uid]
+            items = contexts[example.uid]
             prompt = context.prompts.with_knowledge(example, items)
             key = first.setdefault((example.uid, prompt), f"{variant}/{example.uid}")
             asked.setdefault(key, (example, items))

@@ -15,8 +15,8 @@ from claims.common import (
     SPECIAL,
     after_steps,
     answers,
-    blocks_of,
     changes,
+    contexts_of,
     copied,
     not_worse,
     recipe_of,
@@ -145,16 +145,16 @@ def measure(
         examples = context.examples("test")
         facts = made_up(context.distilled.entries, count, context.recipe.seed, shared_names)
         among = with_distractors(context.distilled.entries, facts)
-        blocks = {
-            "without": blocks_of(context, "claims-retrieve-without", context.distilled.entries, examples),
-            "with": blocks_of(context, "claims-retrieve-with", among, examples),
+        contexts = {
+            "without": contexts_of(context, "claims-retrieve-without", context.distilled.entries, examples),
+            "with": contexts_of(context, "claims-retrieve-with", among, examples),
         }
-        made = answers(context, "claims-distractors", examples, blocks)
-        recalls = {name: count_recall(examples, [b[e.uid] for e in examples]).share for name, b in blocks.items()}
+        made = answers(context, "claims-distractors", examples, contexts)
+        recalls = {name: count_recall(examples, [b[e.uid] for e in examples]).share for name, b in contexts.items()}
         told = {name: scores(context, examples, attempts) for name, attempts in made.items()}
         change = changes(context, examples, made["with"], made["without"])
         ids = {fact.id for fact in facts}
-        shown = sum(any(item.id in ids for item in blocks["with"][e.uid]) for e in examples)
+        shown = sum(any(item.id in ids for item in contexts["with"][e.uid]) for e in examples)
         content = {
             "schema": "claim-distractors/1",
             "run": source.name,
@@ -162,8 +162,8 @@ def measure(
             "distractors": len(facts),
             "shared_names": shared_names,
             "questions": len(examples),
-            "blocks_with_distractor": shown,
-            "blocks_changed": sum(blocks["with"][e.uid] != blocks["without"][e.uid] for e in examples),
+            "contexts_with_distractor": shown,
+            "contexts_changed": sum(contexts["with"][e.uid] != contexts["without"][e.uid] for e in examples),
             "recall": recalls,
             "accuracy": told,
             "difference": change,
@@ -178,7 +178,7 @@ def measure(
     console.print(table_of(title, rows, [name for name in (SPECIAL, ALL) if name in change]))
     console.print(
         f"recall of needed facts {100 * recalls['without']:.1f} % without, {100 * recalls['with']:.1f} % with; "
-        f"{shown} of {len(examples)} blocks hold a made-up fact"
+        f"{shown} of {len(examples)} contexts hold a made-up fact"
     )
     for name, one in change.items():
         sure = "surely" if not_worse(one, TARGET) else "not surely"

@@ -19,8 +19,8 @@ from claims.common import (
     SPECIAL,
     after_steps,
     answers,
-    blocks_of,
     changes,
+    contexts_of,
     copied,
     recipe_of,
     scores,
@@ -125,11 +125,11 @@ def measure(
         kept = {"as taught": entries}
         kept |= {name: without(entries, gone) for name, gone in found.items()}
         kept["without any lie"] = without(entries, lies)
-        blocks = {
-            name: blocks_of(context, f"claims-retrieve-{place}", some, examples)
+        contexts = {
+            name: contexts_of(context, f"claims-retrieve-{place}", some, examples)
             for place, (name, some) in enumerate(kept.items())
         }
-        made = answers(context, "claims-lying", examples, blocks)
+        made = answers(context, "claims-lying", examples, contexts)
         before = made["as taught"]
         content = {
             "schema": "claim-lying/1",

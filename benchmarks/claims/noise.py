@@ -1,4 +1,4 @@
-"""Who still answers where retrieval brings more than is needed? Blocks of the test are filled up with what BM25 finds besides.
+"""Who still answers where retrieval brings more than is needed? Contexts of the test are filled up with what BM25 finds besides.
 
 Asked are all students of a run that were trained to read the knowledge base: NesyCD's, and those of KARD and RAFT where the run
 is a comparison's.
@@ -17,11 +17,11 @@ from rich.console import Console
 from claims.common import (
     ALL,
     SPECIAL,
-    Blocks,
+    Contexts,
     after_steps,
     answers,
-    blocks_of,
     changes,
+    contexts_of,
     copied,
     recipe_of,
     scores,
@@ -54,7 +54,7 @@ def readers(context: Context) -> dict[str, Artifact]:
     return found
 
 
-def nearest(context: Context, entries: Sequence[Entry], examples: Sequence[Example], count: int) -> Blocks:
+def nearest(context: Context, entries: Sequence[Entry], examples: Sequence[Example], count: int) -> Contexts:
     """The items that BM25 ranks first for each question, needed or not."""
     recipe = context.recipe
     ranking = {
@@ -69,40 +69,40 @@ def nearest(context: Context, entries: Sequence[Entry], examples: Sequence[Examp
     return {e.uid: [hit.item for hit in known.retriever.retrieve(known.query(e), task=e.task)] for e in examples}
 
 
-def filled(real: Blocks, near: Blocks, size: int, seed: int) -> Blocks:
-    """Each block with the nearest other items at random places, up to `size` items."""
+def filled(real: Contexts, near: Contexts, size: int, seed: int) -> Contexts:
+    """Each context with the nearest other items at random places, up to `size` items."""
     made = {}
     for uid, items in real.items():
-        rng, block = random.Random(f"noise-{seed}-{uid}"), list(items)
+        rng, shown = random.Random(f"noise-{seed}-{uid}"), list(items)
         known = {item.id for item in items}
         for item in [one for one in near[uid] if one.id not in known][: max(0, size - len(items))]:
-            block.insert(rng.randint(0, len(block)), item)
-        made[uid] = block
+            shown.insert(rng.randint(0, len(shown)), item)
+        made[uid] = shown
     return made
 
 
 def measure(
     source: Path, work: Path, overrides: Sequence[str], console: Console, sizes: Sequence[int]
 ) -> dict[str, Any]:
-    """Take the test with blocks as they are found and filled up to each of `sizes`, by each student that reads."""
+    """Take the test with contexts as they are found and filled up to each of `sizes`, by each student that reads."""
     with copied(source, work, recipe_of(source, overrides), console) as begun:
         context = after_steps(begun)
         examples = context.examples("test")
-        real = blocks_of(context, "claims-retrieve", context.distilled.entries, examples)
+        real = contexts_of(context, "claims-retrieve", context.distilled.entries, examples)
         near = nearest(context, context.distilled.entries, examples, max(sizes))
-        blocks: dict[str, Mapping[str, Sequence[Item]]] = {AS_FOUND: real}
-        blocks |= {f"{size} items": filled(real, near, size, context.recipe.seed) for size in sizes}
+        contexts: dict[str, Mapping[str, Sequence[Item]]] = {AS_FOUND: real}
+        contexts |= {f"{size} items": filled(real, near, size, context.recipe.seed) for size in sizes}
         made = {
-            name: answers(context, f"claims-noise-{name}", examples, blocks, student)
+            name: answers(context, f"claims-noise-{name}", examples, contexts, student)
             for name, student in readers(context).items()
         }
-        told = {name: {block: scores(context, examples, a) for block, a in by.items()} for name, by in made.items()}
+        told = {name: {shown: scores(context, examples, a) for shown, a in by.items()} for name, by in made.items()}
         lost = {
-            name: {block: changes(context, examples, a, by[AS_FOUND]) for block, a in by.items() if block != AS_FOUND}
+            name: {shown: changes(context, examples, a, by[AS_FOUND]) for shown, a in by.items() if shown != AS_FOUND}
             for name, by in made.items()
         }
         ahead = {
-            name: {block: changes(context, examples, made[MAIN][block], a) for block, a in by.items()}
+            name: {shown: changes(context, examples, made[MAIN][shown], a) for shown, a in by.items()}
             for name, by in made.items()
             if name != MAIN
         }
@@ -111,18 +111,19 @@ def measure(
             "run": source.name,
             "questions": len(examples),
             "items_each": {
-                block: sum(len(each[e.uid]) for e in examples) / max(1, len(examples)) for block, each in blocks.items()
+                shown: sum(len(each[e.uid]) for e in examples) / max(1, len(examples))
+                for shown, each in contexts.items()
             },
             "accuracy": told,
             "change": lost,
             "nesycd_minus": ahead,
         }
     for name, by in told.items():
-        rows = {block: (score, lost[name].get(block)) for block, score in by.items()}
+        rows = {shown: (score, lost[name].get(shown)) for shown, score in by.items()}
         columns = [group for group in (SPECIAL, ALL) if group in by[AS_FOUND]]
-        console.print(table_of(f"{name}: test, accuracy % and paired difference to blocks as found", rows, columns))
+        console.print(table_of(f"{name}: test, accuracy % and paired difference to contexts as found", rows, columns))
     for name, gaps in ahead.items():
-        told_gaps = ", ".join(f"{block} {100 * gap[ALL]['value']:+.1f}" for block, gap in gaps.items())
+        told_gaps = ", ".join(f"{shown} {100 * gap[ALL]['value']:+.1f}" for shown, gap in gaps.items())
         console.print(f"{MAIN} - {name}, points: {told_gaps}")
     write(work / "noise.json", content, console)
     return content

@@ -15,8 +15,8 @@ from claims.common import (
     SPECIAL,
     after_steps,
     answers,
-    blocks_of,
     changes,
+    contexts_of,
     copied,
     not_worse,
     recipe_of,
@@ -92,11 +92,11 @@ def measure(source: Path, work: Path, overrides: Sequence[str], console: Console
             "without lint's": without(context.distilled.entries, linted),
             "without lint's and effect's": without(context.distilled.entries, {*linted, *harmful}),
         }
-        blocks = {
-            name: blocks_of(context, f"claims-retrieve-{place}", entries, examples)
+        contexts = {
+            name: contexts_of(context, f"claims-retrieve-{place}", entries, examples)
             for place, (name, entries) in enumerate(kept.items())
         }
-        made = answers(context, "claims-prune", examples, blocks)
+        made = answers(context, "claims-prune", examples, contexts)
         before = made["all items"]
         told = {name: scores(context, examples, attempts) for name, attempts in made.items()}
         change = {name: changes(context, examples, made[name], before) for name in [*kept][1:]}

@@ -14,8 +14,8 @@ from claims.common import (
     SPECIAL,
     after_steps,
     answers,
-    blocks_of,
     changes,
+    contexts_of,
     copied,
     recipe_of,
     scores,
@@ -96,24 +96,24 @@ def measure(
         examples = {split: context.examples(split) for split in SPLITS}
         content["rules"] = lacking(entries, [e for some in examples.values() for e in some])
         same: dict[str, dict[str, Sequence[Attempt]]] = {}
-        content["blocks"] = {}
+        content["contexts"] = {}
         for split, questions in examples.items():
-            blocks = {}
+            contexts = {}
             for variant in VARIANTS:
                 other = replace(context, recipe=recipe_of(source, [*overrides, *settings_of(variant)]))
-                blocks[variant] = blocks_of(other, f"claims-retrieve-{split}-{variant}", entries, questions)
+                contexts[variant] = contexts_of(other, f"claims-retrieve-{split}-{variant}", entries, questions)
             ids = {entry.item_id for entry in entries}
-            content["blocks"][split] = {name: _told(questions, found, ids) for name, found in blocks.items()}
-            same[split] = dict(answers(context, f"claims-rules-{split}", questions, blocks))
+            content["contexts"][split] = {name: _told(questions, found, ids) for name, found in contexts.items()}
+            same[split] = dict(answers(context, f"claims-rules-{split}", questions, contexts))
         content["same_student"] = _figures(context, examples, same, console, "the same S_E")
     for task, told in content["rules"].items():
         why = f": {told['lacking']}" if told["lacking"] else ""
         console.print(f"{task}: {told['in_base']} of {told['rules']} rules with clauses in the base{why}", markup=False)
-    for split, by_variant in content["blocks"].items():
+    for split, by_variant in content["contexts"].items():
         for task in MUST_GAIN:
             derived = {name: told["derived"].get(task, 0) for name, told in by_variant.items()}
             if any(derived.values()):
-                console.print(f"{split}, {task}: questions with a derived fact in the block: {derived}", markup=False)
+                console.print(f"{split}, {task}: questions with a derived fact in the context: {derived}", markup=False)
     if retrain:
         content["retrained"] = _retrained(source, work, overrides, console, by_hand)
     write(work / "rules.json", content, console)
@@ -135,20 +135,20 @@ def _retrained(
             context = after_steps(begun)
             examples = {split: context.examples(split) for split in SPLITS}
             for split, questions in examples.items():
-                blocks = blocks_of(context, f"claims-retrieve-{split}", context.distilled.entries, questions)
-                made[split] |= answers(context, f"claims-rules-{split}", questions, {variant: blocks})
+                contexts = contexts_of(context, f"claims-retrieve-{split}", context.distilled.entries, questions)
+                made[split] |= answers(context, f"claims-rules-{split}", questions, {variant: contexts})
     return _figures(context, examples, made, console, "an S_E trained for each")
 
 
-def _told(examples: Sequence[Example], blocks: Mapping[str, Any], ids: set[str]) -> dict[str, Any]:
-    """Recall, share of blocks with the answer, and by task the questions whose block has a derived fact."""
+def _told(examples: Sequence[Example], contexts: Mapping[str, Any], ids: set[str]) -> dict[str, Any]:
+    """Recall, share of contexts with the answer, and by task the questions whose context has a derived fact."""
     derived: dict[str, int] = {}
     for example in examples:
-        if any(item.id not in ids for item in blocks[example.uid]):
+        if any(item.id not in ids for item in contexts[example.uid]):
             derived[example.task] = derived.get(example.task, 0) + 1
     return {
-        "recall": count_recall(examples, [blocks[e.uid] for e in examples]).share,
-        "answer_in_context": sum(holds_answer(e, blocks[e.uid]) for e in examples) / max(1, len(examples)),
+        "recall": count_recall(examples, [contexts[e.uid] for e in examples]).share,
+        "answer_in_context": sum(holds_answer(e, contexts[e.uid]) for e in examples) / max(1, len(examples)),
         "derived": derived,
     }
 

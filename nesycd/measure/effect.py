@@ -177,7 +177,7 @@ def _answers(
 
 
 @dataclass(frozen=True)
-class _Block:
+class _Scored:
     """One thing to score: a question with a part of its items, and a reference answer."""
 
     key: str
@@ -190,56 +190,56 @@ _AGAIN = "again"
 """Suffix of the key of a whole context that is scored a second time, for the noise."""
 
 
-def _blocks(context: Context, questions: Sequence[_Question], count: int) -> Iterator[_Block]:
+def _to_score(context: Context, questions: Sequence[_Question], count: int) -> Iterator[_Scored]:
     for question in questions:
         uid = question.example.uid
         for number, text in enumerate(question.references if question.judged else ()):
             for place, mask in enumerate(effect.masks(question.judged, count, context.recipe.seed, uid)):
                 items = tuple(i for i in question.items if i.id in mask or i.id not in question.judged)
-                yield _Block(f"{uid}/{number}/{place}", question, text, items)
-            yield _Block(f"{uid}/{number}/{_AGAIN}", question, text, question.items)
+                yield _Scored(f"{uid}/{number}/{place}", question, text, items)
+            yield _Scored(f"{uid}/{number}/{_AGAIN}", question, text, question.items)
 
 
 def _score_masks(context: Context, questions: Sequence[_Question], count: int) -> Sequence[Masked]:
-    blocks = {block.key: block for block in _blocks(context, questions, count)}
+    scored = {one.key: one for one in _to_score(context, questions, count)}
     inputs = {
         "scored": "least_likely",
         "student": context.student.fingerprint,
         "prompts": context.prompts.fingerprint,
-        "blocks": [
+        "contexts": [
             [b.key, b.question.example.id, b.question.adapter.fingerprint, b.reference, [item.id for item in b.items]]
-            for b in blocks.values()
+            for b in scored.values()
         ],
     }
 
     def score(keys: Sequence[str]) -> list[Masked]:
-        chosen = [blocks[key] for key in keys]
+        chosen = [scored[key] for key in keys]
         prompts = [Prompt(b.key, context.prompts.with_knowledge(b.question.example, b.items)) for b in chosen]
         adapter = chosen[0].question.adapter.path
         found = context.student.least_likely(prompts, [b.reference for b in chosen], adapter=adapter)
         return [
             Masked(
-                key=block.key,
-                example=block.question.example.uid,
-                reference=block.reference,
-                items=tuple(item.id for item in block.items),
+                key=one.key,
+                example=one.question.example.uid,
+                reference=one.reference,
+                items=tuple(item.id for item in one.items),
                 log_likelihood=round(value, 6),
             )
-            for block, value in zip(chosen, found, strict=True)
+            for one, value in zip(chosen, found, strict=True)
         ]
 
     def plan() -> list[list[str]]:
         # A batch has one student; texts scored again must be in other batches, or rounding would be the same.
         groups: dict[tuple[str, bool], list[str]] = {}
-        for key, block in blocks.items():
-            groups.setdefault((block.question.student, key.endswith(_AGAIN)), []).append(key)
+        for key, one in scored.items():
+            groups.setdefault((one.question.student, key.endswith(_AGAIN)), []).append(key)
         return [keys[at : at + _BATCH] for keys in groups.values() for at in range(0, len(keys), _BATCH)]
 
-    if not blocks:
+    if not scored:
         return []
     name = f"{PREFIX}masked"
     return context.run.batches(
-        name, Masked, inputs, plan=plan, produce=score, key_of=lambda one: one.key, keys=list(blocks)
+        name, Masked, inputs, plan=plan, produce=score, key_of=lambda one: one.key, keys=list(scored)
     )
 
 
@@ -274,14 +274,14 @@ def _confirm(
     shown = [question for question in questions if set(question.judged) & set(selected)]
     for name in dict.fromkeys(question.student for question in shown):
         mine = [question for question in shown if question.student == name]
-        blocks: dict[str, tuple[Item, ...]] = {}
+        contexts: dict[str, tuple[Item, ...]] = {}
         for question in mine:
-            blocks[f"with/{question.example.uid}"] = question.items
+            contexts[f"with/{question.example.uid}"] = question.items
             kept = tuple(item for item in question.items if item.id not in set(selected))
-            blocks[f"without/{question.example.uid}"] = kept
+            contexts[f"without/{question.example.uid}"] = kept
         by_uid = {question.example.uid: question.example for question in mine}
-        examples = [by_uid[key.partition("/")[2]].model_copy(update={"uid": key}) for key in blocks]
-        made = _answers(context, f"confirm-{name}", mine[0].adapter, examples, blocks)
+        examples = [by_uid[key.partition("/")[2]].model_copy(update={"uid": key}) for key in contexts]
+        made = _answers(context, f"confirm-{name}", mine[0].adapter, examples, contexts)
         before += [made[f"with/{uid}"] for uid in by_uid]
         after += [made[f"without/{uid}"] for uid in by_uid]
     return before, after

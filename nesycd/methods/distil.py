@@ -250,11 +250,11 @@ def _train_recall(
     """Recall of needed facts: in the training prompts with knowledge, and over all training questions."""
     by_uid = {example.uid: example for example in train}
     items = {entry.item_id: entry.item for entry in entries}
-    blocks = [text for text in texts if text.task == "augmented"]
+    augmented = [text for text in texts if text.task == "augmented"]
     prompts = count_recall(
-        [by_uid[block.example] for block in blocks],
+        [by_uid[text.example] for text in augmented],
         # Items outside the base were derived by rules, and are never among the needed facts.
-        [[items[item] for item in block.knowledge if item in items] for block in blocks],
+        [[items[item] for item in text.knowledge if item in items] for text in augmented],
     )
     questions = count_recall(train, [retrieval.items for retrieval in retrievals])
     found = {"prompts": prompts, "questions": questions}

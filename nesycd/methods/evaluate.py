@@ -153,20 +153,20 @@ def _resources(
     """What the methods need to answer a split; what is retrieved for them is a stage of the run each."""
     steps, recipe = context.distilled, context.recipe
     wanted = {method.source for method in methods}
-    blocks: dict[Source, Mapping[str, Sequence[Shown]]] = {"kb": {one.example: one.items for one in retrievals}}
+    sources: dict[Source, Mapping[str, Sequence[Shown]]] = {"kb": {one.example: one.items for one in retrievals}}
     if "distracting" in wanted:
         made = knowledge.distracting(context.run, f"distract-{split}", examples, retrievals, recipe.seed)
-        blocks["distracting"] = {one.example: one.items for one in made}
+        sources["distracting"] = {one.example: one.items for one in made}
     if "oracle" in wanted and tells_facts(examples):
-        blocks["oracle"] = {e.uid: e.truth.facts if e.truth else () for e in examples}
+        sources["oracle"] = {e.uid: e.truth.facts if e.truth else () for e in examples}
     if "corpus" in wanted and context.corpus is not None:
-        blocks["corpus"] = _passages(context, context.corpus, split.removesuffix(IMPORTED), examples, knowledge.query)
+        sources["corpus"] = _passages(context, context.corpus, split.removesuffix(IMPORTED), examples, knowledge.query)
     if "all" in wanted:
         whole = most_evident(knowledge.entries)
-        blocks["all"] = {example.uid: whole for example in examples}
+        sources["all"] = {example.uid: whole for example in examples}
 
-    def found(block: Mapping[str, Sequence[Shown]]) -> Callable[[Example], Sequence[Shown]]:
-        return lambda example: block[example.uid]
+    def found(shown: Mapping[str, Sequence[Shown]]) -> Callable[[Example], Sequence[Shown]]:
+        return lambda example: shown[example.uid]
 
     @cache
     def adapter(student: str) -> Adapter:
@@ -184,7 +184,7 @@ def _resources(
         baseline_prompts=context.baseline_prompts,
         limit=recipe.student.max_new_tokens,
         adapter=adapter,
-        knowledge={source: found(block) for source, block in blocks.items()},
+        knowledge={source: found(shown) for source, shown in sources.items()},
         router=steps.router,
         drafts=lambda: steps.drafts,
         shots=shots,

@@ -98,7 +98,7 @@ class Knowledge:
         def find() -> Iterator[Retrieval]:
             budget, count = self.settings.budget_tokens, self.student.count_tokens
             made = distract.Distractors(self.retriever, self.entries, count, budget, seed, self.query)
-            return made.blocks(examples, retrieved)
+            return made.contexts(examples, retrieved)
 
         inputs = {"knowledge": self.fingerprint, "examples": examples, "retrieved": retrieved, "seed": seed}
         return run.computed(name, Retrieval, {**inputs, "algorithm": distract.ALGORITHM}, find)

@@ -136,7 +136,7 @@ _ROWS = (
     ),
     Method(
         "nesycd_distracting",
-        "the NesyCD student, given the same: does it know when a block does not help?",
+        "the NesyCD student, given the same: does it know when its context does not help?",
         "diagnostic",
         student="nesycd",
         source="distracting",

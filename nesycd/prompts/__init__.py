@@ -41,7 +41,7 @@ TEACHER_PLACEHOLDERS = {
     "diagnosis_clustered": {"errors"},
     "diagnosis_repair": {"problem"},
 }
-"""What a language model is asked as a teacher; `error` is the block that the two prompts for diagnoses hold."""
+"""What a language model is asked as a teacher; `error` is the part that the two prompts for diagnoses hold."""
 
 
 def read_prompts(folder: Path | None, placeholders: Mapping[str, set[str]]) -> dict[str, str]:
@@ -132,7 +132,9 @@ class Prompts:
         """The question after its context; without items the closed-book prompt."""
         if not items:
             return self.closed_book(example)
-        return self.texts["question_with_knowledge"].format(knowledge=block(items), question=question_text(example))
+        return self.texts["question_with_knowledge"].format(
+            knowledge=context_lines(items), question=question_text(example)
+        )
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ class BaselinePrompts:
         if "question" in known and example is not None:
             values["question"] = question_text(example)
         if "knowledge" in known:
-            values["knowledge"] = block(items)
+            values["knowledge"] = context_lines(items)
         return self.texts[name].format(**values)
 
 
@@ -160,7 +162,7 @@ Shown = Fact | Lesson | Rule | Passage
 """What a context may contain: knowledge items and passages."""
 
 
-def block(items: Sequence[Shown]) -> str:
+def context_lines(items: Sequence[Shown]) -> str:
     """Items as lines of a prompt, one per line."""
     return "\n".join(map(item_line, items))
 

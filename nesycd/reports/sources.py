@@ -44,7 +44,7 @@ def retrieval(run: RunFiles) -> Markup:
     return section(
         "retrieval",
         "Retrieval and router",
-        table(["split", "needed facts that arrived in the prompt", "blocks that hold the answer"], recall)
+        table(["split", "needed facts that arrived in the prompt", "contexts that hold the answer"], recall)
         if recall
         else note("No recall is known."),
         (

@@ -14,7 +14,7 @@ from nesycd.retrieval.dense import CachedEmbedder, embedder_of
 from nesycd.retrieval.fused import FUSED_ALGORITHM, FusedRetriever, Fusion, Tasks
 from nesycd.retrieval.retriever import ALGORITHM, KnowledgeRetriever
 
-_BLOCK = ("budget_tokens", "max_items", "hops")
+_LIMITS = ("budget_tokens", "max_items", "hops")
 """Settings of both kinds of retriever."""
 _FLOORS = ("min_coverage", "min_similarity")
 
@@ -33,14 +33,14 @@ def retriever_of(
     Raises:
         ModelError: the dense model cannot be loaded.
     """
-    block = {name: getattr(section, name) for name in _BLOCK}
+    limits = {name: getattr(section, name) for name in _LIMITS}
     if section.kind == "linked":
-        return KnowledgeRetriever(entries, count_tokens, **block, entities=entities)
+        return KnowledgeRetriever(entries, count_tokens, **limits, entities=entities)
     embedder = embedder_of(section.model) if "dense" in section.sources else None
     kept = CachedEmbedder(embedder, cache) if embedder is not None and cache is not None else None
     floors = {name: getattr(section, name) for name in _FLOORS}
     weights: dict[str, float] = {source: weight for source, weight in section.weights.items()}
-    fusion = Fusion(sources=section.sources, weights=weights, **block, **floors)
+    fusion = Fusion(sources=section.sources, weights=weights, **limits, **floors)
     rest: dict[str, Any] = {"entities": entities, "embedder": kept or embedder, "cache": cache}
     if tasks_of is not None and section.by_task:
         rest["tasks_of"] = tasks_of
@@ -55,10 +55,10 @@ def identity(section: RetrievalSection, entities: Entities) -> list[Any]:
 
     Settings that a kind of retriever does not use are left out.
     """
-    block = {name: getattr(section, name) for name in _BLOCK}
+    limits = {name: getattr(section, name) for name in _LIMITS}
     fields = [] if section.query_fields == ("question",) else [list(section.query_fields)]
     if section.kind == "linked":
-        return [block, ALGORITHM, *([entities.fingerprint] if entities.merged else []), *fields]
+        return [limits, ALGORITHM, *([entities.fingerprint] if entities.merged else []), *fields]
     unread = {"query_fields"} if "dense" in section.sources else {"query_fields", "model", "min_similarity"}
     told = section.model_dump(exclude=unread)
     return [told, FUSED_ALGORITHM, entities.fingerprint, *fields]

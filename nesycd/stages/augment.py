@@ -150,7 +150,7 @@ def _texts_of(
     else:
         usable = bool(noise) and not seen.missing and lost < mix.distracting_share
     if usable and mix.augmented:
-        items = block(seen.items, noise, rng)
+        items = with_distractors(seen.items, noise, rng)
         made.append(
             TrainingText(
                 example=example.uid,
@@ -185,7 +185,7 @@ def distractors(seen: Visible, pool: Sequence[Item], fill_to: int, rng: random.R
     return [item for item in drawn if item.id not in taken][:wanted]
 
 
-def block(items: Sequence[Item], noise: Sequence[Item], rng: random.Random) -> list[Item]:
+def with_distractors(items: Sequence[Item], noise: Sequence[Item], rng: random.Random) -> list[Item]:
     """Retrieved items with distractors inserted at random places."""
     result = list(items)
     for item in noise:

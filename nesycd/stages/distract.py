@@ -47,7 +47,7 @@ class Distractors:
         sizes = self.count_tokens([fact.text for fact in facts]) if facts else []
         object.__setattr__(self, "_pool", list(zip(facts, sizes, strict=True)))
 
-    def blocks(self, examples: Sequence[Example], real: Sequence[Retrieval]) -> Iterator[Retrieval]:
+    def contexts(self, examples: Sequence[Example], real: Sequence[Retrieval]) -> Iterator[Retrieval]:
         """A distracting context for each example; `real`: the real retrieval for each, in the same order."""
         for place, (example, found) in enumerate(zip(examples, real, strict=True)):
             rng = random.Random(f"distract-{self.seed}-{example.uid}")
@@ -71,18 +71,18 @@ class Distractors:
     def _filled(
         self, example: Example, hits: Sequence[Hit], size: int, hidden: frozenset[str], rng: random.Random
     ) -> list[Hit]:
-        block = list(hits)
-        if len(block) >= size:
-            return block
-        taken = hidden | {hit.item.id for hit in block}
-        left = self.budget - (sum(self.count_tokens([hit.item.text for hit in block])) if block else 0)
+        chosen = list(hits)
+        if len(chosen) >= size:
+            return chosen
+        taken = hidden | {hit.item.id for hit in chosen}
+        left = self.budget - (sum(self.count_tokens([hit.item.text for hit in chosen])) if chosen else 0)
         for fact, tokens in rng.sample(self._pool, len(self._pool)):
-            if len(block) == size:
+            if len(chosen) == size:
                 break
             if fact.id not in taken and tokens <= left and not holds_answer(example, [fact]):
                 left -= tokens
-                block.append(Hit(item=fact, score=0.0, by=("drawn",), why="drawn"))
-        return block
+                chosen.append(Hit(item=fact, score=0.0, by=("drawn",), why="drawn"))
+        return chosen
 
 
 def _of_another(

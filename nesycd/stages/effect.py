@@ -58,7 +58,7 @@ def contrasts(scored: Sequence[tuple[Sequence[str], float]], items: Sequence[str
         scored: contexts as the ids of their items, with the log-likelihood of one reference.
         items: all items of the whole context.
     """
-    design = np.array([[1.0, *(float(item in block) for item in items)] for block, _ in scored])
+    design = np.array([[1.0, *(float(item in shown) for item in items)] for shown, _ in scored])
     outcome = np.array([value for _, value in scored])
     solution = np.linalg.lstsq(design, outcome, rcond=None)[0]
     return {item: float(np.clip(solution[1 + place], -CLIP, CLIP)) for place, item in enumerate(items)}

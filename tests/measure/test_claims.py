@@ -78,7 +78,7 @@ def test_made_up_facts_are_like_the_base_and_say_nothing_about_what_it_says(clai
     assert len(shared) == 6 and {one.aliases[0] for one in shared} == subjects
     assert {alias for one in make(BASE, 100, 0, 0) for alias in one.aliases} == set()
     assert {one.text.split()[0] for one in made if one.relation == "makes"} == {"A"}
-    # They compete: the block of a question about a fathom is not what it was.
+    # They compete: the context of a question about a fathom is not what it was.
     asked = "How many feet are 4 fathoms?"
     found = [
         [hit.item for hit in KnowledgeRetriever(some, lambda texts: [len(t.split()) for t in texts]).retrieve(asked)]
@@ -190,7 +190,7 @@ def test_distractors_on_a_run_and_again_after_a_kill(
         patch.setattr(TableStudent, "generate", stopped)
         measure(claims, "distractors", str(run), "--count", "300")
     content, told = measure(claims, "distractors", str(run), "--count", "300")
-    assert content["distractors"] == 300 and content["questions"] == 40 and content["blocks_with_distractor"] > 0
+    assert content["distractors"] == 300 and content["questions"] == 40 and content["contexts_with_distractor"] > 0
     assert content["accuracy"]["with"]["all"]["n"] == 40 and content["difference"]["all"]["n"] == 40
     assert "300 made-up facts" in told and content["recall"]["without"] >= content["recall"]["with"]
     assert json.loads((run.with_name("r-distractors") / "distractors.json").read_text()) == content
@@ -210,9 +210,9 @@ def test_rules_on_a_run(claims: ModuleType, run: Path) -> None:
         variants = content[part]["test"]
         assert set(variants) == {"direct", "hops", "rules", "both"} and variants["direct"]["difference"] is None
         assert variants["both"]["difference"]["genealogy"]["n"] == variants["direct"]["accuracy"]["genealogy"]["n"] > 0
-    blocks = content["blocks"]["test"]
-    assert blocks["direct"]["derived"] == blocks["hops"]["derived"] == {}
-    assert blocks["both"]["recall"] > blocks["direct"]["recall"]
+    contexts = content["contexts"]["test"]
+    assert contexts["direct"]["derived"] == contexts["hops"]["derived"] == {}
+    assert contexts["both"]["recall"] > contexts["direct"]["recall"]
     assert "the same S_E" in told and "an S_E trained for each" in told
 
 

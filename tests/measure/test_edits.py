@@ -71,7 +71,7 @@ def measured(run: Finished) -> Measurement:
 
 
 class Reader(TableStudent):
-    """Answers by a function of the question and the lines of its knowledge block."""
+    """Answers by a function of the question and the lines of its context."""
 
     def __init__(self, name: str, tell: Callable[[Example, list[str]], str], examples: Sequence[Example]) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 
 
 def test_missing_facts_that_the_base_has_already_are_not_imported_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twice in the base, a fact stood twice in a prompt's block."""
+    """Twice in the base, a fact stood twice in a prompt's context."""
     task = LongTail()
     missing = task.missing_facts("ood_unseen")
     scored: dict[str, list[str]] = {}

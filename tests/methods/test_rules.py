@@ -1,4 +1,4 @@
-"""Rules in a run: derived facts reach the blocks, `rules_alone` answers without a student, results say how often."""
+"""Rules in a run: derived facts reach the contexts, `rules_alone` answers without a student, results say how often."""
 
 from __future__ import annotations
 

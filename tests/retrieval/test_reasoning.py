@@ -1,4 +1,4 @@
-"""Derived facts in the block: what a question asks for, after the direct facts, within the budget."""
+"""Derived facts in the context: what a question asks for, after the direct facts, within the budget."""
 
 from __future__ import annotations
 
