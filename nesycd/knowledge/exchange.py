@@ -29,7 +29,7 @@ from nesycd.knowledge.formats.mapping import FileEntry, Row, read_rows, valid_it
 from nesycd.knowledge.graph_exchange import Graph
 from nesycd.knowledge.merge import item_key, tidy, unite
 from nesycd.knowledge.rows import AddCounts
-from nesycd.knowledge.store import KnowledgeBase, OnlyTried
+from nesycd.knowledge.store import DryRun, KnowledgeBase
 
 
 @dataclass(frozen=True)
@@ -155,10 +155,10 @@ def import_file(
             said = graph_exchange.bring_in(connection, graph, editor, replace) if lossless else ()
             done = Imported(AddCounts(added, len(after) - added - same, same), changed, tuple(said))
             if dry_run:
-                raise OnlyTried
+                raise DryRun
             if replace and not may_lose:
                 _refuse_loss(path, changed)
-    except OnlyTried:
+    except DryRun:
         pass
     return done
 

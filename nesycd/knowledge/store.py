@@ -41,7 +41,7 @@ Gate = Callable[[Sequence[Rule], Sequence[Rule], Callable[[], Collection[str]]],
 change by a `KnowledgeError` (`rule_tests.RuleGate`)."""
 
 
-class OnlyTried(Exception):
+class DryRun(Exception):
     """Raised in `KnowledgeBase.writing`, it ends a change that the gate is asked about and that nothing shall stay of."""
 
 
@@ -106,7 +106,7 @@ class KnowledgeBase:
             before = rows.approved_rules(connection) if self._gate is not None else []
             try:
                 yield connection
-            except OnlyTried:
+            except DryRun:
                 self._ask_gate(connection, before)
                 raise
             self._ask_gate(connection, before)

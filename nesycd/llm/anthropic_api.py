@@ -20,9 +20,9 @@ from nesycd.llm.batches import (
     UPLOAD_SECONDS,
     Batch,
     BatchServer,
+    BatchStatus,
     Found,
     RowEnd,
-    Standing,
     batch_id,
     json_of,
     lines_of,
@@ -204,13 +204,13 @@ class AnthropicBatches:
                 self._others.add(name)
         return Found(unsure=unsure)
 
-    def standing(self, batch: Batch) -> Standing:
-        """See `BatchServer.standing`."""
+    def status(self, batch: Batch) -> BatchStatus:
+        """See `BatchServer.status`."""
         with self._reading.errors():
             told = json_of(self._client.messages.batches.with_raw_response.retrieve(batch.remote))
         counts, ended = told.get("request_counts") or {}, told.get("processing_status") == "ended"
         done = sum(count for name, count in counts.items() if name != "processing")
-        return Standing(
+        return BatchStatus(
             f"{told.get('processing_status')}, {done} of {batch.rows} done",
             ended=ended,
             cancelled=bool(ended and counts.get("canceled")),
@@ -218,9 +218,9 @@ class AnthropicBatches:
             results=(batch.remote,) if told.get("results_url") else (),
         )
 
-    def results(self, standing: Standing) -> Iterator[RowEnd]:
+    def results(self, status: BatchStatus) -> Iterator[RowEnd]:
         """See `BatchServer.results`."""
-        for name in standing.results:
+        for name in status.results:
             with (
                 self._reading.errors(),
                 self._client.messages.batches.with_streaming_response.results(name) as response,
@@ -247,7 +247,7 @@ class AnthropicBatches:
 
     def _holds(self, name: str, batch: Batch) -> bool:
         """Whether the rows of a batch that has ended bear the name of ours."""
-        for row, _ in self.results(Standing("", results=(name,))):
+        for row, _ in self.results(BatchStatus("", results=(name,))):
             return row.startswith(f"{batch.name}-")
         return False
 

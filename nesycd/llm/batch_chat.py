@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from nesycd.core.errors import TeacherError
 from nesycd.llm.batch_ledger import Batches, Row
-from nesycd.llm.batches import Batch, BatchEndpoint, BatchServer, Standing
+from nesycd.llm.batches import Batch, BatchEndpoint, BatchServer, BatchStatus
 from nesycd.llm.chat import Completion, Request
 from nesycd.llm.costs import Costs
 from nesycd.llm.endpoint import Reply, SendError
@@ -250,13 +250,13 @@ class _Work:
 
     def _collect(self) -> None:
         """Look at every batch that has not ended, and read the answers of those that have."""
-        waiting, standings = self._batches.waiting(), []
+        waiting, statuses = self._batches.waiting(), []
         self._wanted = {waiting[digest] for digest in self._open if digest in waiting}
         for batch in self._batches.open():
             self._connected()
             try:
-                if standing := self._look_at(batch):
-                    standings.append(f"{batch.remote} ({standing.told})")
+                if status := self._look_at(batch):
+                    statuses.append(f"{batch.remote} ({status.told})")
             except TeacherError as error:
                 # One that nobody asks for now stops nobody.
                 if batch.id in self._wanted:
@@ -266,19 +266,19 @@ class _Work:
         self._open = [digest for digest in self._open if self._is_open(digest)]
         if self._trouble:
             raise self._gave_up(self._trouble)
-        if standings:
-            self._say(f"waiting for {_shown(standings)}")
+        if statuses:
+            self._say(f"waiting for {_shown(statuses)}")
 
-    def _look_at(self, batch: Batch) -> Standing | None:
+    def _look_at(self, batch: Batch) -> BatchStatus | None:
         """How a batch stands that is still at work; the answers of one that has ended are read."""
         server = self._connected()
         if not batch.remote:
             self._search(batch)
             return None
-        standing = self._patiently(functools.partial(server.standing, batch))
-        if not standing.ended:
-            return standing
-        self._take(batch, standing)
+        status = self._patiently(functools.partial(server.status, batch))
+        if not status.ended:
+            return status
+        self._take(batch, status)
         return None
 
     def _is_open(self, digest: str) -> bool:
@@ -297,30 +297,30 @@ class _Work:
         elif time.time() - batch.touched >= SETTLE:
             self._batches.end(batch, "unpaid", "not submitted")
 
-    def _take(self, batch: Batch, standing: Standing) -> None:
+    def _take(self, batch: Batch, status: BatchStatus) -> None:
         """Read how each row of a batch ended."""
-        if standing.failure:
-            self._batches.end(batch, "unpaid", standing.failure)
+        if status.failure:
+            self._batches.end(batch, "unpaid", status.failure)
             others = {other.id for other in self._batches.open() if other.remote}
-            if standing.full and others:
+            if status.full and others:
                 self._full = others
                 self._say(f"too much waits at {self._endpoint.origin} already: going on when another batch has ended")
             elif batch.id in self._wanted:
-                self._trouble = f"batch {batch.remote} failed: {standing.failure}"
+                self._trouble = f"batch {batch.remote} failed: {status.failure}"
             return
-        failed = self._patiently(lambda: self._read(batch, standing))
+        failed = self._patiently(lambda: self._read(batch, status))
         self._judge(failed)
-        state = "possibly_paid" if standing.whole else "unpaid"
-        self._batches.end(batch, state, standing.told)
-        if standing.cancelled and batch.id in self._wanted:
+        state = "possibly_paid" if status.whole else "unpaid"
+        self._batches.end(batch, state, status.told)
+        if status.cancelled and batch.id in self._wanted:
             self._trouble = f"batch {batch.remote} was cancelled"
 
-    def _read(self, batch: Batch, standing: Standing) -> list[tuple[Row, SendError]]:
+    def _read(self, batch: Batch, status: BatchStatus) -> list[tuple[Row, SendError]]:
         """Write down the ends of a batch's rows; gives those that failed. Can be repeated: what is written stays."""
         rows = self._batches.rows(batch)
         failed: list[tuple[Row, SendError]] = []
         ends: list[tuple[Row, Answer | tuple[str, str]]] = []
-        for name, end in self._connected().results(standing):
+        for name, end in self._connected().results(status):
             row = rows.pop(name, None)
             if row is None:
                 continue

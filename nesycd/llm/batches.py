@@ -43,7 +43,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Standing:
+class BatchStatus:
     """How a submitted batch stands."""
 
     told: str
@@ -108,7 +108,7 @@ class BatchServer(Protocol):
         """
         ...
 
-    def standing(self, batch: Batch) -> Standing:
+    def status(self, batch: Batch) -> BatchStatus:
         """How a submitted batch stands.
 
         Raises:
@@ -116,7 +116,7 @@ class BatchServer(Protocol):
         """
         ...
 
-    def results(self, standing: Standing) -> Iterator[RowEnd]:
+    def results(self, status: BatchStatus) -> Iterator[RowEnd]:
         """The ends of the rows of a batch that has ended, in any order.
 
         Raises:

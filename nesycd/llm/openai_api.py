@@ -19,9 +19,9 @@ from nesycd.llm.batches import (
     UPLOAD_SECONDS,
     Batch,
     BatchServer,
+    BatchStatus,
     Found,
     RowEnd,
-    Standing,
     batch_id,
     json_of,
     lines_of,
@@ -201,14 +201,14 @@ class OpenAIBatches:
                 return Found(batch_id(made))
         return Found()
 
-    def standing(self, batch: Batch) -> Standing:
-        """See `BatchServer.standing`."""
+    def status(self, batch: Batch) -> BatchStatus:
+        """See `BatchServer.status`."""
         with self._reading.errors():
             told = json_of(self._client.batches.with_raw_response.retrieve(batch.remote))
         status, counts = str(told.get("status")), told.get("request_counts") or {}
         files = tuple(told[name] for name in ("output_file_id", "error_file_id") if told.get(name))
         failure = self._reading.clean(_errors(told.get("errors")) or "no reason told") if status == "failed" else ""
-        return Standing(
+        return BatchStatus(
             f"{status}, {counts.get('completed', 0)} of {counts.get('total', batch.rows)} done",
             ended=status in _ENDED,
             failure=failure,
@@ -218,9 +218,9 @@ class OpenAIBatches:
             results=files,
         )
 
-    def results(self, standing: Standing) -> Iterator[RowEnd]:
+    def results(self, status: BatchStatus) -> Iterator[RowEnd]:
         """See `BatchServer.results`."""
-        for file in standing.results:
+        for file in status.results:
             with (
                 self._reading.errors(),
                 self._client.files.with_streaming_response.content(file) as response,

@@ -176,7 +176,7 @@ def test_what_is_too_much_for_one_batch_is_cut(
 @both
 @pytest.mark.parametrize(
     ("step", "after"),
-    [("upload", False), ("upload", True), ("create", False), ("create", True), ("standing", True), ("results", True)],
+    [("upload", False), ("upload", True), ("create", False), ("create", True), ("status", True), ("results", True)],
 )
 def test_whoever_is_killed_at_any_step_pays_for_nothing_twice(
     serve: Serve, ledger_path: Path, provider: str, step: str, after: bool, monkeypatch: pytest.MonkeyPatch
@@ -210,8 +210,8 @@ def test_a_kill_while_answers_are_read_keeps_those_read(
     monkeypatch.setattr(batch_chat, "_CHUNK", 1)
     read = OpenAIBatches.results
 
-    def cut(self: Any, standing: Any) -> Any:
-        for number, end in enumerate(read(self, standing)):
+    def cut(self: Any, status: Any) -> Any:
+        for number, end in enumerate(read(self, status)):
             if number == 2:
                 raise Killed
             yield end
