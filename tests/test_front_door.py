@@ -14,6 +14,7 @@ import pytest
 
 import nesycd
 from nesycd import Evidence, Fact, KnowledgeBase, Lesson, NesycdError, Rule, Status
+from nesycd.api import finished
 from nesycd.students import table as table_student
 
 ROOT = Path(__file__).parent.parent
@@ -267,6 +268,26 @@ def test_the_student_is_loaded_once(opened: nesycd.OpenRun, monkeypatch: pytest.
         run.ask("How many gallons are 2 firkins?", method="nesycd")
         run.ask("How many gallons are 3 firkins?", method="nesycd")
     assert len(loads) == 1
+
+
+def test_corpus_and_training_questions_are_read_once(opened: nesycd.OpenRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    records, corpus = finished.read_records, finished.corpus_of
+
+    def records_read(folder: Path, stage: str, kind: Any) -> Any:
+        read.append(stage)
+        return records(folder, stage, kind)
+
+    def corpus_read(*given: Any) -> Any:
+        read.append("corpus")
+        return corpus(*given)
+
+    monkeypatch.setattr(finished, "read_records", records_read)
+    monkeypatch.setattr(finished, "corpus_of", corpus_read)
+    with nesycd.open_run(opened.folder) as run:
+        for number in (2, 3):
+            run.ask(f"How many gallons are {number} firkins?", method="few_shot")
+    assert sorted(read) == ["corpus", "examples-train", "rationales"]
 
 
 def test_an_edit_counts_from_the_next_question_on(opened: nesycd.OpenRun) -> None:

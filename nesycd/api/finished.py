@@ -28,6 +28,7 @@ from nesycd.reports import load_results
 from nesycd.reports.markup import tag
 from nesycd.reports.results import Results
 from nesycd.reports.scores import table as html_table
+from nesycd.retrieval import PassageIndex
 from nesycd.routing import margin_of, router_of
 from nesycd.rules import Engine, RuleGate
 from nesycd.runs.artifacts import open_artifact
@@ -258,6 +259,18 @@ class OpenRun:
         return Prompts.load(self.recipe.prompts), BaselinePrompts.load(self.recipe.prompts)
 
     @cached_property
+    def _corpus(self) -> PassageIndex | None:
+        return corpus_of(self.recipe, self.task)
+
+    @cached_property
+    def _train(self) -> list[Example]:
+        return read_records(self.folder, "examples-train", Example)
+
+    @cached_property
+    def _rationales(self) -> dict[str, Rationale]:
+        return kept(read_records(self.folder, "rationales", Rationale))
+
+    @cached_property
     def router(self) -> Router:
         """The router, as calibrated in the run."""
         said = self.summary.router
@@ -275,8 +288,7 @@ class OpenRun:
 
     def _knowledge_of(self, entries: tuple[Entry, ...], entities: Entities) -> Knowledge:
         recipe = self.recipe
-        train = read_records(self.folder, "examples-train", Example) if recipe.retrieval.by_task else []
-        tasks = {example.uid: example.task for example in train}
+        tasks = {example.uid: example.task for example in self._train} if recipe.retrieval.by_task else {}
         engine = self._engine if recipe.knowledge.derive else None
         return Knowledge(recipe.retrieval, self.student, entries, entities, tasks, self.folder / "index", engine)
 
@@ -286,8 +298,9 @@ class OpenRun:
         Raises:
             RunError: it was not trained in this run, or files of it are gone or have other content.
         """
-        stage = table.checkpoint_of(student, read_states(self.folder))
-        if stage not in read_states(self.folder):
+        states = read_states(self.folder)
+        stage = table.checkpoint_of(student, states)
+        if stage not in states:
             raise RunError(
                 f"{self.folder}: {student} was not trained in this run; name it in the recipe's evaluation.methods"
             )
@@ -305,7 +318,7 @@ class OpenRun:
             "kb": lambda example: [hit.item for hit in find(knowledge, example)],
             "all": lambda example: table.most_evident(knowledge.entries),
         }
-        if (corpus := corpus_of(self.recipe, self.task)) is not None:
+        if (corpus := self._corpus) is not None:
             found["corpus"] = lambda example: corpus.find(knowledge.query(example), table.most_passages())
         closed_book = "augmented" if self.summary.router["closed_book"] == "augmented" else "general"
         states = read_states(self.folder)
@@ -323,10 +336,8 @@ class OpenRun:
 
     def _shots(self, example: Example) -> str:
         """A few-shot prompt from the run's training questions and rationales."""
-        train = read_records(self.folder, "examples-train", Example)
-        rationales = kept(read_records(self.folder, "rationales", Rationale))
         extra, seed = self._prompts[1], self.recipe.seed
-        return baselines.worked_examples(example, train, rationales, extra, baselines.SHOTS, seed)
+        return baselines.worked_examples(example, self._train, self._rationales, extra, baselines.SHOTS, seed)
 
     def way(self, method: str = ROUTED, limit: int | None = None) -> Way:
         """How a method prompts, with the present knowledge base.

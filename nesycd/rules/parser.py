@@ -69,8 +69,6 @@ def parse_clauses(text: str) -> tuple[Clause, ...]:
     Raises:
         ClauseError: the text is not of the syntax.
     """
-    if len(text) > MAX_TEXT:
-        raise ClauseError(text, MAX_TEXT, f"the text is too long: {len(text)} characters, {MAX_TEXT} are read at most")
     parser = _Parser(text)
     clauses = []
     while not parser.at_end:
@@ -100,8 +98,6 @@ def parse_body(text: str) -> tuple[Literal, ...]:
     Raises:
         ClauseError: the text is not of the syntax.
     """
-    if len(text) > MAX_TEXT:
-        raise ClauseError(text, MAX_TEXT, f"the text is too long: {len(text)} characters, {MAX_TEXT} are read at most")
     parser = _Parser(text)
     body = parser.body()
     if not parser.at_end:
@@ -117,6 +113,8 @@ class _Token:
 
 
 def _tokens(text: str) -> list[_Token]:
+    if len(text) > MAX_TEXT:
+        raise ClauseError(text, MAX_TEXT, f"the text is too long: {len(text)} characters, {MAX_TEXT} are read at most")
     found = []
     offset = 0
     while offset < len(text):
