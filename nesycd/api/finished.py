@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -259,6 +259,10 @@ class OpenRun:
         return Prompts.load(self.recipe.prompts), BaselinePrompts.load(self.recipe.prompts)
 
     @cached_property
+    def _states(self) -> Mapping[str, Mapping[str, Any]]:
+        return read_states(self.folder)
+
+    @cached_property
     def _corpus(self) -> PassageIndex | None:
         return corpus_of(self.recipe, self.task)
 
@@ -298,9 +302,8 @@ class OpenRun:
         Raises:
             RunError: it was not trained in this run, or files of it are gone or have other content.
         """
-        states = read_states(self.folder)
-        stage = table.checkpoint_of(student, states)
-        if stage not in states:
+        stage = table.checkpoint_of(student, self._states)
+        if stage not in self._states:
             raise RunError(
                 f"{self.folder}: {student} was not trained in this run; name it in the recipe's evaluation.methods"
             )
@@ -321,7 +324,6 @@ class OpenRun:
         if (corpus := self._corpus) is not None:
             found["corpus"] = lambda example: corpus.find(knowledge.query(example), table.most_passages())
         closed_book = "augmented" if self.summary.router["closed_book"] == "augmented" else "general"
-        states = read_states(self.folder)
         return Resources(
             task=self.task,
             prompts=prompts,
@@ -330,7 +332,7 @@ class OpenRun:
             adapter=self.adapter,
             knowledge=found,
             router=self.router,
-            drafts=lambda: open_artifact(self.folder, closed_book if closed_book in states else "general"),
+            drafts=lambda: open_artifact(self.folder, closed_book if closed_book in self._states else "general"),
             shots=self._shots,
         )
 
