@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import nesycd
-from nesycd import Evidence, Fact, KnowledgeBase, Lesson, NesycdError, Rule, Status
+from nesycd import Call, Evidence, Fact, KnowledgeBase, Lesson, NesycdError, Rule, Status
 from nesycd.api import finished
 from nesycd.students import table as table_student
 
@@ -168,12 +168,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def quickstart(root: Path, **settings: Any) -> nesycd.OpenRun:
     student = {"model": "table"}
-    return nesycd.run(QUICKSTART, limit=60, student=student, progress=False, root=root, **settings)
+    mix = {"calls": 1.0, "context": 0.25, "calls_and_context": 0.25, "empty_calls": 0.1}
+    return nesycd.run(QUICKSTART, limit=60, student=student, augmented=mix, progress=False, root=root, **settings)
 
 
 @pytest.fixture(scope="module")
 def opened(root: Path) -> Iterator[nesycd.OpenRun]:
-    methods = ["zero_shot", "std_cot", "nesycd", "nesycd_routed", "raft_kb"]
+    methods = ["zero_shot", "std_cot", "nesycd", "nesycd_context", "nesycd_routed", "raft_kb"]
     with quickstart(root, evaluation={"methods": methods, "splits": ["test"], "bootstrap": 20}) as run:
         yield run
 
@@ -196,7 +197,14 @@ def test_a_run_is_not_done_twice(opened: nesycd.OpenRun, root: Path, monkeypatch
 
 def test_results_are_rows_of_scalars_with_the_same_keys(opened: nesycd.OpenRun) -> None:
     rows = opened.results
-    assert {row["method"] for row in rows} == {"zero_shot", "std_cot", "nesycd", "nesycd_routed", "raft_kb"}
+    assert {row["method"] for row in rows} == {
+        "zero_shot",
+        "std_cot",
+        "nesycd",
+        "nesycd_context",
+        "nesycd_routed",
+        "raft_kb",
+    }
     assert {(row["split"], row["kind"]) for row in rows} == {("test", kind) for kind in ("all", "special", "general")}
     assert len({tuple(row) for row in rows}) == 1
     assert all(isinstance(value, str | int | float | None) for row in rows for value in row.values())
@@ -210,8 +218,13 @@ def test_answers_are_rows_that_say_what_was_asked_and_answered(opened: nesycd.Op
     assert len(rows) == 60 and sum(row["correct"] for row in rows) == score["correct"]
     assert list(rows[0])[:4] == ["method", "question", "task", "gold"] and len({tuple(row) for row in rows}) == 1
     assert all(row["method"] == "nesycd" and row["response"].endswith(".") for row in rows)
-    known = {entry.item_id for entry in opened.kb.entries()}
-    assert any(row["knowledge"] for row in rows) and all(known.issuperset(row["knowledge"]) for row in rows)
+    known = {entry.item_id: entry.item.kind for entry in opened.kb.entries()}
+    reading = opened.answers("nesycd_context")
+    # Who looks facts up reads lessons and rules only.
+    for made, kinds in ((rows, {"lesson", "rule"}), (reading, {"lesson", "rule", "fact"})):
+        assert {known[item] for row in made for item in row["knowledge"]} <= kinds
+    assert any("[" in row["response"] for row in rows)
+    assert any(known[item] == "fact" for row in reading for item in row["knowledge"])
 
 
 def test_stages_report_and_recipe_can_be_looked_at(opened: nesycd.OpenRun) -> None:
@@ -225,9 +238,20 @@ def test_stages_report_and_recipe_can_be_looked_at(opened: nesycd.OpenRun) -> No
 
 
 def test_a_question_is_answered_with_the_reasons(opened: nesycd.OpenRun) -> None:
-    reply = opened.ask(FATHOMS, method="nesycd")
+    reply = opened.ask(FATHOMS, method="nesycd_context")
     assert [item.text for item in reply.items] == ["A fathom is 6 feet."] and reply.routed
     assert reply.answer in reply.text and reply.hits[0].why.startswith("names fathom")
+    assert reply.reason == "nesycd_context reads knowledge for every question"
+    looked = opened.ask(FATHOMS, method="nesycd")
+    told = "nesycd reads lessons and rules for every question, and looks facts up"
+    assert not looked.items and looked.routed and looked.hits == reply.hits and looked.reason == told
+    [entry] = opened.kb.entries(search="fathom")
+    assert [(call.asked, call.found, call.items) for call in looked.trace if call.items] == [
+        ("[fathoms | makes]", "6 feet", (entry.item_id,))
+    ]
+    assert looked.text.startswith("One [fathoms | makes] 6 feet.") and looked.segments[1].source == "supplied"
+    assert f"[fathoms | makes] -> 6 feet  ({entry.item_id}; 'fathoms' is 'fathom')" in str(looked)
+    assert not looked.note, "it was trained with this knowledge"
     routed = opened.ask(FATHOMS)
     assert routed.method == "nesycd_routed" and routed.draft is not None and "margin" in routed.reason
     alone = opened.ask(FATHOMS, method="std_cot")
@@ -251,7 +275,11 @@ def test_options_are_lettered(opened: nesycd.OpenRun, monkeypatch: pytest.Monkey
 def test_a_question_that_no_knowledge_fits_is_answered_by_the_student_alone(opened: nesycd.OpenRun) -> None:
     reply = opened.ask("Zzyzx qwrt?", method="nesycd")
     assert (reply.items, reply.hits, reply.note) == ((), (), "")
-    assert "nothing in the knowledge base fits" in opened.ask("Zzyzx qwrt?").reason
+    unsure = "Zzyzx qwrt blorp frump snarg plimf drosk vnarl ghoop tweff?"
+    assert "nothing in the knowledge base fits" in opened.ask(unsure).reason
+    # Facts that are retrieved are no reason to write again: they were looked up already.
+    asked = opened.ask(f"{unsure[:-1]} fathoms?")
+    assert asked.hits and not asked.items and not asked.routed and "nothing in the knowledge base fits" in asked.reason
 
 
 def test_the_student_is_loaded_once(opened: nesycd.OpenRun, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,40 +321,55 @@ def test_corpus_and_training_questions_are_read_once(opened: nesycd.OpenRun, mon
 def test_an_edit_counts_from_the_next_question_on(opened: nesycd.OpenRun) -> None:
     [entry] = opened.kb.entries(search="fathom")
     opened.kb.edit(entry.item_id, {"text": "A fathom is 7 feet.", "object": "7 feet"}, reviewer="me", why="a test")
-    edited = opened.ask(FATHOMS, method="nesycd")
+    edited = opened.ask(FATHOMS, method="nesycd_context")
     assert [item.text for item in edited.items] == ["A fathom is 7 feet."]
-    assert edited.note.startswith("the student was trained with knowledge ")
+    looked = opened.ask(FATHOMS, method="nesycd")
+    assert looked.trace[0].found == "7 feet" and looked.text.startswith("One [fathoms | makes] 7 feet.")
+    for one in (edited, looked):
+        assert one.note.startswith("the student was trained with knowledge ")
     # By another hand, such as `nesycd kb edit`, it is the same.
     with KnowledgeBase.open(opened.folder / "kb.sqlite") as other:
         other.revert(other.revision, "me")
-    again = opened.ask(FATHOMS, method="nesycd")
+    again = opened.ask(FATHOMS, method="nesycd_context")
     assert [item.text for item in again.items] == ["A fathom is 6 feet."] and not again.note
+    looked = opened.ask(FATHOMS, method="nesycd")
+    assert looked.trace[0].found == "6 feet" and not looked.note
 
 
 def test_facts_can_be_added_and_taken_back(opened: nesycd.OpenRun) -> None:
     fact = Fact(text="A smoot is 67 inches.", subject="smoot", relation="length", object="67 inches")
     opened.kb.add([(fact, Evidence(example="", source="me"))])
     question = "How many inches are 2 smoots?"
-    assert not opened.ask(question, method="nesycd").items, "what is proposed is not read yet"
+
+    def found() -> list[str]:
+        """What was looked up and found; checks that it is what is also read."""
+        calls = [call for call in opened.ask(question, method="nesycd").trace if call.name == "look_up"]
+        items = opened.ask(question, method="nesycd_context").items
+        assert [item.id for item in items] == [item for call in calls for item in call.items]
+        assert items in ((), (fact,)) and all(call.asked.startswith("[smoots | ") for call in calls)
+        return [call.found for call in calls]
+
+    assert found() == [], "what is proposed is neither offered nor read yet"
     opened.kb.approve(fact.id, "me")
-    assert opened.ask(question, method="nesycd").items == (fact,)
+    assert found() == ["67 inches"]
     opened.kb.retire(fact.id, "me")
-    assert not opened.ask(question, method="nesycd").items
+    assert found() == []
 
 
 def test_an_edit_is_kept_and_read_when_the_recipe_runs_again(root: Path) -> None:
     given: dict[str, Any] = {
         "name": "edited",
-        "evaluation": {"methods": ["nesycd"], "splits": ["test"], "bootstrap": 20},
+        "evaluation": {"methods": ["nesycd", "nesycd_context"], "splits": ["test"], "bootstrap": 20},
     }
     with quickstart(root, **given) as run:
-        asked = next(row for row in run.answers("nesycd") if row["knowledge"])
+        asked = next(row for row in run.answers("nesycd_context") if row["knowledge"])
         entry = run.kb.get(asked["knowledge"][0])
         edited = run.kb.edit(entry.item_id, {"text": f"Lately, {entry.item.text}"}, reviewer="me")
         with quickstart(root, **given) as again:
-            [row] = [row for row in again.answers("nesycd") if row["example"] == asked["example"]]
+            [row] = [row for row in again.answers("nesycd_context") if row["example"] == asked["example"]]
             assert edited.item_id in row["knowledge"] and entry.item_id not in row["knowledge"]
             assert again.kb.version == run.kb.version and not again.ask(FATHOMS, method="nesycd").note
+            assert not again.ask(FATHOMS, method="nesycd_context").note
         run.kb.retire(edited.item_id, "me")
         assert again.kb.get(edited.item_id).status == Status.RETIRED
 
@@ -334,7 +377,7 @@ def test_an_edit_is_kept_and_read_when_the_recipe_runs_again(root: Path) -> None
 def test_rules_run_and_must_pass_their_tests(root: Path) -> None:
     pytest.importorskip("clingo")
     with quickstart(
-        root, name="rules", knowledge={"derive": True}, evaluation={"methods": ["nesycd"], "splits": ["test"]}
+        root, name="rules", knowledge={"derive": True}, evaluation={"methods": ["nesycd_context"], "splits": ["test"]}
     ) as run:
 
         def father(child: str, of: str) -> Fact:
@@ -347,7 +390,7 @@ def test_rules_run_and_must_pass_their_tests(root: Path) -> None:
         )
         items = [father("Pim Tulp", "Ott Tulp"), father("Ott Tulp", "Jan Tulp"), rule]
         run.kb.add([(item, Evidence(example="", source="me")) for item in items], status=Status.APPROVED, reviewer="me")
-        reply = run.ask("Who was Pim Tulp's grandfather?", method="nesycd")
+        reply = run.ask("Who was Pim Tulp's grandfather?", method="nesycd_context")
         assert any("grandfather" in item.text and "Jan Tulp" in item.text for item in reply.items)
         broken = {"tests": ({"given": "father(a, b).", "expect": "grandfather(a, b)."},)}
         with pytest.raises(NesycdError, match="not approved"):
@@ -358,7 +401,8 @@ def test_a_closed_run_opens_what_it_needs_again(opened: nesycd.OpenRun) -> None:
     with nesycd.open_run(opened.folder.name, root=opened.folder.parent) as run:
         before = run.kb
         assert before is run.kb and before.entries()
-    assert run.kb is not before and run.ask(FATHOMS, method="nesycd").items
+    assert run.kb is not before and run.ask(FATHOMS, method="nesycd").trace[0].items
+    assert run.ask(FATHOMS, method="nesycd_context").items
     run.close()
     run.close()
 
@@ -498,9 +542,13 @@ def test_what_is_shown_is_short(opened: nesycd.OpenRun, compared: nesycd.Compari
     assert repr(opened).startswith(f"<run {opened.folder}: student table; on test nesycd ")
     assert repr(opened.recipe) == str(opened.recipe)
     assert repr(opened.recipe) == "<recipe quickstart: task longtail, teacher expert, student table, seed 0>"
-    reply = opened.ask(FATHOMS, method="nesycd")
-    assert repr(reply) == f"<reply {reply.answer!r} by nesycd, with 1 items of knowledge>"
-    assert str(reply) == f"{reply.answer}\n{reply.text}"
+    reply = opened.ask(FATHOMS, method="nesycd_context")
+    assert repr(reply) == f"<reply {reply.answer!r} by nesycd_context, with 1 items of knowledge>"
+    looked = opened.ask(FATHOMS, method="nesycd")
+    for one in (reply, looked):
+        # A line for each call.
+        assert str(one).startswith(f"{one.answer}\n{one.text}") and len(str(one).splitlines()) == 2 + len(one.trace)
+    assert looked.trace[0].name == "look_up" and tags(looked._repr_html_()) == {"div", "b", "p", "ul", "li", "small"}
     assert repr(opened.kb).startswith(f"<knowledge base {opened.folder / 'kb.sqlite'}: ")
     assert repr(opened.kb).endswith(" retired)>") or repr(opened.kb).endswith(" approved)>")
     assert repr(compared) == "<comparison compare-quickstart: 2 methods, seeds 0, 1>"
@@ -535,7 +583,8 @@ def test_hostile_texts_are_shown_as_texts(opened: nesycd.OpenRun, compared: nesy
 
     items = (Lesson(text=HOSTILE),)
     asked = opened.ask(FATHOMS, method="nesycd")
-    reply = replace(asked, text=HOSTILE * 1000, answer=HOSTILE, items=items, reason=HOSTILE, note=HOSTILE)
+    calls = (Call(name="look_up", asked=f"[{HOSTILE} | {HOSTILE}]", found=HOSTILE, items=(HOSTILE,), how=HOSTILE),)
+    reply = replace(asked, text=HOSTILE * 1000, answer=HOSTILE, items=items, reason=HOSTILE, note=HOSTILE, trace=calls)
     assert "script" not in tags(reply._repr_html_()) and len(reply._repr_html_()) < 10_000 and len(repr(reply)) < 200
     named = compared.model_copy(update={"name": HOSTILE, "methods": {HOSTILE: compared.methods["std_cot"]}})
     named = named.model_copy(update={"scores": {HOSTILE: compared.scores["std_cot"]}})

@@ -163,7 +163,6 @@ def student_of(recipe: Recipe, commit: str = "") -> Student:
         revision=commit or section.revision,
         template=section.template,
         device=section.device,
-        calculator=section.calculator,
         stop_repetition=section.stop_repetition,
         compile=section.compile,
         delay=section.delay,

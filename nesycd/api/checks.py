@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def possible(methods: Sequence[Method], task: Task, scored: Sequence[str]) -> list[Method]:
     """The methods, without oracles where the benchmark's questions do not say which facts they need."""
-    return [method for method in methods if method.source != "oracle" or _knows_needs(task, scored)]
+    return [method for method in methods if not _is_oracle(method) or _knows_needs(task, scored)]
 
 
 def check(
@@ -55,7 +55,7 @@ def check(
         )
     check_sources(methods, parts.corpus)
     for method in methods:
-        if method.source == "oracle" and not _knows_needs(task, scored):
+        if _is_oracle(method) and not _knows_needs(task, scored):
             raise ConfigError(
                 f"{method.name} is given exactly the needed facts, but these questions do not say which they need: "
                 "leave it out"
@@ -76,6 +76,11 @@ def check_sources(methods: Sequence[Method], corpus: PassageIndex | None) -> Non
                 f"{method.name} retrieves passages from a corpus, and this benchmark has none of its own: name a JSONL "
                 "file with a text in each row in compare.corpus, or leave the method out"
             )
+
+
+def _is_oracle(method: Method) -> bool:
+    """Whether a method is given the facts that a question needs, to read or in answer to its look-ups."""
+    return method.source == "oracle" or method.calls == "gold"
 
 
 def _knows_needs(task: Task, scored: Sequence[str]) -> bool:

@@ -10,24 +10,26 @@ from types import TracebackType
 from typing import Any, Self
 
 from nesycd.api.build import commit_of, corpus_of, data_root, student_of, task_of
+from nesycd.calls import Calls, LookUp, Sums
 from nesycd.core.answers import Call, Prediction
 from nesycd.core.config import Recipe
 from nesycd.core.errors import ConfigError, DataError, RunError
 from nesycd.core.paths import locate_data
-from nesycd.core.protocols import Router, Student, Task
+from nesycd.core.protocols import Router, Student, Task, Tools
 from nesycd.core.records import Entry, Example, Hit, Rationale, Status, content_hash
 from nesycd.core.segments import Segment, text_of
 from nesycd.knowledge import Entities, KnowledgeBase, knowledge_version, read_entities
 from nesycd.methods import table
 from nesycd.methods.distil import KNOWLEDGE
 from nesycd.methods.knowledge import Knowledge
-from nesycd.methods.method import BASE, Method, Source
+from nesycd.methods.method import BASE, CallSource, Method, Source
 from nesycd.methods.predict import Predictor, Resources, Responded, Way, respond, way_of
 from nesycd.prompts import BaselinePrompts, Prompts, Shown
 from nesycd.reports import load_results
 from nesycd.reports.markup import tag
 from nesycd.reports.results import Results
 from nesycd.reports.scores import table as html_table
+from nesycd.reports.trace import told_of
 from nesycd.retrieval import PassageIndex
 from nesycd.routing import margin_of, router_of
 from nesycd.rules import Engine, RuleGate
@@ -38,10 +40,8 @@ from nesycd.runs.predictions import FILE, Predictions, read_attempts
 from nesycd.runs.run import read_records
 from nesycd.runs.stage import Artifact, read_states
 from nesycd.stages import baselines
+from nesycd.stages.augment import advice
 from nesycd.stages.rationalise import kept
-
-ROUTED = "nesycd_routed"
-"""The default method of an opened run."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,8 +78,8 @@ class Reply:
         return f"<reply {found} by {self.method}, with {len(self.items)} items of knowledge>"
 
     def __str__(self) -> str:
-        """The answer with its text."""
-        return f"{self.answer or 'no answer found'}\n{self.text}"
+        """The answer with its text and its calls."""
+        return "\n".join([self.answer or "no answer found", self.text, *map(told_of, self.trace)])
 
     def _repr_html_(self) -> str:
         """For notebooks: the answer, the text, and the knowledge in the prompt."""
@@ -89,6 +89,7 @@ class Reply:
             tag("b", _cut(self.answer) or "no answer found"),
             tag("p", _cut(self.text)),
             tag("ul", items) if items else None,
+            tag("ul", [tag("li", _cut(told_of(call))) for call in self.trace]) if self.trace else None,
             tag("small", "; ".join(told for told in (self.reason, self.note) if told)),
         )
 
@@ -294,7 +295,8 @@ class OpenRun:
         recipe = self.recipe
         tasks = {example.uid: example.task for example in self._train} if recipe.retrieval.by_task else {}
         engine = self._engine if recipe.knowledge.derive else None
-        return Knowledge(recipe.retrieval, self.student, entries, entities, tasks, self.folder / "index", engine)
+        held = recipe.calls.hold_names
+        return Knowledge(recipe.retrieval, self.student, entries, entities, tasks, self.folder / "index", engine, held)
 
     def adapter(self, student: str) -> Artifact:
         """The adapter of a method's student, by that method's name.
@@ -319,10 +321,21 @@ class OpenRun:
         prompts, baseline_prompts = self._prompts
         found: dict[Source, Any] = {
             "kb": lambda example: [hit.item for hit in find(knowledge, example)],
+            "advice": lambda example: advice(hit.item for hit in find(knowledge, example)),
             "all": lambda example: table.most_evident(knowledge.entries),
         }
         if (corpus := self._corpus) is not None:
             found["corpus"] = lambda example: corpus.find(knowledge.query(example), table.most_passages())
+        cached: dict[CallSource, Tools | None] = {}
+        sums = Sums() if self.recipe.calls.sums else None
+
+        def tools(source: CallSource) -> Tools | None:
+            if source in ("gold", "rationales"):
+                raise ConfigError(f"look-ups in {source!r} can be made in a run only, not afterwards")
+            if source and source not in cached:
+                cached[source] = Calls(knowledge.look_up if source == "kb" else LookUp([]), sums)
+            return cached[source] if source else sums
+
         closed_book = "augmented" if self.summary.router["closed_book"] == "augmented" else "general"
         return Resources(
             task=self.task,
@@ -331,6 +344,7 @@ class OpenRun:
             limit=limit or self.recipe.student.max_new_tokens,
             adapter=self.adapter,
             knowledge=found,
+            tools=tools,
             router=self.router,
             drafts=lambda: open_artifact(self.folder, closed_book if closed_book in self._states else "general"),
             shots=self._shots,
@@ -341,7 +355,7 @@ class OpenRun:
         extra, seed = self._prompts[1], self.recipe.seed
         return baselines.worked_examples(example, self._train, self._rationales, extra, baselines.SHOTS, seed)
 
-    def way(self, method: str = ROUTED, limit: int | None = None) -> Way:
+    def way(self, method: str = table.ROUTED, limit: int | None = None) -> Way:
         """How a method prompts, with the present knowledge base.
 
         Raises:
@@ -356,15 +370,19 @@ class OpenRun:
             raise ConfigError(f"method: {name} is a run of its own; open that run's folder")
         return method
 
-    def identity(self, method: str = ROUTED) -> str:
-        """Hash of a method's students, prompts and decoding; it does not depend on the knowledge base."""
+    def identity(self, method: str = table.ROUTED) -> str:
+        """Hash of a method's students, prompts, decoding and tools; it does not depend on the knowledge base."""
         asked = self._method(method)
         adapters = [] if asked.student == BASE else [self.adapter(asked.student).fingerprint]
         prompts = [one.texts for one in self._prompts]
         told = [self.student.fingerprint, self.student.decoding, adapters, prompts, self.recipe.student.max_new_tokens]
-        return content_hash([*told, method, dict(self.summary.router) if asked.router else {}])
+        calls = self.recipe.calls
+        sums = Sums() if calls.sums else None
+        tools = Calls(LookUp([], hold_names=calls.hold_names), sums) if asked.calls else sums
+        called = [*tools.names, tools.state] if tools else []
+        return content_hash([*told, method, dict(self.summary.router) if asked.router else {}, called])
 
-    def ask(self, question: str, options: Sequence[str] = (), task: str = "", method: str = ROUTED) -> Reply:
+    def ask(self, question: str, options: Sequence[str] = (), task: str = "", method: str = table.ROUTED) -> Reply:
         """Answer one question.
 
         Args:
@@ -381,33 +399,35 @@ class OpenRun:
         example = _asked(question, options, task or self.recipe.task.name)
         knowledge, asked = self.knowledge(), self._method(method)
         [made] = self.respond([example], method)
-        hits = find(knowledge, example) if asked.source == "kb" else ()
+        hits = find(knowledge, example) if asked.source in ("kb", "advice") else ()
         draft = made.predictions[0] if asked.router else None
         text = text_of(made.segments)
         return Reply(
             question=question,
             method=method,
             text=text,
-            answer=self.task.extract(text, example),
+            answer=self.task.extract(made.response, example),
             items=made.asks[-1].items,
             hits=tuple(hits),
             routed=made.answer.routed,
-            reason=self._reason(asked, made, bool(hits)),
+            reason=self._reason(asked, made, bool(hits if asked.source == "kb" else advice(hit.item for hit in hits))),
             segments=made.segments,
             trace=tuple(call for one in made.predictions for call in one.trace),
             draft=draft,
-            note=self._note(asked, knowledge) if made.answer.routed else "",
+            note=self._note(asked, knowledge) if made.answer.routed or (asked.calls == "kb" and made.looked_up) else "",
         )
 
     def respond(
-        self, examples: Sequence[Example], method: str = ROUTED, limit: int | None = None
+        self, examples: Sequence[Example], method: str = table.ROUTED, limit: int | None = None
     ) -> Iterator[Responded]:
         """Answer many questions in planned batches, yielding each when done; see `ask`."""
         return respond(self.predictor, self.way(method, limit), examples)
 
     def _reason(self, method: Method, made: Responded, found: bool) -> str:
         if not method.router:
-            return f"{method.name} {'reads knowledge for every question' if method.shows_knowledge else 'reads none'}"
+            what = "lessons and rules" if method.source == "advice" else "knowledge"
+            reads = f"reads {what} for every question" if method.shows_knowledge else "reads none"
+            return f"{method.name} {reads}" + (", and looks facts up" if method.calls else "")
         mode, signal = self.recipe.router.mode, self.recipe.router.signal
         if mode != "margin":
             return f"router.mode = {mode!r}"

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nesycd.api.finished import ROUTED, OpenRun
+from nesycd.api.finished import OpenRun
 from nesycd.api.running import complete, finish, opened
 from nesycd.core.config import Recipe
 from nesycd.core.errors import DataError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 EDITS_FILE, EFFECT_FILE, ROUTER_FILE, ROUTER_PAGE = "edits.json", "effect.json", "router.json", "router.html"
-EDITS_SCHEMA, EFFECT_SCHEMA, ROUTER_SCHEMA = "edits/2", "effect/1", "router-calibration/1"
+EDITS_SCHEMA, EFFECT_SCHEMA, ROUTER_SCHEMA = "edits/3", "effect/1", "router-calibration/1"
 REVIEWER = "effect"
 """The reviewer recorded where items with a harmful effect are retired."""
 COMPARED = (("margin", "found"), ("margin", "mean margin"))
@@ -95,7 +95,7 @@ def edits_json(context: Context, measured: edits.Measurement) -> dict[str, Any]:
                 for task in tasks
             },
         },
-        "others": {"all": rate([*_marks(others), *untouched]), "prompt_changed": rate(_marks(others))},
+        "others": {"all": rate([*_marks(others), *untouched]), "touched": rate(_marks(others))},
         "without_answer": measured.without_answer,
         "cases": [_case(outcome) for outcome in measured.outcomes],
     }
@@ -131,7 +131,7 @@ def _case(outcome: Outcome) -> dict[str, Any]:
         "example": case.example.uid,
         "question": case.example.question,
         "affected": case.affected,
-        "prompt_changed": case.prompt_changed,
+        "touched": case.touched,
         "delivered": case.delivered,
         "gold": case.example.answer,
         "expected": case.expected,
@@ -323,9 +323,9 @@ def run_suite(
     run: OpenRun, examples: Sequence[Example], pinned: knowledge_tests.Pins | None = None
 ) -> knowledge_tests.Outcome:
     """Ask a finished run a suite of questions, and compare its answers with the pinned ones (see `measure.knowledge_tests`)."""
-    students = run.identity(ROUTED)
+    students = run.identity(table.ROUTED)
     predictor = knowledge_tests.pinned_predictor(run.predictor, pinned, students)
-    way = run.way(ROUTED)
+    way = run.way(table.ROUTED)
     return knowledge_tests.run_suite(
         run.task, lambda questions: respond(predictor, way, questions), examples, pinned, students
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from nesycd import grading
 from nesycd.api.finished import OpenRun
+from nesycd.calls import LOOK_UP, without_calls
 from nesycd.core.answers import Attempt
 from nesycd.core.records import Example
 from nesycd.reports.folder import read_run
@@ -26,12 +27,21 @@ def regraded(folder: Path) -> Iterator[dict[str, Any]]:
         for example in run.examples[split].values():
             if example.uid in attempts:
                 attempt = attempts[example.uid]
-                extracted = task.extract(attempt.response, example)
+                response = as_read(attempt)
+                extracted = task.extract(response, example)
                 correct = bool(extracted) and task.grade(extracted, example)
-                yield _row(method, split, example, attempt, extracted, correct)
+                yield _row(method, split, example, attempt, response, extracted, correct)
 
 
-def _row(method: str, split: str, example: Example, attempt: Attempt, extracted: str, correct: bool) -> dict[str, Any]:
+def as_read(attempt: Attempt) -> str:
+    """The response as graders read it: without its look-ups, whose results stay."""
+    looked_up = any(call.name == LOOK_UP for call in attempt.calls)
+    return without_calls(attempt.response) if looked_up else attempt.response
+
+
+def _row(
+    method: str, split: str, example: Example, attempt: Attempt, response: str, extracted: str, correct: bool
+) -> dict[str, Any]:
     return {
         "id": example.uid,
         "method": method,
@@ -40,9 +50,9 @@ def _row(method: str, split: str, example: Example, attempt: Attempt, extracted:
         "question": example.question,
         "options": list(example.options) or None,
         "answer": example.answer,
-        "response": attempt.response,
+        "response": response,
         "recorded": attempt.correct,
         "extracted": extracted,
         "correct": correct,
-        "how": grading.find_answer(attempt.response).source if extracted else "none",
+        "how": grading.find_answer(response).source if extracted else "none",
     }

@@ -22,7 +22,7 @@ def ask(
     ] = "",
     root: Annotated[Path, typer.Option("--root", help="The folder with the runs.")] = Path("runs"),
     always: Annotated[
-        bool, typer.Option("--always", help="Use retrieved knowledge whatever the router decides.")
+        bool, typer.Option("--always", help="Read retrieved knowledge whatever the router decides.")
     ] = False,
     method: Annotated[
         str, typer.Option("--method", help="Method that answers (nesycd compare --list); nesycd_routed if not given.")
@@ -36,8 +36,9 @@ def ask(
 ) -> None:
     """Answer a question with a run's student and its knowledge base.
 
-    Shows the closed-book draft with its margin, whether the router asks for knowledge, what was retrieved and why, and
-    the answer. The knowledge base is read as it is now: edit it with `nesycd kb edit` and ask again.
+    Shows the closed-book draft with its margin, whether the router asks for knowledge, what was retrieved and why, the response,
+    each call that the student made while it wrote (what it asked, what the base answered, from which item and how), and the
+    answer. The knowledge base is read as it is now: edit it with `nesycd kb edit` and ask again.
 
     Example:
 
@@ -45,8 +46,9 @@ def ask(
 
         nesycd ask "Which is longer?" --option "a span" --option "an ell"
     """
-    from nesycd.api.finished import ROUTED, open_run
-    from nesycd.methods.table import MAIN
+    from nesycd.api.finished import open_run
+    from nesycd.methods.table import MAIN, ROUTED
+    from nesycd.reports.trace import told_of
 
     if always and method:
         raise ConfigError("give --always or --method, not both")
@@ -63,6 +65,10 @@ def ask(
     if reply.note:
         console.print(f"[dim]note[/dim]      {escape(reply.note)}")
     if reply.routed and not reply.items:
-        console.print("[dim]knowledge[/dim] nothing in the knowledge base fits")
+        # Facts that were retrieved are not read where they are looked up.
+        fits = "no lesson or rule fits" if reply.hits else "nothing in the knowledge base fits"
+        console.print(f"[dim]knowledge[/dim] {fits}")
     console.print(f"[dim]response[/dim]  {escape(reply.text)}")
+    for call in reply.trace:
+        console.print(f"[dim]call[/dim]      {escape(told_of(call))}", soft_wrap=True)
     console.print(f"[bold]answer[/bold]    {escape(reply.answer or 'none found in the response')}")

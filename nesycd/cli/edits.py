@@ -64,7 +64,7 @@ def rates_table(content: dict[str, Any]) -> Table:
         ("affected, right before the edit: follow it", affected["right_before"]),
         ("  of these with all facts in the prompt", affected["right_before_delivered"]),
         ("affected, all: follow it", affected["all"]),
-        ("others, prompt changed: stay", others["prompt_changed"]),
+        ("others, touched: stay", others["touched"]),
         ("others, all: stay", others["all"]),
     ):
         if rate["share"] is None:

@@ -25,7 +25,7 @@ class Call(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str = Field(min_length=1)
-    """What was called: `sum`, `derive`, ..."""
+    """What was called: `sum`, `look_up`, `derive`."""
     asked: str
     """The call as the student wrote it."""
     found: str
@@ -34,6 +34,8 @@ class Call(BaseModel):
     """Ids of the items that the result is based on."""
     how: str = ""
     """How it was found, such as the proof of a derived fact."""
+    kind: Literal["value", "note"] = "value"
+    """`note`: the result is a remark, such as that nothing was found, and no value."""
 
 
 class Prediction(Record):
@@ -105,7 +107,7 @@ class Verdict(Record):
 class Attempt(Record):
     """An answer joined with its predictions and its verdict, as steps, measurements and reports read it. Never stored."""
 
-    schema_name = "attempt/3"
+    schema_name = "attempt/4"
     volatile = frozenset({"seconds"})
     example: str
     solver: str
@@ -124,6 +126,8 @@ class Attempt(Record):
     knowledge: tuple[str, ...] = ()
     knowledge_tokens: int = 0
     routed: bool = False
+    calls: tuple[Call, ...] = ()
+    """Of all predictions, in order."""
     finish: Finish = "stop"
     seconds: float = 0.0
 
@@ -145,6 +149,7 @@ class Attempt(Record):
             knowledge=answer.knowledge,
             knowledge_tokens=answer.knowledge_tokens,
             routed=answer.routed,
+            calls=tuple(call for one in asked for call in one.trace),
             finish=asked[-1].finish,
             seconds=sum(one.seconds for one in asked),
         )

@@ -13,9 +13,9 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from nesycd.core.errors import ConfigError
 from nesycd.core.recipe_source import RecipeSource
@@ -134,8 +134,6 @@ class StudentSection(Section):
     """How prompts are rendered; `auto`: chat where the model has a chat template."""
     max_new_tokens: Count = 192
     """Maximum length of an answer, in the student's tokens; longer ones are cut off. Long rationales need more."""
-    calculator: bool = False
-    """Whether arithmetic is computed during generation: after `7 x 11 =` the result is inserted."""
     stop_repetition: bool = False
     """Whether an answer that repeats itself is ended before it reaches `max_new_tokens` (repetition detection): small students
     often do."""
@@ -203,6 +201,19 @@ class KnowledgeSection(Section):
     """Whether rules with clauses are executed (extra `rules`): facts derived for a question are added to its context."""
 
 
+class CallsSection(Section):
+    """What the student may call while it writes (`docs/calls.md`)."""
+
+    sums: bool = True
+    """Whether sums are computed: after `7 x 11 =` the result is inserted. Holds for every method alike."""
+    hold_names: bool = True
+    """Whether the name in a look-up must be one that the question has, or that an earlier look-up found; small students make
+    names up."""
+    rationales: Literal["auto", "text"] = "auto"
+    """Where the calls of training rationales come from. `auto`: from derivations where the benchmark has them and the expert
+    teacher wrote them down, else by annotation; `text`: by annotation only: where a rationale states a fact of the base."""
+
+
 class RetrievalSection(Section):
     """Which knowledge is retrieved into the prompt."""
 
@@ -246,6 +257,17 @@ class AugmentedSection(Section):
     """How the student learns to use knowledge (step 4)."""
 
     weights: Weights = Weights()
+    calls: Share = 1.0
+    """Share of the questions that are trained with look-ups and a context of lessons and rules alone, in each pass."""
+    context: Share = 0.0
+    """Share of the questions that are trained with a context and without look-ups, in each pass. The shares below say how."""
+    calls_and_context: Share = 0.0
+    """Share of the questions that are trained with look-ups and a whole context, in each pass."""
+    empty_calls: Share = 0.1
+    """Share of the look-ups in training that find nothing although the base has the fact, so that the student learns to go on by
+    itself."""
+    name_items: bool = False
+    """Whether a rationale that reads a context begins by naming the facts of it that it uses."""
     fill_to: Annotated[int, Field(ge=0)] = 4
     """Items to which the context of a training prompt is filled up with unrelated ones (distractors; RAFT shows four)."""
     share_without_knowledge: Share = 0.2
@@ -270,6 +292,12 @@ class AugmentedSection(Section):
     """Peak learning rate of augmented distillation; the other training settings are those of `training`."""
     epochs: Annotated[float, Field(gt=0)] = 1.0
     """Passes over the training mix where `init` is `general`."""
+
+    @model_validator(mode="after")
+    def _trains_something(self) -> Self:
+        if not (self.calls or self.context or self.calls_and_context):
+            raise ValueError("one of calls, context and calls_and_context must be above 0")
+        return self
 
 
 class RouterSection(Section):
@@ -342,6 +370,7 @@ class Recipe(Section):
     training: TrainingSection = TrainingSection()
     collection: CollectionSection = CollectionSection()
     knowledge: KnowledgeSection = KnowledgeSection()
+    calls: CallsSection = CallsSection()
     retrieval: RetrievalSection = RetrievalSection()
     augmented: AugmentedSection = AugmentedSection()
     router: RouterSection = RouterSection()
@@ -507,9 +536,10 @@ def _problem(dotted: str, error: Any) -> str:
         return f"{dotted} is missing"
     given = error["input"]
     # A secret key given by mistake in place of its variable's name must not be printed.
+    message = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     hidden = isinstance(given, dict | list) or dotted == "teacher.api.key_env"
     shown = "" if hidden else f", but it is {json.dumps(given, default=str)}"
-    return f"{dotted}: {error['msg'].replace('Input should be', 'must be')}{shown}"
+    return f"{dotted}: {message}{shown}"
 
 
 def _nearest(dotted: str) -> str:

@@ -85,11 +85,75 @@ class Teacher(Protocol):
 
 
 @dataclass(frozen=True)
+class Supply:
+    """Text to be inserted after what a student has written so far, and the call that it answers."""
+
+    text: str
+    call: Call
+
+
+class Tools(Protocol):
+    """What a student may call while it writes. Any text may be passed: whether it ends in a call is decided here.
+
+    Nothing that a result depends on changes while an object of this class lives, so that an answer sees one state only.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tools with their versions, such as `sum/2`; part of what identifies a prediction."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """Hash of the knowledge behind them; "" where results depend on none."""
+        ...
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Strings one of which ends every call: nothing need be asked after other tokens."""
+        ...
+
+    def offers(self, question: str) -> Sequence[str]:
+        """Calls that a question's names allow, as the student would write them: shown in its prompt, without their results."""
+        ...
+
+    def supply(self, text: str, question: str, trace: Sequence[Call]) -> Supply | None:
+        """What comes next after `text`; None where it ends in no call, or in one whose result is not sure.
+
+        Args:
+            text: what the student has written so far, supplied text included.
+            question: see `Prompt`.
+            trace: the calls that it has made so far.
+        """
+        ...
+
+    def allowed(self, text: str, question: str, trace: Sequence[Call]) -> Callable[[str], bool] | None:
+        """Within a call that `text` has begun: tells whether a continuation is one that can be called; None: anything may follow.
+
+        Students that can choose among tokens keep to it; the others are told afterwards, by the result.
+        """
+        ...
+
+    def agrees(self, question: str, trace: Sequence[Call]) -> bool:
+        """Whether every call of an earlier answer would have the same result now."""
+        ...
+
+
+@dataclass(frozen=True)
 class Prompt:
-    """A prompt: the user turn as text. `key` names it in progress and errors."""
+    """One prompt.
+
+    Attributes:
+        key: names it in progress and errors.
+        text: the user turn.
+        tools: what the student may call while it answers; None: nothing. Prompts of one batch may have different ones.
+        question: the part of the text that calls may read.
+    """
 
     key: str
     text: str
+    tools: Tools | None = None
+    question: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,14 +161,12 @@ class Decoding:
     """How an answer is decoded, greedily.
 
     Attributes:
-        limit: most generated tokens.
-        stop: strings that end an answer.
-        calls: tools that the student may call while it generates; a student refuses those it does not have.
+        limit: most tokens of an answer, supplied ones included.
+        stop: strings that end an answer; supplied text does not.
     """
 
     limit: int
     stop: tuple[str, ...] = ()
-    calls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -200,7 +262,7 @@ class Student(Protocol):
 
     name: str
     decoding: str
-    """Names and versions of decoding add-ons (calculator, repetition stop); "" for plain greedy decoding."""
+    """Names and versions of decoding add-ons (repetition stop); "" for plain greedy decoding."""
 
     @property
     def fingerprint(self) -> str:
@@ -229,11 +291,7 @@ class Student(Protocol):
         ...
 
     def generate(self, prompts: Sequence[Prompt], *, adapter: Path | None, decoding: Decoding) -> list[Generation]:
-        """Answer one planned batch greedily.
-
-        Raises:
-            ModelError: `decoding.calls` names what this student cannot call.
-        """
+        """Answer one planned batch greedily; text that a prompt's tools supply is marked as such, and its calls are traced."""
         ...
 
     def least_likely(

@@ -368,6 +368,33 @@ class Masked(Record):
     """Mean of the reference's least likely tokens, in nats (see `Student.least_likely`)."""
 
 
+class CallPlace(BaseModel):
+    """A place of a rationale that states a fact and can become a look-up: `text[start:end]`, from its subject to its object."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    start: int
+    end: int
+    name: str
+    """The subject as the question has it, or as an earlier look-up found it."""
+    relation: str
+    object: str
+    fact: str
+    """Id of the fact."""
+
+
+class Annotation(Record):
+    """The places of one rationale that can become look-ups, and how many others could not, by reason.
+
+    The reasons: the question does not have the name and no earlier look-up has found it (`name`); nothing shows that this
+    relation is meant (`relation`); the look-up would find something else (`replay`).
+    """
+
+    schema_name = "annotation/1"
+    example: str
+    places: tuple[CallPlace, ...] = ()
+    skipped: dict[Literal["name", "relation", "replay"], int] = {}
+
+
 class TrainingText(Record):
     """One training example: prompt and completion, with the weight of its loss.
 

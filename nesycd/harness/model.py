@@ -15,11 +15,11 @@ from lm_eval.api.registry import register_model
 from tqdm import tqdm
 
 from nesycd import __version__
-from nesycd.api.finished import ROUTED, open_run
+from nesycd.api.finished import open_run
 from nesycd.core.errors import ConfigError
 from nesycd.core.records import Example, content_hash
-from nesycd.core.segments import text_of
 from nesycd.harness.questions import Request
+from nesycd.methods.table import ROUTED
 
 CACHE_KEY = "nesycd"
 """Where a response cache of the harness says whose answers it holds."""
@@ -91,7 +91,7 @@ class RunModel(LM):  # type: ignore[misc]
                 for one in self.run.respond(examples, self.method, limit):
                     number = int(one.example.uid)
                     # Greedy text before a stop string does not hang on what follows: the router read the whole draft.
-                    texts[number] = asked[number].cut(text_of(one.segments))
+                    texts[number] = asked[number].cut(one.response)
                     self.cache_hook.add_partial("generate_until", requests[number].args, texts[number])
                     bar.update()
         return [texts[number] for number in range(len(requests))]

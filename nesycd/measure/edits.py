@@ -1,30 +1,34 @@
 """Editability of the knowledge: facts of the KB are replaced by false ones, one at a time; do the answers follow?
 
 An edit happens in a copy of the KB's entries in memory; the run's own KB is only read. Under each edit all test questions
-are retrieved for again. A question is *affected* where the answer derived from the edited facts is not its gold answer;
-its new answer should be the derived one (it *follows*). The answers to all others should not change (they *stay*).
+are retrieved for again, and the calls of their answers are made again. A question is *affected* where the answer derived from
+the edited facts is not its gold answer; its new answer should be the derived one (it *follows*). The answers to all others
+should not change (they *stay*).
 
-Decoding is greedy and predictions are cached, so a question is answered again only where its prompt changed; the answers before
-the edit are those of the run's method.
+Decoding is greedy, so a question is answered again only where the edit *touches* it: its prompt is another one, or one of its
+calls would have another result. The answers before the edit are those of the run's method.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from nesycd.calls import question_of
 from nesycd.core.answers import Attempt
 from nesycd.core.errors import ConfigError, DataError
-from nesycd.core.protocols import KnowsTruth
+from nesycd.core.protocols import KnowsTruth, Tools
 from nesycd.core.records import Entry, Example, Fact, Item, Retrieval
 from nesycd.knowledge import normal_triple
 from nesycd.methods.context import Context
 from nesycd.methods.knowledge import Knowledge
+from nesycd.methods.table import MAIN, METHODS, as_trained
 from nesycd.retrieval.recall import arrived
+from nesycd.stages.augment import advice
 
 SPLIT = "test"
-STAGES = ("retrieve-edits", "eval-edits", "eval-edits.verdicts")
+STAGES = ("retrieve-edits", "eval-before", "eval-before.verdicts", "eval-edits", "eval-edits.verdicts")
 """The stages that a measurement adds to a run folder."""
 
 Blocks = Mapping[str, tuple[Item, ...]]
@@ -45,24 +49,25 @@ class Edit:
 
 @dataclass(frozen=True)
 class Case:
-    """A question under an edit that affects it or changes its prompt.
+    """A question under an edit that affects it or touches it.
 
     Attributes:
         expected: the answer derived under the edit; the gold one where it is not affected.
-        delivered: whether all facts that the derivation depends on are in the prompt.
+        touched: whether its prompt, or a result of its calls, is another one.
+        delivered: whether all facts that the derivation depends on are in the prompt; where nothing is read, in the base.
     """
 
     edit: Edit
     example: Example
     expected: str
     affected: bool
-    prompt_changed: bool
+    touched: bool
     delivered: bool
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The answers to a case; `after` is `before` where the prompt is the same."""
+    """The answers to a case; `after` is `before` where the edit does not touch it."""
 
     case: Case
     before: Attempt
@@ -77,7 +82,7 @@ class Measurement:
 
     Attributes:
         candidates: how many facts could have been drawn.
-        untouched: for each edit, how many other questions keep their prompts, and so their answers.
+        untouched: for each edit, how many other questions are not touched, and so keep their answers.
         without_answer: how many times a question has no answer under an edit (the new object's own facts are unknown);
             such a question is counted nowhere else.
     """
@@ -116,24 +121,51 @@ def measure(context: Context, count: int) -> Measurement:
     """
     task = check(context)
     examples = context.examples(SPLIT)
-    knowledge = context.knowledge
-    found = {one.example: one.items for one in knowledge.retrieved(context.run, f"retrieve-{SPLIT}", examples)}
-    candidates = needed_and_found(examples, found)
+    knowledge, method = context.knowledge, as_trained(METHODS[MAIN], context.recipe)
+    reads, calls = method.source == "kb", method.calls == "kb"
+    found: Blocks = {example.uid: () for example in examples}
+    if method.source:
+        retrieved = knowledge.retrieved(context.run, f"retrieve-{SPLIT}", examples)
+        # Where facts are looked up, what is read does not depend on them.
+        found = {one.example: one.items if reads else advice(one.items) for one in retrieved}
+    whole = tuple(entry.item for entry in knowledge.entries)
+    candidates = needed_and_found(examples, found if reads else {example.uid: whole for example in examples})
     if not candidates:
-        raise DataError(f"{context.run.kb_path}: no approved fact is needed by a {SPLIT} question and retrieved for it")
+        raise DataError(
+            f"{context.run.kb_path}: no approved fact is needed by a {SPLIT} question and can be found for it"
+        )
     edits = choose(candidates, task, count, context.recipe.seed)
-    changed = _retrieve(context, knowledge, examples, found, edits)
+    changed = _retrieve(context, knowledge, examples, found, edits) if reads else {}
+    present = context.tools("kb", knowledge) if calls else context.sums
+    before = {
+        one.example: one
+        for one in _answer(context, "before", {e.uid: Asked(e, found[e.uid], present) for e in examples})
+    }
     cases: list[Case] = []
+    asked: dict[str, Asked] = {}
     untouched, without_answer = [], 0
+    known = context.run.predictions.by_id
     for edit in edits:
-        new, still, lost = cases_of(task, edit, examples, found, changed)
+        entries = edited(knowledge.entries, edit)
+        tools = context.tools("kb", Knowledge.of(context, entries)) if calls else context.sums
+        called = {
+            example.uid
+            for example in examples
+            if tools and not tools.agrees(question_of(example), known[before[example.uid].prediction].trace)
+        }
+        new, still, lost = cases_of(task, edit, examples, found if reads else None, changed, called, entries)
+        for case in new:
+            if case.touched:
+                key = edit.key(case.example)
+                wanted = case.example.model_copy(update={"uid": key, "answer": case.expected})
+                asked[key] = Asked(wanted, changed.get(key, found[case.example.uid]), tools)
         cases += new
         untouched.append(still)
         without_answer += lost
-    outcomes = _answer(context, cases, found, changed)
+    after = {one.example: one for one in _answer(context, "edits", asked)}
     return Measurement(
         edits=edits,
-        outcomes=outcomes,
+        outcomes=tuple(_outcome(context, case, before, after) for case in cases),
         questions=len(examples),
         candidates=len(candidates),
         untouched=tuple(untouched),
@@ -201,51 +233,71 @@ def _retrieve(
 
 
 def cases_of(
-    task: KnowsTruth, edit: Edit, examples: Iterable[Example], found: Blocks, changed: Blocks
+    task: KnowsTruth,
+    edit: Edit,
+    examples: Iterable[Example],
+    found: Blocks | None,
+    changed: Blocks,
+    called: Collection[str],
+    entries: Iterable[Entry],
 ) -> tuple[list[Case], int, int]:
-    """The cases of one edit; how many other questions it leaves untouched; how many have no answer under it."""
+    """The cases of one edit; how many other questions it leaves untouched; how many have no answer under it.
+
+    Args:
+        task, edit, examples: see `measure`.
+        found: what is read before the edit; None: nothing is.
+        changed: what is read under it, by `Edit.key`, where that is something else.
+        called: the questions (`Example.uid`) with a call that has another result under it.
+        entries: of the edited base.
+    """
     cases = []
     untouched = without_answer = 0
+    base = tuple(entry.item for entry in entries)
     for example in examples:
         try:
             derived = task.derive(example, [edit.changed])
         except DataError:
             without_answer += 1
             continue
-        affected, prompt_changed = derived.answer != example.answer, edit.key(example) in changed
-        if not affected and not prompt_changed:
+        key = edit.key(example)
+        affected, touched = derived.answer != example.answer, key in changed or example.uid in called
+        if not affected and not touched:
             untouched += 1
             continue
-        items = changed[edit.key(example)] if prompt_changed else found[example.uid]
+        items = base if found is None else changed.get(key, found[example.uid])
         there, needed = arrived(example.model_copy(update={"truth": derived}), items)
-        cases.append(Case(edit, example, derived.answer, affected, prompt_changed, there == needed))
+        cases.append(Case(edit, example, derived.answer, affected, touched, there == needed))
     return cases, untouched, without_answer
 
 
 # --- what is answered ------------------------------------------------------------------------------------------------
 
 
-def _before(example: Example) -> str:
-    return f"before/{example.uid}"
+@dataclass(frozen=True)
+class Asked:
+    """A question with what is read and called for it."""
+
+    example: Example
+    items: tuple[Item, ...]
+    tools: Tools | None
 
 
-def _answer(context: Context, cases: Sequence[Case], found: Blocks, changed: Blocks) -> tuple[Outcome, ...]:
-    """Answer all prompts, without and with the edits, as one stage of planned batches."""
-    asked = {_before(case.example): (case.example, found[case.example.uid]) for case in cases}
-    for case in cases:
-        if case.prompt_changed:
-            key = case.edit.key(case.example)
-            asked[key] = (case.example.model_copy(update={"answer": case.expected}), changed[key])
-    examples = [example.model_copy(update={"uid": key}) for key, (example, _) in asked.items()]
-    way = context.reading("edits", context.distilled.augmented, lambda example: asked[example.uid][1])
-    attempts = {one.example: one for one in context.answered(STAGES[1], way, examples)}
-    outcomes = []
-    for case in cases:
-        before = attempts[_before(case.example)]
-        after = attempts.get(case.edit.key(case.example), before)
-        stays = after.answer == before.answer
-        outcomes.append(Outcome(case, before, after, _follows(context, case, after) if case.affected else stays))
-    return tuple(outcomes)
+def _answer(context: Context, name: str, asked: Mapping[str, Asked]) -> Sequence[Attempt]:
+    """Answer questions, named by the keys of `asked`, as one stage of planned batches."""
+    method = as_trained(METHODS[MAIN], context.recipe)
+    way = context.reading(
+        name,
+        context.distilled.augmented,
+        (lambda example: asked[example.uid].items) if method.source else None,
+        (lambda example: asked[example.uid].tools) if method.calls else None,
+    )
+    return context.answered(f"eval-{name}", way, [one.example for one in asked.values()])
+
+
+def _outcome(context: Context, case: Case, before: Mapping[str, Attempt], after: Mapping[str, Attempt]) -> Outcome:
+    was = before[case.example.uid]
+    now = after.get(case.edit.key(case.example), was)
+    return Outcome(case, was, now, _follows(context, case, now) if case.affected else now.answer == was.answer)
 
 
 def _follows(context: Context, case: Case, attempt: Attempt) -> bool:

@@ -91,6 +91,8 @@ def measure(context: Context, count: int, rate: float) -> Measurement:
         DataError: no approved item is retrieved for any of the questions, or there is no right answer to any of them.
     """
     knowledge = context.knowledge
+    if not _reads_facts(context):
+        context.run.notify("facts are looked up and not read: only the effect of lessons and rules is measured")
     questions = [*_training(context, knowledge), *_validation(context, knowledge)]
     masked = _score_masks(context, questions, count)
     if not masked:
@@ -141,8 +143,9 @@ def _training(context: Context, knowledge: Knowledge) -> Iterator[_Question]:
         accepted = context.distilled.kept.get(example.uid)
         references = (completion_text(accepted.text, accepted.answer),) if accepted is not None else ()
         name = student_of[example.uid]
-        judged = _judged(retrieval.items, knowledge)
-        yield _Question(example, name, context.distilled.collected.students[name], retrieval.items, judged, references)
+        items = _read(context, retrieval.items)
+        judged = _judged(items, knowledge)
+        yield _Question(example, name, context.distilled.collected.students[name], items, judged, references)
 
 
 def _validation(context: Context, knowledge: Knowledge) -> Iterator[_Question]:
@@ -150,13 +153,25 @@ def _validation(context: Context, knowledge: Knowledge) -> Iterator[_Question]:
     if SPLIT not in context.task.splits():
         return
     examples = context.examples(SPLIT)
-    found = {one.example: one.items for one in knowledge.retrieved(context.run, f"{PREFIX}retrieve-{SPLIT}", examples)}
+    retrieved = knowledge.retrieved(context.run, f"{PREFIX}retrieve-{SPLIT}", examples)
+    found = {one.example: _read(context, one.items) for one in retrieved}
     informed = _answers(context, "informed", context.distilled.augmented, examples, found)
     alone = _answers(context, "alone", context.distilled.augmented, examples, None)
     for example in examples:
         references = tuple(effect.references(informed[example.uid], alone[example.uid]))
         judged = _judged(found[example.uid], knowledge)
         yield _Question(example, _AUGMENTED, context.distilled.augmented, found[example.uid], judged, references)
+
+
+def _reads_facts(context: Context) -> bool:
+    """Whether S_E is trained with whole contexts."""
+    mix = context.recipe.augmented
+    return bool(mix.context or mix.calls_and_context)
+
+
+def _read(context: Context, items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """What S_E reads of the items that are retrieved."""
+    return items if _reads_facts(context) else augment.advice(items)
 
 
 def _judged(items: Sequence[Item], knowledge: Knowledge) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Regression tests of a student's knowledge: expected answers, asked for again where a change can affect them.
 
 A suite is a user's JSONL of questions; its *pins* are a run's last answers, with the predictions they are made of. Predictions
-are cached, so only questions whose prompt changed cost time. A change is *intended*
+are cached, so only questions whose prompt, or a result of whose look-ups, changed cost time. A change is *intended*
 where the new answer is the one the suite expects, a *regression* where the pinned one was, and *drift* where neither is.
 """
 
@@ -13,10 +13,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from nesycd.calls import LOOK_UP
 from nesycd.core.answers import Prediction
 from nesycd.core.protocols import Task
 from nesycd.core.records import Example
-from nesycd.core.segments import text_of
 from nesycd.methods.predict import Predictor, Responded
 from nesycd.runs.predictions import Predictions
 
@@ -52,7 +52,7 @@ class Change:
     after: str
     verdict: ChangeKind
     shown: tuple[str, ...]
-    """Texts of the items in the present prompt."""
+    """Texts of the items in the present prompt, and look-ups that found something, with what they found."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def run_suite(
     known = (
         {} if old is None else {e.uid: p for e in examples if (p := old.pins.get(e.uid)) and p.question == _question(e)}
     )
-    before = set() if old is None else {one.key for one in old.predictions}
+    before = set() if old is None else {one.id for one in old.predictions}
     made = {one.example.uid: one for one in respond(examples)}
     pins: dict[str, Pin] = {}
     kept: dict[str, Prediction] = {}
@@ -115,9 +115,9 @@ def run_suite(
     asked = 0
     for example in examples:
         one = made[example.uid]
-        kept |= {prediction.key: prediction for prediction in one.predictions}
-        asked += example.uid not in known or any(prediction.key not in before for prediction in one.predictions)
-        answer = task.extract(text_of(one.segments), example)
+        kept |= {prediction.id: prediction for prediction in one.predictions}
+        asked += example.uid not in known or any(prediction.id not in before for prediction in one.predictions)
+        answer = task.extract(one.response, example)
         pins[example.uid] = Pin(question=_question(example), answer=answer)
         if not _right(task, answer, example):
             wrong.append(example)
@@ -125,9 +125,9 @@ def run_suite(
         if pin is not None and not _same(task, pin.answer, answer, example):
             right, was_right = _right(task, answer, example), _right(task, pin.answer, example)
             verdict: ChangeKind = "intended" if right else "regression" if was_right else "drift"
-            changes.append(
-                Change(example, pin.answer, answer, verdict, tuple(item.text for item in one.asks[-1].items))
-            )
+            looked = [call for call in one.predictions[-1].trace if call.name == LOOK_UP and call.items]
+            shown = [*(item.text for item in one.asks[-1].items), *(f"{call.asked} {call.found}" for call in looked)]
+            changes.append(Change(example, pin.answer, answer, verdict, tuple(shown)))
     return Outcome(
         questions=len(examples),
         asked=asked,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from nesycd.core.answers import Attempt
-from nesycd.core.protocols import Router
+from nesycd.core.protocols import Router, Tools
 from nesycd.core.records import Entry, Example
 from nesycd.methods.context import Context
 from nesycd.methods.knowledge import Knowledge
 from nesycd.routing import Case, calibrate, calibrate_routing, router_of
 from nesycd.runs.stage import Artifact
-from nesycd.stages import costs
+from nesycd.stages import augment, costs
 from nesycd.stages.route import accuracy, better_closed_book
 
 HELD_OUT = "router-"
@@ -44,20 +44,25 @@ def choose_router(
     """Choose the closed-book student on valid, and calibrate the router on its closed-book answers there."""
     valid = context.examples("valid") if "valid" in context.task.splits() else []
     settings = context.recipe.router
-    adapters = {"general": general, "augmented": augmented}
-    drafts = {
-        name: context.answered(f"valid-{name}", context.reading(name, adapter), valid)
-        for name, adapter in adapters.items()
+    knowledge = Knowledge.of(context, entries)
+    tools = tools_of(context, knowledge)
+    ways = {
+        "general": context.reading("general", general),
+        "augmented": context.reading("augmented", augmented, tools=tools),
     }
-    closed_book = better_closed_book(drafts["general"], drafts["augmented"])
+    drafts = {name: context.answered(f"valid-{name}", way, valid) for name, way in ways.items()}
+    # S_P makes no look-ups: where S_E does, its drafts are what a context is added to.
+    closed_book = "augmented" if tools else better_closed_book(drafts["general"], drafts["augmented"])
     use = None
     held_out: tuple[Case, ...] = ()
     if valid:
         # The same student that answers closed-book at inference, on questions it was not trained on: margins of fold students,
         # which were trained on less, are lower (docs/log.md), and in-sample margins far too high.
-        found = Knowledge.of(context, entries).retrieved(context.run, "retrieve-valid", valid)
+        found = knowledge.retrieved(context.run, "retrieve-valid", valid)
         items = {one.example: one.items for one in found}
-        way = context.reading("informed", augmented, lambda example: items[example.uid])
+        if tools is not None:
+            items = {uid: augment.advice(found) for uid, found in items.items()}
+        way = context.reading("informed", augmented, lambda example: items[example.uid], tools)
         answers = context.answered("valid-informed", way, valid)
         calibration = calibrate_routing(drafts[closed_book], answers, settings.signal)
         use = costs.use_of(len(entries), answers, drafts["augmented"])
@@ -79,6 +84,15 @@ def choose_router(
     return Routing(summary, closed_book, router, calibration.threshold, held_out)
 
 
+def tools_of(context: Context, knowledge: Knowledge) -> Callable[[Example], Tools | None] | None:
+    """What S_E calls on validation questions; None where it is trained without look-ups."""
+    mix = context.recipe.augmented
+    if not mix.calls and not mix.calls_and_context:
+        return None
+    tools = context.tools("kb", knowledge)
+    return lambda example: tools
+
+
 def cases_of(
     examples: Sequence[Example], closed_book: Sequence[Attempt], augmented: Sequence[Attempt]
 ) -> tuple[Case, ...]:
@@ -94,6 +108,11 @@ def cases_on(context: Context, split: str) -> tuple[Case, ...]:
     steps, examples = context.distilled, context.examples(split)
     found = context.knowledge.retrieved(context.run, f"retrieve-{split}", examples)
     items = {one.example: one.items for one in found}
-    drafts = context.answered(f"{HELD_OUT}{split}-drafts", context.reading("draft", steps.drafts), examples)
-    way = context.reading("informed", steps.augmented, lambda example: items[example.uid])
+    tools = tools_of(context, context.knowledge)
+    if tools is not None:
+        items = {uid: augment.advice(found) for uid, found in items.items()}
+    drafts = context.answered(
+        f"{HELD_OUT}{split}-drafts", context.reading("draft", steps.drafts, tools=tools), examples
+    )
+    way = context.reading("informed", steps.augmented, lambda example: items[example.uid], tools)
     return cases_of(examples, drafts, context.answered(f"{HELD_OUT}{split}-informed", way, examples))

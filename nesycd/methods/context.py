@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -9,16 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nesycd import grading
+from nesycd.calls import LOOK_UP, Calls, GoldFacts, LookUp, Sums, question_of, without_calls
 from nesycd.core.answers import Answer, Attempt, Prediction, Verdict, verdict_on
 from nesycd.core.config import Recipe
 from nesycd.core.errors import ConfigError, RunError
 from nesycd.core.paths import without_paths
-from nesycd.core.protocols import TRAINING, Decoding, Student, Task, Teacher, TrainSettings
-from nesycd.core.records import Entry, Example, TrainingText
+from nesycd.core.protocols import TRAINING, Decoding, Student, Task, Teacher, Tools, TrainSettings
+from nesycd.core.records import Entry, Evidence, Example, Status, TrainingText
 from nesycd.core.segments import text_of
 from nesycd.methods.knowledge import Knowledge
-from nesycd.methods.method import Method, Source
-from nesycd.methods.predict import Adapter, Ask, Predictor, Way
+from nesycd.methods.method import CallSource, Method, Source
+from nesycd.methods.predict import Adapter, Ask, Predictor, Way, offering
 from nesycd.prompts import BaselinePrompts, Prompts, Shown
 from nesycd.retrieval import PassageIndex
 from nesycd.rules import Engine
@@ -29,6 +31,13 @@ from nesycd.stages import augment
 
 if TYPE_CHECKING:
     from nesycd.methods.distil import Distilled
+
+
+def as_read(answer: Answer, predictions: Mapping[str, Prediction]) -> str:
+    """A response as graders read it: without its look-ups, whose results stay."""
+    text = text_of(answer.segments(predictions))
+    trace = (call for one in answer.predictions for call in predictions[one].trace)
+    return without_calls(text) if any(call.name == LOOK_UP for call in trace) else text
 
 
 def no_progress(stage: str, state: dict[str, Any]) -> None:
@@ -151,6 +160,42 @@ class Context:
         hits = self.knowledge.retriever.retrieve(query, hide=self.single_source(example), task=example.task)
         return [hit.item for hit in hits]
 
+    # --- calls ----------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def sums(self) -> Tools | None:
+        """What every method calls where the recipe says so."""
+        return Sums() if self.recipe.calls.sums else None
+
+    def tools(self, source: CallSource, knowledge: Knowledge, examples: Sequence[Example] = ()) -> Tools | None:
+        """What a method with this source of look-ups calls. `examples`: the questions, for the source `gold`."""
+        sums = Sums() if self.recipe.calls.sums else None
+        if source == "kb":
+            return Calls(knowledge.look_up, sums)
+        if source == "nothing":
+            return Calls(LookUp([]), sums)
+        if source == "rationales":
+            return Calls(self.rationale_facts.look_up, sums)
+        if source == "gold":
+            facts = [(question_of(one), one.truth.facts if one.truth else ()) for one in examples]
+            return Calls(GoldFacts(facts), sums)
+        return sums
+
+    @cached_property
+    def rationale_facts(self) -> Knowledge:
+        """The facts that the kept rationales state, whether the student erred or not, at most `knowledge.max_items` of them.
+
+        Known where the benchmark says which facts its questions need; empty elsewhere.
+        """
+        kept = self.distilled.kept
+        found = {fact.id: fact for e in self.train if e.uid in kept and e.truth for fact in e.truth.facts}
+        most = self.recipe.knowledge.max_items
+        chosen = [*found.values()]
+        if most is not None and most < len(chosen):
+            chosen = random.Random(f"rationales-{self.recipe.seed}").sample(chosen, most)
+        note = Evidence(example="", source="rationales")
+        return Knowledge.of(self, [Entry(item=one, status=Status.APPROVED, evidence=(note,)) for one in chosen])
+
     # --- training ---------------------------------------------------------------------------------------------------------
 
     def settings(self, **changes: Any) -> TrainSettings:
@@ -213,15 +258,23 @@ class Context:
         return Predictor(self.student, self.run.predictions)
 
     def reading(
-        self, name: str, adapter: Adapter, knowledge: Callable[[Example], Sequence[Shown]] | None = None
+        self,
+        name: str,
+        adapter: Adapter,
+        knowledge: Callable[[Example], Sequence[Shown]] | None = None,
+        tools: Callable[[Example], Tools | None] | None = None,
     ) -> Way:
-        """How a step of the method prompts a student: closed-book, or with the items that `knowledge` gives."""
+        """How a step of the method prompts a student: closed-book, or with the items that `knowledge` gives.
+
+        `tools`: what it calls for a question; None: it looks nothing up.
+        """
         decoding = Decoding(self.recipe.student.max_new_tokens)
 
         def ask(example: Example) -> Ask:
             items = tuple(knowledge(example)) if knowledge is not None else ()
-            text = self.prompts.with_knowledge(example, items)
-            return Ask(text, adapter, decoding, items, knowledge is not None)
+            read, calls = knowledge is not None, self.sums if tools is None else tools(example)
+            text = offering(self.prompts, calls).with_knowledge(example, items)
+            return Ask(text, adapter, decoding, items, read, tools=calls, question=question_of(example))
 
         return Way(name, ask)
 
@@ -286,7 +339,7 @@ class Context:
         asked = []
         for uid in uids:
             *_, now = turns[uid].asks
-            keys = [predictor.key(ask) for ask in turns[uid].asks]
+            keys = [[predictor.key(ask), ask.tools.state if ask.tools else ""] for ask in turns[uid].asks]
             asked.append([uid, keys, [item.id for item in now.items], now.with_knowledge])
 
         def plan() -> list[list[str]]:
@@ -312,7 +365,7 @@ class Context:
             made = []
             for answer in answers:
                 example = examples[answer.example]
-                response = text_of(answer.segments(known))
+                response = as_read(answer, known)
                 made.append(
                     verdict_on(
                         answer,

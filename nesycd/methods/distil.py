@@ -5,6 +5,7 @@ Each call of `context.run` is one stage of the run folder, fingerprinted by its 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 from nesycd.core.answers import Attempt
 from nesycd.core.errors import DataError
 from nesycd.core.protocols import Router
-from nesycd.core.records import Entry, Example, Rationale, Retrieval, TrainingText
+from nesycd.core.records import Entry, Example, Fact, Rationale, Retrieval, TrainingText
+from nesycd.methods import mixing
 from nesycd.methods.build_kb import Collected, build_knowledge
 from nesycd.methods.choose_router import Routing, choose_router
 from nesycd.methods.context import Context
@@ -194,34 +196,17 @@ def _augmented(
     version: Mapping[str, Any],
 ) -> tuple[Artifact, dict[str, Any]]:
     knowledge = Knowledge.of(context, entries)
-    own = augment.own_entries(entries)
-    evidence = {uid: [entry.item_id for entry in mine] for uid, mine in own.items()}
-    retrievals = context.run.computed(
-        "retrieve-train",
-        Retrieval,
-        {"knowledge": knowledge.fingerprint, "examples": train, "evidence": evidence},
-        lambda: augment.retrieve_hidden(train, own, knowledge.retriever, knowledge.query),
-    )
+    retrievals = mixing.retrieved_in_training(context, entries, knowledge)
     if not entries:
         context.run.notify("no approved knowledge: augmented distillation is left out, S_E is S_P")
-        return general, {"mix": _counts(()), "train_recall": {"prompts": None, "questions": None}}
+        return general, {"mix": _counts(()), "train_recall": {"prompts": None, "questions": None}, "calls": None}
     settings = context.recipe.augmented
-    visible = (
-        augment.own_knowledge(train, own) if settings.knowledge == "own" else augment.visible_knowledge(retrievals, own)
+    mix = mixing.mix_of(context.recipe)
+    looked = mixing.looked_up(context, kept, knowledge, "annotate") if mix.calls or mix.both else None
+    seen = mixing.seen_in_training(context, entries, retrievals)
+    texts = augment.augmented_texts(
+        train, kept, seen, entries, context.prompts, mix, context.recipe.seed, looked, mixing.named(context.recipe)
     )
-    mix = augment.Mix(
-        augmented=settings.weights.augmented,
-        direct=settings.weights.direct,
-        answer=settings.weights.answer,
-        passes=settings.passes,
-        fill_to=settings.fill_to,
-        closed_share=settings.share_without_knowledge,
-        right_closed_share=settings.share_right_without_knowledge,
-        answer_share=settings.share_answer_only,
-        incomplete_share=settings.share_incomplete,
-        distracting_share=settings.share_distracting,
-    )
-    texts = augment.augmented_texts(train, kept, visible, entries, context.prompts, mix, context.recipe.seed)
     from_general = settings.init == "general"
     # Where S_E starts from the base model, it gets as many completion tokens as S_P, which then is also the Std-CoT baseline.
     budget = None if from_general else int(general.metadata["completion_tokens"])
@@ -234,7 +219,9 @@ def _augmented(
         epochs=settings.epochs,
         completion_token_budget=budget,
     )
-    return augmented, {"mix": _counts(texts), "train_recall": _train_recall(train, texts, entries, retrievals)}
+    calls = mixing.call_counts(mixing.annotated(context, kept, knowledge, "annotate"), kept) if looked else None
+    recall = _train_recall(train, texts, entries, retrievals)
+    return augmented, {"mix": _counts(texts), "train_recall": recall, "calls": calls}
 
 
 def _counts(texts: Sequence[TrainingText]) -> dict[str, int]:
@@ -247,14 +234,19 @@ def _train_recall(
     entries: Sequence[Entry],
     retrievals: Sequence[Retrieval],
 ) -> dict[str, float | None]:
-    """Recall of needed facts: in the training prompts with knowledge, and over all training questions."""
+    """Recall of needed facts: in the training prompts with a context, and over all training questions."""
     by_uid = {example.uid: example for example in train}
     items = {entry.item_id: entry.item for entry in entries}
     augmented = [text for text in texts if text.task == "augmented"]
+    # Items outside the base were derived by rules, and are never among the needed facts.
+    shown = [[items[item] for item in text.knowledge if item in items] for text in augmented]
+    # Where facts are looked up and only lessons and rules are read, no fact is to arrive.
+    reads = [
+        any(isinstance(item, Fact) for item in found) or all(segment.source == "student" for segment in text.segments)
+        for text, found in zip(augmented, shown, strict=True)
+    ]
     prompts = count_recall(
-        [by_uid[text.example] for text in augmented],
-        # Items outside the base were derived by rules, and are never among the needed facts.
-        [[items[item] for item in text.knowledge if item in items] for text in augmented],
+        [by_uid[text.example] for text in itertools.compress(augmented, reads)], [*itertools.compress(shown, reads)]
     )
     questions = count_recall(train, [retrieval.items for retrieval in retrievals])
     found = {"prompts": prompts, "questions": questions}

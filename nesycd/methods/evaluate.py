@@ -21,6 +21,7 @@ from nesycd.prompts import Shown
 from nesycd.retrieval import PassageIndex, Reasoner, reasoning
 from nesycd.retrieval.recall import count_recall, holds_answer
 from nesycd.stages import baselines
+from nesycd.stages.augment import advice
 from nesycd.stages.derive import by_rules
 
 IMPORTED = "_imported"
@@ -95,6 +96,11 @@ def score(context: Context, methods: Sequence[Method], split: str, scored: Score
     _score(context, methods, Knowledge.of(context, entries + by_hand), split + IMPORTED, examples, scored)
 
 
+def reads_now(method: Method) -> bool:
+    """Whether a method's answers depend on the knowledge base as it is when it is asked."""
+    return method.source in ("kb", "advice", "distracting", "all", "rules") or method.calls == "kb"
+
+
 def _tell_other_knowledge(context: Context) -> None:
     """Notify where S_E was trained with another version of the knowledge base than the present one."""
     then = context.distilled.trained_with
@@ -119,12 +125,12 @@ def _score(
     resources = _resources(context, methods, knowledge, split, examples, retrievals)
     earlier = split.removesuffix(IMPORTED)
     for method in methods:
-        if split != earlier and method.source not in ("kb", "distracting", "all", "rules"):
+        if split != earlier and not reads_now(method):
             # Imported facts do not affect a method that does not read the knowledge base.
             made = scored.attempts.get((method.name, earlier))
         elif method.source == "rules":
             made = _by_rules(context, method, knowledge.entries, split, examples)
-        elif method.source == "oracle" and "oracle" not in resources.knowledge:
+        elif (method.source == "oracle" or method.calls == "gold") and not tells_facts(examples):
             # The benchmark does not say which facts its questions need. Only a method that the recipe names is reported.
             made = None
             if method.name in context.recipe.evaluation.methods:
@@ -154,6 +160,7 @@ def _resources(
     steps, recipe = context.distilled, context.recipe
     wanted = {method.source for method in methods}
     sources: dict[Source, Mapping[str, Sequence[Shown]]] = {"kb": {one.example: one.items for one in retrievals}}
+    sources["advice"] = {uid: advice(items) for uid, items in sources["kb"].items()}
     if "distracting" in wanted:
         made = knowledge.distracting(context.run, f"distract-{split}", examples, retrievals, recipe.seed)
         sources["distracting"] = {one.example: one.items for one in made}
@@ -185,6 +192,7 @@ def _resources(
         limit=recipe.student.max_new_tokens,
         adapter=adapter,
         knowledge={source: found(shown) for source, shown in sources.items()},
+        tools=cache(lambda source: context.tools(source, knowledge, examples)),
         router=steps.router,
         drafts=lambda: steps.drafts,
         shots=shots,

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nesycd.calls import LookUp
 from nesycd.core.config import RetrievalSection
 from nesycd.core.protocols import Retriever, Student
 from nesycd.core.records import Entry, Example, Retrieval, content_hash
@@ -36,6 +37,8 @@ class Knowledge:
     """Folder in which parts of large indexes are cached; None: no cache."""
     engine: Engine | None = None
     """Where it is given, derived facts are added to the retrieved context."""
+    hold_names: bool = True
+    """See `LookUp`."""
 
     @classmethod
     def of(cls, context: Context, entries: Sequence[Entry]) -> Knowledge:
@@ -45,7 +48,8 @@ class Knowledge:
         entities = entities_at(context.run.kb_path)
         engine = context.engine if context.recipe.knowledge.derive else None
         index = context.run.folder / "index"
-        return cls(settings, context.student, tuple(entries), entities, tasks, index, engine)
+        held = context.recipe.calls.hold_names
+        return cls(settings, context.student, tuple(entries), entities, tasks, index, engine, held)
 
     @cached_property
     def retriever(self) -> Retriever:
@@ -58,6 +62,11 @@ class Knowledge:
             return direct
         reasoner = Reasoner(self.entries, self.engine, self.entities)
         return DerivingRetriever(direct, reasoner, count, given.budget_tokens, given.max_items)
+
+    @cached_property
+    def look_up(self) -> LookUp:
+        """The facts, to be looked up by name and relation."""
+        return LookUp(self.entries, self.entities, hold_names=self.hold_names)
 
     @property
     def fingerprint(self) -> str:

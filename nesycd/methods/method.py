@@ -18,10 +18,15 @@ PromptForm = Literal["question", "zero_shot", "few_shot", "answer_only", "two_st
 """`question`: the question, after the retrieved context where there is some; `zero_shot`: the same with instructions, for the
 untrained student; `few_shot`: after worked examples; `answer_only`: asks for the answer without a rationale; `two_stage`: first
 for the rationale, then, after it, for the answer (CasCoD)."""
-Source = Literal["", "kb", "corpus", "oracle", "distracting", "all", "rules"]
-"""Where the knowledge in a prompt comes from: `kb` (retrieved from the knowledge base), `corpus` (passages retrieved from a
-corpus), `oracle` (exactly the facts that the question needs), `distracting` (what the retriever finds when these are hidden),
-`all` (the whole knowledge base); `rules`: no prompt; the rules are run on the entities that the question names."""
+Source = Literal["", "kb", "advice", "corpus", "oracle", "distracting", "all", "rules"]
+"""Where the knowledge in a prompt comes from: `kb` (retrieved from the knowledge base), `advice` (the lessons and rules among
+these, where facts are looked up), `corpus` (passages retrieved from a corpus), `oracle` (exactly the facts that the question
+needs), `distracting` (what the retriever finds when these are hidden), `all` (the whole knowledge base); `rules`: no prompt; the
+rules are run on the entities that the question names."""
+CallSource = Literal["", "kb", "nothing", "gold", "rationales"]
+"""Where a method's look-ups are answered from: "" (it makes none), `kb` (the knowledge base), `nothing` (all come back empty),
+`gold` (the facts that the question needs, whatever the student asks for), `rationales` (the facts that the kept rationales state,
+errors or not)."""
 Train = Callable[["Context", "Method"], "Artifact"]
 Changes = Callable[["Recipe"], Sequence[str]]
 BASE = ""
@@ -42,7 +47,7 @@ class Method:
         prompt: see `PromptForm`.
         source: see `Source`.
         passages: most passages of a corpus in a prompt; RAFT trains with this number of documents, of either source.
-        calls: tools that the student may call while it generates; none yet.
+        calls: see `CallSource`. Sums are computed for every method alike, where the recipe says so.
         router: whether the student first answers closed-book, and gets knowledge only where the run's router asks for it.
         reads_base: whether its student is trained on the content of the knowledge base (or its answers are the base's rules').
         changes: given a recipe, the settings that make the ablation of it; None for all other methods.
@@ -60,7 +65,7 @@ class Method:
     prompt: PromptForm = "question"
     source: Source = ""
     passages: int = 3
-    calls: tuple[str, ...] = ()
+    calls: CallSource = ""
     router: bool = False
     reads_base: bool = False
     changes: Changes | None = None

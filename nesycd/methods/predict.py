@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from nesycd.calls import LOOK_UP, question_of, without_calls
 from nesycd.core.answers import Answer, Prediction
 from nesycd.core.errors import ConfigError
-from nesycd.core.protocols import Decoding, Prompt, Router, Student, Task
+from nesycd.core.protocols import Decoding, Prompt, Router, Student, Task, Tools
 from nesycd.core.records import Example, content_hash
-from nesycd.core.segments import Segment
+from nesycd.core.segments import Segment, text_of
 from nesycd.grading import CLOSING
-from nesycd.methods.method import Method, Source
+from nesycd.methods.method import CallSource, Method, Source
 from nesycd.prompts import BaselinePrompts, Prompts, Shown, item_line
 from nesycd.routing import AlwaysRouter
 from nesycd.runs.predictions import Predictions
@@ -53,6 +54,8 @@ class Ask:
         items: the knowledge in the prompt, in order.
         with_knowledge: whether knowledge was asked for, even where nothing was found.
         joint: see `Answer.joint`.
+        tools: what the student may call; None: nothing.
+        question: the part of the prompt that calls may read.
     """
 
     prompt: str
@@ -61,6 +64,8 @@ class Ask:
     items: tuple[Shown, ...] = ()
     with_knowledge: bool = False
     joint: str | None = None
+    tools: Tools | None = None
+    question: str = ""
 
     @property
     def student(self) -> str:
@@ -77,19 +82,29 @@ class Predictor:
         self.predictions = Predictions() if predictions is None else predictions
 
     def key(self, ask: Ask) -> str:
-        """Hash of all that is asked: student, adapter, prompt and decoding."""
+        """Hash of all that is asked: student, adapter, prompt and decoding; not of what calls find (see `find`)."""
         told = [self.student.fingerprint, self.student.decoding, ask.student, ask.prompt]
-        return content_hash([*told, ask.decoding.limit, list(ask.decoding.stop), list(ask.decoding.calls)])
+        tools = ask.tools
+        called = [*tools.names, ask.question] if tools is not None and tools.state else [*tools.names] if tools else []
+        return content_hash([*told, ask.decoding.limit, list(ask.decoding.stop), called])
+
+    def find(self, ask: Ask, key: str = "") -> Prediction | None:
+        """The cached prediction whose calls would have the same results now; None where there is none.
+
+        An edit of the knowledge base thus asks only those questions again whose trace it touches.
+        """
+        variants, tools = self.predictions.variants(key or self.key(ask)), ask.tools
+        return next((one for one in variants if tools is None or tools.agrees(ask.question, one.trace)), None)
 
     def plan(self, asks: Sequence[Ask]) -> list[list[int]]:
         """Batches of indices into `asks`, as the student plans them; cached and repeated prompts form the last batch."""
         known: list[int] = []
         new: list[int] = []
-        seen: set[str] = set()
+        seen: set[tuple[str, str]] = set()
         for place, ask in enumerate(asks):
-            key = self.key(ask)
-            (known if key in seen or self.predictions.find(key) is not None else new).append(place)
-            seen.add(key)
+            key, state = self.key(ask), _state(ask)
+            (known if (key, state) in seen or self.find(ask, key) is not None else new).append(place)
+            seen.add((key, state))
         planned = [[new[index] for index in batch] for batch in self._batches([asks[place] for place in new])]
         return [*planned, known] if known else planned
 
@@ -100,12 +115,16 @@ class Predictor:
         Predictions that were cached before are kept.
         """
         keys = [self.key(ask) for ask in asks]
-        if any(self.predictions.find(key) is None for key in keys):
-            missing = dict(zip(keys, asks, strict=True))
+        found = [self.find(ask, key) for ask, key in zip(asks, keys, strict=True)]
+        if None in found:
+            missing = {(key, _state(ask)): ask for key, ask in zip(keys, asks, strict=True)}
             # Planning a planned batch gives the same batch; more than one only where cached predictions have since been lost.
             for batch in self._batches([*missing.values()]):
-                self._generate([*missing], [*missing.values()], batch)
-        return [self.predictions.of(key) for key in keys]
+                self._generate([key for key, _ in missing], [*missing.values()], batch)
+            found = [self.find(ask, key) for ask, key in zip(asks, keys, strict=True)]
+        made = [one for one in found if one is not None]
+        assert len(made) == len(asks), "tools gave one call two results"
+        return made
 
     def _batches(self, asks: Sequence[Ask]) -> list[list[int]]:
         """Indices into `asks`, in the student's batches; all prompts of a batch share adapter and decoding."""
@@ -122,7 +141,7 @@ class Predictor:
         first = asks[batch[0]]
         started = time.monotonic()
         made = self.student.generate(
-            [Prompt(keys[place], asks[place].prompt) for place in batch],
+            [Prompt(keys[place], asks[place].prompt, asks[place].tools, asks[place].question) for place in batch],
             adapter=first.adapter.path if first.adapter is not None else None,
             decoding=first.decoding,
         )
@@ -161,6 +180,11 @@ class Predictor:
         )
 
 
+def _state(ask: Ask) -> str:
+    """The knowledge behind a prompt's tools: one prompt may be asked with several in one batch, such as with several edits."""
+    return "" if ask.tools is None else ask.tools.state
+
+
 @dataclass(frozen=True)
 class Way:
     """How a method prompts for a question, in one or two steps.
@@ -184,6 +208,17 @@ class Responded:
     answer: Answer
     asks: tuple[Ask, ...]
     predictions: tuple[Prediction, ...]
+
+    @property
+    def response(self) -> str:
+        """The response as graders read it: without its look-ups, whose results stay."""
+        text = text_of(self.segments)
+        return without_calls(text) if self.looked_up else text
+
+    @property
+    def looked_up(self) -> bool:
+        """Whether the student looked facts up."""
+        return any(call.name == LOOK_UP for one in self.predictions for call in one.trace)
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -224,6 +259,7 @@ class Resources:
         limit: most tokens of an answer.
         adapter: the adapter of a method's student, by that method's name (`Method.student`).
         knowledge: source -> what it gives for a question; methods with another source cannot be used.
+        tools: source of look-ups -> what a method with that source calls; "": what all others do (sums, or nothing).
         router: for methods with a router.
         drafts: the adapter of the student that gives the closed-book answers which the router reads.
         shots: a question's few-shot prompt where the benchmark has none of its own; None: there are no training questions.
@@ -235,13 +271,14 @@ class Resources:
     limit: int
     adapter: Callable[[str], Adapter | None]
     knowledge: Mapping[Source, Callable[[Example], Sequence[Shown]]] = field(default_factory=dict)
+    tools: Callable[[CallSource], Tools | None] = lambda source: None
     router: Router | None = None
     drafts: Callable[[], Adapter] | None = None
     shots: Callable[[Example], str] | None = None
 
     def decoding(self, method: Method) -> Decoding:
         """How a method's answers are decoded."""
-        return Decoding(self.limit, FEW_SHOT_STOP if method.prompt == "few_shot" else (), method.calls)
+        return Decoding(self.limit, FEW_SHOT_STOP if method.prompt == "few_shot" else ())
 
 
 def way_of(method: Method, given: Resources) -> Way:
@@ -254,17 +291,20 @@ def way_of(method: Method, given: Resources) -> Way:
         raise ConfigError(f"{method.name}: there is no knowledge of the kind that it reads ({method.source})")
     adapter, decoding = given.adapter(method.student) if method.student else None, given.decoding(method)
     find = given.knowledge.get(method.source, _nothing)
+    tools = given.tools(method.calls)
 
     def ask(example: Example) -> Ask:
         items = tuple(find(example))
         items = items[: method.passages] if method.source == "corpus" else items
-        return Ask(prompt_of(method, example, items, given), adapter, decoding, items, method.shows_knowledge)
+        text = prompt_of(method, example, items, given)
+        shown = method.shows_knowledge
+        return Ask(text, adapter, decoding, items, shown, tools=tools, question=question_of(example))
 
     if method.prompt == "two_stage":
 
         def answer(example: Example, rationale: Prediction) -> Ask:
             text = baselines.after_rationale(example, rationale.text, given.baseline_prompts)
-            return Ask(text, adapter, decoding, joint=f" {CLOSING} ")
+            return Ask(text, adapter, decoding, joint=f" {CLOSING} ", tools=tools, question=question_of(example))
 
         return Way(method.name, ask, answer)
     if method.router and not isinstance(given.router, AlwaysRouter):
@@ -273,7 +313,9 @@ def way_of(method: Method, given: Resources) -> Way:
         drafts = given.drafts()
 
         def draft(example: Example) -> Ask:
-            return Ask(given.prompts.closed_book(example), drafts, decoding)
+            return Ask(
+                prompt_of(method, example, (), given), drafts, decoding, tools=tools, question=question_of(example)
+            )
 
         def informed(example: Example, made: Prediction) -> Ask | None:
             again = ask(example)
@@ -303,4 +345,10 @@ def prompt_of(method: Method, example: Example, items: Sequence[Shown], given: R
         return str(make(example))
     if method.prompt == "answer_only":
         return baselines.bare_prompt(example, items, given.prompts, given.baseline_prompts)
-    return given.prompts.with_knowledge(example, items)
+    tools = given.tools(method.calls) if method.calls else None
+    return offering(given.prompts, tools).with_knowledge(example, items)
+
+
+def offering(prompts: Prompts, tools: Tools | None) -> Prompts:
+    """The prompts with the look-ups that these tools offer for a question."""
+    return prompts if tools is None else prompts.offering(lambda example: tools.offers(question_of(example)))

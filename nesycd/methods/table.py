@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 
 from nesycd.core.config import KINDS, Recipe
 from nesycd.core.errors import ConfigError
 from nesycd.core.files import did_you_mean
 from nesycd.core.records import Entry, Item
 from nesycd.methods import training
-from nesycd.methods.method import BASE, Method
+from nesycd.methods.method import BASE, CallSource, Method, Source
 from nesycd.methods.training import on_texts, two_losses
 from nesycd.stages import baselines
 
 MAIN = "nesycd"
 """The method that all others are compared with."""
+ROUTED = "nesycd_routed"
+"""What answers by default once a run is finished."""
 BASELINE = "std_cot"
 """The student fine-tuned on rationales alone; its answers divide questions into known and unknown ones."""
 
@@ -36,13 +39,19 @@ def _without(kind: str) -> Callable[[Recipe], Sequence[str]]:
     return changes
 
 
-def _own(name: str, about: str, texts: training.Texts, **columns: object) -> Method:
+def _own(
+    name: str,
+    about: str,
+    texts: training.Texts,
+    settings: Callable[[Recipe], object] = lambda recipe: None,
+    **columns: object,
+) -> Method:
     """A rival with a student of its own, fine-tuned on `texts`."""
-    return Method(name, about, "rival", student=name, train=on_texts(texts), **columns)  # type: ignore[arg-type]
+    return Method(name, about, "rival", student=name, train=on_texts(texts, settings), **columns)  # type: ignore[arg-type]
 
 
 def _ablation(name: str, about: str, changes: Callable[[Recipe], Sequence[str]]) -> Method:
-    return Method(name, about, "ablation", student=MAIN, source="kb", reads_base=True, changes=changes)
+    return Method(name, about, "ablation", student=MAIN, source="advice", calls="kb", reads_base=True, changes=changes)
 
 
 _ROWS = (
@@ -68,30 +77,52 @@ _ROWS = (
     ),
     Method(
         "nesycd_no_kb",
-        "the NesyCD student without the knowledge base",
+        "the NesyCD student unplugged: every look-up comes back empty",
         "diagnostic",
         student="nesycd",
+        calls="nothing",
         reads_base=True,
         default=True,
     ),
     Method(
         "nesycd",
-        "the NesyCD student with the knowledge base",
+        "the NesyCD student, which looks facts up in the knowledge base while it writes, and reads its lessons and rules",
         "method",
         student="nesycd",
         train=lambda context, method: context.distilled.augmented,
-        source="kb",
+        source="advice",
+        calls="kb",
         reads_base=True,
         against=("std_cot", "std_cot_kb", "nesycd_no_kb"),
         plotted=True,
         default=True,
     ),
     Method(
-        "nesycd_routed",
-        "knowledge only where the router asks for it",
+        "nesycd_context",
+        "the same student, which reads what is retrieved and looks nothing up",
         "method",
         student="nesycd",
         source="kb",
+        reads_base=True,
+        against=("std_cot", "nesycd"),
+    ),
+    Method(
+        "nesycd_both",
+        "the same student, which reads what is retrieved and looks facts up",
+        "method",
+        student="nesycd",
+        source="kb",
+        calls="kb",
+        reads_base=True,
+        against=("nesycd",),
+    ),
+    Method(
+        "nesycd_routed",
+        "it looks facts up, and reads lessons and rules only where the router asks for them",
+        "method",
+        student="nesycd",
+        source="advice",
+        calls="kb",
         router=True,
         reads_base=True,
         against=("std_cot", "nesycd"),
@@ -99,10 +130,11 @@ _ROWS = (
     ),
     Method(
         "nesycd_oracle",
-        "the NesyCD student, given exactly the needed facts: a ceiling, no rival",
+        "the NesyCD student, whose look-ups find exactly the needed facts, whatever it asks for: a ceiling, no rival",
         "ceiling",
         student="nesycd",
-        source="oracle",
+        source="advice",
+        calls="gold",
         reads_base=True,
         plotted=True,
         default=True,
@@ -191,6 +223,30 @@ _ROWS = (
     _own("kard_kb", "KARD over the knowledge base", training.kard, source="kb"),
     _own("raft_corpus", "RAFT over a corpus", training.raft, source="corpus", passages=4),
     _own("raft_kb", "RAFT over the knowledge base", training.raft, source="kb", passages=4, version=2),
+    _own(
+        "nesycd_paper",
+        "NesyCD as in its paper: what is retrieved is read once, nothing is looked up",
+        training.reading,
+        lambda recipe: recipe.augmented.model_dump(),
+        source="kb",
+        reads_base=True,
+    ),
+    _own(
+        "std_cot_calls",
+        "Std-CoT with look-ups in the facts of all rationales, errors or not (as LMLM)",
+        training.calling,
+        calls="rationales",
+    ),
+    _own("kard_calls", "KARD over the knowledge base, with look-ups in it", training.kard, source="kb", calls="kb"),
+    _own(
+        "raft_calls",
+        "RAFT over the knowledge base, with look-ups in it",
+        training.raft,
+        source="kb",
+        passages=4,
+        calls="kb",
+        version=2,
+    ),
     _own("facts_in_weights", "Std-CoT, with the same items by heart", training.memorised, reads_base=True),
     # --- ablations: NesyCD with one change, in a run of its own beside the seed's
     *(_ablation(f"no_{kind}s", f"NesyCD without {kind}s", _without(kind)) for kind in KINDS),
@@ -236,6 +292,16 @@ def register(method: Method) -> None:
     METHODS[method.name] = method
 
 
+def as_trained(method: Method, recipe: Recipe) -> Method:
+    """A method as it is with a recipe: where NesyCD's student is trained without look-ups, it reads instead."""
+    mix = recipe.augmented
+    if method.student != MAIN or not method.calls or mix.calls or mix.calls_and_context:
+        return method
+    instead: dict[CallSource, Source] = {"kb": "kb", "gold": "oracle"}
+    source: Source = instead.get(method.calls, "") if method.source in ("", "advice") else method.source
+    return replace(method, calls="", source=source)
+
+
 def find(name: str, recipe: Recipe | None = None) -> Method | None:
     """A method of the table, one of a recipe's `compare.variants`, or an ablation with a number; None: no such method."""
     if recipe is not None and name in recipe.compare.variants:
@@ -269,7 +335,7 @@ def named(names: Iterable[str], recipe: Recipe, where: str) -> list[Method]:
             known = [*METHODS, *recipe.compare.variants]
             near = did_you_mean(name, dict.fromkeys(known))
             raise ConfigError(f"{where}: no method {name!r}{near}; nesycd compare --list tells all")
-        made.append(method)
+        made.append(as_trained(method, recipe))
     return made
 
 
@@ -281,7 +347,7 @@ def of_recipe(recipe: Recipe) -> list[Method]:
     """
     where = recipe.where("evaluation.methods")
     if not recipe.evaluation.methods:
-        return [method for method in METHODS.values() if method.default]
+        return [as_trained(method, recipe) for method in METHODS.values() if method.default]
     methods = named(recipe.evaluation.methods, recipe, where)
     if beside := [method.name for method in methods if method.beside]:
         raise ConfigError(
@@ -309,22 +375,26 @@ def method_of(stage: str) -> Method | None:
     return None
 
 
-SHOWN = {"": "no", "kb": "retrieved", "oracle": "oracle", "distracting": "distracting"}
-"""Sources in the order of the report's table on known and unknown questions, with their labels there."""
+SHOWN = ("no", "retrieved", "oracle", "distracting")
+"""Kinds of knowledge in the order of the report's table on known and unknown questions."""
+_BY_SOURCE: dict[Source, str] = {"": "no", "kb": "retrieved", "oracle": "oracle", "distracting": "distracting"}
+_BY_CALLS: dict[CallSource, str] = {"nothing": "no", "kb": "retrieved", "gold": "oracle"}
 
 
 def knowledge_cells() -> dict[str, tuple[str, str]]:
-    """Methods that differ only in the student (before or after augmented distillation) and in the knowledge in the prompt."""
-    return {
-        method.name: (side, told)
-        for student, side in ((BASELINE, "before"), (MAIN, "after"))
-        for source, told in SHOWN.items()
-        for method in METHODS.values()
-        if (method.student, method.source, method.prompt) == (student, source, "question")
-        and not method.router
-        and not method.beside
-        and method.role != "rival"
-    }
+    """Methods that differ only in the student (before or after augmented distillation) and in the knowledge that it is given.
+
+    What it may look up counts before what it reads; of several methods with the same knowledge the first one stands.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for method in METHODS.values():
+        told = _BY_CALLS.get(method.calls) if method.calls else _BY_SOURCE.get(method.source)
+        side = {BASELINE: "before", MAIN: "after"}.get(method.student)
+        apart = method.router or method.beside or method.role == "rival" or method.prompt != "question"
+        if told is not None and side is not None and not apart:
+            found.setdefault((side, told), method.name)
+    places = [(side, told) for side in ("before", "after") for told in SHOWN]
+    return {found[place]: place for place in places if place in found}
 
 
 def is_routed(name: str) -> bool:
@@ -340,7 +410,7 @@ def has_student(name: str) -> bool:
 def oracle_of(name: str) -> str | None:
     """The method with the same student that is given exactly the needed facts; None where there is none."""
     student = METHODS[name].student
-    return next((m.name for m in METHODS.values() if m.source == "oracle" and m.student == student), None)
+    return next((m.name for m in METHODS.values() if m.role == "ceiling" and m.student == student), None)
 
 
 def checkpoint_of(student: str, stages: Collection[str]) -> str:

@@ -6,16 +6,19 @@ NesyCD's student over its whole lineage. Methods that read passages retrieve fro
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nesycd.core.records import TrainingText
 from nesycd.methods.method import Method, Train
-from nesycd.stages import baselines
+from nesycd.stages import augment, baselines
 from nesycd.stages.distil import general_texts
 
 if TYPE_CHECKING:
     # Listing the methods must not import what they work with.
+    from nesycd.core.config import Recipe
     from nesycd.methods.context import Context
     from nesycd.prompts import BaselinePrompts, Prompts
     from nesycd.runs.stage import Artifact
@@ -26,8 +29,13 @@ PREFIX = "train-"
 Texts = Callable[["Context", Method], list[TrainingText]]
 
 
-def on_texts(texts: Texts) -> Train:
-    """The `train` of a method that fine-tunes on texts of its own; `texts` makes them from the run's context and the method."""
+def on_texts(texts: Texts, settings: Callable[[Recipe], object] = lambda recipe: None) -> Train:
+    """The `train` of a method that fine-tunes on texts of its own.
+
+    Args:
+        texts: makes them from the run's context and the method.
+        settings: those of the recipe that they depend on besides.
+    """
 
     def train(context: Context, method: Method) -> Artifact:
         name, distilled = method.name, context.distilled
@@ -38,6 +46,8 @@ def on_texts(texts: Texts) -> Train:
             "source": context.source_fingerprint(method.source),
             # Only for methods whose texts depend on the items.
             "entries": list(distilled.entries) if method.source == "kb" or method.reads_base else [],
+            "calls": _calls_fingerprint(context, method),
+            "settings": settings(context.recipe),
             "seed": context.recipe.seed,
             "student": context.student.fingerprint,
             "passages": method.passages,
@@ -47,6 +57,13 @@ def on_texts(texts: Texts) -> Train:
         return context.fine_tune(f"{PREFIX}{name}", made, completion_token_budget=_budget(context, name, made))
 
     return train
+
+
+def _calls_fingerprint(context: Context, method: Method) -> list[object]:
+    if not method.calls:
+        return []
+    tools = context.tools(method.calls, context.knowledge)
+    return [tools.state if tools else "", context.recipe.calls.rationales, context.recipe.augmented.empty_calls]
 
 
 def _budget(context: Context, name: str, texts: Sequence[TrainingText]) -> int:
@@ -86,7 +103,8 @@ def two_losses(make: Callable[..., list[TrainingText]]) -> Texts:
 def kard(context: Context, method: Method) -> list[TrainingText]:
     """KARD: the rationale, after the context retrieved with the teacher's rationale as query."""
     found = _by_rationale(context, method)
-    return baselines.kard_texts(context.train, context.distilled.kept, context.prompts, found)
+    texts = baselines.kard_texts(context.train, context.distilled.kept, _prompts(context, method), found)
+    return _with_calls(context, method, texts)
 
 
 def raft(context: Context, method: Method) -> list[TrainingText]:
@@ -94,16 +112,61 @@ def raft(context: Context, method: Method) -> list[TrainingText]:
     oracle = {uid: shown[: method.passages - 1] for uid, shown in _by_rationale(context, method).items()}
     of_corpus = method.source == "corpus"
     pool = context.corpus_passages if of_corpus else [entry.item for entry in context.distilled.entries]
-    return baselines.raft_texts(
+    texts = baselines.raft_texts(
         context.train,
         context.distilled.kept,
-        context.prompts,
+        _prompts(context, method),
         oracle,
         pool,
         context.recipe.seed,
         method.passages,
         hidden=(lambda example: frozenset()) if of_corpus else context.single_source,
     )
+    return _with_calls(context, method, texts)
+
+
+def reading(context: Context, method: Method) -> list[TrainingText]:
+    """NesyCD's mix as in its paper: rationales with and without a context, answers alone; nothing is looked up."""
+    from nesycd.methods import mixing
+
+    entries, kept, recipe = context.distilled.entries, context.distilled.kept, context.recipe
+    mix = replace(mixing.mix_of(recipe), calls=0.0, both=0.0, context=1.0)
+    retrievals = mixing.retrieved_in_training(context, entries, context.knowledge)
+    seen = mixing.seen_in_training(context, entries, retrievals)
+    return augment.augmented_texts(
+        context.train, kept, seen, entries, context.prompts, mix, recipe.seed, named=mixing.named(recipe)
+    )
+
+
+def calling(context: Context, method: Method) -> list[TrainingText]:
+    """Std-CoT's rationales, with look-ups in the method's base."""
+    texts = general_texts(context.train, context.distilled.kept, _prompts(context, method))
+    return _with_calls(context, method, texts)
+
+
+def _prompts(context: Context, method: Method) -> Prompts:
+    from nesycd.methods.predict import offering
+
+    return offering(context.prompts, context.tools(method.calls, context.knowledge) if method.calls else None)
+
+
+def _with_calls(context: Context, method: Method, texts: Sequence[TrainingText]) -> list[TrainingText]:
+    """The same texts with look-ups in their rationales, where the method makes some."""
+    if not method.calls:
+        return list(texts)
+    from nesycd.methods import mixing
+
+    knowledge = context.rationale_facts if method.calls == "rationales" else context.knowledge
+    looked = mixing.looked_up(context, context.distilled.kept, knowledge, f"annotate-{method.name}")
+    rng = random.Random(f"calls-{context.recipe.seed}-{method.name}")
+    share = context.recipe.augmented.empty_calls
+    by_uid, kept = {example.uid: example for example in context.train}, context.distilled.kept
+    made = []
+    for text in texts:
+        rationale = kept[text.example]
+        segments = looked.write(by_uid[text.example], rationale, lambda: rng.random() < share)
+        made.append(text.model_copy(update={"segments": augment.closed(segments, rationale.answer)}))
+    return made
 
 
 def memorised(context: Context, method: Method) -> list[TrainingText]:

@@ -7,8 +7,8 @@ tokens or models.
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nesycd.core.errors import ConfigError
@@ -19,6 +19,8 @@ from nesycd.grading import closing
 PLACEHOLDERS = {
     "question": {"question"},
     "question_with_knowledge": {"question", "knowledge"},
+    "question_with_calls": {"question", "calls"},
+    "question_with_knowledge_and_calls": {"question", "knowledge", "calls"},
     "answer_only": {"question"},
     "zero_shot": {"question"},
 }
@@ -102,9 +104,14 @@ class TeacherPrompts:
 
 @dataclass(frozen=True)
 class Prompts:
-    """The texts of the student's prompts; `Prompts.load()` reads the package's own."""
+    """The texts of the student's prompts; `Prompts.load()` reads the package's own.
+
+    `offers`: gives the look-ups that a question allows (`Tools.offers`), which prompts for a rationale then show; without any the
+    prompt is as if there were no knowledge base.
+    """
 
     texts: dict[str, str]
+    offers: Callable[[Example], Sequence[str]] | None = None
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Prompts:
@@ -116,9 +123,13 @@ class Prompts:
         """Hash of all texts."""
         return content_hash(self.texts)
 
+    def offering(self, offers: Callable[[Example], Sequence[str]]) -> Prompts:
+        """The same prompts for a student that may look facts up."""
+        return replace(self, offers=offers)
+
     def closed_book(self, example: Example) -> str:
         """The question alone."""
-        return self.texts["question"].format(question=question_text(example))
+        return self.with_knowledge(example, ())
 
     def answer_only(self, example: Example) -> str:
         """The question with the request for a bare answer."""
@@ -130,11 +141,12 @@ class Prompts:
 
     def with_knowledge(self, example: Example, items: Sequence[Shown]) -> str:
         """The question after its context; without items the closed-book prompt."""
-        if not items:
-            return self.closed_book(example)
-        return self.texts["question_with_knowledge"].format(
-            knowledge=context_lines(items), question=question_text(example)
-        )
+        name = "question_with_knowledge" if items else "question"
+        given = {"knowledge": context_lines(items)} if items else {}
+        if calls := self.offers(example) if self.offers is not None else ():
+            name += "_and_calls" if items else "_with_calls"
+            given["calls"] = " ".join(calls)
+        return self.texts[name].format(question=question_text(example), **given)
 
 
 @dataclass(frozen=True)

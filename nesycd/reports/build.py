@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from nesycd.calls import LOOK_UP
 from nesycd.core.answers import Attempt
 from nesycd.core.errors import DataError
 from nesycd.core.records import Example
@@ -101,7 +102,7 @@ def _retrieval(evaluation: Evaluation, answered: Mapping[tuple[str, str], Answer
         part["answer_not_in_context"] = {
             method: _score(evaluation, {uid: one for uid, one in answers.items() if not holds.get(uid, False)})
             for (method, name), answers in answered.items()
-            if name == split and _reads_blocks(method)
+            if name == split and _reads_blocks(evaluation, method)
         }
     return found
 
@@ -142,9 +143,12 @@ def _held_against(here: Iterable[str]) -> list[tuple[str, str]]:
     return [(method.name, other) for method in rows for other in method.against]
 
 
-def _reads_blocks(name: str) -> bool:
-    """Whether a method may see what is retrieved for a question."""
-    return name in table.METHODS and table.METHODS[name].source == "kb"
+def _reads_blocks(evaluation: Evaluation, name: str) -> bool:
+    """Whether a method may see all that is retrieved for a question, as where S_E looks nothing up (`table.as_trained`)."""
+    row = table.METHODS.get(name)
+    if row is None or row.source == "kb":
+        return row is not None
+    return row.student == table.MAIN and row.calls == "kb" and not (evaluation.method or {"calls": True}).get("calls")
 
 
 def _by_uid(evaluation: Evaluation, method: str, split: str) -> Answers:
@@ -176,6 +180,8 @@ def _method_score(evaluation: Evaluation, answers: Answers) -> dict[str, Any]:
         },
         "by_kind": {kind: _kind_score(evaluation, part) for kind, part in _kinds(evaluation, answers).items()},
         "by_frequency": {name: _score(evaluation, buckets[name]) for name in BUCKETS if name in buckets},
+        "look_ups": len(look_ups := [c for attempt in attempts for c in attempt.calls if c.name == LOOK_UP]),
+        "look_ups_found": sum(call.kind == "value" for call in look_ups),
         "prompt_tokens": sum(attempt.prompt_tokens for attempt in attempts),
         "completion_tokens": sum(attempt.completion_tokens for attempt in attempts),
         "knowledge_tokens": sum(attempt.knowledge_tokens for attempt in attempts),

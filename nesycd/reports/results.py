@@ -93,6 +93,9 @@ class MethodScore(KindScore):
     by_kind: dict[str, KindScore]
     by_frequency: dict[str, Score]
     """By how often the rarest needed fact occurs in training questions: "0", "1", "2", "3", "4-7", "8-15", "16+"."""
+    look_ups: Count = 0
+    """Look-ups made in all answers, and how many of them found something."""
+    look_ups_found: Count = 0
     prompt_tokens: Count
     completion_tokens: Count
     knowledge_tokens: Count
@@ -191,6 +194,17 @@ class TrainRecall(Part):
     questions: Share | None
 
 
+class TrainingCalls(Part):
+    """The places of training rationales that can become look-ups (`docs/calls.md`)."""
+
+    rationales: Count
+    look_ups: Count
+    by_look_ups: dict[str, Count]
+    """How many rationales have so many places."""
+    skipped: dict[Literal["name", "relation", "replay"], Count]
+    """Places that could not be used, by reason."""
+
+
 class Calibration(Part):
     """What the router's threshold was chosen from: `n` drafts of a split, of which `n_correct` were right.
 
@@ -238,8 +252,10 @@ class Method(Part):
     mix: dict[Literal["augmented", "direct", "answer"], Count]
     """Training texts of S_E by task."""
     train_recall: TrainRecall
+    calls: TrainingCalls | None = None
+    """None where no rationale is trained with look-ups."""
     valid_accuracy: dict[Literal["general", "augmented"], Share]
-    """Of S_P and S_E without knowledge; the better one drafts. Empty without a valid split."""
+    """Of S_P closed-book, and of S_E without a context. Empty without a valid split."""
     calibration: Calibration
     completion_tokens: dict[str, Count]
     """Trained on, over the whole lineage of either student."""

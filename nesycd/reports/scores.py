@@ -192,7 +192,8 @@ def known_unknown(results: Results) -> Markup:
             parts += [tag("h3", split), table(["questions", "kind", "n", "student", *columns], rows, "figures")]
     told = note(
         "Known: std_cot answers it rightly without knowledge (so its own figures there are 100 and 0 by definition). Before: "
-        "the std_cot student; after: the NesyCD student. Methods that are missing are asked for by evaluation.methods."
+        "the std_cot student, which reads; after: the NesyCD student, which looks facts up. Methods that are missing are asked "
+        "for by evaluation.methods."
     )
     none = note("No method std_cot, by which known questions are told from others.")
     return section("known", "Known and unknown questions", parts or none, told)

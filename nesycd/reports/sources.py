@@ -58,7 +58,7 @@ def retrieval(run: RunFiles) -> Markup:
 
 
 def _margins(run: RunFiles) -> Child:
-    """Margins of the method whose closed-book answers the router reads, or of the nearest one scored on `test`."""
+    """Margins of the method whose answers without a context the router reads, or of the nearest one scored on `test`."""
     drafts = MAIN if run.results.router.get("closed_book") == "augmented" else BASELINE
     alone = {
         student: name
@@ -66,7 +66,9 @@ def _margins(run: RunFiles) -> Child:
         if told == "no"
         for student in [METHODS[name].student]
     }
-    wanted = (alone[drafts], *alone.values())
+    # Where S_E looks facts up, so do its drafts.
+    looks_up = run.results.method is not None and run.results.method.calls is not None
+    wanted = (drafts if looks_up else alone[drafts], alone[drafts], *alone.values())
     method = next((name for name in wanted if run.attempts.get((name, "test"))), None)
     if method is None:
         return note("No closed-book attempts from which to draw margins.")
@@ -76,7 +78,7 @@ def _margins(run: RunFiles) -> Child:
     name, which = ("margin", "all") if signal == "mean" else ("least_margin", "the three least sure")
     right, wrong = (_bins([getattr(a, name) for a in attempts if a.correct is side]) for side in (True, False))
     return (
-        tag("h3", "How sure the student was without knowledge: right (up) and wrong (down) answers on test"),
+        tag("h3", "How sure the student was without a context: right (up) and wrong (down) answers on test"),
         tag("p", method_name(method), f" {sum(right):,} right, {sum(wrong):,} wrong", class_="legend"),
         histogram(right, wrong, known, "margins of right and wrong answers"),
         note(f"The margin is the mean of p1 − p2 over {which} of the answer's tokens, the router's signal."),

@@ -63,6 +63,15 @@ def tokens(text: str) -> list[Token]:
     return found
 
 
+def spans(text: str) -> list[tuple[int, int]]:
+    """Where each of the `tokens` of a text stands: first character and end (exclusive), without possessive endings.
+
+    Of a text that is not in Unicode's composed form (NFC) the places are those in that form.
+    """
+    text = unicodedata.normalize("NFC", text)
+    return [(match.start(), match.start() + len(_POSSESSIVE.sub("", match.group()))) for match in _TOKEN.finditer(text)]
+
+
 @lru_cache(maxsize=65536)
 def singulars(word: str) -> tuple[str, ...]:
     """What `word` may be the plural of; () where it does not look like one."""

@@ -6,7 +6,7 @@ exist are removed. Without a file they are kept in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -33,52 +33,59 @@ class Predictions:
         self._writes = path is not None and notify is not None
 
     @cached_property
-    def _by_key(self) -> dict[str, Prediction]:
+    def _by_key(self) -> dict[str, list[Prediction]]:
         """Predictions by key, read at first use.
 
         Raises:
             RunError: a damaged file.
         """
-        stored = [] if self._log is None else self._log.read(torn=self._notify)
-        # The first prediction counts: a second one is from a process that was killed before it could use the first.
-        return {one.key: one for one in reversed(stored)}
+        found: dict[str, list[Prediction]] = {}
+        for one in [] if self._log is None else self._log.read(torn=self._notify):
+            found.setdefault(one.key, []).append(one)
+        return found
 
     @cached_property
     def by_id(self) -> dict[str, Prediction]:
         """All predictions by `Prediction.id`."""
-        return {one.id: one for one in self._by_key.values()}
+        return {one.id: one for variants in self._by_key.values() for one in variants}
 
-    def find(self, key: str) -> Prediction | None:
-        """The prediction with this key, where there is one."""
-        return self._by_key.get(key)
-
-    def of(self, key: str) -> Prediction:
-        """The prediction with this key, which is there."""
-        return self._by_key[key]
+    def variants(self, key: str) -> Sequence[Prediction]:
+        """The predictions with this key, the first made first: they differ in what their calls found."""
+        return self._by_key.get(key, ())
 
     def add(self, made: Iterable[Prediction]) -> None:
-        """Add predictions, written to disk when this returns where the file is written to; those with a known key are ignored."""
+        """Add predictions, written to disk when this returns where the file is written to.
+
+        The first prediction counts: one whose key is known and whose calls found the same is ignored.
+        """
         for one in made:
-            if one.key not in self._by_key:
+            variants = self._by_key.setdefault(one.key, [])
+            if all(_found(other) != _found(one) for other in variants):
                 if self._log is not None and self._writes:
                     self._log.append(one)
-                self.by_id[one.id] = self._by_key[one.key] = one
+                variants.append(one)
+                self.by_id[one.id] = one
         if self._log is not None and self._writes:
             self._log.sync()
 
     def keep_only(self, students: Collection[str]) -> None:
         """Drop the predictions of all other students (`Prediction.student`); the file is rewritten atomically."""
-        kept = {key: one for key, one in self._by_key.items() if one.student in students}
+        kept = {key: made for key, made in self._by_key.items() if made[0].student in students}
         if len(kept) < len(self._by_key):
+            left = [one for made in kept.values() for one in made]
             if self._log is not None and self._writes:
-                self._log.rewrite(kept.values())
+                self._log.rewrite(left)
             self.close()
-            self.__dict__ |= {"_by_key": kept, "by_id": {one.id: one for one in kept.values()}}
+            self.__dict__ |= {"_by_key": kept, "by_id": {one.id: one for one in left}}
 
     def close(self) -> None:
         """Close the file; it is opened again when something is added."""
         if self._log is not None:
             self._log.close()
+
+
+def _found(one: Prediction) -> list[tuple[str, str]]:
+    return [(call.asked, call.found) for call in one.trace]
 
 
 def read_attempts(folder: Path, stage: str, predictions: Predictions | None = None) -> list[Attempt]:

@@ -11,14 +11,17 @@ hallucinate facts that the context lacks.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from nesycd.core.protocols import Retriever
 from nesycd.core.records import Entry, Example, Fact, Item, Rationale, Retrieval, Status, TrainingText
-from nesycd.core.segments import own
-from nesycd.prompts import Prompts, completion_text
+from nesycd.core.segments import Segment, own
+from nesycd.prompts import Prompts, Shown, completion_text
 from nesycd.stages.distil import direct_text
+
+ShownT = TypeVar("ShownT", bound=Shown)
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,10 @@ class Mix:
     Attributes:
         augmented, direct, answer: loss weights of the three tasks; a task of weight 0 is left out.
         passes: how often each example appears, each time with other distractors.
+        calls: share of the examples that appear with look-ups and a context of lessons and rules alone, in each pass.
+        context: the same with a context and without look-ups; the shares below hold for these.
+        both: the same with look-ups and a whole context.
+        empty_calls: share of the look-ups that find nothing although the base has the fact.
         fill_to: number of items that each context is filled up to with distractors.
         closed_share: share of the examples with a context that also appear closed-book, in [0, 1].
         right_closed_share: the same for examples without an approved item of their own, where it is larger, in [0, 1].
@@ -41,6 +48,10 @@ class Mix:
     direct: float = 1.0
     answer: float = 0.5
     passes: int = 1
+    calls: float = 0.0
+    context: float = 1.0
+    both: float = 0.0
+    empty_calls: float = 0.0
     fill_to: int = 4
     closed_share: float = 0.2
     right_closed_share: float = 0.0
@@ -111,6 +122,29 @@ def own_knowledge(examples: Sequence[Example], own: Mapping[str, list[Entry]]) -
     }
 
 
+def advice(items: Iterable[ShownT]) -> tuple[ShownT, ...]:
+    """The lessons and rules among the items of a context: what stays to be read where facts are looked up."""
+    return tuple(item for item in items if not isinstance(item, Fact))
+
+
+@dataclass(frozen=True)
+class Looked:
+    """How a question and its rationale are written for a student that looks facts up.
+
+    Attributes:
+        prompts: with the look-ups that the base offers.
+        write: a rationale with its look-ups; the function is called for each and says whether it comes back empty
+            (`calls.with_calls`).
+    """
+
+    prompts: Prompts
+    write: Callable[[Example, Rationale, Callable[[], bool]], tuple[Segment, ...]]
+
+
+Named = Callable[[Example, Rationale, Sequence[Item]], str]
+"""The sentence that names the items of a context which a rationale uses (`calls.names_used`)."""
+
+
 def augmented_texts(
     examples: Sequence[Example],
     rationales: Mapping[str, Rationale],
@@ -119,8 +153,13 @@ def augmented_texts(
     prompts: Prompts,
     mix: Mix,
     seed: int,
+    looked: Looked | None = None,
+    named: Named = lambda example, rationale, items: "",
 ) -> list[TrainingText]:
-    """The mix, pass by pass. Examples without a kept rationale are left out."""
+    """The mix, pass by pass. Examples without a kept rationale are left out.
+
+    `looked` is needed where `mix` has look-ups; `named` gives what a rationale that reads a context begins with.
+    """
     pool = [entry.item for entry in entries if entry.status == Status.APPROVED and isinstance(entry.item, Fact)]
     texts: list[TrainingText] = []
     for number in range(mix.passes):
@@ -128,8 +167,54 @@ def augmented_texts(
             rationale = rationales.get(example.uid)
             if rationale is not None:
                 rng = random.Random(f"mix-{seed}-{number}-{example.uid}")
-                texts += _texts_of(example, rationale, visible[example.uid], pool, prompts, mix, rng)
+                reads = (
+                    mix.context >= 1 or random.Random(f"context-{seed}-{number}-{example.uid}").random() < mix.context
+                )
+                if reads:
+                    texts += _texts_of(example, rationale, visible[example.uid], pool, prompts, mix, rng, named)
+                if looked is not None:
+                    rng = random.Random(f"calls-{seed}-{number}-{example.uid}")
+                    texts += _calling(example, rationale, visible[example.uid], pool, prompts, mix, rng, looked)
     return texts
+
+
+def _calling(
+    example: Example,
+    rationale: Rationale,
+    seen: Visible,
+    pool: Sequence[Item],
+    prompts: Prompts,
+    mix: Mix,
+    rng: random.Random,
+    looked: Looked,
+) -> list[TrainingText]:
+    """The texts with look-ups: with the retrieved lessons and rules alone, and with a whole context."""
+    made = []
+    alone, both = rng.random() < mix.calls, rng.random() < mix.both
+    noise = distractors(seen, pool, mix.fill_to, rng)
+    for wanted, items in ((alone, [*advice(seen.items)]), (both, with_distractors(seen.items, noise, rng))):
+        if wanted and mix.augmented:
+            segments = looked.write(example, rationale, lambda: rng.random() < mix.empty_calls)
+            made.append(
+                TrainingText(
+                    example=example.uid,
+                    task="augmented",
+                    prompt=looked.prompts.with_knowledge(example, items),
+                    segments=closed(segments, rationale.answer),
+                    weight=mix.augmented,
+                    knowledge=tuple(item.id for item in items),
+                )
+            )
+    return made
+
+
+def closed(segments: Sequence[Segment], answer: str) -> tuple[Segment, ...]:
+    """A rationale in segments, followed by the closing sentence."""
+    *before, last = segments or own("")
+    if last.source == "supplied":
+        return (*segments, *own(f" {completion_text('', answer)}"))
+    ending = completion_text(last.text, answer) if not before else f"{last.text.rstrip()} {completion_text('', answer)}"
+    return (*before, *own(ending))
 
 
 def _texts_of(
@@ -140,6 +225,7 @@ def _texts_of(
     prompts: Prompts,
     mix: Mix,
     rng: random.Random,
+    named: Named,
 ) -> list[TrainingText]:
     made = []
     # Drawn first, so that they do not depend on the context.
@@ -156,7 +242,7 @@ def _texts_of(
                 example=example.uid,
                 task="augmented",
                 prompt=prompts.with_knowledge(example, items),
-                segments=own(completion_text(rationale.text, rationale.answer)),
+                segments=own(completion_text(f"{named(example, rationale, items)}{rationale.text}", rationale.answer)),
                 weight=mix.augmented,
                 knowledge=tuple(item.id for item in items),
             )

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from nesycd.core.records import content_hash
 from nesycd.students import embedded
-from nesycd.students.calculator import CALCULATOR
 from nesycd.students.repetition import STOP_REPETITION
 
 SAMPLE = 1 << 20
@@ -27,9 +26,9 @@ def student_fingerprint(model: str, template: str, system: str | None, commit: s
     return content_hash([["hub", model, commit] if commit else _folder_digest(folder), template, system])
 
 
-def decoding(calculator: bool, stop_repetition: bool) -> str:
+def decoding(stop_repetition: bool) -> str:
     """Names and versions of decoding add-ons (`Student.decoding`)."""
-    return " ".join([CALCULATOR] * calculator + [STOP_REPETITION] * stop_repetition)
+    return STOP_REPETITION if stop_repetition else ""
 
 
 def _folder_digest(folder: Path) -> str:

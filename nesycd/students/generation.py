@@ -16,6 +16,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from nesycd.core.answers import Finish
+from nesycd.students.supplying import RANKED, Supplier
 
 GROWTH = 64
 """Positions added to a full cache buffer at once."""
@@ -107,16 +108,20 @@ class Row:
     def __init__(self) -> None:
         self.ids: list[int] = []
         self.supplied: list[bool] = []
-        """For each token of `ids`, whether it was inserted by the calculator."""
+        """For each token of `ids`, whether it was supplied by a tool."""
         self.margins: list[float] = []
         self.finish: Finish = "length"
         self.done = False
         self.given: list[int] = []
-        """Computed tokens still to be inserted."""
+        """Supplied tokens still to be inserted."""
         self.next_supplied = False
+        self.supply: Supplier | None = None
+        """Called with the ids so far; the tokens that it returns come next."""
 
 
-def greedy_with_workers(model: Any, prompts: Sequence[list[int]], **options: Any) -> list[Row]:
+def greedy_with_workers(
+    model: Any, prompts: Sequence[list[int]], *, supplies: Sequence[Supplier | None] | None = None, **options: Any
+) -> list[Row]:
     """As `greedy`; on a CPU the rows are distributed over workers (threads), each with its share of torch's threads.
 
     Worker assignment depends only on row and thread counts, so output is deterministic.
@@ -124,10 +129,15 @@ def greedy_with_workers(model: Any, prompts: Sequence[list[int]], **options: Any
     threads = torch.get_num_threads()
     workers = min(threads, len(prompts) // WORKER_ROWS) if model.device.type == "cpu" else 1
     if workers < 2:
-        return greedy(model, prompts, **options)
+        return greedy(model, prompts, supplies=supplies, **options)
+
+    def part(worker: int) -> list[Row]:
+        mine = None if supplies is None else supplies[worker::workers]
+        return greedy(model, prompts[worker::workers], supplies=mine, **options)
+
     try:
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
-            parts = list(pool.map(lambda worker: greedy(model, prompts[worker::workers], **options), range(workers)))
+            parts = list(pool.map(part, range(workers)))
     finally:
         # The setting of one thread becomes the default of threads created later.
         torch.set_num_threads(threads)
@@ -143,7 +153,7 @@ def greedy(
     pad_id: int,
     max_new_tokens: int,
     stops: Any = None,
-    computed: Callable[[list[int]], list[int]] | None = None,
+    supplies: Sequence[Supplier | None] | None = None,
     repetitive: Callable[[list[int]], bool] | None = None,
 ) -> list[Row]:
     """Continue each prompt greedily. A long common prefix (`SHARED`) is processed only once.
@@ -155,11 +165,12 @@ def greedy(
         pad_id: filler for shorter rows.
         max_new_tokens: limit for each row, in tokens.
         stops: called with a row's ids so far; True ends the row (the ids are kept).
-        computed: called likewise; the tokens that it returns come next (see `Calculator`), with margin 1.
+        supplies: one for each prompt (None: nothing), called likewise; the tokens that it returns come next (see `Supplier`).
+            They have no margin, since nobody chose them.
         repetitive: called likewise; True ends the row as one that was cut off (see `is_repetitive`).
 
     Returns:
-        Rows in the order of the prompts: ids without the end token, and for each step p1 - p2 in [0, 1].
+        Rows in the order of the prompts: ids without the end token, and p1 - p2 in [0, 1] of each token that was chosen.
     """
     device = model.device
     cache = roomy_cache(model.config)
@@ -172,6 +183,8 @@ def greedy(
     mask = torch.tensor([[1] * shared + [0] * pad + [1] * (width - shared - pad) for pad in padding], device=device)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, shared:]
     rows = [Row() for _ in prompts]
+    for row, supply in zip(rows, supplies or (), strict=False):
+        row.supply = supply
     alive = rows
     logits = _read(model, ids, mask, positions, cache)
     for step in range(max_new_tokens):
@@ -179,8 +192,9 @@ def greedy(
             logits = _next(model, ids, mask, mask.sum(1, keepdim=True) - 1, cache)
         top = torch.softmax(logits.float(), -1).topk(2)
         chosen, margins = top.indices[:, 0].tolist(), (top.values[:, 0] - top.values[:, 1]).tolist()
-        _give(alive, chosen, margins)
-        keep = _advance(alive, chosen, margins, eos_ids, stops, computed, repetitive)
+        _hold(alive, chosen, logits)
+        _give(alive, chosen)
+        keep = _advance(alive, chosen, margins, eos_ids, stops, repetitive)
         if not keep:
             break
         ids = torch.tensor(chosen, device=device)[:, None]
@@ -234,12 +248,28 @@ def _read_shared(model: Any, prompts: Sequence[list[int]], cache: DynamicCache) 
     return shared
 
 
-def _give(alive: list[Row], chosen: list[int], margins: list[float]) -> None:
-    """Replace chosen tokens by computed ones."""
+def _hold(alive: list[Row], chosen: list[int], logits: Any) -> None:
+    """Replace chosen tokens that may not stand here by the likeliest that may (`Supplier.pick`)."""
+    for place, row in enumerate(alive):
+        if row.done or row.given or row.supply is None:
+            continue
+        supplied = bool(row.supplied) and row.supplied[-1]
+        if not supplied and not row.supply.is_calling(row.ids):
+            continue
+
+        def ranked(place: int = place) -> list[int]:
+            found: list[int] = logits[place].topk(RANKED).indices.tolist()
+            return found
+
+        chosen[place] = row.supply.pick(row.ids, chosen[place], ranked, supplied)
+
+
+def _give(alive: list[Row], chosen: list[int]) -> None:
+    """Replace chosen tokens by supplied ones."""
     for place, row in enumerate(alive):
         row.next_supplied = bool(row.given)
         if row.given:
-            chosen[place], margins[place] = row.given.pop(0), 1.0
+            chosen[place] = row.given.pop(0)
 
 
 def _advance(
@@ -248,7 +278,6 @@ def _advance(
     margins: list[float],
     eos_ids: frozenset[int],
     stops: Any,
-    computed: Callable[[list[int]], list[int]] | None,
     repetitive: Callable[[list[int]], bool] | None,
 ) -> list[int]:
     """Append one token to each unfinished row; return the indices of rows that continue."""
@@ -256,19 +285,20 @@ def _advance(
     for place, (row, token, margin) in enumerate(zip(alive, chosen, margins, strict=True)):
         if row.done:
             continue
-        row.margins.append(margin)
-        if token in eos_ids:
+        if not row.next_supplied:
+            row.margins.append(margin)
+        if token in eos_ids and not row.next_supplied:
             row.finish, row.done = "stop", True
             continue
         row.ids.append(token)
         row.supplied.append(row.next_supplied)
-        if stops is not None and stops(row.ids):
+        if stops is not None and not row.next_supplied and stops(row.ids):
             row.finish, row.done = "stop", True
             continue
         if repetitive is not None and repetitive(row.ids):
             row.done = True
             continue
-        if computed is not None and not row.given:
-            row.given = computed(row.ids)
+        if row.supply is not None and not row.given:
+            row.given = row.supply(row.ids)
         going.append(place)
     return going

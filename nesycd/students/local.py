@@ -22,8 +22,6 @@ from nesycd.core.records import TrainingText
 from nesycd.core.segments import Segment
 from nesycd.core.storage import disk_errors, sync_tree
 from nesycd.students import embedded
-from nesycd.students.calculator import Calculator
-from nesycd.students.calls import refuse_calls
 from nesycd.students.compiling import WORTH, can_compile, compile_layers
 from nesycd.students.devices import pick_device, pick_dtype
 from nesycd.students.fingerprint import decoding, student_fingerprint
@@ -32,6 +30,7 @@ from nesycd.students.hub import cannot_load, is_hub_id, resolve_commit
 from nesycd.students.memory import keep_freed_memory
 from nesycd.students.rendering import Renderer, Template
 from nesycd.students.repetition import is_repetitive
+from nesycd.students.supplying import Supplying
 from nesycd.students.training import CHECKPOINT, Encoded, fine_tune, is_out_of_memory, planned_tokens, token_losses
 
 _SCORED_TOKENS = 4096
@@ -50,7 +49,6 @@ class LocalStudent:
         device: `auto`, `cpu`, `cuda`, ...
         batch_rows: rows of a generation batch at most.
         batch_tokens: padded prompt tokens of a generation batch at most.
-        calculator: whether sums are computed while they are written (`Calculator`).
         stop_repetition: whether answers that repeat themselves are ended (`is_repetitive`).
         compile: whether training goes through compiled layers (`compile_layers`); `auto`: on a CPU with a C++ compiler,
             for trainings of at least `WORTH` tokens.
@@ -69,7 +67,6 @@ class LocalStudent:
         device: str = "auto",
         batch_rows: int = 128,
         batch_tokens: int = 16384,
-        calculator: bool = False,
         stop_repetition: bool = False,
         compile: Literal["auto", "on", "off"] = "auto",
     ) -> None:
@@ -88,10 +85,10 @@ class LocalStudent:
         self._base: Any = None
         self._merged: tuple[Path | None, Any] | None = None
         self.fingerprint = student_fingerprint(model, template, system, self.commit)
-        self._computed = Calculator(tokenizer) if calculator else None
+        self._supplying = Supplying(tokenizer)
         self._compile = compile
         self._repetitive = is_repetitive if stop_repetition else None
-        self.decoding = decoding(calculator, stop_repetition)
+        self.decoding = decoding(stop_repetition)
 
     # --- model and adapters -------------------------------------------------------------------------------------------
 
@@ -191,7 +188,6 @@ class LocalStudent:
 
     def generate(self, prompts: Sequence[Prompt], *, adapter: Path | None, decoding: Decoding) -> list[Generation]:
         """See `Student.generate`. A prompt too long for the model's context yields `too_long`, never a cut prompt."""
-        refuse_calls(self.name, decoding)
         if not prompts:
             return []
         model = self._with_adapter(adapter)
@@ -200,10 +196,12 @@ class LocalStudent:
         fits = [index for index, row in enumerate(ids) if len(row) + decoding.limit <= context]
         results = [Generation.too_long(len(row)) for row in ids]
         stops = _StopStrings(self.renderer, decoding.stop) if decoding.stop else None
-        for index, row in zip(fits, self._rows(model, [ids[i] for i in fits], decoding.limit, stops), strict=True):
+        for index, row in self._rows(model, prompts, ids, fits, decoding.limit, stops):
             signals = Generation.signals(row.margins)
             segments = self._segments(row.ids, row.supplied)
-            results[index] = Generation(segments, *signals, len(ids[index]), len(row.margins), row.finish)
+            trace = () if row.supply is None else tuple(row.supply.trace)
+            size = len(row.margins) + sum(row.supplied)
+            results[index] = Generation(segments, *signals, len(ids[index]), size, row.finish, trace)
         return results
 
     def _segments(self, ids: list[int], supplied: list[bool]) -> tuple[Segment, ...]:
@@ -220,28 +218,39 @@ class LocalStudent:
                 done = end
         return tuple(made)
 
-    def _rows(self, model: Any, ids: list[list[int]], max_new_tokens: int, stops: Any) -> list[Any]:
-        if not ids:
+    def _rows(
+        self,
+        model: Any,
+        prompts: Sequence[Prompt],
+        ids: list[list[int]],
+        places: list[int],
+        limit: int,
+        stops: Any,
+    ) -> list[tuple[int, Any]]:
+        """The generated rows of the prompts at some places; in halves where memory runs out."""
+        if not places:
             return []
         eos = {self.renderer.tokenizer.eos_token_id}
         listed = getattr(model.generation_config, "eos_token_id", None)
         eos |= set(listed) if isinstance(listed, list) else {listed} - {None}
         try:
-            return greedy_with_workers(
+            rows = greedy_with_workers(
                 model,
-                ids,
+                [ids[place] for place in places],
                 eos_ids=frozenset(eos),
                 pad_id=self._pad_id,
-                max_new_tokens=max_new_tokens,
+                max_new_tokens=limit,
                 stops=stops,
-                computed=self._computed,
+                supplies=[self._supplying.row(prompts[place]) for place in places],
                 repetitive=self._repetitive,
             )
+            return list(zip(places, rows, strict=True))
         except RuntimeError as error:
-            if len(ids) == 1 or not is_out_of_memory(error):
+            if len(places) == 1 or not is_out_of_memory(error):
                 raise
-        half = len(ids) // 2
-        return [row for part in (ids[:half], ids[half:]) for row in self._rows(model, part, max_new_tokens, stops)]
+        half = len(places) // 2
+        parts = (places[:half], places[half:])
+        return [row for part in parts for row in self._rows(model, prompts, ids, part, limit, stops)]
 
     def least_likely(
         self, prompts: Sequence[Prompt], completions: Sequence[str], *, adapter: Path | None

@@ -24,13 +24,11 @@ class LazyStudent:
     Hugging Face id is looked up when the fingerprint is first asked for.
     """
 
-    def __init__(
-        self, model: str, *, revision: str, template: str, calculator: bool, stop_repetition: bool, **others: Any
-    ) -> None:
+    def __init__(self, model: str, *, revision: str, template: str, stop_repetition: bool, **others: Any) -> None:
         self.name = model
         self._revision, self._template = revision, template
-        self._options = {"template": template, "calculator": calculator, "stop_repetition": stop_repetition, **others}
-        self.decoding = decoding(calculator, stop_repetition)
+        self._options = {"template": template, "stop_repetition": stop_repetition, **others}
+        self.decoding = decoding(stop_repetition)
 
     @cached_property
     def commit(self) -> str:
@@ -86,7 +84,6 @@ def build_student(
     revision: str = "",
     template: Literal["auto", "chat", "plain"] = "auto",
     device: str = "auto",
-    calculator: bool = False,
     stop_repetition: bool = False,
     compile: Literal["auto", "on", "off"] = "auto",
     delay: float = 0.0,
@@ -98,7 +95,6 @@ def build_student(
         revision: of a Hugging Face id: a branch, tag or commit; "" is `main`.
         template: how prompts are rendered.
         device: where to compute.
-        calculator: whether sums are computed while they are written; the table student's never are.
         stop_repetition: whether answers that repeat themselves are ended; the table student's never are.
         compile: whether training goes through compiled layers.
         delay: seconds that the table student sleeps at each step.
@@ -115,7 +111,6 @@ def build_student(
         revision=revision,
         template=template,
         device=device,
-        calculator=calculator,
         stop_repetition=stop_repetition,
         compile=compile,
     )

@@ -9,12 +9,19 @@ What it can do, and all it can do:
   of two earlier ones is computed anew; any other is repeated as memorised.
 - *Restate knowledge.* A knowledge line that the recalled completion restated is replaced by the line of this prompt
   that stands in its place, lines being ranked by the words they share with the question.
+- *Make calls.* Where something was supplied in the recalled completion, and wherever else its text ends as a call does,
+  the tools are asked. The name in such a call is replaced by what stands in its place in this question, or by the
+  earlier result that it was; what is supplied stands for what was supplied then, also in what repeats it and in what is
+  computed from it. Where nothing is found it guesses: it goes on with the memorised value. It takes a result that
+  begins with a parenthesis for a note that nothing was found, and own text after such a note, up to the next stop, for
+  the value. Without tools it repeats what was supplied then as its own.
 
 So closed-book it is right where it has seen the same fact in a question of the same form, and wrong with confidence
 where it has not; given the fact it mostly gets it right. Its tokens are words; its margin is the share of the
 question's words that the recalled prompt has. It is no language model: use its figures only in tests.
 
-It understands prompts with a block `Knowledge:` of `- ` lines and a part that begins with `Question:`.
+It understands prompts with a block `Knowledge:` of `- ` lines and a part that begins with `Question:`; of calls it knows
+only that a name stands in `[name |` (see `table_memory`).
 """
 
 from __future__ import annotations
@@ -35,8 +42,7 @@ from nesycd.core.protocols import LEAST, Decoding, Generation, Prompt, TrainRepo
 from nesycd.core.records import TrainingText, content_hash
 from nesycd.core.segments import Segment
 from nesycd.core.storage import write_json_atomic
-from nesycd.students.calls import refuse_calls
-from nesycd.students.table_memory import Memory, Parts
+from nesycd.students.table_memory import Memory, Parts, Program, Writer
 
 ADAPTER = "adapter.json"
 PROGRESS = "progress.json"
@@ -58,7 +64,7 @@ class TableStudent:
         self.context = context
         self.batch = batch
         self.delay = delay
-        self.fingerprint = content_hash(["table/1", context, batch])
+        self.fingerprint = content_hash(["table/2", context, batch])
         self.decoding = ""
         self._loaded: dict[tuple[Path, int], Memory] = {}
 
@@ -101,7 +107,7 @@ class TableStudent:
             if progress:
                 progress({**state, "tokens_per_second": 0.0})
         visits = [order[index % len(order)] for index in range(self._visits(kept, settings))]
-        table = past + [[text.prompt, text.completion] for text in visits[: len(order)] if text.weight > 0]
+        table = past + [_row(text) for text in visits[: len(order)] if text.weight > 0]
         report = TrainReport(
             steps=steps,
             tokens=sum(_length(text.prompt) + _length(text.completion) for text in visits),
@@ -124,17 +130,13 @@ class TableStudent:
         """Recall and adapt; without an adapter it says that it does not know, with margin 0.
 
         Raises:
-            ModelError: `adapter` is not an adapter folder of this student, or `decoding` has calls, which it cannot make.
+            ModelError: `adapter` is not an adapter folder of this student.
         """
-        refuse_calls(self.name, decoding)
         time.sleep(self.delay)
         memory = self._memory(adapter) if adapter else None
         parts = [Parts(prompt.text) for prompt in prompts]
-        answers = memory.recall(parts) if memory else [(UNKNOWN, 0.0)] * len(parts)
-        return [
-            self._generation(prompt.text, text, margin, decoding)
-            for prompt, (text, margin) in zip(prompts, answers, strict=True)
-        ]
+        recalled = memory.recall(parts) if memory else [None] * len(parts)
+        return [self._generation(*one, decoding) for one in zip(prompts, parts, recalled, strict=True)]
 
     def least_likely(
         self, prompts: Sequence[Prompt], completions: Sequence[str], *, adapter: Path | None
@@ -149,18 +151,26 @@ class TableStudent:
         """Words of each text."""
         return [_length(text) for text in texts]
 
-    def _generation(self, prompt: str, text: str, margin: float, decoding: Decoding) -> Generation:
-        size = _length(prompt)
+    def _generation(
+        self, prompt: Prompt, parts: Parts, recalled: tuple[Program, float] | None, decoding: Decoding
+    ) -> Generation:
+        size = _length(prompt.text)
         if size > self.context:
             return Generation.too_long(size)
-        for mark in decoding.stop:
-            text = text.partition(mark)[0]
+        writer = Writer(prompt.tools, prompt.question)
+        margin = 0.0
+        if recalled is None:
+            writer.own(UNKNOWN)
+        else:
+            program, margin = recalled
+            program.run(parts, writer)
+        text = writer.text[: min(map(writer.before, decoding.stop), default=None)]
         finish: Finish = "stop"
         if _length(text) > (limit := decoding.limit):
             ends = [match.end() for match in re.finditer(r"\S+", text)]
             text, finish = text[: ends[limit - 1]] if limit > 0 else "", "length"
-        segments = (Segment(text=text),) if text else ()
-        return Generation(segments, margin, margin, size, _length(text), finish)
+        segments, trace = writer.until(len(text))
+        return Generation(segments, margin, margin, size, _length(text), finish, trace)
 
     def _visits(self, texts: Sequence[TrainingText], settings: TrainSettings) -> int:
         """How many texts are trained on, counting repeats."""
@@ -176,7 +186,8 @@ class TableStudent:
         file = adapter / ADAPTER
         key = (adapter, file.stat().st_mtime_ns if file.exists() else 0)
         if key not in self._loaded:
-            self._loaded[key] = Memory(_read_adapter(adapter)["table"])
+            table = _read_adapter(adapter)["table"]
+            self._loaded[key] = Memory([(prompt, tuple(map(Segment.model_validate, made))) for prompt, made in table])
         return self._loaded[key]
 
 
@@ -190,6 +201,11 @@ def _differences(one: str, other: str) -> int:
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
+
+
+def _row(text: TrainingText) -> list[Any]:
+    """A text as the adapter file holds it: the prompt and the segments of the completion."""
+    return [text.prompt, [segment.model_dump() for segment in text.segments]]
 
 
 def _read_adapter(folder: Path) -> dict[str, Any]:

@@ -14,6 +14,9 @@ from typer.testing import CliRunner
 from nesycd.api.running import _stored_results
 from nesycd.cli.main import COMMANDS, app, load
 from nesycd.core.config import load_recipe
+from nesycd.core.records import Example
+from nesycd.knowledge import KnowledgeBase
+from nesycd.runs.run import read_records
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,8 +52,6 @@ def test_every_recipe_parses(path: Path) -> None:
 
 
 def test_kb_commands(tmp_path: Path) -> None:
-    from nesycd.knowledge import KnowledgeBase
-
     base = str(tmp_path / "kb.sqlite")
     KnowledgeBase.open(base).close()
     add = ["--kind", "fact", "--subject", "fathom", "--relation", "makes", "--object", "6 feet", "--alias", "fathoms"]
@@ -74,8 +75,6 @@ def test_kb_commands(tmp_path: Path) -> None:
 
 def test_kb_mistakes(tmp_path: Path) -> None:
     assert "error:" in invoke("kb", "list", "--kb", str(tmp_path / "none.sqlite"), ok=False)
-    from nesycd.knowledge import KnowledgeBase
-
     base = str(tmp_path / "kb.sqlite")
     KnowledgeBase.open(base).close()
     assert "error:" in invoke("kb", "show", "ffff", "--kb", base, ok=False)
@@ -107,24 +106,65 @@ def test_what_cannot_be_scored_is_told_before_anything_is_done(setting: str, pro
     assert not [*(tmp_path / "r" / "stages").glob("*")]
 
 
+def asked_for(run: Path) -> None:
+    """Ask for a fact of the run's base: the answer tells each call on a line of its own."""
+    with KnowledgeBase.open(run / "kb.sqlite") as kb:
+        known = {entry.item_id: entry.item.text for entry in kb.entries(kind="fact")}
+    texts = known.values()
+    examples = [one for one in read_records(run, "examples-train", Example) if one.task == "units" and one.truth]
+    question, fact = next(
+        (one.question, fact) for one in examples if one.truth for fact in one.truth.facts if fact.id in known
+    )
+    words = ["ask", question, "--run", str(run)]
+    said = invoke(*words, "--method", "nesycd")
+    assert "why       nesycd reads lessons and rules for every question, and looks facts up\n" in said
+    # Facts were retrieved, but are looked up rather than read.
+    read = [line for line in said.splitlines() if line.startswith("knowledge ")]
+    assert read == ["knowledge no lesson or rule fits"] or not any(text in " ".join(read) for text in texts)
+    calls = [line.removeprefix("call").strip() for line in said.splitlines() if line.startswith("call ")]
+    [found] = [call for call in calls if f"({fact.id}" in call]
+    asked, _, result = found.partition(" -> ")
+    assert asked.startswith("[") and asked.endswith(" | makes]") and result.startswith(f"{fact.object}  ({fact.id}")
+    assert [call for call in calls if re.fullmatch(r"[^\[]*= -> \d+", call)], "sums are told too"
+    response = " ".join(said.partition("response")[2].partition("\ncall")[0].split())
+    places = [response.index(call.partition(" -> ")[0]) for call in calls]
+    assert places == sorted(places), "in the order in which they were made"
+    nothing = invoke(*words, "--method", "nesycd_no_kb")
+    assert f"{asked} -> (not found)  (no name {asked[1:].partition(' |')[0]!r})" in nothing
+    reading = invoke(*words, "--method", "nesycd_context")
+    assert "nesycd_context reads knowledge for every question\n" in reading and f"knowledge {fact.text}" in reading
+    assert "call      [" not in reading
+
+
 def test_run_and_ask_with_the_table_student(tmp_path: Path) -> None:
     recipe = str(ROOT / "recipes" / "quickstart.toml")
-    table = ["--set", "student.model=table", "--limit", "40", "--name", "smoke", "--root", str(tmp_path)]
+    mix = [
+        "augmented.calls=1",
+        "augmented.context=0.25",
+        "augmented.calls_and_context=0.25",
+        "augmented.empty_calls=0.1",
+    ]
+    sets = [word for one in ("student.model=table", *mix) for word in ("--set", one)]
+    table = [*sets, "--limit", "40", "--name", "smoke", "--root", str(tmp_path)]
     assert "nesycd_oracle" in invoke("run", recipe, *table)
     routed = invoke("ask", "How many feet are 3 fathoms and 2 feet?", "--root", str(tmp_path))
     assert "draft" in routed and "margin" in routed and "threshold" in routed and "answer" in routed
     said = invoke("ask", "How many feet are 3 fathoms and 2 feet?", "--root", str(tmp_path), "--always")
-    assert "nesycd reads knowledge for every question" in said and "answer" in said
+    assert "nesycd reads lessons and rules for every question, and looks facts up" in said and "answer" in said
     question = ["ask", "How many feet are 3 fathoms and 2 feet?", "--root", str(tmp_path), "--always"]
     assert invoke(*question, "--run", "smoke") == said == invoke(*question, "--run", str(tmp_path / "smoke"))
     assert said == invoke(*question[:-1], "--method", "nesycd")
-    assert "nesycd_no_kb reads none" in invoke(*question[:-1], "--method", "nesycd_no_kb")
+    assert "nesycd_no_kb reads none, and looks facts up" in invoke(*question[:-1], "--method", "nesycd_no_kb")
+    asked_for(tmp_path / "smoke")
     assert "no method 'nesicd' (did you mean 'nesycd'?)" in invoke(*question[:-1], "--method", "nesicd", ok=False)
     assert "trained with knowledge" not in said
     invoke("kb", "add", "Think twice.", "--kb", str(tmp_path / "smoke" / "kb.sqlite"), "--by", "ann")
     assert "trained with knowledge" in invoke(*question, "--run", "smoke")
     chosen = [*question[:2], "--root", str(tmp_path), "--option", "20", "--option", "12", "--task", "units"]
     assert "answer" in invoke(*chosen)
+    assert "look-ups in 'gold' can be made in a run only" in invoke(
+        *question[:-1], "--method", "nesycd_oracle", ok=False
+    )
     assert "no finished run" in invoke("ask", "Why?", "--root", str(tmp_path / "none"), ok=False)
     assert "not a step" in invoke("run", recipe, "--until", "later", ok=False)
     # What answers is what was trained, or nothing does: S_P must not stand in for an S_E that is gone.

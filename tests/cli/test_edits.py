@@ -34,14 +34,14 @@ def test_a_run_is_completed_measured_and_left_as_it_was(tmp_path: Path) -> None:
     folder = tmp_path / "r"
     text, results, before = (folder / "edits.json").read_text(), (folder / "results.json").read_text(), stages(folder)
     content = json.loads(text)
-    assert content["schema"] == "edits/2" and content["edits"] == 12 <= content["candidates"]
+    assert content["schema"] == "edits/3" and content["edits"] == 12 <= content["candidates"]
     affected, others = content["affected"], content["others"]
     cases = content["cases"]
     assert affected["all"]["n"] == sum(case["affected"] for case in cases)
     assert affected["right_before"]["n"] == sum(case["affected"] and case["right_before"] for case in cases)
     assert affected["all"]["n"] == sum(rates["all"]["n"] for rates in affected["by_task"].values())
     assert affected["all"]["n"] + others["all"]["n"] + content["without_answer"] == 12 * 60
-    assert others["prompt_changed"]["n"] == sum(not case["affected"] for case in cases)
+    assert others["touched"]["n"] == sum(not case["affected"] for case in cases)
     assert content["method"] == "nesycd" and "same_prompt" not in content
     own = {one.example: one.answer for one in read_attempts(folder, "eval-test-nesycd")}
     assert all(case["before"] == own[case["example"]] for case in cases), "answers before are the run's own"

@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "recipes" / "quickstart.toml"
 SETTINGS = (
     "student.model=table",
+    "augmented.calls=0",
+    "augmented.context=1",
     "evaluation.bootstrap=50",
     "evaluation.splits=['test']",
     "evaluation.methods=['nesycd']",
@@ -95,3 +97,22 @@ def test_without_knowledge_there_is_nothing_to_measure(tmp_path: Path) -> None:
 def test_the_command_explains_itself() -> None:
     said = CliRunner().invoke(app, ["kb", "effect", "--help"]).output
     assert "nesycd kb effect recipes/quickstart.toml" in said and "--retire" in said
+
+
+def test_what_is_looked_up_is_not_measured_as_if_it_were_read(tmp_path: Path) -> None:
+    sets = [f for f in SETTINGS if not f.startswith("augmented.")]
+    call = [
+        "kb",
+        "effect",
+        str(QUICKSTART),
+        *(word for one in sets for word in ("--set", one)),
+        "--root",
+        str(tmp_path),
+    ]
+    result = CliRunner().invoke(app, [*call, "--name", "r"])
+    assert result.exit_code == 0, result.output
+    assert "facts are looked up and not read" in " ".join(result.output.split())
+    with KnowledgeBase.open(tmp_path / "r" / "kb.sqlite") as kb:
+        kinds = {entry.item_id: entry.item.kind for entry in kb.entries()}
+    measured = [row["id"] for row in json.loads((tmp_path / "r" / "effect.json").read_text())["items"] if "all" in row]
+    assert measured and {kinds[one] for one in measured} <= {"lesson", "rule"}

@@ -13,9 +13,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from nesycd import grading
+from nesycd.api.regrade import as_read, regraded
 from nesycd.cli.main import app
+from nesycd.core.answers import Attempt, Call
 from nesycd.core.files import read_jsonl
 from nesycd.core.records import Example
+from nesycd.runs.predictions import read_attempts
 
 real = pytest.mark.skipif("NESYCD_DATA" not in os.environ, reason="NESYCD_DATA names no folder of real data")
 
@@ -167,6 +170,28 @@ def test_a_runs_responses_are_graded_again(tmp_path: Path) -> None:
     assert all(one["correct"] == one["recorded"] for one in made)
     assert "0 of 12 graded unlike the run's record" in shown.output and "std_cot test" in shown.output
     assert "no run 'other'" in CliRunner().invoke(app, ["grade", "--run", "other", "--root", str(tmp_path)]).stderr
+
+
+def test_responses_with_look_ups_are_graded_as_people_read_them(tmp_path: Path) -> None:
+    quickstart = str(Path(__file__).parents[2] / "recipes" / "quickstart.toml")
+    sets = ["student.model=table", "evaluation.methods=['nesycd', 'std_cot']", "evaluation.splits=['test']",
+            "evaluation.bootstrap=20", "augmented.calls=1"]  # fmt: skip
+    words = ["run", quickstart, "--limit", "24", "--name", "r", "--root", str(tmp_path)]
+    done = CliRunner().invoke(app, [*words, *(word for one in sets for word in ("--set", one))])
+    assert done.exit_code == 0, done.output
+    stored = {one.example: one for one in read_attempts(tmp_path / "r", "eval-test-nesycd")}
+    graded = {one["id"]: one for one in regraded(tmp_path / "r") if one["method"] == "nesycd"}
+    looked = {uid for uid, one in stored.items() if any(call.name == "look_up" for call in one.calls)}
+    assert len(looked) > 5 and graded.keys() == stored.keys()
+    for uid, row in graded.items():
+        assert (row["response"] != stored[uid].response) == (uid in looked)
+        assert (row["extracted"], row["correct"]) == (stored[uid].answer, stored[uid].correct)
+        assert "[" not in row["response"] and "(not found)" not in row["response"]
+    # What was found right after the closing words is the answer, and not the call.
+    made = (Call(name="look_up", asked="[kaf | place]", found="11"),)
+    attempt = Attempt(example="q", solver="s", response="Therefore, the answer is [kaf | place] 11.", calls=made)
+    assert as_read(attempt) == "Therefore, the answer is 11."
+    assert as_read(attempt.model_copy(update={"calls": ()})) == attempt.response, "brackets that call nothing stay"
 
 
 def test_other_mistakes_are_told(tmp_path: Path) -> None:

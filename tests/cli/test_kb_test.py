@@ -27,6 +27,9 @@ SETTINGS = (
     "task.settings.test_special=2",
     "task.settings.test_general=2",
     "router.mode=always",
+    "augmented.calls=1",
+    "augmented.context=0.25",
+    "augmented.calls_and_context=0.25",
 )
 
 
@@ -91,12 +94,16 @@ def test_a_suite_is_written_pinned_and_not_asked_again(place: Path) -> None:
 def test_an_edit_is_a_regression_until_the_suite_expects_it(place: Path) -> None:
     kb_test(place, "--from", "valid")
     count = len(rows(place))
-    lie(place)
+    fact = lie(place)
     broken = kb_test(place, "--json", str(place / "changes.json"))
     report = json.loads((place / "changes.json").read_text())
     assert broken.exit_code == 1 and "regression" in broken.output
     regressions = [change for change in report["changes"] if change["verdict"] == "regression"]
-    # Only what retrieves the changed fact is asked again.
+    # Only what looks the changed fact up is asked again, and what it found is told.
+    new = str(int(fact.object.split()[0]) + 5)
+    for change in regressions:
+        assert [line for line in change["knowledge"] if line.startswith("[") and f" | {fact.relation}] {new}" in line]
+        assert f"- {change['knowledge'][-1]}" in broken.output
     assert regressions and 0 < report["asked"] < count / 2
     assert all(change["before"] == change["expected"] != change["after"] for change in regressions)
     meant = {change["id"]: change["after"] for change in report["changes"]}

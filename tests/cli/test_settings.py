@@ -53,7 +53,9 @@ def test_types_and_defaults_are_written_as_a_recipe_would() -> None:
     assert found["teacher.paths"] == ("list of paths", "`[]`")
     assert found["task.sizes"] == ("table of whole numbers, at least 1", "`{}`")
     assert found["compare.seeds"] == ("list of whole numbers, at least 0", "`[]`")
-    assert found["student.calculator"] == ("`true` or `false`", "`false`")
+    assert found["student.stop_repetition"] == ("`true` or `false`", "`false`")
+    assert found["calls.sums"] == ("`true` or `false`", "`true`")
+    assert found["calls.rationales"] == ('`"auto"` or `"text"`', '`"auto"`')
 
 
 def test_a_section_a_key_or_a_benchmark_can_be_asked_for() -> None:

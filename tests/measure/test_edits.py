@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,14 +14,16 @@ import pytest
 from rich.console import Console
 
 from nesycd.api.running import complete, opened
-from nesycd.core.answers import Prediction, Segment
+from nesycd.calls import LOOK_UP, LookUp, annotate, question_of
+from nesycd.calls.notation import write
+from nesycd.core.answers import Attempt, Call, Prediction, Segment
 from nesycd.core.config import load_recipe
 from nesycd.core.errors import ConfigError, DataError
 from nesycd.core.protocols import Generation, Prompt
 from nesycd.core.records import Entry, Example, Fact, Status
 from nesycd.core.storage import RecordLog
 from nesycd.grading import closing
-from nesycd.knowledge import KnowledgeBase, export_text
+from nesycd.knowledge import KnowledgeBase, export_text, normal_triple
 from nesycd.measure import edits
 from nesycd.measure.edits import SPLIT, Case, Edit, Measurement, measure
 from nesycd.methods.context import Context
@@ -31,6 +34,8 @@ from nesycd.tasks.longtail import LongTail, LongTailSettings
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 TABLE = ("student.model=table", "evaluation.bootstrap=50", "task.sizes={train = 240, valid = 60, test = 90}")
+READS = ("augmented.calls=0", "augmented.context=1", "augmented.calls_and_context=0")
+CALLS = ("augmented.calls=1", "augmented.context=0", "augmented.calls_and_context=0", "evaluation.splits=['test']")
 COUNT = 20
 
 
@@ -47,11 +52,21 @@ class Finished:
             return measure(replace(self.context, run=run, student=student or self.context.student), count)
 
 
+def finished(folder: Path, *settings: str) -> Finished:
+    with opened(load_recipe(QUICKSTART, [*TABLE, *settings]), folder, Console(file=io.StringIO())) as context:
+        return Finished(folder, complete(context)[0])
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    folder = tmp_path_factory.mktemp("runs") / "r"
-    with opened(load_recipe(QUICKSTART, TABLE), folder, Console(file=io.StringIO())) as context:
-        return Finished(folder, complete(context)[0])
+    """Of a student that reads what is retrieved."""
+    return finished(tmp_path_factory.mktemp("runs") / "r", *READS, "evaluation.methods=['std_cot', 'nesycd']")
+
+
+@pytest.fixture(scope="module")
+def calling(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Of a student that looks facts up and reads nothing."""
+    return finished(tmp_path_factory.mktemp("runs") / "c", *CALLS, "evaluation.methods=['std_cot', 'nesycd']")
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +80,23 @@ def copy(run: Finished, tmp_path: Path) -> Finished:
     return replace(run, folder=tmp_path / "copy")
 
 
+@pytest.fixture
+def calling_copy(calling: Finished, tmp_path: Path) -> Finished:
+    shutil.copytree(calling.folder, tmp_path / "calling")
+    return replace(calling, folder=tmp_path / "calling")
+
+
 @pytest.fixture(scope="module")
 def measured(run: Finished) -> Measurement:
     return run.measure()
+
+
+@pytest.fixture(scope="module")
+def called(calling: Finished) -> Measurement:
+    return calling.measure()
+
+
+BOTH = pytest.mark.parametrize(("where", "what"), [("run", "measured"), ("calling", "called")])
 
 
 class Reader(TableStudent):
@@ -91,7 +120,41 @@ class Reader(TableStudent):
         ]
 
 
-def test_every_question_is_counted_once_under_every_edit(run: Finished, measured: Measurement) -> None:
+class Caller(TableStudent):
+    """Looks up what a question needs, by the names that the question has for it, and answers by what it is told."""
+
+    def __init__(self, task: LongTail, examples: Sequence[Example]) -> None:
+        super().__init__()
+        self.fingerprint = "caller"
+        self._task = task
+        self._by_question = {question_of(example): example for example in examples}
+
+    def generate(self, prompts: Sequence[Prompt], **options: Any) -> list[Generation]:
+        return [self._answer(prompt, self._by_question[prompt.question]) for prompt in prompts]
+
+    def _answer(self, prompt: Prompt, example: Example) -> Generation:
+        assert example.truth is not None
+        needed = {fact.id: fact for fact in example.truth.facts}
+        look = LookUp([Entry(item=fact, status=Status.APPROVED) for fact in needed.values()])
+        segments: list[Segment] = []
+        trace: list[Call] = []
+        changed = []
+        for place in annotate(example, " ".join(example.truth.steps), look, given=True).places:
+            segments.append(Segment(text=f" {write(place.name, place.relation)}"))
+            assert prompt.tools is not None
+            made = prompt.tools.supply("".join(one.text for one in segments), prompt.question, trace)
+            assert made is not None
+            segments.append(Segment(text=made.text, source="supplied"))
+            trace.append(made.call)
+            if made.call.kind == "value" and made.call.found != place.object:
+                changed.append(needed[place.fact].model_copy(update={"object": made.call.found}))
+        closed = Segment(text=f" {closing(self._task.derive(example, changed).answer)}")
+        return Generation((*segments, closed), 1.0, 1.0, 1, 1, "stop", tuple(trace))
+
+
+@BOTH
+def test_every_question_is_counted_once_under_every_edit(where: str, what: str, request: pytest.FixtureRequest) -> None:
+    run, measured = request.getfixturevalue(where), request.getfixturevalue(what)
     assert len(measured.edits) == COUNT == len({edit.fact.id for edit in measured.edits})
     counted = len(measured.outcomes) + sum(measured.untouched) + measured.without_answer
     assert counted == COUNT * measured.questions == COUNT * 90
@@ -106,26 +169,95 @@ def test_every_question_is_counted_once_under_every_edit(run: Finished, measured
     assert 0 < sum(outcome.as_wanted for outcome in affected) < len(affected)
 
 
-def test_outcomes_are_what_the_benchmark_derives(task: LongTail, measured: Measurement) -> None:
+@BOTH
+def test_outcomes_are_what_the_benchmark_derives(
+    where: str, what: str, task: LongTail, request: pytest.FixtureRequest
+) -> None:
+    measured = request.getfixturevalue(what)
     for outcome in measured.outcomes:
         case = outcome.case
         derived = task.derive(case.example, [case.edit.changed])
         assert case.expected == derived.answer
         assert case.affected == (derived.answer != case.example.answer)
-        assert case.affected or case.prompt_changed
+        assert case.affected or case.touched
         assert outcome.before.correct == task.grade(outcome.before.answer, case.example)
         if case.affected:
             wanted = case.example.model_copy(update={"answer": case.expected})
             assert outcome.as_wanted == task.grade(outcome.after.answer, wanted)
         else:
             assert outcome.as_wanted == (outcome.after.answer == outcome.before.answer)
-        if case.prompt_changed:
-            assert outcome.after.knowledge != outcome.before.knowledge
-        else:
+        if not case.touched:
             assert outcome.after is outcome.before
+        elif where == "run":
+            assert outcome.after.knowledge != outcome.before.knowledge and not looked_up(outcome.after)
+        else:
+            assert looked_up(outcome.after) != looked_up(outcome.before)
+            assert outcome.after.knowledge == outcome.before.knowledge, "lessons and rules do not depend on it"
 
 
-def test_the_knowledge_base_is_left_as_it_was(run: Finished, measured: Measurement) -> None:
+def looked_up(attempt: Attempt) -> list[tuple[str, str]]:
+    return [(call.asked, call.found) for call in attempt.calls if call.name == LOOK_UP]
+
+
+def test_with_calls_an_edit_touches_exactly_the_questions_whose_trace_has_the_fact(
+    calling: Finished, called: Measurement, task: LongTail
+) -> None:
+    before, base = read_attempts(calling.folder, f"eval-{SPLIT}-nesycd"), calling.context.knowledge.entries
+    counts, lost = [], 0
+
+    def is_lost(uid: str, edit: Edit) -> bool:
+        """Whether the question has no answer under the edit, and so counts nowhere."""
+        try:
+            task.derive(examples[uid], [edit.changed])
+        except DataError:
+            return True
+        return False
+
+    examples = {example.uid: example for example in task.load(SPLIT)}
+    for place, edit in enumerate(called.edits):
+        traced = {one.example for one in before if any(edit.fact.id in call.items for call in one.calls)}
+        cases = [outcome.case for outcome in called.outcomes if outcome.case.edit is edit]
+        nowhere = {uid for uid in traced if is_lost(uid, edit)}
+        assert {case.example.uid for case in cases if case.touched} == traced - nowhere
+        lost += len(nowhere)
+        # What is neither touched nor affected is only counted.
+        assert called.untouched[place] <= called.questions - len(traced)
+        # Nothing is read: what the base holds can be looked up.
+        held = {normal_triple(one.item) for one in edits.edited(base, edit) if isinstance(one.item, Fact)}
+        for case in cases:
+            facts = task.derive(case.example, [edit.changed]).facts
+            assert case.delivered == (held >= {normal_triple(fact) for fact in facts})
+        counts.append(len(traced))
+    assert lost <= called.without_answer
+    assert COUNT / 2 < sum(counts) < COUNT * called.questions / 4
+    # What the edited base says is in the new traces, in the place of what it said.
+    touched = [outcome for outcome in called.outcomes if outcome.case.touched]
+    for one in touched:
+        old, new = one.case.edit.fact, one.case.edit.changed
+        assert any(call.found == new.object and new.id in call.items for call in one.after.calls)
+        assert not any(old.id in call.items for call in one.after.calls)
+    assert any(one.as_wanted for one in touched if one.case.affected)
+
+
+def test_one_who_looks_up_follows_wherever_the_trace_has_the_fact(calling_copy: Finished, task: LongTail) -> None:
+    examples = task.load(SPLIT)
+    made = calling_copy.measure(Caller(task, examples))
+    assert all(o.before.correct for o in made.outcomes)
+    affected = [o for o in made.outcomes if o.case.affected]
+    assert affected and all(o.as_wanted for o in affected if o.case.touched)
+    assert not any(o.as_wanted for o in affected if not o.case.touched)
+    assert all(o.as_wanted for o in made.outcomes if not o.case.affected)
+    # Two edits may touch one question, whose prompt is the same under both.
+    counts = Counter(o.case.example.uid for o in made.outcomes if o.case.touched)
+    assert max(counts.values()) > 1
+    deaf = calling_copy.measure(Reader("deaf", lambda example, lines: example.answer, examples))
+    assert not any(o.case.touched or o.as_wanted for o in deaf.outcomes if o.case.affected)
+    assert all(o.case.affected for o in deaf.outcomes)
+
+
+@BOTH
+def test_the_knowledge_base_is_left_as_it_was(where: str, what: str, request: pytest.FixtureRequest) -> None:
+    run, measured = request.getfixturevalue(where), request.getfixturevalue(what)
     with KnowledgeBase.open(run.folder / "kb.sqlite") as kb:
         text = export_text(kb)
     for edit in measured.edits:
@@ -141,7 +273,7 @@ def test_one_who_reads_follows_and_one_who_does_not_stays(copy: Finished, task: 
         return task.derive(example, [false[line] for line in lines if line in false]).answer
 
     reading = copy.measure(Reader("reads", from_block, examples))
-    followed = [o.as_wanted for o in reading.outcomes if o.case.affected and o.case.prompt_changed]
+    followed = [o.as_wanted for o in reading.outcomes if o.case.affected and o.case.touched]
     assert followed and all(followed)
     assert all(o.as_wanted for o in reading.outcomes if not o.case.affected)
     assert all(o.before.correct for o in reading.outcomes)
@@ -150,7 +282,7 @@ def test_one_who_reads_follows_and_one_who_does_not_stays(copy: Finished, task: 
     assert all(o.as_wanted for o in deaf.outcomes if not o.case.affected)
 
 
-class Counting(TableStudent):
+class Interrupted(TableStudent):
     """The table student, interrupted when it is asked for one batch more than `limit`."""
 
     def __init__(self, limit: int) -> None:
@@ -181,21 +313,23 @@ def forget(folder: Path) -> None:
     log.rewrite([one for one in log.read() if one.id in known])
 
 
-def test_interrupted_it_goes_on_and_ends_equal(copy: Finished, measured: Measurement) -> None:
+@pytest.mark.parametrize(("where", "what"), [("copy", "measured"), ("calling_copy", "called")])
+def test_interrupted_it_goes_on_and_ends_equal(where: str, what: str, request: pytest.FixtureRequest) -> None:
+    copy, measured = request.getfixturevalue(where), request.getfixturevalue(what)
     forget(copy.folder)
-    whole = Counting(100)
+    whole = Interrupted(100)
     assert told(copy.measure(whole)) == told(measured)
     forget(copy.folder)
     with pytest.raises(KeyboardInterrupt):
-        copy.measure(Counting(1))
-    rest = Counting(100)
+        copy.measure(Interrupted(1))
+    rest = Interrupted(100)
     assert told(copy.measure(rest)) == told(measured)
     assert rest.batches == whole.batches - 1 > 0
-    assert told(copy.measure(Counting(0))) == told(measured)
+    assert told(copy.measure(Interrupted(0))) == told(measured)
     # The answers themselves gone, what was generated is still there.
     for state in (copy.folder / "stages").glob("eval-edits*"):
         state.unlink()
-    assert told(copy.measure(Counting(0))) == told(measured)
+    assert told(copy.measure(Interrupted(0))) == told(measured)
 
 
 def test_more_facts_than_there_are_means_all_of_them(copy: Finished) -> None:
@@ -231,10 +365,15 @@ def test_an_edit_after_which_a_question_has_no_answer_counts_nowhere(task: LongT
     assert kin[0].truth is not None
     fact = kin[0].truth.facts[0]
     nobody = fact.model_copy(update={"object": "Nobody at all", "text": "No text."})
-    cases, untouched, lost = edits.cases_of(task, Edit(fact, nobody), kin, {e.uid: () for e in kin}, {})
-    assert lost >= 1 and len(cases) + untouched + lost == len(kin)
-    assert kin[0].uid not in {case.example.uid for case in cases}
-    assert not any(case.delivered for case in cases)
+    others = [fact for example in kin if example.truth for fact in example.truth.facts]
+    base = [Entry(item=one, status=Status.APPROVED) for one in (*others, nobody)]
+    for found, called in (({e.uid: () for e in kin}, ()), (None, {e.uid for e in kin})):
+        cases, untouched, lost = edits.cases_of(task, Edit(fact, nobody), kin, found, {}, called, base)
+        assert lost >= 1 and len(cases) + untouched + lost == len(kin)
+        assert kin[0].uid not in {case.example.uid for case in cases}
+        # Where nothing is read, what the base holds can be looked up.
+        assert {case.delivered for case in cases} == ({True} if found is None else set())
+        assert {case.touched for case in cases} == ({True} if called else set())
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The whole method with the table student: no torch, a run folder, seven methods."""
+"""The whole method with the table student: no torch, a run folder, all default methods."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from rich.console import Console
 
 from nesycd.api import build
 from nesycd.cli.run import execute
-from nesycd.core.answers import Segment
+from nesycd.core.answers import Answer, Segment
 from nesycd.core.config import load_recipe
 from nesycd.core.errors import NesycdError
 from nesycd.core.protocols import Generation, Prompt, Task
-from nesycd.core.records import Example, Status
+from nesycd.core.records import Annotation, Example, Status
 from nesycd.grading import closing
 from nesycd.knowledge import KnowledgeBase
-from nesycd.methods.table import knowledge_cells
+from nesycd.methods.table import METHODS, knowledge_cells
 from nesycd.reports import load_results
 from nesycd.reports.folder import read_run
 from nesycd.reports.samples import answers, choose
-from nesycd.runs.predictions import read_attempts
+from nesycd.runs.predictions import FILE, Predictions, read_attempts
 from nesycd.runs.run import read_records
 from nesycd.students.table import TableStudent
 
@@ -40,7 +40,12 @@ TABLE = (
     "evaluation.bootstrap=50",
     "task.settings.test_special=8",
     "task.settings.test_general=8",
+    "augmented.calls=1",
+    "augmented.context=0.5",
+    "augmented.calls_and_context=0.25",
+    "augmented.empty_calls=0.1",
 )
+DEFAULTS = [name for name, method in METHODS.items() if method.default]
 
 
 def run(folder: Path, *overrides: str) -> str:
@@ -63,12 +68,23 @@ def states(folder: Path) -> dict[str, str]:
 def test_all_arms_and_splits_are_scored(finished: Path) -> None:
     results = load_results(finished / "results.json").to_json()
     splits = {"test", "ood_composed", "ood_unseen", "ood_unseen_imported"}
-    for arm in ("zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_routed", "nesycd_oracle"):
+    assert DEFAULTS == [
+        "zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_routed", "nesycd_oracle"
+    ]  # fmt: skip
+    for arm in DEFAULTS:
         assert set(results["methods"][arm]) == splits
         assert results["methods"][arm]["test"]["n"] == 8 * 8 + 4 * 8
-    assert (
-        results["methods"]["nesycd"]["test"]["routed"] == 1.0 and results["methods"]["std_cot"]["test"]["routed"] == 0.0
-    )
+    scores = {arm: results["methods"][arm]["test"] for arm in DEFAULTS}
+    reading = {"std_cot_kb", "nesycd", "nesycd_oracle"}
+    assert {arm for arm, score in scores.items() if score["routed"] == 1.0} == reading
+    assert 0 < scores["nesycd_routed"]["routed"] < 1 and scores["std_cot"]["routed"] == 0
+    # Lessons and rules alone are a small part of what is retrieved.
+    assert 0 < scores["nesycd"]["delivered"] < scores["std_cot_kb"]["delivered"]
+    calling = {"nesycd", "nesycd_routed", "nesycd_oracle"}
+    assert {arm for arm, score in scores.items() if score["look_ups_found"]} == calling
+    assert {arm for arm, score in scores.items() if score["look_ups"]} <= calling | {"nesycd_no_kb"}
+    assert scores["nesycd"]["look_ups_found"] > scores["nesycd"]["look_ups"] / 2
+    assert scores["nesycd"]["accuracy"] > max(scores["std_cot"]["accuracy"], scores["nesycd_no_kb"]["accuracy"])
     assert results["retrieval"]["test"]["needed_fact_recall"] > 0.7
     # Nothing about reserved entities is known before it is imported by hand.
     unseen, imported = (results["retrieval"][s]["needed_fact_recall"] for s in ("ood_unseen", "ood_unseen_imported"))
@@ -100,17 +116,29 @@ def test_the_results_tell_what_the_steps_did(finished: Path) -> None:
     assert tokens["std_cot"] == pytest.approx(tokens["nesycd"], rel=0.05)
     assert set(method.mix) == {"augmented", "direct", "answer"} and method.mix["augmented"] > 0
     assert method.train_recall.prompts is not None and method.train_recall.questions is not None
+    # Prompts with look-ups alone have no context.
     assert method.train_recall.prompts > 0.7
+    texts = method.mix["augmented"]
+    assert method.calls is not None and method.calls.rationales == counts.kept <= texts
+    sizes = {int(size): count for size, count in method.calls.by_look_ups.items()}
+    assert sum(sizes.values()) == counts.kept and sum(k * n for k, n in sizes.items()) == method.calls.look_ups
+    places = read_records(finished, "annotate", Annotation)
+    assert sum(len(one.places) for one in places) == method.calls.look_ups > counts.kept / 2
 
 
 def test_the_routed_arm_is_among_the_sample_answers(finished: Path) -> None:
     run_files = read_run(finished)
-    drafts, informed, routed = (run_files.attempts[arm, "test"] for arm in ("std_cot", "nesycd", "nesycd_routed"))
+    informed, routed = (run_files.attempts[arm, "test"] for arm in ("nesycd", "nesycd_routed"))
+    known = Predictions(finished / FILE).by_id
+    first = read_records(finished, "eval-test-nesycd_routed-first", Answer)
+    drafts = {one.example: known[one.predictions[0]] for one in first}
     assert routed.keys() == drafts.keys()
     for uid, attempt in routed.items():
-        source = informed[uid] if attempt.routed else drafts[uid]
-        assert (attempt.solver, attempt.response) == ("nesycd_routed", source.response)
-        assert attempt.margin == drafts[uid].margin
+        response = informed[uid].response if attempt.routed else drafts[uid].text
+        assert (attempt.solver, attempt.response) == ("nesycd_routed", response)
+        assert (attempt.margin, attempt.least_margin) == (drafts[uid].margin, drafts[uid].least_margin)
+        both = (*drafts[uid].trace, *informed[uid].calls) if attempt.routed else drafts[uid].trace
+        assert attempt.calls == both
     assert {attempt.routed for attempt in routed.values()} == {True, False}
     split, example = next(pair for pair in choose(run_files) if pair[0] == "test")
     assert "nesycd_routed" in answers(run_files, split, example.uid)
@@ -193,7 +221,10 @@ def test_human_review_keeps_items_out_until_they_are_approved(tmp_path: Path) ->
     assert "wait for review" in said
     results = load_results(tmp_path / "r" / "results.json").to_json()
     assert results["knowledge"]["by_status"] == {"proposed": results["knowledge"]["items"]}
-    assert results["methods"]["nesycd"]["test"]["delivered"] == 0.0
+    assert results["methods"]["std_cot_kb"]["test"]["delivered"] == 0.0
+    assert results["methods"]["nesycd"]["test"]["look_ups_found"] == 0
+    # Without approved knowledge S_E is S_P, which looks nothing up.
+    assert results["methods"]["nesycd"]["test"]["look_ups"] == 0 and results["method"]["calls"] is None
 
 
 class Reader(TableStudent):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,18 +15,18 @@ import pytest
 from rich.console import Console
 
 from nesycd import grading
+from nesycd.calls import LOOK_UP, Calls, LookUp, Sums, annotate, question_of, with_calls, without_calls
 from nesycd.cli.run import execute
 from nesycd.core.answers import Answer, Attempt, Prediction, Verdict, text_of
 from nesycd.core.config import load_recipe
-from nesycd.core.errors import ConfigError, ModelError, RunError
-from nesycd.core.protocols import Decoding, Generation, Prompt, Task
-from nesycd.core.records import Diagnosis, Example, TrainingText
+from nesycd.core.errors import ConfigError, RunError
+from nesycd.core.protocols import Decoding, Generation, Prompt, Task, Tools
+from nesycd.core.records import Diagnosis, Entry, Example, Fact, Lesson, Status, TrainingText
 from nesycd.core.segments import own
 from nesycd.core.storage import RecordLog
 from nesycd.knowledge import KnowledgeBase
 from nesycd.methods.context import Context
-from nesycd.methods.method import Method
-from nesycd.methods.predict import Ask, Predictor, Resources, Way, respond, way_of
+from nesycd.methods.predict import Ask, Predictor, Resources, offering, respond, way_of
 from nesycd.methods.table import METHODS
 from nesycd.prompts import BaselinePrompts, Prompts, completion_text
 from nesycd.reports.folder import read_run
@@ -36,7 +36,7 @@ from nesycd.runs.manifest import without_times
 from nesycd.runs.predictions import FILE, Predictions, read_attempts
 from nesycd.runs.run import Run, read_records
 from nesycd.runs.stage import Artifact, read_states
-from nesycd.students.local import LocalStudent
+from nesycd.stages.augment import closed
 from nesycd.students.table import TableStudent
 from nesycd.tasks.longtail import LongTail, LongTailSettings
 
@@ -68,6 +68,20 @@ class Counting(TableStudent):
 Begin = Callable[..., AbstractContextManager[tuple[Context, Artifact]]]
 
 
+def base_of(facts: Iterable[Fact]) -> LookUp:
+    return LookUp([Entry(item=fact, status=Status.APPROVED) for fact in {fact.id: fact for fact in facts}.values()])
+
+
+def needed(*examples: Example) -> list[Fact]:
+    return [fact for example in examples if example.truth for fact in example.truth.facts]
+
+
+def edited(facts: Sequence[Fact], place: int) -> list[Fact]:
+    """The facts with another object in one of them."""
+    old = facts[place]
+    return [fact if fact.id != old.id else fact.model_copy(update={"object": f"{fact.object} ells"}) for fact in facts]
+
+
 @pytest.fixture(scope="module")
 def task() -> LongTail:
     return LongTail(SETTINGS)
@@ -84,16 +98,23 @@ def begin(tmp_path: Path, task: LongTail) -> Begin:
         teacher: Any = None
         with Run.open(tmp_path / name, recipe.model_dump(mode="json")) as run, Engine() as engine:
             context = Context(run, recipe, task, teacher, student, *given, engine)
+            taught = [(e, " ".join(e.truth.steps)) for e in task.load("train") if e.truth]
             texts = [
                 TrainingText(
                     example=e.uid,
                     task="direct",
                     prompt=context.prompts.closed_book(e),
-                    segments=own(completion_text(" ".join(e.truth.steps), e.answer)),
+                    segments=own(completion_text(rationale, e.answer)),
                 )
-                for e in task.load("train")
-                if e.truth
+                for e, rationale in taught
             ]
+            for e, rationale in taught:
+                known = base_of(needed(e))
+                made = with_calls(e, rationale, annotate(e, rationale, known, given=True), known)
+                prompt = offering(context.prompts, Calls(known)).closed_book(e)
+                texts.append(
+                    TrainingText(example=e.uid, task="augmented", prompt=prompt, segments=closed(made, e.answer))
+                )
             yield context, context.fine_tune("general", texts)
 
     return opened
@@ -142,46 +163,68 @@ def test_another_student_prompt_or_decoding_is_another_question(begin: Begin, ta
     example = task.load("test")[0]
     with begin(Counting()) as (context, adapter):
         first = context.reading("r", adapter).first(example)
+        looking = Calls(LookUp([]), Sums())
         others = [
             replace(first, adapter=None),
             replace(first, prompt=first.prompt + " "),
             replace(first, decoding=replace(first.decoding, limit=3)),
             replace(first, decoding=replace(first.decoding, stop=("\n",))),
-            replace(first, decoding=replace(first.decoding, calls=("sum",))),
+            replace(first, tools=None),
+            replace(first, tools=Calls(LookUp([]))),
+            replace(first, tools=looking, question="Another?"),
+            replace(first, tools=looking),
         ]
+        assert first.tools == Sums() and first.question == question_of(example)
         keys = [context.predictor.key(ask) for ask in [first, *others]]
         assert len(set(keys)) == len(keys)
         # What is only told of an answer is none: nobody reads it.
         same = replace(first, with_knowledge=True, joint=" so ", items=context.task.missing_facts("ood_unseen")[:1])  # type: ignore[attr-defined]
         assert context.predictor.key(same) == keys[0]
+        # Sums depend on no question, and what look-ups find is no part of what is asked.
+        assert context.predictor.key(replace(first, question="Another?")) == keys[0]
+        calling = replace(first, tools=Calls(base_of(needed(*task.load("test"))), Sums()))
+        assert context.predictor.key(calling) == keys[-1]
         student = Counting()
-        student.decoding = "calculator"
+        student.decoding = "repetition"
         assert Predictor(student).key(first) != keys[0]
         student.decoding, student.fingerprint = "", "another model"
         assert Predictor(student).key(first) != keys[0]
 
 
 def test_a_whole_run_generates_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: Counter[tuple[str, str, Decoding]] = Counter()
+    seen: Counter[tuple[str, str, Decoding, str]] = Counter()
     plain = TableStudent.generate
 
     def generate(self: TableStudent, prompts: Sequence[Prompt], **options: Any) -> list[Generation]:
         who = options["adapter"].name if options["adapter"] else ""
-        seen.update((who, prompt.text, options["decoding"]) for prompt in prompts)
+        known = {prompt.key: prompt.tools.state if prompt.tools else "" for prompt in prompts}
+        seen.update((who, prompt.text, options["decoding"], known[prompt.key]) for prompt in prompts)
         return plain(self, prompts, **options)
 
     monkeypatch.setattr(TableStudent, "generate", generate)
-    run(tmp_path / "r")
+    run(tmp_path / "r", f"evaluation.methods={['std_cot', 'nesycd_no_kb', 'nesycd', 'nesycd_routed']}")
     assert seen and set(seen.values()) == {1}
     # The router's draft and what it sends on are other methods' answers.
-    informed, routed = (
+    alone, informed, routed = (
         {one.example: one for one in read_attempts(tmp_path / "r", f"eval-test-{name}")}
-        for name in ("nesycd", "nesycd_routed")
+        for name in ("nesycd_no_kb", "nesycd", "nesycd_routed")
     )
     assert {one.routed for one in routed.values()} == {True, False}
     assert all(one.prediction == informed[uid].prediction for uid, one in routed.items() if one.routed)
     stored = Predictions(tmp_path / "r" / FILE).by_id
-    assert len(stored) == len({one.key for one in stored.values()}) == len(seen)
+    assert len(stored) == len({found_by(one) for one in stored.values()}) == len(seen)
+    # Who finds nothing was asked first; where nothing is offered or read, and nothing found, its answer is that of the others.
+    shared = {uid: alone[uid].prediction == one.prediction for uid, one in informed.items()}
+    assert set(shared.values()) == {True, False}
+    for uid, one in informed.items():
+        same = stored[alone[uid].prediction].key == stored[one.prediction].key
+        assert shared[uid] == (same and not any(call.items for call in one.calls))
+        assert not (same and one.knowledge)
+
+
+def found_by(one: Prediction) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """What was asked, and what each call found."""
+    return one.key, tuple((call.asked, call.found) for call in one.trace)
 
 
 # --- in another process, after a kill, after an edit --------------------------------------------------------------------
@@ -398,13 +441,14 @@ def test_a_new_version_of_the_grader_redoes_verdicts_alone(
 
 def resources(context: Context, adapter: Artifact, **given: Any) -> Resources:
     facts = {example.uid: example.truth.facts if example.truth else () for example in context.task.load("test")}
+    lessons = {uid: [Lesson(text=f"Mind that: {fact.text}") for fact in found] for uid, found in facts.items()}
     plain = Resources(
         task=context.task,
         prompts=context.prompts,
         baseline_prompts=context.baseline_prompts,
         limit=80,
         adapter=lambda student: adapter,
-        knowledge={"kb": lambda example: facts[example.uid]},
+        knowledge={"kb": lambda example: facts[example.uid], "advice": lambda example: lessons[example.uid]},
         drafts=lambda: adapter,
     )
     return replace(plain, **given)
@@ -413,12 +457,14 @@ def resources(context: Context, adapter: Artifact, **given: Any) -> Resources:
 def test_a_routed_way_keeps_the_draft_or_pays_for_both(begin: Begin, task: LongTail) -> None:
     examples = task.load("test")
     method = METHODS["nesycd_routed"]
-    student = Counting()
+    student, tools = Counting(), Calls(base_of(needed(*examples)[::2]), Sums())
     with begin(student) as (context, adapter):
-        drafts = context.answered("eval-test-drafts", context.reading("drafts", adapter), examples)
+        drafting = context.reading("drafts", adapter, tools=lambda example: tools)
+        drafts = context.answered("eval-test-drafts", drafting, examples)
         cut = sorted(one.least_margin for one in drafts)[len(drafts) // 2]
-        given = resources(context, adapter, router=MarginRouter(cut))
-        informed = {a.example: a for a in context.answered("eval-test-kb", way_of(METHODS["nesycd"], given), examples)}
+        given = resources(context, adapter, router=MarginRouter(cut), tools=lambda source: tools)
+        whole = way_of(METHODS["nesycd"], given)
+        informed = {a.example: a for a in context.answered("eval-test-nesycd", whole, examples)}
         count = len(asked(student))
         made = context.answered("eval-test-routed", way_of(method, given), examples)
         assert len(asked(student)) == count, "both are at hand"
@@ -429,6 +475,7 @@ def test_a_routed_way_keeps_the_draft_or_pays_for_both(begin: Begin, task: LongT
             assert one.routed == (draft.least_margin < cut and needs[one.example])
             assert one.prediction == (answer if one.routed else draft).prediction
             assert one.knowledge == (answer.knowledge if one.routed else ())
+            assert one.calls == (*draft.calls, *answer.calls) if one.routed else one.calls == draft.calls
             # The signals are the draft's, whichever answer stands, and where there were two both cost.
             assert (one.margin, one.least_margin) == (draft.margin, draft.least_margin)
             for cost in ("prompt_tokens", "completion_tokens"):
@@ -439,8 +486,11 @@ def test_a_routed_way_keeps_the_draft_or_pays_for_both(begin: Begin, task: LongT
         for one in made:
             other = outside[one.example]
             assert text_of(other.segments) == one.response and other.answer.routed == one.routed
+            assert other.looked_up == any(call.name == LOOK_UP for call in one.calls)
+            assert other.response == without_calls(one.response) and (other.response != one.response) == other.looked_up
             assert [p.id for p in other.predictions][-1] == one.prediction and len(other.asks) == 1 + one.routed
         assert len(asked(asking)) == len(set(asked(asking)))
+        assert {call.kind for one in drafts for call in one.calls if call.name == LOOK_UP} == {"value", "note"}
 
 
 @pytest.mark.parametrize(("router", "steps", "routed"), [(AlwaysRouter(), 1, True), (NeverRouter(), 1, False)])
@@ -491,18 +541,121 @@ def test_a_way_that_needs_what_is_not_there_says_so(begin: Begin) -> None:
 # --- calls, evidence -------------------------------------------------------------------------------------------------
 
 
-def test_students_refuse_calls(begin: Begin, task: LongTail) -> None:
-    decoding = Decoding(8, (), ("sum", "derive"))
-    for student in (TableStudent(), LocalStudent("smollm2-135m", template="none")):
-        with pytest.raises(ModelError, match=r"cannot make calls while it writes \(sum, derive\)"):
-            student.generate([Prompt("a", "Question: ?")], adapter=None, decoding=decoding)
-    calling = Method("calling", "one that looks things up", "rival", calls=("derive",))
+def looking(
+    context: Context, adapter: Artifact, examples: Sequence[Example], tools: Tools, shown: Tools | None = None
+) -> list[Ask]:
+    """Prompts that offer what `shown` has (if it is given) and call `tools`."""
+    way = context.reading("looking", adapter, tools=lambda example: shown or tools)
+    return [replace(way.first(example), tools=tools) for example in examples]
+
+
+def planned(predictor: Predictor, asks: Sequence[Ask]) -> list[Prediction]:
+    """The predictions in planned batches, in the order of the asks."""
+    made: dict[int, Prediction] = {}
+    for batch in predictor.plan(asks):
+        made |= zip(batch, predictor.predict([asks[place] for place in batch]), strict=True)
+    return [made[place] for place in range(len(asks))]
+
+
+def test_an_answer_is_used_again_exactly_if_its_calls_would_find_the_same(begin: Begin, task: LongTail) -> None:
+    examples, student = task.load("train"), Counting()
+    facts = needed(*{example.uid: example for example in examples}.values())
+    changed = edited(facts, 0)
+    [old] = {fact.id for fact in facts} - {fact.id for fact in changed}
+    with begin(student) as (context, adapter):
+        predictor = context.predictor
+        asks = looking(context, adapter, examples, Calls(base_of(facts), Sums()))
+        before = planned(predictor, asks)
+        by_key = {one.key: one for one in before}
+        count = len(asked(student))
+        assert count == len(by_key) == len(examples)
+        again = looking(context, adapter, examples, Calls(base_of(changed), Sums()))
+        touched = []
+        for example, ask in zip(examples, again, strict=True):
+            one = by_key[predictor.key(ask)]
+            read = {item for call in one.trace for item in call.items}
+            assert ask.tools is not None and ask.tools.agrees(ask.question, one.trace) == (old not in read)
+            assert predictor.find(ask) == (one if old not in read else None)
+            touched += [example.uid] * (old in read)
+        assert 0 < len(touched) < len(examples)
+        assert touched == [e.uid for e in examples if e.truth and old in {fact.id for fact in e.truth.facts}]
+        # Only these are asked again, and say what the edited base says.
+        after = {e.uid: one for e, one in zip(examples, planned(predictor, again), strict=True)}
+        assert len(asked(student)) == count + len(touched)
+        new = facts[0].object + " ells"
+        for example, ask in zip(examples, again, strict=True):
+            told = [call.found for call in after[example.uid].trace]
+            assert (new in told) == (example.uid in touched)
+            # The value is no part of the prompt; both answers are kept, and the edit taken back costs nothing.
+            assert new not in ask.prompt and facts[0].object not in ask.prompt
+            variants = predictor.predictions.variants(predictor.key(ask))
+            assert len(variants) == 1 + (example.uid in touched) and variants[0] == by_key[predictor.key(ask)]
+        assert [predictor.find(ask) for ask in asks] == [by_key[predictor.key(ask)] for ask in asks]
+    assert len(asked(student)) == count + len(touched)
+
+
+def test_an_answer_without_look_ups_is_used_again_whatever_the_base_holds(begin: Begin, task: LongTail) -> None:
+    examples, student = task.load("train"), Counting()
+    whole = Calls(base_of(needed(*examples)), Sums())
+    with begin(student) as (context, adapter):
+        made = planned(context.predictor, looking(context, adapter, examples, Calls(LookUp([]), Sums()), whole))
+        free = {one.key for one in made if all(call.name != LOOK_UP for call in one.trace)}
+        assert 5 < len(free) < len(examples) == len(asked(student))
+        planned(context.predictor, looking(context, adapter, examples, whole))
+    assert not free & set(asked(student)[len(examples) :])
+
+
+def test_answers_that_differ_in_what_their_calls_found_are_kept_and_read_back(
+    begin: Begin, task: LongTail, tmp_path: Path
+) -> None:
+    examples = [example for example in task.load("train") if example.truth and example.truth.facts][:6]
+    facts = needed(*examples)
+    bases = [Calls(base_of(known), Sums()) for known in (facts, [], facts)]
+    made: list[list[Prediction]] = []
     with begin(Counting()) as (context, adapter):
-        way: Way = way_of(calling, resources(context, adapter))
-        assert way.first(task.load("test")[0]).decoding.calls == ("derive",)
-        with pytest.raises(ModelError, match="cannot make calls"):
-            context.answered("eval-test-calling", way, task.load("test"))
-        assert not context.run.predictions.by_id
+        made += [context.predictor.predict(looking(context, adapter, examples, one, bases[0])) for one in bases]
+    assert made[0] == made[2] and all(one.key == other.key for one, other in zip(made[0], made[1], strict=True))
+    assert all(one.id != other.id and one.text != other.text for one, other in zip(made[0], made[1], strict=True))
+    stored = read_predictions(tmp_path / "r")
+    assert sorted(one.id for one in stored) == sorted(one.id for one in (*made[0], *made[1]))
+    later = Counting(0)
+    with begin(later) as (context, adapter):
+        predictions = context.run.predictions
+        for tools, expected in zip(bases, made, strict=True):
+            asks = looking(context, adapter, examples, tools, bases[0])
+            assert context.predictor.predict(asks) == expected
+            for ask, first, second in zip(asks, made[0], made[1], strict=True):
+                assert list(predictions.variants(context.predictor.key(ask))) == [first, second]
+        assert set(predictions.by_id) == {one.id for one in stored}
+        # The same answer once more is none; of students that are gone both variants go.
+        predictions.add([made[1][0], made[0][0]])
+        predictions.keep_only([""])
+        assert not predictions.by_id and not predictions.variants(made[0][0].key)
+    assert not later.calls and read_predictions(tmp_path / "r") == []
+
+
+def test_a_batch_may_hold_prompts_with_different_tools(begin: Begin, task: LongTail) -> None:
+    [example] = [e for e in task.load("train") if e.truth and len(e.truth.facts) == 2][:1]
+    facts, student = needed(example), Counting()
+    bases = [facts, edited(facts, 0), edited(facts, 1), [], facts]
+    with begin(student) as (context, adapter):
+        tools = [Calls(base_of(known), Sums()) for known in bases]
+        calling = [ask for one in tools for ask in looking(context, adapter, [example], one, tools[0])]
+        others = [context.reading("plain", adapter).first(example), replace(calling[0], tools=None)]
+        asks = [*calling, *others]
+        # What is asked with the same prompt and other knowledge is planned like another prompt; what is the same comes last.
+        batches = context.predictor.plan(asks)
+        assert [len(batch) for batch in batches] == [len(asks) - 1, 1] and batches[-1] == [4]
+        made = dict(enumerate(planned(context.predictor, asks)))
+        assert len(student.calls) == 1 and len(asked(student)) == len(asks) - 1
+        assert made[4] == made[0] and len({one.id for one in made.values()}) == len(asks) - 1
+        for at, known in enumerate(bases):
+            found = [call.found for call in made[at].trace if call.name == LOOK_UP]
+            assert found == [fact.object for fact in known] if known else set(found) == {"(not found)"}
+        assert [call.name for call in made[5].trace].count(LOOK_UP) == 0 and made[6].trace == ()
+        # In one call, however many: a student that was interrupted is asked for the whole batch again.
+        alone = Predictor(Counting())
+        assert [one.id for one in alone.predict(asks)] == [made[at].id for at in range(len(asks))]
 
 
 def test_what_rules_tell_is_kept_as_predictions_of_nobody(begin: Begin, task: LongTail, tmp_path: Path) -> None:

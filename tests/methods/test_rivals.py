@@ -14,6 +14,7 @@ from rich.console import Console
 
 from nesycd.api.checks import check
 from nesycd.api.running import complete, finish, is_beside, opened
+from nesycd.calls import Calls, question_of
 from nesycd.core.answers import Answer
 from nesycd.core.config import load_recipe
 from nesycd.core.errors import ConfigError
@@ -86,7 +87,8 @@ def question(context: Context) -> Example:
 def test_each_is_trained_from_the_base_for_as_many_completion_tokens(context: Context, name: str) -> None:
     states = read_states(context.run.folder)
     budget = context.distilled.summary["completion_tokens"]["nesycd"]
-    one_pass = sum(context.student.count_tokens([text.completion for text in texts(context, name)]))
+    # What is supplied is not learned.
+    one_pass = sum(context.student.count_tokens([text.own_text for text in texts(context, name)]))
     seen = states[f"train-{name}"]["metadata"]["completion_tokens"]
     longest = max(len(text.completion.split()) for text in texts(context, name))
     wanted = min(budget, 6 * (one_pass + len(texts(context, name))))
@@ -108,6 +110,9 @@ def test_what_each_is_asked_on_test_is_what_it_was_trained_on(context: Context, 
         return "Knowledge:\n" + "\n".join(f"- {text}" for text in passages[:count]) + "\n"
 
     bare = "\nGive only the answer."
+    offered = Calls(context.knowledge.look_up).offers(question_of(example))
+    calls = f"\nLook up: {' '.join(offered)}"
+    assert offered and offered == Calls(context.rationale_facts.look_up).offers(question_of(example))
     expected = {
         "answer_ft": line + bare,
         "step_by_step": line + bare,
@@ -119,7 +124,13 @@ def test_what_each_is_asked_on_test_is_what_it_was_trained_on(context: Context, 
         "raft_kb": block + line,
         "raft_corpus": over(4) + line,
         "facts_in_weights": line,
+        "nesycd_paper": block + line,
+        # Who may look facts up is told which.
+        "std_cot_calls": line + calls,
+        "kard_calls": block + line + calls,
+        "raft_calls": block + line + calls,
     }
+    assert expected.keys() == {method.name for method in RIVALS if method.train is not None} - {"cascod"}
     for name, prompt in expected.items():
         assert read(context, asked, name)[example.uid] == prompt, name
         assert prompt in asked[f"train-{name}"].values(), "by a student of its own"
@@ -150,7 +161,7 @@ def test_training_reads_what_the_rationale_finds_and_hides_what_the_question_gav
         rationale = context.distilled.kept[text.example].text
         assert text.knowledge == tuple(one.id for one in context.corpus.find(rationale, 3))
     hidden = {example.uid: context.single_source(example) for example in context.train}
-    for name in ("kard_kb", "raft_kb"):
+    for name in ("kard_kb", "raft_kb", "kard_calls", "raft_calls", "nesycd_paper"):
         checked = [text for text in texts(context, name) if hidden[text.example]]
         assert checked and not any(set(text.knowledge) & hidden[text.example] for text in checked), name
 

@@ -26,7 +26,7 @@ from nesycd.runs.run import read_records
 from nesycd.tasks.longtail import LongTail, LongTailSettings
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
-SMALL = ("student.model=table", "evaluation.bootstrap=50", 'evaluation.methods=["std_cot", "nesycd", "rules_alone"]',
+SMALL = ("student.model=table", "evaluation.bootstrap=50", 'evaluation.methods=["std_cot", "nesycd_context", "rules_alone"]',
          'evaluation.splits=["test"]', "task.settings.train_special=6", "task.settings.train_general=4",
          "task.settings.valid=2", "task.settings.test_special=3", "task.settings.test_general=2")  # fmt: skip
 
@@ -41,7 +41,7 @@ def test_derived_facts_join_the_blocks_and_rules_answer_alone(tmp_path: Path) ->
     folder = tmp_path / "r"
     run(folder)
     direct = load_results(folder / "results.json").retrieval["test"]
-    assert direct.answer_in_context is not None and set(direct.answer_not_in_context) == {"nesycd"}
+    assert direct.answer_in_context is not None and set(direct.answer_not_in_context) == {"nesycd_context"}
     world = LongTail(LongTailSettings())
     kin = world.families["genealogy"]
     broken = Rule(text="Never tested well.", clause="p(X) :- father(X, Y).", tests=(RuleTest(expect="p(a)."),))
@@ -55,8 +55,8 @@ def test_derived_facts_join_the_blocks_and_rules_answer_alone(tmp_path: Path) ->
     assert alone["genealogy"].accuracy == 1.0 and alone["units"].accuracy == 0.0
     found = results.retrieval["test"]
     assert found.answer_in_context is not None and found.answer_in_context > direct.answer_in_context
-    without = found.answer_not_in_context["nesycd"]
-    assert without.n == round(results.methods["nesycd"]["test"].n * (1 - found.answer_in_context))
+    without = found.answer_not_in_context["nesycd_context"]
+    assert without.n == round(results.methods["nesycd_context"]["test"].n * (1 - found.answer_in_context))
     retrievals = read_records(folder, "retrieve-test", Retrieval)
     derived = [hit for one in retrievals for hit in one.hits if hit.why.startswith("derived by rule")]
     assert derived and all(hit.item.kind == "fact" for hit in derived)
@@ -68,9 +68,9 @@ def test_derived_facts_join_the_blocks_and_rules_answer_alone(tmp_path: Path) ->
     uid = next(one.example for one in retrievals for hit in one.hits if hit.why.startswith("derived by rule"))
     with OpenRun(folder) as opened:
         asked = opened.ask(examples[uid].question, examples[uid].options, examples[uid].task)
-        [again] = opened.respond([examples[uid]], "nesycd")
+        [again] = opened.respond([examples[uid]], "nesycd_context")
     assert any(hit.why.startswith("derived by rule") for hit in asked.hits)
-    made = next(one for one in read_attempts(folder, "eval-test-nesycd") if one.example == uid)
+    made = next(one for one in read_attempts(folder, "eval-test-nesycd_context") if one.example == uid)
     assert (text_of(again.segments), again.answer.knowledge) == (made.response, made.knowledge)
 
 

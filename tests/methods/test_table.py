@@ -301,7 +301,6 @@ WORDS = {"zero_shot", "few_shot", "in_sample"}
 """Rows whose names are words of prompts and of recipes (`collection.mode`) too."""
 ALLOWED = {
     ("core/config.py", "std_cot"): "the default of compare.primary.right",
-    ("api/finished.py", "nesycd_routed"): "by which a run answers where no method is named",
     ("cli/harness.py", "nesycd"): "the model's name in the harness",
     ("methods/distil.py", "std_cot"): "a key of `completion_tokens` in the results",
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nesycd.core.answers import Answer, Attempt, Prediction, Segment, Verdict
+from nesycd.core.answers import Answer, Attempt, Call, Prediction, Segment, Verdict
 from nesycd.core.records import Derivation, Evidence, Example, Fact, Hit, Item, Lesson, Record, Retrieval, Status
 from nesycd.knowledge import KnowledgeBase
 from nesycd.reports import Evaluation, build_results
@@ -17,8 +17,13 @@ HOSTILE = "<script>alert('x')</script><img src=http://evil.example/a.png onerror
 HOSTILE_INDEX = 2
 """A question on which the methods disagree, so that it is among the samples shown."""
 FACT = Fact(text="A fathom is 6 feet.", subject="fathom", relation="feet", object="6")
-ARMS = {"std_cot": 4, "std_cot_kb": 3, "nesycd_no_kb": 4, "nesycd": 2, "nesycd_oracle": 1}
+ARMS = {"std_cot": 4, "std_cot_kb": 3, "nesycd_no_kb": 4, "nesycd": 2, "nesycd_context": 2, "nesycd_oracle": 1}
 """Of five special questions how many the method gets wrong."""
+FOUND = Call(name="look_up", asked="[fathoms | feet]", found="6", items=(FACT.id,), how="'fathoms' is 'fathom'")
+NOT_FOUND = Call(name="look_up", asked="[fathoms | feet]", found="(not found)", how="no name 'fathoms'", kind="note")
+SUM = Call(name="sum", asked="6 x 2 =", found="12")
+CALLS = {"nesycd": (FOUND, NOT_FOUND, SUM), "nesycd_no_kb": (NOT_FOUND, SUM)}
+"""The calls of a method's answer to a special question."""
 METHOD = {
     "rationales": {"asked": 300, "kept": 290, "wrong": 8, "failed": 2, "hinted": 12},
     "leaks": {
@@ -41,6 +46,12 @@ METHOD = {
     "error_rates": {"collection": "out_of_fold", "collected": 0.625, "valid": 0.6},
     "mix": {"augmented": 1812, "direct": 204, "answer": 91},
     "train_recall": {"prompts": 0.982, "questions": None},
+    "calls": {
+        "rationales": 290,
+        "look_ups": 410,
+        "by_look_ups": {"0": 80, "1": 60, "2": 100, "3": 50},
+        "skipped": {"name": 4, "relation": 2, "replay": 1},
+    },
     "valid_accuracy": {"general": 0.4, "augmented": 0.35},
     "calibration": {"split": "valid", "n": 150, "n_correct": 60, "threshold": 0.7, "score": 0.72},
     "completion_tokens": {"std_cot": 123456, "nesycd": 123400},
@@ -76,7 +87,7 @@ def make_attempts(arm: str, examples: Sequence[Example]) -> list[Attempt]:
     for index, example in enumerate(examples):
         special = example.task == "units"
         correct = index // 2 % 5 >= ARMS[arm] if special else index // 2 % 4 > 0
-        informed = arm in {"std_cot_kb", "nesycd", "nesycd_oracle"} and special
+        informed = arm in {"std_cot_kb", "nesycd_context", "nesycd_oracle"} and special
         attempts.append(
             Attempt(
                 example=example.uid,
@@ -92,7 +103,9 @@ def make_attempts(arm: str, examples: Sequence[Example]) -> list[Attempt]:
                 completion_tokens=10,
                 knowledge=(FACT.id,) if informed else (),
                 knowledge_tokens=10 if informed else 0,
-                routed=informed,
+                # Lessons and rules are asked for too, and none fits.
+                routed=informed or (arm == "nesycd" and special),
+                calls=CALLS.get(arm, ()) if special else (),
                 seconds=0.5,
             )
         )
@@ -150,6 +163,7 @@ def store_attempts(folder: Path, stage: str, attempts: Sequence[Attempt]) -> Non
             key=f"{stage}/{one.example}",
             student="s",
             segments=(Segment(text=one.response),),
+            trace=one.calls,
             margin=one.margin,
             least_margin=one.least_margin,
             prompt_tokens=one.prompt_tokens,

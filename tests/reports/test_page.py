@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -93,6 +94,21 @@ def test_it_tells_what_the_run_found(html: str) -> None:
     assert "unknownspecial16before" in text
     assert "62.5 % out of fold, 60.0 % on valid" in text
     assert "12.5" in text and "two cores" in text
+
+
+def test_margins_are_of_the_answers_that_the_router_reads(run_folder: Path) -> None:
+    def told() -> str:
+        return Page(write_report(run_folder).read_text(encoding="utf-8")).text
+
+    results = run_folder / "results.json"
+    content = json.loads(results.read_text())
+    content["router"]["closed_book"] = "augmented"
+    results.write_text(json.dumps(content))
+    # S_E drafts: it looks facts up where it has learned to; else nesycd reads, and its drafts are those of nesycd_no_kb.
+    assert "nesycd 27 right, 13 wrong" in told()
+    content["method"]["calls"] = None
+    results.write_text(json.dumps(content))
+    assert "nesycd_no_kb 19 right, 21 wrong" in told()
 
 
 def test_it_needs_no_more_than_results(run_folder: Path) -> None:

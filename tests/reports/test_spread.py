@@ -18,7 +18,7 @@ def results_of(evaluation: Evaluation, wrong: int = 0, without: str = "") -> Res
     """The evaluation's results, with so many of nesycd's right test answers made wrong, and without a method."""
     attempts = {key: made for key, made in evaluation.attempts.items() if key[0] != without}
     made = list(attempts["nesycd", "test"])
-    special = [at for at, one in enumerate(made) if one.correct and one.knowledge]
+    special = [at for at, one in enumerate(made) if one.correct and one.calls]
     for at in special[:wrong]:
         made[at] = made[at].model_copy(update={"correct": False})
     attempts["nesycd", "test"] = made

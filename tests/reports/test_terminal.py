@@ -25,9 +25,11 @@ def test_it_fits_a_hundred_columns_uncut(evaluation: Evaluation) -> None:
     assert max(len(line.rstrip()) for line in lines) <= 100
     # Rich marks a cut cell with an ellipsis; between numbers it is ours.
     assert not re.search(r"…(?![+-]?\d)", "\n".join(lines))
-    (row,) = [line for line in lines if line.startswith(" nesycd ") and " - " not in line]
-    assert row.split()[:2] == ["nesycd", "60.0"]
-    assert row.split()[-2:] == ["35", "50"]
+    # Tokens, and how often knowledge to read was asked for: who looks facts up is asked shorter prompts.
+    for name, last in (("nesycd", ["30", "50"]), ("nesycd_context", ["35", "50"])):
+        (row,) = [line for line in lines if line.startswith(f" {name} ") and " - " not in line]
+        assert row.split()[:2] == [name, "60.0"]
+        assert row.split()[-2:] == last
 
 
 def test_the_whole_contract_fits_too(evaluation: Evaluation) -> None:
@@ -44,7 +46,7 @@ def whole(evaluation: Evaluation) -> Evaluation:
         (arm, split): made for (arm, name), made in evaluation.attempts.items() for split in splits if name == "test"
     }
     for split in splits:
-        attempts["nesycd_routed", split] = attempts["nesycd", split]
+        attempts["nesycd_routed", split] = attempts["nesycd_context", split]
     return dataclasses.replace(evaluation, attempts=attempts)
 
 
@@ -62,7 +64,7 @@ def test_a_narrow_terminal_cuts_nothing_and_says_what_it_leaves_out(
     (at,) = [at for at, line in enumerate(lines) if line.startswith(" nesycd ") and " - " not in line]
     row = lines[at].split()
     assert row[1] == ("60.0" if intervals == "beside" else "60.0*")
-    assert row[-2:] == ["35", "50"]
+    assert row[-2:] == ["30", "50"]
     assert bool(re.match(r" +\(\d+–\d+\)", lines[at + 1])) == (intervals == "below")
     assert bool(re.search(r"60\.0 \(", lines[at])) == (intervals == "beside")
     assert ("composed" in lines[2]) == splits
@@ -106,7 +108,7 @@ def test_what_else_is_told(evaluation: Evaluation) -> None:
 
 
 def test_a_run_without_the_methods_steps_and_one_that_routed(evaluation: Evaluation) -> None:
-    attempts = {**evaluation.attempts, ("nesycd_routed", "test"): evaluation.attempts["nesycd", "test"]}
+    attempts = {**evaluation.attempts, ("nesycd_routed", "test"): evaluation.attempts["nesycd_context", "test"]}
     text = printed(dataclasses.replace(evaluation, attempts=attempts, method=None, recall={}), 160)
     assert "closed_book general, routed 100 % of special, 0 % of general" in text
     assert "rationales" not in text and "recall" not in text

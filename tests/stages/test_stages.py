@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+
 import pytest
 
 from nesycd.core.answers import Attempt
-from nesycd.core.records import Diagnosis, Entry, Evidence, Example, Fact, Hit, Rationale, Status
+from nesycd.core.records import Diagnosis, Entry, Evidence, Example, Fact, Hit, Lesson, Rationale, Status, TrainingText
+from nesycd.core.segments import Segment
 from nesycd.prompts import Prompts
 from nesycd.stages import augment, collect, costs, diagnose, self_check
 from nesycd.stages.route import better_closed_book
@@ -130,6 +134,90 @@ def test_what_has_no_knowledge_is_trained_beside_distractors_alone() -> None:
     kept = {"a": Rationale(example="a", teacher="t", text="So.", answer="18", correct=True)}
     made = augment.augmented_texts([example("a")], kept, {"a": lacking}, pool, PROMPTS, augment.Mix(), 0)
     assert "augmented" not in {text.task for text in made}
+
+
+# --- look-ups in the mix ---------------------------------------------------------------------------------------------
+
+OFFER = "[fathoms | makes]"
+OFFERING = PROMPTS.offering(lambda example: [OFFER])
+
+
+def looked(example: Example, rationale: Rationale, leave_empty: Callable[[], bool]) -> tuple[Segment, ...]:
+    """As `calls.with_calls` would give it."""
+    found = " (not found) 6" if leave_empty() else " 6"
+    head = Segment(text="[fathoms | makes]")
+    if found == " 6":
+        return head, Segment(text=" 6", source="supplied"), Segment(text=". 3 x 6 = 18.")
+    return head, Segment(text=" (not found)", source="supplied"), Segment(text=" 6. 3 x 6 = 18.")
+
+
+def calling(entries: list[Entry], examples: list[Example], **mix: float) -> list[TrainingText]:
+    own = augment.own_entries(entries)
+    visible = augment.visible_knowledge(augment.retrieve_hidden(examples, own, Everything(entries)), own)
+    kept = {
+        e.uid: Rationale(example=e.uid, teacher="t", text="3 x 6 = 18.", answer="18", correct=True) for e in examples
+    }
+    chosen = augment.Mix(**{"fill_to": 0, "closed_share": 0.0, "answer_share": 0.0, **mix})  # type: ignore[arg-type]
+    return augment.augmented_texts(
+        examples, kept, visible, entries, PROMPTS, chosen, 0, augment.Looked(OFFERING, looked)
+    )
+
+
+LESSON = Entry(item=Lesson(text="Mind the units."), status=Status.APPROVED)
+
+
+def test_shares_of_the_questions_are_trained_with_look_ups_with_a_context_and_with_both() -> None:
+    known = [entry(fact("fathom"), "y", "z"), LESSON]
+    everyone = [example(str(i)) for i in range(60)]
+
+    def kinds(**mix: float) -> list[tuple[bool, bool, bool]]:
+        """Whether a text has look-ups, a fact to read, and a lesson to read."""
+        texts = calling(known, everyone, **mix)
+        assert all(text.task == "augmented" for text in texts)
+        assert all(text.prompt.endswith(f"\nLook up: {OFFER}") == (len(text.segments) > 1) for text in texts)
+        ids = (known[0].item_id, LESSON.item_id)
+        return [(len(text.segments) > 1, *(one in text.knowledge for one in ids)) for text in texts]  # type: ignore[misc]
+
+    assert kinds(calls=0, context=1, both=0) == [(False, True, True)] * 60
+    # Where facts are looked up alone, lessons and rules stay to be read.
+    assert kinds(calls=1, context=0, both=0) == [(True, False, True)] * 60
+    assert kinds(calls=0, context=0, both=1) == [(True, True, True)] * 60
+    assert kinds(calls=0, context=0, both=0) == []
+    some = kinds(calls=0.5, context=0.25, both=0.25)
+    counts = Counter(some)
+    assert 15 < counts[True, False, True] < 45 and all(5 < counts[one, True, True] < 25 for one in (True, False))
+    # Other shares do not change who is in one of them.
+    reading = [text.example for text in calling(known, everyone, calls=0, context=0.25, both=0)]
+    assert reading == [
+        t.example for t in calling(known, everyone, calls=1, context=0.25, both=1) if len(t.segments) == 1
+    ]
+    again = [text.id for text in calling(known, everyone, calls=0.5, context=0.25, both=0.25)]
+    assert again == [text.id for text in calling(known, everyone, calls=0.5, context=0.25, both=0.25)]
+
+
+def test_a_share_of_the_look_ups_comes_back_empty_and_each_text_closes_with_the_answer() -> None:
+    known, everyone = [entry(fact("fathom"), "y", "z")], [example(str(i)) for i in range(200)]
+    for share, least, most in ((0.0, 0, 0), (0.2, 20, 60), (1.0, 200, 200)):
+        texts = calling(known, everyone, calls=1, context=0, both=0, empty_calls=share)
+        assert least <= sum("(not found)" in text.completion for text in texts) <= most
+        for text in texts:
+            empty = "(not found)" in text.completion
+            assert text.completion == (
+                f"[fathoms | makes]{' (not found)' if empty else ''} 6. 3 x 6 = 18. Therefore, the answer is 18."
+            )
+            head, tail = ("[fathoms | makes]", (" 6" if empty else "") + ". 3 x 6 = 18. Therefore, the answer is 18.")
+            assert text.own_text == head + tail, "what is supplied is not learned"
+
+
+def test_the_closing_sentence_is_the_students_own() -> None:
+    supplied = Segment(text=" 6 feet", source="supplied")
+    head = Segment(text="One [fathoms | makes]")
+    ending = "Therefore, the answer is 6 feet."
+    assert augment.closed((head, supplied), "6 feet") == (head, supplied, Segment(text=f" {ending}"))
+    closed = augment.closed((head, supplied, Segment(text=". So.")), "6 feet")
+    assert closed == (head, supplied, Segment(text=f". So. {ending}"))
+    assert augment.closed((Segment(text=" So. "),), "6 feet") == (Segment(text=f"So. {ending}"),)
+    assert augment.closed((), "6 feet") == (Segment(text=ending),)
 
 
 def attempt(uid: str, right: bool, margin: float = 0.5, **more: object) -> Attempt:

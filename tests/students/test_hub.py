@@ -140,7 +140,7 @@ def test_the_commits_weights_are_loaded_and_named_beside_the_adapter(hub: HubCac
 def test_a_run_keeps_the_commit_that_it_began_with(hub: HubCache, tmp_path: Path) -> None:
     first = hub.commit(1, "main")
     small = ["training.epochs=1", "training.rank=2", "student.max_new_tokens=2", "augmented.passes=1"]
-    wanted = ["student.calculator=false", "student.compile=off", "retrieval.budget_tokens=20", *small]
+    wanted = ["calls.sums=false", "student.compile=off", "retrieval.budget_tokens=20", *small]
     settings = load_recipe(QUICKSTART, [f"student.model={MODEL}", *wanted], limit=6)
 
     def go_on(name: str, model: str = MODEL) -> tuple[str, str]:

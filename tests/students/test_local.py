@@ -54,9 +54,10 @@ def test_inference_ids_equal_training_ids_up_to_the_first_completion_token(stude
 
 
 def test_computed_results_are_the_tokens_that_training_shows(student):
-    from nesycd.students.calculator import Calculator
+    from nesycd.calls import Sums
 
-    calculator, renderer = Calculator(student.renderer.tokenizer), student.renderer
+    renderer = student.renderer
+    calculator = student._supplying.row(Prompt("a", "?", Sums()))
     for text in texts():
         ids = renderer.completion_ids(text.completion)
         sums = [place for place, one in enumerate(ids) if "=" in renderer.tokenizer.decode([one])]
@@ -164,19 +165,14 @@ def test_stop_strings_end_an_answer(student):
     assert made.segments == (Segment(text=made.text),) and made.trace == ()
 
 
-def test_a_call_that_it_cannot_make_is_refused(student):
-    with pytest.raises(ModelError, match=r"smollm2-135m: cannot make calls while it writes \(derive\)"):
-        student.generate([Prompt("s", "Why?")], adapter=None, decoding=Decoding(8, calls=("derive",)))
-
-
 def test_a_computed_result_is_a_segment_of_its_own(student, tmp_path):
-    from nesycd.students.local import LocalStudent
+    from nesycd.calls import Sums
 
     settings = TrainSettings(learning_rate=2e-3, epochs=6, batch_tokens=512, rank=8, alpha=16)
     student.train(texts(), settings, tmp_path, seed=1)
-    calculating = LocalStudent(calculator=True)
     asked = [Prompt(text.example, text.prompt) for text in texts()]
-    made = calculating.generate(asked, adapter=tmp_path, decoding=Decoding(32))
+    calculating = [Prompt(one.key, one.text, Sums()) for one in asked]
+    made = student.generate(calculating, adapter=tmp_path, decoding=Decoding(32))
     plain = student.generate(asked, adapter=tmp_path, decoding=Decoding(32))
     assert all({segment.source for segment in one.segments} == {"student"} for one in plain)
     computed = [one for one in made if any(segment.source == "supplied" for segment in one.segments)]

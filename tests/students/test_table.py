@@ -1,4 +1,4 @@
-"""The table student: what it recalls, how it uses knowledge, and that it trains, stops and resumes like a real one."""
+"""The table student: what it recalls, how it uses knowledge, its calls, and that it trains, stops and resumes as a real one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from nesycd.calls import Calls, LookUp, Sums, annotate, question_of, replay, with_calls
 from nesycd.core.errors import ModelError
-from nesycd.core.protocols import Decoding, Generation, Prompt, Student, TrainReport, TrainSettings
-from nesycd.core.records import TrainingText
+from nesycd.core.protocols import Decoding, Generation, Prompt, Student, Tools, TrainReport, TrainSettings
+from nesycd.core.records import Entry, Example, Fact, Status, TrainingText
 from nesycd.core.segments import Segment, own
 from nesycd.students.table import ADAPTER, PROGRESS, UNKNOWN, TableStudent
 
@@ -128,12 +129,6 @@ def test_limits_stop_strings_and_prompts_that_do_not_fit(trained: Path) -> None:
     assert student.count_tokens(["a b", ""]) == [2, 0]
 
 
-def test_a_call_that_it_cannot_make_is_refused(trained: Path) -> None:
-    asked = [Prompt("a", prompt("fathom", 9))]
-    with pytest.raises(ModelError, match=r"table: cannot make calls while it writes \(derive, sum\)"):
-        TableStudent().generate(asked, adapter=trained, decoding=Decoding(50, calls=("derive", "sum")))
-
-
 def test_batches_are_of_like_length_and_hold_every_prompt_once() -> None:
     prompts = [Prompt(str(n), "word " * (n * 7 % 10)) for n in range(10)]
     plan = TableStudent(batch=4).plan(prompts)
@@ -148,7 +143,8 @@ def test_training_drops_and_counts_what_is_too_long_and_skips_weight_zero(tmp_pa
     report = TableStudent().train(texts, replace(SETTINGS, max_tokens=100), tmp_path, seed=0)
     assert report.dropped == 1
     stored = json.loads((tmp_path / ADAPTER).read_text())
-    assert sorted(row[1] for row in stored["table"]) == sorted(row.completion for row in CLOSED)
+    trained = sorted([row.prompt, [segment.model_dump() for segment in row.segments]] for row in CLOSED)
+    assert sorted(stored["table"]) == trained
 
 
 def test_a_token_budget_leaves_the_rest_unseen(tmp_path: Path) -> None:
@@ -244,3 +240,189 @@ def test_supplied_segments_do_not_count_as_trained(tmp_path: Path) -> None:
     report = TableStudent().train([text], replace(SETTINGS, epochs=1), tmp_path / "a", seed=0)
     assert report.completion_tokens == 3
     assert TrainingText.from_json(text.to_json()) == text
+
+
+# --- calls -----------------------------------------------------------------------------------------------------------
+
+
+def base(*facts: tuple[str, str, str]) -> LookUp:
+    made = [Fact(text=f"{s} {r} {o}.", subject=s, relation=r, object=o) for s, r, o in facts]
+    return LookUp([Entry(item=one, status=Status.APPROVED) for one in made])
+
+
+FEET = base(("fathom", "makes", "6 feet"), ("furlong", "makes", "660 feet"), ("cubit span", "makes", "2 feet"))
+KIN = base(
+    ("Edward III", "father", "Edward II"),
+    ("Edward II", "mother", "Eleanor of Castile"),
+    ("Henry VII", "father", "Edmund Tudor"),
+    ("Edmund Tudor", "mother", "Catherine of Valois"),
+)
+NOTHING = LookUp([])
+
+
+def example(question: str) -> Example:
+    return Example(uid=question, task="t", question=question, answer="")
+
+
+def feet(count: int, unit: str) -> Example:
+    return example(f"How many feet are {count} {unit}?")
+
+
+def working(count: int, unit: str, size: int) -> str:
+    return f"One {unit} makes {size} feet. {count} x {size} = {count * size}. Therefore, the answer is {count * size} feet."
+
+
+def calling_prompt(asked: Example) -> str:
+    return f"Question: {asked.question}\nLook facts up: [name | relation]"
+
+
+def calling_text(asked: Example, rationale: str, known: LookUp, *, empty: bool = False) -> TrainingText:
+    """A training text whose places are those of the whole base; `empty`: its look-ups find nothing."""
+    places = annotate(asked, rationale, known, given=True)
+    assert places.places
+    segments = with_calls(asked, rationale, places, known, lambda: empty)
+    return TrainingText(example=asked.uid, task="direct", prompt=calling_prompt(asked), segments=segments)
+
+
+def learned(folder: Path, *texts: TrainingText) -> Path:
+    TableStudent().train(texts, SETTINGS, folder, seed=0)
+    return folder
+
+
+def write(
+    adapter: Path, asked: Example, tools: Tools | None, limit: int = 200, stop: tuple[str, ...] = ()
+) -> Generation:
+    prompt = Prompt(asked.uid, calling_prompt(asked), tools, question_of(asked))
+    [made] = TableStudent().generate([prompt], adapter=adapter, decoding=Decoding(limit, stop))
+    return made
+
+
+def shown(made: Generation) -> str:
+    """The text with what was supplied in braces; checks that segments and trace are those of a replay."""
+    sources = [segment.source for segment in made.segments]
+    assert sources == [("student", "supplied")[place % 2] for place in range(len(sources))]
+    assert [one.text.strip() for one in made.segments if one.source == "supplied"] == [c.found for c in made.trace]
+    assert made.completion_tokens == len(made.text.split())
+    return "".join(one.text if one.source == "student" else f"{{{one.text}}}" for one in made.segments)
+
+
+def answered(adapter: Path, asked: Example, tools: Tools) -> str:
+    made = write(adapter, asked, tools)
+    assert (made.segments, made.trace) == replay(made.text, tools, question_of(asked))
+    return shown(made)
+
+
+FATHOMS = calling_text(feet(7, "fathoms"), working(7, "fathoms", 6), FEET)
+
+
+def test_the_adapter_keeps_what_was_supplied(tmp_path: Path) -> None:
+    stored = json.loads((learned(tmp_path, FATHOMS) / ADAPTER).read_text())["table"]
+    assert [[one["text"], one["source"]] for one in stored[0][1]] == [
+        ["One [fathoms | makes]", "student"],
+        [" 6 feet", "supplied"],
+        [". 7 x 6 = 42. Therefore, the answer is 42 feet.", "student"],
+    ]
+
+
+@pytest.mark.parametrize(("name", "size"), [("furlongs", 660), ("cubit spans", 2)])
+def test_it_looks_up_the_new_name_and_computes_with_the_result(tmp_path: Path, name: str, size: int) -> None:
+    made = answered(learned(tmp_path, FATHOMS), feet(3, name), Calls(FEET))
+    total = 3 * size
+    assert made == f"One [{name} | makes]{{ {size} feet}}. 3 x {size} = {total}. Therefore, the answer is {total} feet."
+
+
+def test_an_edit_of_the_base_changes_the_answer(tmp_path: Path) -> None:
+    adapter = learned(tmp_path, FATHOMS)
+    edited = Calls(base(("fathom", "makes", "5 ells")))
+    made = answered(adapter, feet(7, "fathoms"), edited)
+    assert made == "One [fathoms | makes]{ 5 ells}. 7 x 5 = 35. Therefore, the answer is 35 ells."
+
+
+def test_equal_numbers_of_question_and_result_are_told_apart(tmp_path: Path) -> None:
+    adapter = learned(tmp_path, calling_text(feet(6, "fathoms"), working(6, "fathoms", 6), FEET))
+    made = answered(adapter, feet(3, "furlongs"), Calls(FEET))
+    assert made.endswith(". 3 x 660 = 1980. Therefore, the answer is 1980 feet.")
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_chain_goes_on_with_what_was_found(tmp_path: Path, empty: bool) -> None:
+    rationale = "Edward III's father is Edward II. Edward II's mother is Eleanor of Castile. It is Eleanor of Castile."
+    text = calling_text(example("Who was Edward III's father's mother?"), rationale, KIN, empty=empty)
+    asked = example("Who was Henry VII's father's mother?")
+    made = answered(learned(tmp_path, text), asked, Calls(KIN))
+    assert made == (
+        "[Henry VII | father]{ Edmund Tudor}. [Edmund Tudor | mother]{ Catherine of Valois}. It is Catherine of Valois."
+    )
+
+
+def test_a_value_found_now_stands_for_the_one_it_wrote_itself_in_training(tmp_path: Path) -> None:
+    text = calling_text(feet(7, "fathoms"), working(7, "fathoms", 6), FEET, empty=True)
+    assert text.completion.startswith("One [fathoms | makes] (not found) 6 feet. 7 x 6")
+    adapter = learned(tmp_path, text)
+    made = answered(adapter, feet(3, "furlongs"), Calls(FEET))
+    assert made == "One [furlongs | makes]{ 660 feet}. 3 x 660 = 1980. Therefore, the answer is 1980 feet."
+    made = answered(adapter, feet(3, "fathoms"), Calls(NOTHING))
+    assert made == "One [fathoms | makes]{ (not found)} 6 feet. 3 x 6 = 18. Therefore, the answer is 18 feet."
+
+
+def test_where_nothing_is_found_it_guesses_what_it_has_memorised(tmp_path: Path) -> None:
+    made = answered(learned(tmp_path, FATHOMS), feet(3, "furlongs"), Calls(NOTHING))
+    assert made == "One [furlongs | makes]{ (not found)} 6 feet. 3 x 6 = 18. Therefore, the answer is 18 feet."
+
+
+def test_sums_are_supplied_and_traced(tmp_path: Path) -> None:
+    adapter = learned(tmp_path, FATHOMS)
+    made = answered(adapter, feet(3, "furlongs"), Calls(FEET, Sums()))
+    assert made == "One [furlongs | makes]{ 660 feet}. 3 x 660 ={ 1980}. Therefore, the answer is 1980 feet."
+    calls = write(adapter, feet(3, "furlongs"), Calls(FEET, Sums())).trace
+    assert [(call.name, call.asked, call.found) for call in calls] == [
+        ("look_up", "[furlongs | makes]", "660 feet"),
+        ("sum", "3 x 660 =", "1980"),
+    ]
+    made = answered(adapter, feet(3, "furlongs"), Sums())
+    assert made == "One [furlongs | makes] 6 feet. 3 x 6 ={ 18}. Therefore, the answer is 18 feet."
+
+
+def test_a_supplied_sum_stands_for_a_false_one(tmp_path: Path) -> None:
+    asked = example("What are 4 and 6 in all?")
+    segments = own("4 + 6 = 11. It costs 4 x $6 = $25, or 25 dollars; x = y.")
+    text = TrainingText(example="f", task="direct", prompt=calling_prompt(asked), segments=segments)
+    made = answered(learned(tmp_path, text), example("What are 5 and 6 in all?"), Sums())
+    assert made == "5 + 6 ={ 11}. It costs 5 x $6 = ${30}, or 30 dollars; x = y."
+
+
+def test_sums_supplied_in_training_are_computed_without_tools(tmp_path: Path) -> None:
+    asked = example("What are 4 and 6 in all?")
+    segments = (Segment(text="4 + 6 ="), Segment(text=" 10", source="supplied"), Segment(text=". It is 10."))
+    text = TrainingText(example="f", task="direct", prompt=calling_prompt(asked), segments=segments)
+    adapter, other = learned(tmp_path, text), example("What are 5 and 6 in all?")
+    assert shown(write(adapter, other, None)) == "5 + 6 = 11. It is 11."
+    assert answered(adapter, other, Sums()) == "5 + 6 ={ 11}. It is 11."
+
+
+def test_without_tools_it_repeats_what_was_supplied_as_its_own(tmp_path: Path) -> None:
+    adapter = learned(tmp_path, FATHOMS)
+    made = write(adapter, feet(3, "furlongs"), None)
+    expected = "One [furlongs | makes] 6 feet. 3 x 6 = 18. Therefore, the answer is 18 feet."
+    assert (made.text, made.segments, made.trace) == (expected, own(expected), ())
+    same = Prompt("a", calling_prompt(feet(7, "fathoms")))
+    exact, differing = TableStudent().least_likely(
+        [same, same], [FATHOMS.completion, f"{FATHOMS.completion} So."], adapter=adapter
+    )
+    assert exact == 0 > differing
+
+
+def test_a_cut_leaves_no_half_made_call(tmp_path: Path) -> None:
+    adapter, tools = learned(tmp_path, FATHOMS), Calls(FEET, Sums())
+    cut = [write(adapter, feet(7, "fathoms"), tools, limit) for limit in range(1, 9)]
+    assert [made.completion_tokens for made in cut] == [*range(1, 9)]
+    assert {made.finish for made in cut} == {"length"}
+    assert shown(cut[3]) == "One [fathoms | makes]"
+    assert cut[4].segments == own("One [fathoms | makes] 6") and not cut[4].trace
+    assert cut[5].segments[1].text == " 6 feet" and len(cut[5].trace) == 1
+    stopped = write(adapter, feet(7, "fathoms"), tools, stop=(". There",))
+    assert shown(stopped) == "One [fathoms | makes]{ 6 feet}. 7 x 6 ={ 42}" and stopped.finish == "stop"
+    supplied = write(adapter, feet(7, "fathoms"), tools, stop=("6 feet", " feet."))
+    assert shown(supplied) == "One [fathoms | makes] 6", "the full stop is its own"
+    whole = write(adapter, feet(7, "fathoms"), tools, stop=("6 feet",))
+    assert shown(whole).endswith("the answer is 42 feet."), "supplied text ends no answer"

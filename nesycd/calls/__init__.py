@@ -1,0 +1,22 @@
+"""Calls: what a student looks up and computes while it writes (`docs/calls.md`)."""
+
+from nesycd.calls.annotate import annotate, names_used, with_calls
+from nesycd.calls.lookup import LookedUp, LookUp
+from nesycd.calls.notation import without_calls
+from nesycd.calls.tools import LOOK_UP, SUM, Calls, GoldFacts, Sums, question_of, replay
+
+__all__ = [
+    "LOOK_UP",
+    "SUM",
+    "Calls",
+    "GoldFacts",
+    "LookUp",
+    "LookedUp",
+    "Sums",
+    "annotate",
+    "names_used",
+    "question_of",
+    "replay",
+    "with_calls",
+    "without_calls",
+]

@@ -1,0 +1,299 @@
+"""The tools that students call: sums, computed after `7 x 11 =`, and look-ups in a knowledge base, after `[fathoms | makes]`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, Protocol
+
+from nesycd.calls import notation
+from nesycd.calls.lookup import LookedUp, LookUp
+from nesycd.core.answers import Call
+from nesycd.core.protocols import Supply, Tools
+from nesycd.core.records import Entry, Example, Fact, Status, content_hash
+from nesycd.core.segments import Segment
+from nesycd.core.text import normal
+from nesycd.grading.arithmetic import next_result
+
+SUM = "sum"
+"""Name of sums in traces."""
+LOOK_UP = "look_up"
+"""Name of look-ups in traces, and in `Method.calls`."""
+_VERSIONS = {SUM: 2, LOOK_UP: 1}
+"""Raised when results would be supplied otherwise."""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums alone: what every method is lent where the recipe says so (`calls.sums`)."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See `Tools`."""
+        return (_versioned(SUM),)
+
+    @property
+    def state(self) -> str:
+        """See `Tools`."""
+        return ""
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """See `Tools`."""
+        return ("=", "$")
+
+    def offers(self, question: str) -> Sequence[str]:
+        """See `Tools`: none, sums are written as they come."""
+        return ()
+
+    def supply(self, text: str, question: str, trace: Sequence[Call]) -> Supply | None:
+        """See `Tools`."""
+        found = next_result(text)
+        if not found:
+            return None
+        asked = text[max(text.rfind("\n"), text.rfind(". ")) + 1 :].strip()
+        return Supply(found, Call(name=SUM, asked=asked, found=found.strip()))
+
+    def allowed(self, text: str, question: str, trace: Sequence[Call]) -> Callable[[str], bool] | None:
+        """See `Tools`: any sum may be written."""
+        return None
+
+    def agrees(self, question: str, trace: Sequence[Call]) -> bool:
+        """See `Tools`: arithmetic does not change."""
+        return True
+
+
+class Base(Protocol):
+    """What look-ups are answered from."""
+
+    hold_names: bool
+    """See `LookUp`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that results depend on."""
+        ...
+
+    @property
+    def relations(self) -> Collection[str]:
+        """The relations that can be asked for; none: any."""
+        ...
+
+    def offers(self, question: str) -> Sequence[tuple[str, str]]:
+        """See `LookUp.offers`."""
+        ...
+
+    def find(self, name: str, relation: str, question: str = "", before: Sequence[str] = ()) -> LookedUp:
+        """See `LookUp.find`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Calls:
+    """Look-ups in a knowledge base, and sums.
+
+    Attributes:
+        base: what is looked up in.
+        sums: whether sums are computed too.
+    """
+
+    base: Base
+    sums: Sums | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See `Tools`."""
+        return (*(self.sums.names if self.sums else ()), _versioned(LOOK_UP))
+
+    @property
+    def state(self) -> str:
+        """See `Tools`."""
+        return self.base.fingerprint
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """See `Tools`."""
+        return (notation.END, *(self.sums.ends if self.sums else ()))
+
+    def offers(self, question: str) -> Sequence[str]:
+        """See `Tools`."""
+        return [notation.write(name, relation) for name, relation in self.base.offers(question)]
+
+    def supply(self, text: str, question: str, trace: Sequence[Call]) -> Supply | None:
+        """See `Tools`."""
+        request = notation.last_request(text)
+        if request is None:
+            return self.sums.supply(text, question, trace) if self.sums else None
+        call = self._called(text[request.start :], request, question, trace)
+        return Supply(f" {call.found}", call)
+
+    def allowed(self, text: str, question: str, trace: Sequence[Call]) -> Callable[[str], bool] | None:
+        """See `Tools`: a name must be a span of the question or of what was found before, a relation one that the base has."""
+        part = notation.open_part(text)
+        if part is None:
+            return None
+        kind, begun = part
+        if kind == "relation":
+            return _held(begun, self.base.relations, notation.END, whole=True) if self.base.relations else None
+        before = [call.found for call in trace if call.name == LOOK_UP]
+        if not self.base.hold_names or not question or any(map(notation.is_note, before)):
+            return None
+        return _held(begun, _spans(question, *before), " |", whole=False)
+
+    def agrees(self, question: str, trace: Sequence[Call]) -> bool:
+        """See `Tools`."""
+        for place, call in enumerate(trace):
+            if call.name == LOOK_UP:
+                request = notation.last_request(call.asked)
+                assert request is not None, call.asked
+                if self._called(call.asked, request, question, trace[:place]).found != call.found:
+                    return False
+        return True
+
+    def _called(self, asked: str, request: notation.Request, question: str, trace: Sequence[Call]) -> Call:
+        before = [call for call in trace if call.name == LOOK_UP]
+        if len(before) >= notation.MOST_CALLS:
+            result = LookedUp(notation.NO_MORE, how=f"more than {notation.MOST_CALLS} in one answer")
+        else:
+            result = self.base.find(request.name, request.relation, question, [call.found for call in before])
+        kind: Literal["value", "note"] = "note" if notation.is_note(result.found) else "value"
+        return Call(name=LOOK_UP, asked=asked, found=result.found, items=result.items, how=result.how, kind=kind)
+
+
+class GoldFacts:
+    """The needed facts of one question in the place of a base: a ceiling for calls (`gold calls`).
+
+    A call gets the needed fact that it names; where it names none, the next one that no call has had.
+    """
+
+    hold_names = True
+
+    def __init__(self, questions: Iterable[tuple[str, Sequence[Fact]]]) -> None:
+        """`questions`: the text of each question with its needed facts, in the order of need."""
+        self._facts = {question: tuple(facts) for question, facts in questions}
+        self._bases: dict[str, LookUp] = {}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the questions and their facts."""
+        return content_hash([[question, [fact.id for fact in facts]] for question, facts in self._facts.items()])
+
+    @cached_property
+    def relations(self) -> Collection[str]:
+        """The relations of all these facts."""
+        return sorted({fact.relation for facts in self._facts.values() for fact in facts})
+
+    def _base(self, question: str) -> LookUp:
+        if question not in self._bases:
+            facts = self._facts.get(question, ())
+            self._bases[question] = LookUp([Entry(item=fact, status=Status.APPROVED) for fact in facts])
+        return self._bases[question]
+
+    def offers(self, question: str) -> Sequence[tuple[str, str]]:
+        """See `LookUp.offers`."""
+        return self._base(question).offers(question)
+
+    def find(self, name: str, relation: str, question: str = "", before: Sequence[str] = ()) -> LookedUp:
+        """See `LookUp.find`."""
+        facts = self._facts.get(question, ())
+        found = self._base(question).find(name, relation, question, before)
+        if not notation.is_note(found.found):
+            return found
+        told = [normal(one) for one in before]
+        for fact in facts:
+            if (one := normal(notation.one_line(fact.object))) in told:
+                told.remove(one)
+            else:
+                return LookedUp(notation.one_line(fact.object), (fact.id,), "the next needed fact")
+        return found
+
+
+_WORD = re.compile(r"\w+")
+
+
+def _spans(*texts: str) -> list[str]:
+    """What texts have from each of their words on, to the end of the line."""
+    lines = [line for text in texts for line in text.splitlines()]
+    return [line[match.start() :] for line in lines for match in _WORD.finditer(line)]
+
+
+def _held(begun: str, known: Collection[str], close: str, whole: bool) -> Callable[[str], bool] | None:
+    """Tells whether a continuation leads along one of the known texts, or ends there and begins to close the part.
+
+    None where the part is none that can be held.
+
+    Args:
+        begun: what the part has so far.
+        known: texts that it may follow.
+        close: what closes the part.
+        whole: it may be closed at the end of a known text only, not after each of its words.
+    """
+
+    def ends(one: str, place: int) -> bool:
+        if whole or place == len(one):
+            return place == len(one)
+        return place > 0 and not one[place - 1].isspace() and not (one[place - 1].isalnum() and one[place].isalnum())
+
+    def leads(said: str) -> bool:
+        for one in known:
+            shared = next(
+                (at for at, (a, b) in enumerate(zip(one, said, strict=False)) if a != b), min(len(one), len(said))
+            )
+            if shared == len(said):
+                return True
+            # A blank may be the text's own or the first character of what closes the part.
+            for place in (shared, shared - 1):
+                rest = said[place:]
+                if place >= 0 and ends(one, place) and (close.startswith(rest) or rest.startswith(close)):
+                    return True
+        return False
+
+    # Brackets are not calls only: `[1, 2]`, or a text that did not follow a known one from the start.
+    if not leads(begun):
+        return None
+    if whole:
+        return lambda more: leads((begun + more).lstrip())
+    return lambda more: leads(begun + more) or not (begun or more[:1].isalpha())
+
+
+def replay(text: str, tools: Tools | None, question: str) -> tuple[tuple[Segment, ...], tuple[Call, ...]]:
+    """A finished text as a student with these tools would have written it: what would have been supplied, marked as such.
+
+    Whatever is not supplied stays the student's own; a text whose sums are false keeps them.
+    """
+    if tools is None:
+        return ((Segment(text=text),) if text else ()), ()
+    segments: list[Segment] = []
+    trace: list[Call] = []
+    done = 0
+    place = 0
+    while place < len(text):
+        ends = [at + len(end) for end in tools.ends if (at := text.find(end, place)) >= 0]
+        if not ends:
+            break
+        place = min(ends)
+        made = tools.supply(text[:place], question, trace)
+        if made is not None and text.startswith(made.text, place) and _ends_word(text, place + len(made.text)):
+            segments += [Segment(text=text[done:place]), Segment(text=made.text, source="supplied")]
+            trace.append(made.call)
+            place = done = place + len(made.text)
+    if done < len(text):
+        segments.append(Segment(text=text[done:]))
+    return tuple(segments), tuple(trace)
+
+
+def _ends_word(text: str, place: int) -> bool:
+    """Whether no word or number goes on at a place."""
+    rest = text[place : place + 2]
+    return not rest[:1].isalnum() and not (rest[:1] in ".," and rest[1:].isdigit())
+
+
+def question_of(example: Example) -> str:
+    """The part of a prompt that calls may read: the question with its options."""
+    return "\n".join((example.question, *example.options))
+
+
+def _versioned(name: str) -> str:
+    return f"{name}/{_VERSIONS[name]}"

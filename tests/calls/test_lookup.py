@@ -1,0 +1,158 @@
+"""Look-ups: what the base forgives, what it settles, and where it says that it does not know."""
+
+from __future__ import annotations
+
+import pytest
+
+from nesycd.calls import LookUp
+from nesycd.calls.spelling import Spellings, is_slip
+from nesycd.core.records import Entry, Fact, Status
+from nesycd.knowledge import Entities
+from nesycd.knowledge.entities import EntityMerge, Relation
+
+
+def fact(subject: str, relation: str, object: str, *aliases: str, text: str = "") -> Fact:
+    told = text or f"The {relation} of {subject} is {object}."
+    return Fact(text=told, subject=subject, relation=relation, object=object, aliases=aliases)
+
+
+FACTS = (
+    fact("fathom", "makes", "6 feet", text="A fathom is 6 feet."),
+    fact("noble", "worth", "80 pence", text="A noble was worth 80 pence."),
+    fact("kaph", "place", "11", "kaf", text="Kaph is number 11 in the Hebrew alphabet."),
+    fact("gold", "group", "11", "Au", "aurum"),
+    fact("gold", "period", "6", "Au", "aurum"),
+    fact("Henry IV", "father", "John of Gaunt", "Henry of Bolingbroke"),
+    fact("Henry IV", "mother", "Blanche of Lancaster", "Henry of Bolingbroke"),
+    fact("Henry V", "father", "Henry IV"),
+    fact("John of Gaunt", "child", "Henry IV"),
+    fact("John of Gaunt", "child", "Philippa"),
+    fact("quart", "makes", "2 pints", text="A quart is 2 pints."),
+    fact("perfect fourth", "semitones", "5", "quart", text="A perfect fourth has 5 semitones."),
+)
+
+
+def base(*facts: Fact, entities: Entities | None = None, **options: bool) -> LookUp:
+    entries = [Entry(item=one, status=Status.APPROVED) for one in facts or FACTS]
+    return LookUp(entries, entities, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "relation", "question", "found"),
+    [
+        ("fathom", "makes", "How many feet is a fathom?", "6 feet"),
+        ("fathoms", "makes", "How many feet are 4 fathoms?", "6 feet"),
+        ("Fathom", "makes", "Fathom?", "6 feet"),
+        ("fahtoms", "makes", "How many feet are 4 fahtoms?", "6 feet"),
+        ("the fathom", "makes", "What is the fathom?", "6 feet"),
+        ("kaf", "place", "What is the place of kaf?", "11"),
+        ("Au", "period", "The period of Au?", "6"),
+        ("Henry of Bolingbroke", "mother", "Who was Henry of Bolingbroke's mother?", "Blanche of Lancaster"),
+        ("John of Gaunt", "child", "Who were John of Gaunt's children?", "Henry IV; Philippa"),
+        # Relations in other words: the base settles them, where the question speaks of what it states.
+        ("noble", "makes", "How many pence are 3 nobles?", "80 pence"),
+        ("kaf", "number", "In the Hebrew alphabet, what is the place of kaf?", "11"),
+        # A name of several: by the relation, then by the question's other words.
+        ("quart", "makes", "How many pints are 3 quarts?", "2 pints"),
+        ("quart", "semitones", "How many semitones is a quart?", "5"),
+        # A name that is a relation of another.
+        ("Henry V's father", "mother", "Who was Henry V's father's mother?", "Blanche of Lancaster"),
+        ("Henry V's father's father", "child", "Name Henry V's father's father's children.", "Henry IV; Philippa"),
+        # A name much like one in the question is taken for that one.
+        ("fathm", "makes", "How many feet are 4 fathoms?", "6 feet"),
+    ],
+)
+def test_it_finds(name: str, relation: str, question: str, found: str) -> None:
+    made = base().find(name, relation, question)
+    assert made.found == found and made.items
+
+
+@pytest.mark.parametrize(
+    ("name", "relation", "question"),
+    [
+        ("cubit", "makes", "How many feet is a cubit?"),
+        ("fathom", "colour", "What is the colour of a fathom?"),
+        # Who asks for the mother does not get the father, and who asks for Henry VI gets no other Henry.
+        ("Henry V", "mother", "Who was Henry V's mother?"),
+        ("Henry VI", "father", "Who was Henry VI's father?"),
+        ("Henry V's mother", "father", "Who was Henry V's mother's father?"),
+        ("gold", "place", "What is the place of gold?"),
+        # Three letters must be right.
+        ("kef", "place", "What is the place of kef?"),
+        # Not in the question: names are held.
+        ("gold", "group", "How many feet are 4 fathoms?"),
+    ],
+)
+def test_it_says_that_it_does_not_know(name: str, relation: str, question: str) -> None:
+    made = base().find(name, relation, question)
+    assert (made.found, made.items) == ("(not found)", ()) and made.how
+
+
+def test_names_may_come_from_earlier_results_and_anywhere_once_one_was_empty() -> None:
+    asked = "Who was Henry V's father's father?"
+    assert base().find("Henry IV", "father", asked).found == "(not found)"
+    assert base().find("Henry IV", "father", asked, ["Henry IV"]).found == "John of Gaunt"
+    assert base().find("Henry IV", "father", asked, ["(not found)"]).found == "John of Gaunt"
+    assert base(hold_names=False).find("Henry IV", "father", asked).found == "John of Gaunt"
+    assert base().find("Henry IV", "father").found == "John of Gaunt"
+
+
+def test_a_name_of_several_with_nothing_to_decide_gives_the_choices() -> None:
+    look = base(
+        fact("ur", "place", "2", "u", text="Ur is rune 2."), fact("uath", "place", "6", "u", text="Uath is letter 6.")
+    )
+    made = look.find("u", "place", "What is the place of u?")
+    assert made.found == "(several: uath; ur)" and len(made.items) == 2
+    assert look.find("u", "place", "Which rune is u?").found == "2"
+    assert look.find("ur", "place", "What is the place of u?", [made.found]).found == "2"
+
+
+def test_an_entitys_own_name_goes_before_anothers_alias() -> None:
+    look = base(fact("mark", "worth", "160 pence"), fact("merk", "worth", "13 shillings", "mark"))
+    assert look.find("mark", "worth", "What is a mark worth?").found == "160 pence"
+
+
+def test_merged_entities_and_declared_inverses() -> None:
+    merged = Entities((EntityMerge(1, "", "ann", "kaf letter", "kaph", ""),))
+    look = base(*FACTS, fact("kaf letter", "shape", "bent"), entities=merged)
+    assert look.find("kaph", "shape", "The shape of kaph?").found == "bent"
+    assert look.find("kaf letter", "place", "The place of the kaf letter?").found == "11"
+    declared = Entities(relations={"father": Relation(name="father", inverse="son")})
+    look = base(*FACTS, entities=declared)
+    assert look.find("Henry IV", "son", "Who was Henry IV's son?").found == "Henry V"
+
+
+def test_only_approved_facts_are_found_and_both_of_two_that_contradict() -> None:
+    entries = [Entry(item=FACTS[0]), Entry(item=fact("noble", "worth", "80 pence"), status=Status.RETIRED)]
+    assert LookUp(entries).find("fathom", "makes").found == "(not found)"
+    both = base(
+        fact("fathom", "makes", "6 feet"), fact("fathom", "makes", "7 feet"), fact("fathom", "makes", "6  Feet")
+    )
+    made = both.find("fathom", "makes")
+    assert sorted(made.found.split("; ")) == ["6 feet", "7 feet"] and len(made.items) == 3
+
+
+def test_facts_and_settings_have_a_hand_in_its_fingerprint_and_their_order_has_not() -> None:
+    assert base().fingerprint == base(*reversed(FACTS)).fingerprint
+    others = {base(*FACTS[1:]).fingerprint, base(hold_names=False).fingerprint, base().fingerprint}
+    assert len(others) == 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("fathom", "fathom", True),
+        ("fathom", "fathum", True),
+        ("fathom", "fathoms", True),
+        ("fathom", "fahtom", True),
+        ("fathom", "fthom", True),
+        ("fathom", "bathom", False),
+        ("crotal", "curtal", False),
+        ("kaf", "kof", False),
+        ("fathom", "fhatmo", False),
+    ],
+)
+def test_slips_of_spelling(one: str, other: str, same: bool) -> None:
+    assert is_slip(one, other) is is_slip(other, one) is same
+    if same:
+        assert Spellings(["x", one, "yyyy"]).near(other) == [1]
