@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from nesycd.methods.table import is_routed
-from nesycd.reports.results import KnowledgeUse, Leaks, Method, Results, TeacherCost, kinds_in_order
+from nesycd.reports.results import (
+    KnowledgeUse,
+    Leaks,
+    Method,
+    MethodScore,
+    Results,
+    TeacherCost,
+    TrainingCalls,
+    kinds_in_order,
+)
 
 
 def method_figures(results: Results) -> Iterator[tuple[str, str]]:
@@ -32,9 +41,27 @@ def method_figures(results: Results) -> Iterator[tuple[str, str]]:
         yield "recall of needed facts", ", ".join(f"{name} {percent(share)}" for name, share in recall.items())
     if method is not None:
         yield "training mix of S_E", _counts(method.mix.items())
+        if method.calls is not None:
+            yield "look-ups in rationales", _places(method.calls)
         yield "completion tokens", ", ".join(f"{name} {count:,}" for name, count in method.completion_tokens.items())
+    if asked := [f"{name}: {score.look_ups / score.n:.1f}" for name, score in _looking(results)]:
+        yield "look-ups an answer, on test", ", ".join(asked)
     if router := ", ".join(_router(results)):
         yield "router", router
+
+
+def _looking(results: Results) -> Iterator[tuple[str, MethodScore]]:
+    """The methods that look facts up, with their scores on test."""
+    for name, splits in results.methods.items():
+        if (score := splits.get("test")) is not None and score.n and score.look_ups:
+            yield name, score
+
+
+def _places(calls: TrainingCalls) -> str:
+    with_some = sum(count for size, count in calls.by_look_ups.items() if size != "0")
+    others = ", ".join(f"{count:,} {reason}" for reason, count in calls.skipped.items() if count)
+    left = f"; left as they are: {others}" if others else ""
+    return f"{calls.look_ups:,} places in {with_some:,} of {calls.rationales:,} rationales{left}"
 
 
 def percent(share: float | None) -> str:
