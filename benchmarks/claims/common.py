@@ -16,21 +16,25 @@ from rich.table import Table
 
 from nesycd.api.build import build_parts
 from nesycd.api.running import opened
+from nesycd.calls import Calls, Sums
 from nesycd.core.answers import Attempt
 from nesycd.core.config import Recipe, apply_override
 from nesycd.core.errors import ConfigError, RunError
+from nesycd.core.protocols import Tools
 from nesycd.core.records import Entry, Example, Item
 from nesycd.core.storage import write_json_atomic
 from nesycd.methods.context import Context
 from nesycd.methods.distil import distil
 from nesycd.methods.knowledge import Knowledge
-from nesycd.methods.table import MAIN
+from nesycd.methods.predict import offering
+from nesycd.methods.table import MAIN, METHODS, as_trained
 from nesycd.reports import accuracy_interval, paired_difference
 from nesycd.reports.results import Estimate, Score
 from nesycd.reports.stats import Design, Interval
 from nesycd.reports.terminal import accuracy_cell, estimate_cell
 from nesycd.runs.manifest import read_config, read_manifest
 from nesycd.runs.stage import Artifact
+from nesycd.stages.augment import advice
 
 SPECIAL, ALL = "special", "all"
 _LEFT = ("lock", "*.html", "results.json", "edits.json")
@@ -93,25 +97,44 @@ def answers(
     name: str,
     examples: Sequence[Example],
     variants: Mapping[str, Contexts],
+    bases: Mapping[str, Sequence[Entry]],
+    *,
     student: Artifact | None = None,
+    whole: bool = False,
 ) -> dict[str, list[Attempt]]:
-    """Answers of S_E, or of another student, under each variant's contexts, in the order of the examples; a stage of that name.
+    """Answers of S_E, or of another student, in each variant, in the order of the examples; a stage of that name.
 
-    Equal prompts are answered once. What the run has answered already keeps its answer; all else is answered in the same planned
-    batches, so that the company of a prompt makes no difference between variants.
+    Equal prompts with equal bases are answered once. What the run has answered keeps its answer; all else is answered in the
+    same planned batches, so that the company of a prompt makes no difference between variants.
+
+    Args:
+        context, name, examples: as said.
+        variants: what is retrieved in each variant. Where S_E looks facts up it reads the lessons and rules of it alone.
+        bases: the entries of each variant, in which S_E looks facts up, if it was trained to.
+        student: another student, which only reads.
+        whole: S_E reads all that is retrieved even where it looks facts up.
     """
-    asked: dict[str, tuple[Example, Sequence[Item]]] = {}
+    calls = student is None and bool(as_trained(METHODS[MAIN], context.recipe).calls)
+    known = {variant: Calls(Knowledge.of(context, bases[variant]).look_up, Sums()) for variant in variants if calls}
+    asked: dict[str, tuple[Example, Sequence[Item], Tools | None]] = {}
     keys: dict[tuple[str, str], str] = {}
-    first: dict[tuple[str, str], str] = {}
+    first: dict[tuple[str, str, str], str] = {}
     for variant, contexts in variants.items():
+        tools = known.get(variant)
         for example in examples:
-            items = contexts[example.uid]
-            prompt = context.prompts.with_knowledge(example, items)
-            key = first.setdefault((example.uid, prompt), f"{variant}/{example.uid}")
-            asked.setdefault(key, (example, items))
+            items = contexts[example.uid] if whole or tools is None else advice(contexts[example.uid])
+            prompt = offering(context.prompts, tools).with_knowledge(example, items)
+            state = "" if tools is None else tools.state
+            key = first.setdefault((example.uid, prompt, state), f"{variant}/{example.uid}")
+            asked.setdefault(key, (example, items, tools))
             keys[variant, example.uid] = key
-    copies = [example.model_copy(update={"uid": key}) for key, (example, _) in asked.items()]
-    way = context.reading(MAIN, student or context.distilled.augmented, lambda example: asked[example.uid][1])
+    copies = [example.model_copy(update={"uid": key}) for key, (example, _, _) in asked.items()]
+    way = context.reading(
+        MAIN,
+        student or context.distilled.augmented,
+        lambda example: asked[example.uid][1],
+        (lambda example: asked[example.uid][2]) if calls else None,
+    )
     made = {one.example: one for one in context.answered(name, way, copies)}
     return {variant: [made[keys[variant, example.uid]] for example in examples] for variant in variants}
 

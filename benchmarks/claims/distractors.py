@@ -149,7 +149,8 @@ def measure(
             "without": contexts_of(context, "claims-retrieve-without", context.distilled.entries, examples),
             "with": contexts_of(context, "claims-retrieve-with", among, examples),
         }
-        made = answers(context, "claims-distractors", examples, contexts)
+        bases = {"without": context.distilled.entries, "with": among}
+        made = answers(context, "claims-distractors", examples, contexts, bases)
         recalls = {name: count_recall(examples, [b[e.uid] for e in examples]).share for name, b in contexts.items()}
         told = {name: scores(context, examples, attempts) for name, attempts in made.items()}
         change = changes(context, examples, made["with"], made["without"])

@@ -129,7 +129,7 @@ def measure(
             name: contexts_of(context, f"claims-retrieve-{place}", some, examples)
             for place, (name, some) in enumerate(kept.items())
         }
-        made = answers(context, "claims-lying", examples, contexts)
+        made = answers(context, "claims-lying", examples, contexts, kept)
         before = made["as taught"]
         content = {
             "schema": "claim-lying/1",

@@ -93,7 +93,15 @@ def measure(
         contexts: dict[str, Mapping[str, Sequence[Item]]] = {AS_FOUND: real}
         contexts |= {f"{size} items": filled(real, near, size, context.recipe.seed) for size in sizes}
         made = {
-            name: answers(context, f"claims-noise-{name}", examples, contexts, student)
+            name: answers(
+                context,
+                f"claims-noise-{name}",
+                examples,
+                contexts,
+                dict.fromkeys(contexts, context.distilled.entries),
+                student=None if name == MAIN else student,
+                whole=True,
+            )
             for name, student in readers(context).items()
         }
         told = {name: {shown: scores(context, examples, a) for shown, a in by.items()} for name, by in made.items()}

@@ -96,7 +96,7 @@ def measure(source: Path, work: Path, overrides: Sequence[str], console: Console
             name: contexts_of(context, f"claims-retrieve-{place}", entries, examples)
             for place, (name, entries) in enumerate(kept.items())
         }
-        made = answers(context, "claims-prune", examples, contexts)
+        made = answers(context, "claims-prune", examples, contexts, kept)
         before = made["all items"]
         told = {name: scores(context, examples, attempts) for name, attempts in made.items()}
         change = {name: changes(context, examples, made[name], before) for name in [*kept][1:]}

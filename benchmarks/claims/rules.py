@@ -104,7 +104,8 @@ def measure(
                 contexts[variant] = contexts_of(other, f"claims-retrieve-{split}-{variant}", entries, questions)
             ids = {entry.item_id for entry in entries}
             content["contexts"][split] = {name: _told(questions, found, ids) for name, found in contexts.items()}
-            same[split] = dict(answers(context, f"claims-rules-{split}", questions, contexts))
+            bases = dict.fromkeys(contexts, entries)
+            same[split] = dict(answers(context, f"claims-rules-{split}", questions, contexts, bases, whole=True))
         content["same_student"] = _figures(context, examples, same, console, "the same S_E")
     for task, told in content["rules"].items():
         why = f": {told['lacking']}" if told["lacking"] else ""
@@ -136,7 +137,10 @@ def _retrained(
             examples = {split: context.examples(split) for split in SPLITS}
             for split, questions in examples.items():
                 contexts = contexts_of(context, f"claims-retrieve-{split}", context.distilled.entries, questions)
-                made[split] |= answers(context, f"claims-rules-{split}", questions, {variant: contexts})
+                bases = {variant: context.distilled.entries}
+                made[split] |= answers(
+                    context, f"claims-rules-{split}", questions, {variant: contexts}, bases, whole=True
+                )
     return _figures(context, examples, made, console, "an S_E trained for each")
 
 

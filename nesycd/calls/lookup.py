@@ -148,7 +148,8 @@ class LookUp:
     def offers(self, question: str) -> list[tuple[str, str]]:
         """What can be looked up of the names in a question: names as the question has them, each with relations of the base.
 
-        Of the relations of a name those come first whose facts speak of what the question speaks of, and at most `_EACH`.
+        Of the relations of a name those that the question speaks of come first, at most `_EACH`. What the facts say of the name has
+        no part in it: an edited value changes no offer.
         """
         asked, at = frozenset(content_stems(question)), spans(question)
         made: dict[tuple[str, str], None] = {}
@@ -157,14 +158,12 @@ class LookUp:
             words = asked - frozenset(content_stems(name))
             fits: dict[str, int] = {}
             for candidate in mention.candidates:
-                for relation, facts in {
-                    **self._into.get(candidate.entity, {}),
-                    **self._about.get(candidate.entity, {}),
-                }.items():
+                about, into = self._about.get(candidate.entity, {}), self._into.get(candidate.entity, {})
+                for relation, facts in {**into, **about}.items():
                     shown = next((fact.relation for fact in facts if normal(fact.relation) == relation), relation)
-                    fits[shown] = max(
-                        fits.get(shown, 0), len(words & (self._words(facts) | set(content_stems(relation))))
-                    )
+                    objects = content_stems(" ".join(self._object(fact, candidate.entity) for fact in facts))
+                    spoken = (self._words(facts) - set(objects)) | set(content_stems(relation))
+                    fits[shown] = max(fits.get(shown, 0), len(words & spoken))
             fitting = [relation for relation, fit in fits.items() if fit] or [*fits]
             made |= dict.fromkeys((name, one) for one in sorted(fitting, key=lambda one: -fits[one])[:_EACH])
         return [*made][:_OFFERED]

@@ -145,13 +145,15 @@ def measure(context: Context, count: int) -> Measurement:
     asked: dict[str, Asked] = {}
     untouched, without_answer = [], 0
     known = context.run.predictions.by_id
+    offered = {example.uid: _offered(present, example) for example in examples}
     for edit in edits:
         entries = edited(knowledge.entries, edit)
         tools = context.tools("kb", Knowledge.of(context, entries)) if calls else context.sums
         called = {
             example.uid
             for example in examples
-            if tools and not tools.agrees(question_of(example), known[before[example.uid].prediction].trace)
+            if _offered(tools, example) != offered[example.uid]
+            or (tools and not tools.agrees(question_of(example), known[before[example.uid].prediction].trace))
         }
         new, still, lost = cases_of(task, edit, examples, found if reads else None, changed, called, entries)
         for case in new:
@@ -171,6 +173,11 @@ def measure(context: Context, count: int) -> Measurement:
         untouched=tuple(untouched),
         without_answer=without_answer,
     )
+
+
+def _offered(tools: Tools | None, example: Example) -> list[str]:
+    """The look-ups that a question's prompt offers: which of them come first may depend on what the facts say."""
+    return [] if tools is None else [*tools.offers(question_of(example))]
 
 
 # --- what is edited --------------------------------------------------------------------------------------------------
@@ -247,7 +254,7 @@ def cases_of(
         task, edit, examples: see `measure`.
         found: what is read before the edit; None: nothing is.
         changed: what is read under it, by `Edit.key`, where that is something else.
-        called: the questions (`Example.uid`) with a call that has another result under it.
+        called: the questions (`Example.uid`) with a call that has another result under it, or with other offers.
         entries: of the edited base.
     """
     cases = []

@@ -235,6 +235,14 @@ def test_where_a_setting_was_written_may_be_an_override(recipe: Path) -> None:
     assert read.where("task.name") == f"{recipe}:3: task.name"
 
 
+def test_some_share_of_the_questions_must_be_trained_with_knowledge(recipe: Path) -> None:
+    none = ["augmented.calls=0", "augmented.context=0", "augmented.calls_and_context=0"]
+    with pytest.raises(ConfigError, match="augmented: one of calls, context and calls_and_context must be above 0"):
+        load_recipe(recipe, none)
+    for share in ("calls", "context", "calls_and_context"):
+        assert getattr(load_recipe(recipe, [*none, f"augmented.{share}=0.5"]).augmented, share) == 0.5
+
+
 def test_a_recipe_from_a_mapping_has_keys_alone() -> None:
     tables = {"name": "x", "task": {"name": "longtail"}, "evaluation": {"methods": ["nesycd"]}}
     read = recipe_of(tables, ["seed=3"])

@@ -98,11 +98,15 @@ def test_facts_are_derived_whatever_finds_the_direct_ones(kind: Literal["linked"
 def test_effects_are_measured_of_items_and_not_of_what_follows_from_them(tmp_path: Path) -> None:
     folder = tmp_path / "r"
     rule = Rule(text="A unit.", clause="count(X, B, N) :- makes(X, N, B).", says="{X} | {B} | {N}")
-    run(folder)
+    # Of a student that reads facts too.
+    reads = "augmented.context=0.5"
+    run(folder, reads)
     with KnowledgeBase.open(folder / "kb.sqlite") as kb:
         kb.add([(rule, Evidence(example="", source="Ann"))], status=Status.APPROVED, reviewer="Ann")
         known = {entry.item_id for entry in kb.entries()}
-    measure_effect(load_recipe(QUICKSTART, [*SMALL, "knowledge.derive=true"]), folder, Console(file=io.StringIO()))
+    measure_effect(
+        load_recipe(QUICKSTART, [*SMALL, reads, "knowledge.derive=true"]), folder, Console(file=io.StringIO())
+    )
     stages = ("effect-retrieve-train", "effect-retrieve-valid")
     retrievals = [one for stage in stages for one in read_records(folder, stage, Retrieval)]
     derived = {one.example: {item.id for item in one.items} - known for one in retrievals}
