@@ -148,7 +148,7 @@ class LookUp:
     def offers(self, question: str) -> list[tuple[str, str]]:
         """What can be looked up of the names in a question: names as the question has them, each with relations of the base.
 
-        Of the relations of a name those that the question speaks of come first, at most `_EACH`. What the facts say of the name has
+        Of the relations of a name those that the question speaks of come first, at most `_EACH`. What the facts say of it has
         no part in it: an edited value changes no offer.
         """
         asked, at = frozenset(content_stems(question)), spans(question)

@@ -126,9 +126,12 @@ def test_every_arm_gives_its_stored_texts_and_its_score(finished: Path, tmp_path
 
 def test_stop_strings_and_limits_are_kept(finished: Path, tmp_path: Path) -> None:
     recorded = write_task(tmp_path, finished, until='["Therefore"]', do_sample="false\n  max_gen_toks: 6")
-    [said] = ask(tmp_path, finished, "nesycd")
+    [said] = ask(tmp_path, finished, "std_cot")
     assert all("Therefore" not in text and len(text.split()) <= 6 for text in said["texts"])
-    assert said["texts"] == [" ".join(r["response"].split()[:6]).partition("Therefore")[0] for r in recorded["nesycd"]]
+    assert said["texts"] == [" ".join(r["response"].split()[:6]).partition("Therefore")[0] for r in recorded["std_cot"]]
+    # The words of a call count towards the limit, though they are not part of what is read.
+    [looked] = ask(tmp_path, finished, "nesycd")
+    assert all("Therefore" not in text and len(text.split()) <= 6 for text in looked["texts"])
 
 
 def command(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -34,7 +34,8 @@ def test_the_quickstart_in_miniature(tmp_path: Path) -> None:
     arms = {name: splits["test"] for name, splits in results["methods"].items()}
     assert len(arms) == 7 and all(score["n"] == 22 for score in arms.values())
     # Twenty questions teach hardly any knowledge; that each arm was given what it should be is what is held here.
-    assert arms["nesycd_oracle"]["knowledge_tokens"] > 0 and arms["nesycd_oracle"]["routed"] == 1.0
+    assert arms["std_cot_kb"]["knowledge_tokens"] > 0 and arms["std_cot_kb"]["routed"] == 1.0
+    assert arms["nesycd_oracle"]["routed"] == 1.0 and arms["nesycd_no_kb"]["look_ups_found"] == 0
     assert arms["nesycd_no_kb"]["knowledge_tokens"] == 0 and arms["std_cot"]["completion_tokens"] > 22 * 5
     state = (tmp_path / "r" / "stages" / "augmented.json").read_text()
     execute(recipe, tmp_path / "r", Console(file=io.StringIO()))
