@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from nesycd.calls import notation
-from nesycd.calls.lookup import LookUp
+from nesycd.calls.lookup import LookUp, said_way
 from nesycd.calls.tools import question_of
 from nesycd.core.records import Annotation, CallPlace, Entry, Example, Fact, Item, Status
 from nesycd.core.segments import Segment
@@ -52,7 +52,7 @@ def annotate(example: Example, rationale: str, base: LookUp, *, given: bool = Fa
         if not stated.sure:
             skipped["relation"] += 1
             continue
-        name = _name(fact, question, known, base)
+        name = _on_the_way(fact, question, places, base) or _name(fact, question, known, base)
         if not name:
             skipped["name"] += 1
             continue
@@ -174,6 +174,15 @@ def _signs(fact: Fact, sentence: str, after: int, first: int, last: int) -> int:
     if set(content_stems(sentence[after:first])) & (set(content_stems(fact.text)) - set(names)):
         return 2
     return int(not fact.object.isdigit() or _FOLLOWED.match(sentence, last) is not None)
+
+
+def _on_the_way(fact: Fact, question: str, places: Sequence[CallPlace], base: LookUp) -> str:
+    """A subject that was found before, as a way that the question spells out: `Ann's mother`; "" where it spells out none."""
+    node = base.node(fact.subject)
+    for place in reversed(places):
+        if base.node(place.object) == node and (way := said_way(question, place.name, place.relation)):
+            return way
+    return ""
 
 
 def _name(fact: Fact, question: str, known: Sequence[str], base: LookUp) -> str:

@@ -20,7 +20,8 @@ from nesycd.core.records import Entry, Fact, Status, content_hash
 from nesycd.core.text import normal
 from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.merge import entry_order
-from nesycd.retrieval.linker import Linker
+from nesycd.retrieval.linker import Linker, Mention
+from nesycd.retrieval.paths import Chain, relation_chain
 from nesycd.retrieval.words import STOPWORDS, content_stems, forms, singulars, spans, tokens
 
 _EACH, _OFFERED = 3, 10
@@ -148,25 +149,48 @@ class LookUp:
     def offers(self, question: str) -> list[tuple[str, str]]:
         """What can be looked up of the names in a question: names as the question has them, each with relations of the base.
 
-        Of the relations of a name those that the question speaks of come first, at most `_EACH`. What the facts say of it has
-        no part in it: an edited value changes no offer.
+        Of the relations of a name those that the question speaks of come first, at most `_EACH`; where it spells out a way
+        (`Ann's mother's father`), those along it. What the facts say of the name has no part in it otherwise: an edited value
+        changes no offer.
         """
-        asked, at = frozenset(content_stems(question)), spans(question)
+        asked, words, at = frozenset(content_stems(question)), tokens(question), spans(question)
         made: dict[tuple[str, str], None] = {}
         for mention in self._linker.link(question):
             name = question[at[mention.start][0] : at[mention.end - 1][1]]
-            words = asked - frozenset(content_stems(name))
-            fits: dict[str, int] = {}
-            for candidate in mention.candidates:
-                about, into = self._about.get(candidate.entity, {}), self._into.get(candidate.entity, {})
-                for relation, facts in {**into, **about}.items():
-                    shown = next((fact.relation for fact in facts if normal(fact.relation) == relation), relation)
-                    objects = content_stems(" ".join(self._object(fact, candidate.entity) for fact in facts))
-                    spoken = (self._words(facts) - set(objects)) | set(content_stems(relation))
-                    fits[shown] = max(fits.get(shown, 0), len(words & spoken))
-            fitting = [relation for relation, fit in fits.items() if fit] or [*fits]
-            made |= dict.fromkeys((name, one) for one in sorted(fitting, key=lambda one: -fits[one])[:_EACH])
+            chain = relation_chain(words, mention.start, mention.end, self._relation_stems)
+            along = self._along(name, question, chain) if len(chain) > 1 else []
+            made |= dict.fromkeys(along or self._spoken_of(name, mention, asked))
         return [*made][:_OFFERED]
+
+    def _spoken_of(self, name: str, mention: Mention, asked: frozenset[str]) -> list[tuple[str, str]]:
+        """The relations of a name that a question speaks of; all where it speaks of none."""
+        words = asked - frozenset(content_stems(name))
+        fits: dict[str, int] = {}
+        for candidate in mention.candidates:
+            about, into = self._about.get(candidate.entity, {}), self._into.get(candidate.entity, {})
+            for relation, facts in {**into, **about}.items():
+                shown = next((fact.relation for fact in facts if normal(fact.relation) == relation), relation)
+                objects = content_stems(" ".join(self._object(fact, candidate.entity) for fact in facts))
+                spoken = (self._words(facts) - set(objects)) | set(content_stems(relation))
+                fits[shown] = max(fits.get(shown, 0), len(words & spoken))
+        fitting = [relation for relation, fit in fits.items() if fit] or [*fits]
+        return [(name, one) for one in sorted(fitting, key=lambda one: -fits[one])[:_EACH]]
+
+    def _along(self, name: str, question: str, chain: Chain) -> list[tuple[str, str]]:
+        """The look-ups along a way that a question spells out, as far as the base knows it: `Ann`, then `Ann's mother`."""
+        made: list[tuple[str, str]] = []
+        for step in chain:
+            relations = [one for one in self.relations if (stems := frozenset(content_stems(one))) and stems <= step]
+            known = [one for one in relations if not notation.is_note(self.find(name, one, question).found)]
+            made += [(name, one) for one in known]
+            name = said_way(question, name, known[0]) if len(known) == 1 else ""
+            if not name:
+                break
+        return made
+
+    @cached_property
+    def _relation_stems(self) -> frozenset[str]:
+        return frozenset(stem for relation in self.relations for stem in content_stems(relation))
 
     def about(self, entity: str) -> list[Fact]:
         """All facts about an entity (a node, as the linker gives it)."""
@@ -329,6 +353,17 @@ class LookUp:
     def _object(self, fact: Fact, entity: str) -> str:
         """What a fact says of an entity: its object, or its subject where the fact is read backwards."""
         return fact.object if self._entities.node(fact.subject) == entity else fact.subject
+
+
+def said_way(question: str, name: str, relation: str) -> str:
+    """`Ann's mother` as a question writes it; "" where it does not.
+
+    >>> said_way("Who was Ann’s mother's father?", "Ann", "mother")
+    'Ann’s mother'
+    """
+    way = f"{name}'s {relation}".replace("’", "'").lower()
+    at = question.replace("’", "'").lower().find(way)
+    return question[at : at + len(way)] if at >= 0 else ""
 
 
 def _says(text: str, name: str) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nesycd.methods.context import Context
     from nesycd.methods.knowledge import Knowledge
 
-ANNOTATION = 1
+ANNOTATION = 2
 """Raised when the same rationales and facts would give other annotations."""
 
 

@@ -105,7 +105,7 @@ def test_a_place_reaches_from_its_subject_to_its_object_and_names_its_fact() -> 
 
 
 def test_a_chain_goes_on_with_the_names_that_earlier_look_ups_found() -> None:
-    example, known = asked("Who was Henry V's father's mother's father?"), base()
+    example, known = asked("From whom was Henry V descended?"), base()
     rationale = (
         "Henry V's father: Henry IV. Henry IV's mother: Blanche of Lancaster. "
         "Blanche of Lancaster's father: Henry of Grosmont."
@@ -121,6 +121,25 @@ def test_a_chain_goes_on_with_the_names_that_earlier_look_ups_found() -> None:
     assert [one.name for one in annotate(example, other, known).places] == ["Henry V", "Henry IV"]
     made = annotate(example, "Henry IV's mother: Blanche of Lancaster.", known)
     assert (made.places, made.skipped) == ((), {"name": 1})
+
+
+def test_a_way_that_the_question_spells_out_is_the_name_that_it_has() -> None:
+    """So that the student copies what the prompt offers, and need not find its place in the chain."""
+    example, known = asked("Who was Henry V’s father's mother's father?"), base()
+    rationale = (
+        "Henry V's father: Henry IV. Henry IV's mother: Blanche of Lancaster. "
+        "Blanche of Lancaster's father: Henry of Grosmont."
+    )
+    made = annotate(example, rationale, known)
+    names = ["Henry V", "Henry V’s father", "Henry V’s father's mother"]
+    assert [one.name for one in made.places] == names
+    assert shown(with_calls(example, rationale, made, known)) == (
+        "[Henry V | father]{ Henry IV}. [Henry V’s father | mother]{ Blanche of Lancaster}. "
+        "[Henry V’s father's mother | father]{ Henry of Grosmont}."
+    )
+    # A text that does not begin at its beginning states the same way.
+    made = annotate(asked("Who were Henry V's father's father and mother?"), rationale.partition(". B")[0], known)
+    assert [one.name for one in made.places] == ["Henry V", "Henry V's father"]
 
 
 def test_an_option_is_part_of_the_question() -> None:
@@ -212,7 +231,7 @@ def test_a_fact_that_the_base_lacks_is_not_asked_for_and_the_student_states_it()
 
 
 def test_a_fact_that_the_base_lacks_on_the_way_comes_back_empty_and_the_student_writes_it() -> None:
-    example = asked("Who was Henry V's father's mother?")
+    example = asked("From whom was Henry V descended?")
     chain = "Henry V's father: Henry IV. Henry IV's mother: Blanche of Lancaster."
     made, (father, mother, _) = annotate(example, chain, base()), KIN
     assert shown(with_calls(example, chain, made, base([father]))) == (
@@ -249,7 +268,7 @@ def test_some_look_ups_are_left_empty_and_those_that_find_nothing_are_not_asked_
     with_calls(example, RATIONALE, made, base([NOBLE]), never)
     assert len(asked_about) == 1
     # In a chain the next name is then the student's own, and may be looked up all the same.
-    kin = asked("Who was Henry V's father's mother?")
+    kin = asked("From whom was Henry V descended?")
     chain = "Henry V's father: Henry IV. Henry IV's mother: Blanche of Lancaster."
     segments = with_calls(kin, chain, annotate(kin, chain, base()), base(), lambda: next(turns))
     assert shown(segments) == ("[Henry V | father]{ (not found)} Henry IV. [Henry IV | mother]{ Blanche of Lancaster}.")

@@ -150,3 +150,14 @@ def test_what_a_fact_says_has_no_part_in_what_is_offered() -> None:
     for country in ("Peru", "Chile"):
         known = base(place.model_copy(update={"object": country, "text": f"Lima lies in {country}."}), mayor)
         assert set(known.offers("Is Lima a city of Peru?")) == {("Lima", "country"), ("Lima", "mayor")}
+
+
+def test_a_way_that_is_spelled_out_is_offered_as_far_as_the_base_knows_it() -> None:
+    more = (*KIN, fact("Mary de Bohun", "father", "Humphrey"), fact("Mary de Bohun", "mother", "Joan"), FATHOM)
+    known = base(*more)
+    for mark in ("'", "’"):
+        asked, mother = f"Who were Henry V{mark}s mother's father and mother?", f"Henry V{mark}s mother"
+        assert list(known.offers(asked)) == [("Henry V", "mother"), (mother, "father"), (mother, "mother")]
+        assert [known.find(*one, asked).found for one in known.offers(asked)] == ["Mary de Bohun", "Humphrey", "Joan"]
+    assert list(base(*KIN, FATHOM).offers("Who was Henry V's mother's father?")) == [("Henry V", "mother")]
+    assert list(base(more[2]).offers("Who was Henry V's mother's father?")) == []
