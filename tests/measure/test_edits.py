@@ -234,7 +234,10 @@ def test_with_calls_an_edit_touches_exactly_the_questions_whose_trace_has_the_fa
     touched = [outcome for outcome in called.outcomes if outcome.case.touched]
     for one in touched:
         old, new = one.case.edit.fact, one.case.edit.changed
-        assert any(call.found == new.object and new.id in call.items for call in one.after.calls)
+        told = [call for call in one.after.calls if new.id in call.items]
+        # On a way the fact may lead to what the next one says, or to nobody of whom the base knows anything.
+        assert told or any(call.kind == "note" for call in one.after.calls)
+        assert all(call.found == new.object or len(call.items) > 1 for call in told)
         assert not any(old.id in call.items for call in one.after.calls)
     assert any(one.as_wanted for one in touched if one.case.affected)
 
@@ -251,8 +254,11 @@ def test_one_who_looks_up_follows_wherever_the_trace_has_the_fact(calling_copy: 
     counts = Counter(o.case.example.uid for o in made.outcomes if o.case.touched)
     assert max(counts.values()) > 1
     deaf = calling_copy.measure(Reader("deaf", lambda example, lines: example.answer, examples))
-    assert not any(o.case.touched or o.as_wanted for o in deaf.outcomes if o.case.affected)
-    assert all(o.case.affected for o in deaf.outcomes)
+    assert not any(o.as_wanted for o in deaf.outcomes if o.case.affected)
+    # It makes no calls: it is touched only where the edit changes what a spelled-out way offers.
+    ways = {example.uid for example in examples if example.task == "genealogy"}
+    assert {o.case.example.uid for o in deaf.outcomes if o.case.touched} <= ways
+    assert all(o.as_wanted for o in deaf.outcomes if not o.case.affected)
 
 
 @BOTH
