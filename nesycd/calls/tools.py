@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from nesycd.calls import notation
 from nesycd.calls.lookup import LookedUp, LookUp
 from nesycd.core.answers import Call
+from nesycd.core.errors import NesycdError
 from nesycd.core.protocols import Supply, Tools
 from nesycd.core.records import Entry, Example, Fact, Status, content_hash
 from nesycd.core.segments import Segment
@@ -157,9 +158,16 @@ class Calls:
         if len(before) >= notation.MOST_CALLS:
             result = LookedUp(notation.NO_MORE, how=f"more than {notation.MOST_CALLS} in one answer")
         else:
-            result = self.base.find(request.name, request.relation, question, [call.found for call in before])
+            result = self._asked(request, question, [call.found for call in before])
         kind: Literal["value", "note"] = "note" if notation.is_note(result.found) else "value"
         return Call(name=LOOK_UP, asked=asked, found=result.found, items=result.items, how=result.how, kind=kind)
+
+    def _asked(self, request: notation.Request, question: str, before: Sequence[str]) -> LookedUp:
+        """What the base says; an error of it is told to the student, which goes on, and stands in the trace."""
+        try:
+            return self.base.find(request.name, request.relation, question, before)
+        except NesycdError as error:
+            return LookedUp(notation.failed(str(error)), how=type(error).__name__)
 
 
 class GoldFacts:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from nesycd.calls import LOOK_UP, SUM, Calls, GoldFacts, LookUp, Sums, replay
+from nesycd.calls import LOOK_UP, SUM, Calls, GoldFacts, LookedUp, LookUp, Sums, replay
 from nesycd.calls.notation import MOST_CALLS, NO_MORE, NOT_FOUND
 from nesycd.core.answers import Call
+from nesycd.core.errors import KnowledgeError
 from nesycd.core.protocols import Tools
 from nesycd.core.records import Entry, Fact, Status
 from nesycd.core.segments import Segment
@@ -311,3 +312,14 @@ def test_a_replay_marks_what_would_have_been_supplied_and_nothing_else() -> None
     assert [one.text for one in segments if one.source == "supplied"] == [" 6 feet", " 24"]
     assert [call.found for call in trace] == ["6 feet", "24"]
     assert replay(text, None, ASKED) == ((Segment(text=text),), ()) and replay("", CALLS, ASKED) == ((), ())
+
+
+def test_a_base_that_fails_is_told_and_the_student_goes_on() -> None:
+    class Gone(LookUp):
+        def find(self, *args: object, **others: object) -> LookedUp:
+            raise KnowledgeError("the base\nis gone")
+
+    tools = Calls(Gone([]))
+    made = tools.supply("One [fathoms | makes]", "How many feet are 4 fathoms?", ())
+    assert made is not None and made.text == " (error: the base is gone)"
+    assert (made.call.kind, made.call.how, made.call.items) == ("note", "KnowledgeError", ())
