@@ -446,7 +446,7 @@ def resources(context: Context, adapter: Artifact, **given: Any) -> Resources:
         task=context.task,
         prompts=context.prompts,
         baseline_prompts=context.baseline_prompts,
-        limit=80,
+        limit=context.recipe.student.max_new_tokens,
         adapter=lambda student: adapter,
         knowledge={"kb": lambda example: facts[example.uid], "advice": lambda example: lessons[example.uid]},
         drafts=lambda: adapter,
