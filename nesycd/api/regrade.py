@@ -8,7 +8,7 @@ from typing import Any
 
 from nesycd import grading
 from nesycd.api.finished import OpenRun
-from nesycd.calls import LOOK_UP, without_calls
+from nesycd.calls import as_read
 from nesycd.core.answers import Attempt
 from nesycd.core.records import Example
 from nesycd.reports.folder import read_run
@@ -27,16 +27,10 @@ def regraded(folder: Path) -> Iterator[dict[str, Any]]:
         for example in run.examples[split].values():
             if example.uid in attempts:
                 attempt = attempts[example.uid]
-                response = as_read(attempt)
+                response = as_read(attempt.response, attempt.calls)
                 extracted = task.extract(response, example)
                 correct = bool(extracted) and task.grade(extracted, example)
                 yield _row(method, split, example, attempt, response, extracted, correct)
-
-
-def as_read(attempt: Attempt) -> str:
-    """The response as graders read it: without its look-ups, whose results stay."""
-    looked_up = any(call.name == LOOK_UP for call in attempt.calls)
-    return without_calls(attempt.response) if looked_up else attempt.response
 
 
 def _row(

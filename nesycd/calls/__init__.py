@@ -3,7 +3,7 @@
 from nesycd.calls.annotate import annotate, names_used, with_calls
 from nesycd.calls.lookup import LookedUp, LookUp
 from nesycd.calls.notation import without_calls
-from nesycd.calls.tools import LOOK_UP, SUM, Calls, GoldFacts, Sums, question_of, replay
+from nesycd.calls.tools import LOOK_UP, SUM, Calls, GoldFacts, Sums, as_read, question_of, replay
 
 __all__ = [
     "LOOK_UP",
@@ -14,6 +14,7 @@ __all__ = [
     "LookedUp",
     "Sums",
     "annotate",
+    "as_read",
     "names_used",
     "question_of",
     "replay",

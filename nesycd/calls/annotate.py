@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from nesycd.calls import notation
 from nesycd.calls.lookup import LookUp, said_way
 from nesycd.calls.tools import question_of
-from nesycd.core.records import Annotation, CallPlace, Entry, Example, Fact, Item, Status
+from nesycd.core.records import Annotation, CallPlace, Example, Fact, Item
 from nesycd.core.segments import Segment
 from nesycd.core.text import normal
 from nesycd.retrieval.words import content_stems, spans
@@ -119,7 +119,7 @@ def names_used(example: Example, rationale: str, items: Sequence[Item]) -> str:
     >>> names_used(asked, "One fathom makes 6 feet. 2 x 6 = 12.", [fact])
     'Uses: fathom. '
     """
-    base = LookUp([Entry(item=item, status=Status.APPROVED) for item in items if isinstance(item, Fact)])
+    base = LookUp.of_facts(item for item in items if isinstance(item, Fact))
     stated = [one.fact.subject for one in _statements(rationale.strip(), base, given=True)]
     return f"Uses: {', '.join(dict.fromkeys(stated))}. " if stated else ""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from nesycd.calls import notation
 from nesycd.calls.spelling import Spellings, is_slip
@@ -95,6 +95,11 @@ class LookUp:
                     into = self._into.setdefault(self._entities.node(fact.object), {})
                     into.setdefault(normal(back), []).append(fact)
         self._linker.settle()
+
+    @classmethod
+    def of_facts(cls, facts: Iterable[Fact]) -> Self:
+        """A base of these facts alone, as approved ones."""
+        return cls(Entry(item=fact, status=Status.APPROVED) for fact in facts)
 
     @cached_property
     def relations(self) -> tuple[str, ...]:

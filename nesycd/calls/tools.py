@@ -13,7 +13,7 @@ from nesycd.calls.lookup import LookedUp, LookUp
 from nesycd.core.answers import Call
 from nesycd.core.errors import NesycdError
 from nesycd.core.protocols import Supply, Tools
-from nesycd.core.records import Entry, Example, Fact, Status, content_hash
+from nesycd.core.records import Example, Fact, content_hash
 from nesycd.core.segments import Segment
 from nesycd.core.text import normal
 from nesycd.grading.arithmetic import next_result
@@ -21,7 +21,7 @@ from nesycd.grading.arithmetic import next_result
 SUM = "sum"
 """Name of sums in traces."""
 LOOK_UP = "look_up"
-"""Name of look-ups in traces, and in `Method.calls`."""
+"""Name of look-ups in traces."""
 _VERSIONS = {SUM: 2, LOOK_UP: 1}
 """Raised when results would be supplied otherwise."""
 
@@ -195,8 +195,7 @@ class GoldFacts:
 
     def _base(self, question: str) -> LookUp:
         if question not in self._bases:
-            facts = self._facts.get(question, ())
-            self._bases[question] = LookUp([Entry(item=fact, status=Status.APPROVED) for fact in facts])
+            self._bases[question] = LookUp.of_facts(self._facts.get(question, ()))
         return self._bases[question]
 
     def offers(self, question: str) -> Sequence[tuple[str, str]]:
@@ -296,6 +295,11 @@ def _ends_word(text: str, place: int) -> bool:
     """Whether no word or number goes on at a place."""
     rest = text[place : place + 2]
     return not rest[:1].isalnum() and not (rest[:1] in ".," and rest[1:].isdigit())
+
+
+def as_read(text: str, trace: Iterable[Call]) -> str:
+    """A response as people and graders read it: without its look-ups, if the student made any; their results stay."""
+    return notation.without_calls(text) if any(call.name == LOOK_UP for call in trace) else text
 
 
 def question_of(example: Example) -> str:

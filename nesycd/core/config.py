@@ -293,9 +293,14 @@ class AugmentedSection(Section):
     epochs: Annotated[float, Field(gt=0)] = 1.0
     """Passes over the training mix where `init` is `general`."""
 
+    @property
+    def looks_up(self) -> bool:
+        """Whether the student is trained with look-ups."""
+        return bool(self.calls or self.calls_and_context)
+
     @model_validator(mode="after")
     def _trains_something(self) -> Self:
-        if not (self.calls or self.context or self.calls_and_context):
+        if not (self.looks_up or self.context):
             raise ValueError("one of calls, context and calls_and_context must be above 0")
         return self
 

@@ -86,8 +86,7 @@ def choose_router(
 
 def tools_of(context: Context, knowledge: Knowledge) -> Callable[[Example], Tools | None] | None:
     """What S_E calls on validation questions; None where it is trained without look-ups."""
-    mix = context.recipe.augmented
-    if not mix.calls and not mix.calls_and_context:
+    if not context.recipe.augmented.looks_up:
         return None
     tools = context.tools("kb", knowledge)
     return lambda example: tools

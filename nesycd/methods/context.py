@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nesycd import grading
-from nesycd.calls import LOOK_UP, Calls, GoldFacts, LookUp, Sums, question_of, without_calls
+from nesycd.calls import Calls, GoldFacts, LookUp, Sums, as_read, question_of
 from nesycd.core.answers import Answer, Attempt, Prediction, Verdict, verdict_on
 from nesycd.core.config import Recipe
 from nesycd.core.errors import ConfigError, RunError
@@ -31,13 +31,6 @@ from nesycd.stages import augment
 
 if TYPE_CHECKING:
     from nesycd.methods.distil import Distilled
-
-
-def as_read(answer: Answer, predictions: Mapping[str, Prediction]) -> str:
-    """A response as graders read it: without its look-ups, whose results stay."""
-    text = text_of(answer.segments(predictions))
-    trace = (call for one in answer.predictions for call in predictions[one].trace)
-    return without_calls(text) if any(call.name == LOOK_UP for call in trace) else text
 
 
 def no_progress(stage: str, state: dict[str, Any]) -> None:
@@ -163,13 +156,13 @@ class Context:
     # --- calls ----------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def sums(self) -> Tools | None:
+    def sums(self) -> Sums | None:
         """What every method calls where the recipe says so."""
         return Sums() if self.recipe.calls.sums else None
 
     def tools(self, source: CallSource, knowledge: Knowledge, examples: Sequence[Example] = ()) -> Tools | None:
         """What a method with this source of look-ups calls. `examples`: the questions, for the source `gold`."""
-        sums = Sums() if self.recipe.calls.sums else None
+        sums = self.sums
         if source == "kb":
             return Calls(knowledge.look_up, sums)
         if source == "nothing":
@@ -365,7 +358,8 @@ class Context:
             made = []
             for answer in answers:
                 example = examples[answer.example]
-                response = as_read(answer, known)
+                trace = (call for one in answer.predictions for call in known[one].trace)
+                response = as_read(text_of(answer.segments(known)), trace)
                 made.append(
                     verdict_on(
                         answer,

@@ -202,7 +202,7 @@ def _augmented(
         return general, {"mix": _counts(()), "train_recall": {"prompts": None, "questions": None}, "calls": None}
     settings = context.recipe.augmented
     mix = mixing.mix_of(context.recipe)
-    looked = mixing.looked_up(context, kept, knowledge, "annotate") if mix.calls or mix.both else None
+    looked = mixing.looked_up(context, kept, knowledge, "annotate") if context.recipe.augmented.looks_up else None
     seen = mixing.seen_in_training(context, entries, retrievals)
     texts = augment.augmented_texts(
         train, kept, seen, entries, context.prompts, mix, context.recipe.seed, looked, mixing.named(context.recipe)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nesycd.calls import Calls, LookUp, annotate, names_used, with_calls
-from nesycd.core.records import Annotation, Entry, Example, Rationale, Retrieval, Status
+from nesycd.core.records import Annotation, Entry, Example, Rationale, Retrieval
 from nesycd.core.segments import Segment
 from nesycd.methods.predict import offering
 from nesycd.stages import augment
@@ -95,7 +95,7 @@ def annotated(
         made = []
         for example, rationale in asked:
             derived = by_derivation and example.truth is not None and rationale.text == " ".join(example.truth.steps)
-            base = _needed_by(example) if derived else knowledge.look_up
+            base = LookUp.of_facts(example.truth.facts) if derived and example.truth else knowledge.look_up
             made.append(annotate(example, rationale.text, base, given=derived))
         return made
 
@@ -107,12 +107,6 @@ def annotated(
         "algorithm": ANNOTATION,
     }
     return {one.example: one for one in context.run.computed(stage, Annotation, inputs, make)}
-
-
-def _needed_by(example: Example) -> LookUp:
-    """The facts that a question needs, as a base of their own."""
-    facts = example.truth.facts if example.truth else ()
-    return LookUp([Entry(item=fact, status=Status.APPROVED) for fact in facts])
 
 
 def call_counts(annotations: Mapping[str, Annotation], kept: Mapping[str, Rationale]) -> dict[str, Any]:

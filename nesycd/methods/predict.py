@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from nesycd.calls import LOOK_UP, question_of, without_calls
+from nesycd.calls import LOOK_UP, as_read, question_of
 from nesycd.core.answers import Answer, Prediction
 from nesycd.core.errors import ConfigError
 from nesycd.core.protocols import Decoding, Prompt, Router, Student, Task, Tools
@@ -212,8 +212,7 @@ class Responded:
     @property
     def response(self) -> str:
         """The response as graders read it: without its look-ups, whose results stay."""
-        text = text_of(self.segments)
-        return without_calls(text) if self.looked_up else text
+        return as_read(text_of(self.segments), (call for one in self.predictions for call in one.trace))
 
     @property
     def looked_up(self) -> bool:

@@ -294,8 +294,7 @@ def register(method: Method) -> None:
 
 def as_trained(method: Method, recipe: Recipe) -> Method:
     """A method as it is with a recipe: where NesyCD's student is trained without look-ups, it reads instead."""
-    mix = recipe.augmented
-    if method.student != MAIN or not method.calls or mix.calls or mix.calls_and_context:
+    if method.student != MAIN or not method.calls or recipe.augmented.looks_up:
         return method
     instead: dict[CallSource, Source] = {"kb": "kb", "gold": "oracle"}
     source: Source = instead.get(method.calls, "") if method.source in ("", "advice") else method.source

@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from nesycd import grading
-from nesycd.api.regrade import as_read, regraded
+from nesycd.api.regrade import regraded
+from nesycd.calls import as_read
 from nesycd.cli.main import app
 from nesycd.core.answers import Attempt, Call
 from nesycd.core.files import read_jsonl
@@ -190,8 +191,8 @@ def test_responses_with_look_ups_are_graded_as_people_read_them(tmp_path: Path) 
     # What was found right after the closing words is the answer, and not the call.
     made = (Call(name="look_up", asked="[kaf | place]", found="11"),)
     attempt = Attempt(example="q", solver="s", response="Therefore, the answer is [kaf | place] 11.", calls=made)
-    assert as_read(attempt) == "Therefore, the answer is 11."
-    assert as_read(attempt.model_copy(update={"calls": ()})) == attempt.response, "brackets that call nothing stay"
+    assert as_read(attempt.response, attempt.calls) == "Therefore, the answer is 11."
+    assert as_read(attempt.response, ()) == attempt.response, "brackets that call nothing stay"
 
 
 def test_other_mistakes_are_told(tmp_path: Path) -> None:
