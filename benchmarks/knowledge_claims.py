@@ -4,6 +4,7 @@
     OMP_NUM_THREADS=1 python benchmarks/knowledge_claims.py rules runs/quickstart [--by-hand] [--retrain]
     OMP_NUM_THREADS=1 python benchmarks/knowledge_claims.py prune runs/quickstart
     OMP_NUM_THREADS=1 python benchmarks/knowledge_claims.py noise runs/compare-longtail/seed-0 [--sizes 4,8]
+    OMP_NUM_THREADS=1 python benchmarks/knowledge_claims.py deletions runs/quickstart --count 40
     OMP_NUM_THREADS=1 python benchmarks/knowledge_claims.py lying runs/quickstart --share 0.1 [--always] [--effect]
 
 Each works in a folder of its own beside the run (`--work` names another), prints a table and writes its figures there as JSON.
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from claims import distractors, lying, noise, prune, rules
+from claims import deletions, distractors, lying, noise, prune, rules
 from rich.console import Console
 
 from nesycd.core.errors import NesycdError
@@ -41,6 +42,8 @@ def parser() -> argparse.ArgumentParser:
     sub = command("distractors", distractors.__doc__ or "")
     sub.add_argument("--count", type=int, default=10_000, help="made-up facts")
     sub.add_argument("--shared-names", type=int, default=0, help="namesakes of an entity that bear its plain name too")
+    sub = command("deletions", (deletions.__doc__ or "").partition("\n")[0])
+    sub.add_argument("--count", type=int, default=40, help="facts to delete")
     sub = command("rules", rules.__doc__ or "")
     sub.add_argument("--by-hand", action="store_true", help="add the benchmark's own rules, as a person would")
     sub.add_argument("--retrain", action="store_true", help="train an S_E for each variant, too")
@@ -71,6 +74,8 @@ def execute(given: argparse.Namespace, console: Console) -> dict[str, Any]:
         NesycdError: a run that cannot be measured.
     """
     suffix = given.command
+    if given.command == "distractors":
+        suffix += f"-{given.count}" + (f"-{given.shared_names}" if given.shared_names else "")
     if given.command == "lying":
         suffix += f"-{given.share:g}" + ("-always" if given.always else "")
     if given.command == "rules" and given.by_hand:
@@ -80,6 +85,8 @@ def execute(given: argparse.Namespace, console: Console) -> dict[str, Any]:
     common = (run, work, given.set, console)
     if given.command == "distractors":
         return distractors.measure(*common, count=given.count, shared_names=given.shared_names)
+    if given.command == "deletions":
+        return deletions.measure(*common, count=given.count)
     if given.command == "rules":
         return rules.measure(*common, by_hand=given.by_hand, retrain=given.retrain)
     if given.command == "prune":

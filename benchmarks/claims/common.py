@@ -100,6 +100,7 @@ def answers(
     bases: Mapping[str, Sequence[Entry]],
     *,
     student: Artifact | None = None,
+    calls: bool | None = None,
     whole: bool = False,
 ) -> dict[str, list[Attempt]]:
     """Answers of S_E, or of another student, in each variant, in the order of the examples; a stage of that name.
@@ -110,11 +111,13 @@ def answers(
     Args:
         context, name, examples: as said.
         variants: what is retrieved in each variant. Where S_E looks facts up it reads the lessons and rules of it alone.
-        bases: the entries of each variant, in which S_E looks facts up, if it was trained to.
-        student: another student, which only reads.
+        bases: the entries of each variant, in which facts are looked up.
+        student: another student in its place.
+        calls: whether it looks facts up; None: where the recipe trains S_E to.
         whole: S_E reads all that is retrieved even where it looks facts up.
     """
-    calls = student is None and bool(as_trained(METHODS[MAIN], context.recipe).calls)
+    if calls is None:
+        calls = bool(as_trained(METHODS[MAIN], context.recipe).calls)
     known = {variant: Calls(Knowledge.of(context, bases[variant]).look_up, Sums()) for variant in variants if calls}
     asked: dict[str, tuple[Example, Sequence[Item], Tools | None]] = {}
     keys: dict[tuple[str, str], str] = {}

@@ -1,7 +1,7 @@
 """Who still answers where retrieval brings more than is needed? Contexts of the test are filled up with what BM25 finds besides.
 
-Asked are all students of a run that were trained to read the knowledge base: NesyCD's, and those of KARD and RAFT where the run
-is a comparison's.
+Asked are all students of a run that were trained with the knowledge base: NesyCD's, and those of KARD and RAFT, with look-ups and
+without, where the run is a comparison's. Who looks facts up does so here too, beside the context.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ READERS = tuple(
     for name, method in METHODS.items()
     if method.role == "rival" and (method.student, method.source, method.prompt) == (name, "kb", "question")
 )
-"""Rivals that are trained to read the knowledge base and to write a rationale (kard_kb, raft_kb)."""
+"""Rivals that are trained to read the knowledge base and to write a rationale (kard_kb, raft_kb, kard_calls, raft_calls)."""
 AS_FOUND = "as found"
 
 
@@ -100,6 +100,7 @@ def measure(
                 contexts,
                 dict.fromkeys(contexts, context.distilled.entries),
                 student=None if name == MAIN else student,
+                calls=None if name == MAIN else bool(METHODS[name].calls),
                 whole=True,
             )
             for name, student in readers(context).items()

@@ -238,8 +238,8 @@ def answer_further(context: Context, methods: Sequence[Method], scored: Scored) 
 
 
 def stored_as(method: Method) -> str:
-    """The name under which a method's answers are stored in its run folder: that of NesyCD for an ablation."""
-    return table.MAIN if method.beside else method.name
+    """The name under which a method's answers are stored in its run folder: that of the method that answers there."""
+    return method.answered_by if method.beside else method.name
 
 
 class _Job:
@@ -287,7 +287,7 @@ class _Job:
                 if method.beside:
                     recipe = self.settings(seed, rate)
                     assert method.changes is not None
-                    changed = self.settings(seed, rate, method.changes(recipe), (table.MAIN,))
+                    changed = self.settings(seed, rate, method.changes(recipe), (method.answered_by,))
                     beside = folder_of(self.folder, seed, rate, method.name)
                     begin_from(base, beside)
                     with opened(changed, beside, self.console) as context:

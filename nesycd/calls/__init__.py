@@ -1,6 +1,6 @@
 """Calls: what a student looks up and computes while it writes (`docs/calls.md`)."""
 
-from nesycd.calls.annotate import annotate, names_used, with_calls
+from nesycd.calls.annotate import annotate, with_calls
 from nesycd.calls.lookup import LookedUp, LookUp
 from nesycd.calls.notation import without_calls
 from nesycd.calls.tools import LOOK_UP, SUM, Calls, GoldFacts, Sums, as_read, question_of, replay
@@ -15,7 +15,6 @@ __all__ = [
     "Sums",
     "annotate",
     "as_read",
-    "names_used",
     "question_of",
     "replay",
     "with_calls",

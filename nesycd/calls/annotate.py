@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from nesycd.calls import notation
 from nesycd.calls.lookup import LookUp, said_way
 from nesycd.calls.tools import question_of
-from nesycd.core.records import Annotation, CallPlace, Example, Fact, Item
+from nesycd.core.records import Annotation, CallPlace, Example, Fact
 from nesycd.core.segments import Segment
 from nesycd.core.text import normal
 from nesycd.retrieval.words import content_stems, spans
@@ -109,19 +109,6 @@ def with_calls(
         written, done = after, place.end
     last = f"{written}{notation.escaped(text[done:])}"
     return (*segments, Segment(text=last)) if last else tuple(segments)
-
-
-def names_used(example: Example, rationale: str, items: Sequence[Item]) -> str:
-    """A sentence that names the facts of a context which a rationale states, in order; "" where it states none.
-
-    >>> fact = Fact(text="A fathom is 6 feet.", subject="fathom", relation="makes", object="6 feet")
-    >>> asked = Example(uid="q", task="units", question="How many feet are 2 fathoms?", answer="12")
-    >>> names_used(asked, "One fathom makes 6 feet. 2 x 6 = 12.", [fact])
-    'Uses: fathom. '
-    """
-    base = LookUp.of_facts(item for item in items if isinstance(item, Fact))
-    stated = [one.fact.subject for one in _statements(rationale.strip(), base, given=True)]
-    return f"Uses: {', '.join(dict.fromkeys(stated))}. " if stated else ""
 
 
 def _statements(text: str, base: LookUp, given: bool) -> Iterator[_Stated]:

@@ -266,8 +266,6 @@ class AugmentedSection(Section):
     empty_calls: Share = 0.1
     """Share of the look-ups in training that find nothing although the base has the fact, so that the student learns to go on by
     itself."""
-    name_items: bool = False
-    """Whether a rationale that reads a context begins by naming the facts of it that it uses."""
     fill_to: Annotated[int, Field(ge=0)] = 4
     """Items to which the context of a training prompt is filled up with unrelated ones (distractors; RAFT shows four)."""
     share_without_knowledge: Share = 0.2

@@ -204,9 +204,7 @@ def _augmented(
     mix = mixing.mix_of(context.recipe)
     looked = mixing.looked_up(context, kept, knowledge, "annotate") if context.recipe.augmented.looks_up else None
     seen = mixing.seen_in_training(context, entries, retrievals)
-    texts = augment.augmented_texts(
-        train, kept, seen, entries, context.prompts, mix, context.recipe.seed, looked, mixing.named(context.recipe)
-    )
+    texts = augment.augmented_texts(train, kept, seen, entries, context.prompts, mix, context.recipe.seed, looked)
     from_general = settings.init == "general"
     # Where S_E starts from the base model, it gets as many completion tokens as S_P, which then is also the Std-CoT baseline.
     budget = None if from_general else int(general.metadata["completion_tokens"])
@@ -220,7 +218,8 @@ def _augmented(
         completion_token_budget=budget,
     )
     calls = mixing.call_counts(mixing.annotated(context, kept, knowledge, "annotate"), kept) if looked else None
-    recall = _train_recall(train, texts, entries, retrievals)
+    reading = [text for text in texts if text.task == "augmented"] if mix.context or mix.both else []
+    recall = _train_recall(train, reading, entries, retrievals)
     return augmented, {"mix": _counts(texts), "train_recall": recall, "calls": calls}
 
 
@@ -234,19 +233,18 @@ def _train_recall(
     entries: Sequence[Entry],
     retrievals: Sequence[Retrieval],
 ) -> dict[str, float | None]:
-    """Recall of needed facts: in the training prompts with a context, and over all training questions."""
+    """Recall of needed facts: in the augmented training texts where these have contexts, and over all training questions."""
     by_uid = {example.uid: example for example in train}
     items = {entry.item_id: entry.item for entry in entries}
-    augmented = [text for text in texts if text.task == "augmented"]
     # Items outside the base were derived by rules, and are never among the needed facts.
-    shown = [[items[item] for item in text.knowledge if item in items] for text in augmented]
+    shown = [[items[item] for item in text.knowledge if item in items] for text in texts]
     # Where facts are looked up and only lessons and rules are read, no fact is to arrive.
     reads = [
         any(isinstance(item, Fact) for item in found) or all(segment.source == "student" for segment in text.segments)
-        for text, found in zip(augmented, shown, strict=True)
+        for text, found in zip(texts, shown, strict=True)
     ]
     prompts = count_recall(
-        [by_uid[text.example] for text in itertools.compress(augmented, reads)], [*itertools.compress(shown, reads)]
+        [by_uid[text.example] for text in itertools.compress(texts, reads)], [*itertools.compress(shown, reads)]
     )
     questions = count_recall(train, [retrieval.items for retrieval in retrievals])
     found = {"prompts": prompts, "questions": questions}

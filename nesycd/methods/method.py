@@ -50,7 +50,8 @@ class Method:
         calls: see `CallSource`. Sums are computed for every method alike, where the recipe says so.
         router: whether the student first answers closed-book, and gets knowledge only where the run's router asks for it.
         reads_base: whether its student is trained on the content of the knowledge base (or its answers are the base's rules').
-        changes: given a recipe, the settings that make the ablation of it; None for all other methods.
+        changes: given a recipe, the settings of a run of its own in which it is answered; None: it is answered in the recipe's.
+        answered_by: with `changes`: the method of that run whose answers are taken.
         against: methods that a run's report compares it with.
         plotted: whether it is drawn in plots with room for few methods.
         default: whether it is evaluated where a recipe names no methods.
@@ -69,6 +70,7 @@ class Method:
     router: bool = False
     reads_base: bool = False
     changes: Changes | None = None
+    answered_by: str = "nesycd"
     against: tuple[str, ...] = ()
     plotted: bool = False
     default: bool = False
@@ -80,7 +82,7 @@ class Method:
 
     @property
     def beside(self) -> bool:
-        """Whether it needs a run of its own with other settings (an ablation), rather than being answered in an existing run."""
+        """Whether it needs a run of its own with other settings, as ablations do, and is not answered in an existing one."""
         return self.changes is not None
 
     @property

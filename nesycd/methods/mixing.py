@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nesycd.calls import Calls, LookUp, annotate, names_used, with_calls
+from nesycd.calls import Calls, LookUp, annotate, with_calls
 from nesycd.core.records import Annotation, Entry, Example, Rationale, Retrieval
 from nesycd.core.segments import Segment
 from nesycd.methods.predict import offering
@@ -72,13 +72,6 @@ def looked_up(context: Context, kept: Mapping[str, Rationale], knowledge: Knowle
         return with_calls(example, rationale.text, annotations[example.uid], base, leave_empty)
 
     return augment.Looked(offering(context.prompts, Calls(base)), write)
-
-
-def named(recipe: Recipe) -> augment.Named:
-    """What rationales that read a context begin with."""
-    if not recipe.augmented.name_items:
-        return lambda example, rationale, items: ""
-    return lambda example, rationale, items: names_used(example, rationale.text, items)
 
 
 def annotated(

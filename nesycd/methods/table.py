@@ -223,13 +223,16 @@ _ROWS = (
     _own("kard_kb", "KARD over the knowledge base", training.kard, source="kb"),
     _own("raft_corpus", "RAFT over a corpus", training.raft, source="corpus", passages=4),
     _own("raft_kb", "RAFT over the knowledge base", training.raft, source="kb", passages=4, version=2),
-    _own(
+    Method(
         "nesycd_paper",
-        "NesyCD as in its paper: what is retrieved is read once, nothing is looked up",
-        training.reading,
-        lambda recipe: recipe.augmented.model_dump(),
+        "NesyCD as in its paper: it reads what is retrieved where the router asks for it, and looks nothing up",
+        "rival",
+        student=MAIN,
         source="kb",
+        router=True,
         reads_base=True,
+        changes=_changed("augmented.calls=0", "augmented.calls_and_context=0", "augmented.context=1"),
+        answered_by=ROUTED,
     ),
     _own(
         "std_cot_calls",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nesycd.core.records import TrainingText
@@ -123,19 +122,6 @@ def raft(context: Context, method: Method) -> list[TrainingText]:
         hidden=(lambda example: frozenset()) if of_corpus else context.single_source,
     )
     return _with_calls(context, method, texts)
-
-
-def reading(context: Context, method: Method) -> list[TrainingText]:
-    """NesyCD's mix as in its paper: rationales with and without a context, answers alone; nothing is looked up."""
-    from nesycd.methods import mixing
-
-    entries, kept, recipe = context.distilled.entries, context.distilled.kept, context.recipe
-    mix = replace(mixing.mix_of(recipe), calls=0.0, both=0.0, context=1.0)
-    retrievals = mixing.retrieved_in_training(context, entries, context.knowledge)
-    seen = mixing.seen_in_training(context, entries, retrievals)
-    return augment.augmented_texts(
-        context.train, kept, seen, entries, context.prompts, mix, recipe.seed, named=mixing.named(recipe)
-    )
 
 
 def calling(context: Context, method: Method) -> list[TrainingText]:

@@ -141,10 +141,6 @@ class Looked:
     write: Callable[[Example, Rationale, Callable[[], bool]], tuple[Segment, ...]]
 
 
-Named = Callable[[Example, Rationale, Sequence[Item]], str]
-"""The sentence that names the items of a context which a rationale uses (`calls.names_used`)."""
-
-
 def augmented_texts(
     examples: Sequence[Example],
     rationales: Mapping[str, Rationale],
@@ -154,11 +150,10 @@ def augmented_texts(
     mix: Mix,
     seed: int,
     looked: Looked | None = None,
-    named: Named = lambda example, rationale, items: "",
 ) -> list[TrainingText]:
     """The mix, pass by pass. Examples without a kept rationale are left out.
 
-    `looked` is needed where `mix` has look-ups; `named` gives what a rationale that reads a context begins with.
+    `looked` is needed where `mix` has look-ups.
     """
     pool = [entry.item for entry in entries if entry.status == Status.APPROVED and isinstance(entry.item, Fact)]
     texts: list[TrainingText] = []
@@ -171,7 +166,7 @@ def augmented_texts(
                     mix.context >= 1 or random.Random(f"context-{seed}-{number}-{example.uid}").random() < mix.context
                 )
                 if reads:
-                    texts += _texts_of(example, rationale, visible[example.uid], pool, prompts, mix, rng, named)
+                    texts += _texts_of(example, rationale, visible[example.uid], pool, prompts, mix, rng)
                 if looked is not None:
                     rng = random.Random(f"calls-{seed}-{number}-{example.uid}")
                     texts += _calling(example, rationale, visible[example.uid], pool, prompts, mix, rng, looked)
@@ -225,7 +220,6 @@ def _texts_of(
     prompts: Prompts,
     mix: Mix,
     rng: random.Random,
-    named: Named,
 ) -> list[TrainingText]:
     made = []
     # Drawn first, so that they do not depend on the context.
@@ -242,7 +236,7 @@ def _texts_of(
                 example=example.uid,
                 task="augmented",
                 prompt=prompts.with_knowledge(example, items),
-                segments=own(completion_text(f"{named(example, rationale, items)}{rationale.text}", rationale.answer)),
+                segments=own(completion_text(rationale.text, rationale.answer)),
                 weight=mix.augmented,
                 knowledge=tuple(item.id for item in items),
             )

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from nesycd.calls import Calls, LookUp, Sums, annotate, names_used, question_of, replay, with_calls, without_calls
-from nesycd.core.records import Annotation, Entry, Example, Fact, Lesson, Status
+from nesycd.calls import Calls, LookUp, Sums, annotate, question_of, replay, with_calls, without_calls
+from nesycd.core.records import Annotation, Entry, Example, Fact, Status
 from nesycd.core.segments import Segment, text_of
 from nesycd.tasks.longtail import LongTail, LongTailSettings
 
@@ -323,16 +323,6 @@ def test_a_replay_gives_the_same_segments(facts: tuple[Fact, ...]) -> None:
 def test_an_annotation_is_read_back_from_its_json() -> None:
     made = annotate(asked(QUESTION), RATIONALE + " Gallium has 13 isotopes.", base())
     assert made.skipped == {"relation": 1} and Annotation.from_json(made.to_json()) == made
-
-
-# --- naming what is read ---------------------------------------------------------------------------------------------
-
-
-def test_a_rationale_that_reads_may_begin_by_naming_what_it_uses() -> None:
-    lesson, example = Lesson(text="Fathoms are 6 feet, so mind the units."), asked(QUESTION)
-    assert names_used(example, RATIONALE, [lesson, NOBLE, GALLIUM, FATHOM]) == "Uses: fathom, noble. "
-    assert names_used(example, RATIONALE, [lesson, GALLIUM]) == names_used(example, RATIONALE, []) == ""
-    assert names_used(example, "A fathom is 6 feet. So a fathom is 6 feet.", [FATHOM]) == "Uses: fathom. "
 
 
 # --- a whole benchmark -----------------------------------------------------------------------------------------------

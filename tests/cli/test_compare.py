@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from nesycd.api.build import task_of
 from nesycd.api.checks import possible
 from nesycd.api.comparing import _scored_before, folder_of, run_comparison, stored_as
+from nesycd.calls.tools import LOOK_UP
 from nesycd.cli.main import app
 from nesycd.core.config import Recipe, load_recipe
 from nesycd.core.errors import ConfigError, RunError
@@ -31,6 +32,7 @@ from nesycd.methods.method import Method
 from nesycd.methods.table import METHODS, named, of_recipe
 from nesycd.reports.comparison import load_comparison
 from nesycd.reports.comparison_page import print_comparison
+from nesycd.reports.results import load_results
 from nesycd.runs.predictions import read_attempts
 from nesycd.students.table import TableStudent
 
@@ -92,6 +94,25 @@ def test_methods_and_seeds_are_added_to_what_is_there(made: tuple[Path, list[str
     trained = [(folder / f"seed-0{name}" / "stages" / "general.json").read_text() for name in ("", ".no_rules")]
     assert trained[0] == trained[1]
     assert (folder / "seed-0.no_rules" / "results.json").is_file()
+
+
+@pytest.mark.slow
+def test_nesycd_as_in_its_paper_is_a_run_of_its_own_with_its_own_router(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    compare(folder, ["nesycd", "nesycd_paper"], [0])
+    beside = folder / "seed-0.nesycd_paper"
+    attempts = read_attempts(beside, "eval-test-nesycd_routed")
+    assert not any(call.name == LOOK_UP for one in attempts for call in one.calls) and any(
+        one.knowledge for one in attempts
+    )
+    config = json.loads((beside / "config.json").read_text())
+    assert (config["augmented"]["calls"], config["augmented"]["context"]) == (0, 1)
+    threshold = {one: load_results(one / "results.json").router["threshold"] for one in (beside, folder / "seed-0")}
+    assert len(set(threshold.values())) == 2, "each run calibrates its own"
+    found = load_comparison(folder / "comparison.json")
+    right = sum(one.correct for one in attempts) / len(attempts)
+    assert found.scores["nesycd_paper"]["test"]["all"].value == pytest.approx(right)
+    assert found.methods["nesycd_paper"].role == "rival"
 
 
 @pytest.mark.slow

@@ -18,12 +18,13 @@ from nesycd.cli.run import execute
 from nesycd.core.config import Recipe, load_recipe
 from nesycd.core.errors import ConfigError, RunError
 from nesycd.core.protocols import Generation, Prompt
-from nesycd.core.records import Derivation, Entry, Evidence, Example, Fact, Item, Lesson, Rule, Status
+from nesycd.core.records import Annotation, Derivation, Entry, Evidence, Example, Fact, Item, Lesson, Rule, Status
 from nesycd.knowledge import KnowledgeBase, knowledge_version, normal_triple
 from nesycd.knowledge.lint import lint
 from nesycd.retrieval import KnowledgeRetriever
 from nesycd.runs.manifest import read_manifest
 from nesycd.runs.predictions import read_attempts
+from nesycd.runs.run import read_records
 from nesycd.students.table import TableStudent
 
 ROOT = Path(__file__).parents[2]
@@ -193,11 +194,29 @@ def test_distractors_on_a_run_and_again_after_a_kill(
     assert content["distractors"] == 300 and content["questions"] == 40 and content["contexts_with_distractor"] > 0
     assert content["accuracy"]["with"]["all"]["n"] == 40 and content["difference"]["all"]["n"] == 40
     assert "300 made-up facts" in told and content["recall"]["without"] >= content["recall"]["with"]
-    assert json.loads((run.with_name("r-distractors") / "distractors.json").read_text()) == content
+    assert json.loads((run.with_name("r-distractors-300") / "distractors.json").read_text()) == content
     with monkeypatch.context() as patch:
         patch.setattr(TableStudent, "generate", stopped)
         assert measure(claims, "distractors", str(run), "--count", "300")[0] == content
     assert state(run) == before, "the run is only read"
+
+
+@pytest.mark.slow
+def test_deletions_on_a_run(claims: ModuleType, run: Path) -> None:
+    content, told = measure(claims, "deletions", str(run), "--count", "6")
+    assert content["deleted"] == 6 and 6 <= content["questions"] < 40
+    kept = {name: score["special"]["accuracy"] for name, score in content["accuracy"].items()}
+    assert kept["before"] > kept["deleted"], "the facts were in use"
+    assert content["refusals"]["before"]["not_found"] < content["refusals"]["deleted"]["not_found"]
+    assert "6 facts deleted" in told and measure(claims, "deletions", str(run), "--count", "6")[0] == content
+    # The student that never saw the facts was trained on no question that needs one.
+    deletions, work = claims.deletions, run.with_name("r-deletions")
+    examples = {split: read_records(work, f"examples-{split}", Example) for split in ("train", "test")}
+    with KnowledgeBase.open(run / "kb.sqlite") as kb:
+        facts = deletions.drawn(kb.entries(status=Status.APPROVED), examples["test"], 6, 0)
+    places = {one.example for one in read_records(work, "claims-annotate", Annotation)}
+    needing = {example.uid for example in examples["train"] if deletions.needs(example, facts)}
+    assert places and needing and not places & needing
 
 
 @pytest.mark.slow
@@ -264,15 +283,16 @@ def test_noise_asks_each_student_that_reads_the_base(claims: ModuleType, tmp_pat
     def recipe(changes: Sequence[str]) -> Recipe:
         return load_recipe(ROOT / "recipes" / "quickstart.toml", [*TINY, *changes])
 
-    run_comparison(recipe([]), recipe, folder, None, ["nesycd", "nesycd_both", "kard_kb"], [0])
+    run_comparison(recipe([]), recipe, folder, None, ["nesycd", "nesycd_both", "kard_kb", "raft_calls"], [0])
     content, told = measure(claims, "noise", str(folder / "seed-0"), "--sizes", "3,6")
-    assert list(content["accuracy"]) == ["nesycd", "kard_kb"] and list(content["nesycd_minus"]) == ["kard_kb"]
+    assert list(content["accuracy"]) == ["nesycd", "kard_kb", "raft_calls"]
+    assert list(content["nesycd_minus"]) == ["kard_kb", "raft_calls"]
     each = content["items_each"]
     assert each["as found"] < each["3 items"] < each["6 items"] <= 6
     found = {
         # Beside its look-ups NesyCD's student reads all that is retrieved here.
         name: [a.correct for a in read_attempts(folder / "seed-0", f"eval-test-{method}")]
-        for name, method in (("nesycd", "nesycd_both"), ("kard_kb", "kard_kb"))
+        for name, method in (("nesycd", "nesycd_both"), ("kard_kb", "kard_kb"), ("raft_calls", "raft_calls"))
     }
     for name, right in found.items():
         assert content["accuracy"][name]["as found"]["all"]["correct"] == sum(right), "as in the comparison"

@@ -37,7 +37,7 @@ SMALL = (
 )
 MIX = ("augmented.calls=1", "augmented.context=0.5", "augmented.calls_and_context=0.5", "augmented.empty_calls=0.2")
 OWN = ("nesycd_no_kb", "nesycd", "nesycd_context", "nesycd_both", "nesycd_oracle")
-RIVALS = ("std_cot_calls", "kard_calls", "raft_calls", "nesycd_paper")
+RIVALS = ("std_cot_calls", "kard_calls", "raft_calls")
 OFFERS = "\nLook up: ["
 
 
@@ -159,13 +159,9 @@ def test_one_student_reads_looks_up_or_does_both(finished: Path) -> None:
 
 
 def test_training_texts_have_look_ups_a_context_or_both(finished: Path) -> None:
-    for name in ("kard_calls", "raft_calls", "std_cot_calls", "nesycd_paper"):
+    for name in ("kard_calls", "raft_calls", "std_cot_calls"):
         made = read_records(finished, f"texts-{name}", TrainingText)
         calling = [one for one in made if any(segment.source == "supplied" for segment in one.segments)]
-        if name == "nesycd_paper":
-            assert not calling and not any(OFFERS in one.prompt for one in made)
-            assert {one.task for one in made} == {"augmented", "direct", "answer"}
-            continue
         assert len(calling) > len(made) / 3
         # The last line offers what the base has for the names in the question, but no value.
         for one in calling:

@@ -32,7 +32,7 @@ from nesycd.students.table import TableStudent
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 SMALL = ["student.model=table", "evaluation.bootstrap=50", 'evaluation.methods=["std_cot", "nesycd"]', "task.limit=24"]
 SMALL += ['evaluation.splits=["test"]', "compare.max_passes=6"]
-RIVALS = [method for method in METHODS.values() if method.role == "rival"]
+RIVALS = [method for method in METHODS.values() if method.role == "rival" and not method.beside]
 
 
 class Asked(dict[str, dict[str, str]]):
@@ -124,7 +124,6 @@ def test_what_each_is_asked_on_test_is_what_it_was_trained_on(context: Context, 
         "raft_kb": block + line,
         "raft_corpus": over(4) + line,
         "facts_in_weights": line,
-        "nesycd_paper": block + line,
         # Who may look facts up is told which.
         "std_cot_calls": line + calls,
         "kard_calls": block + line + calls,
@@ -161,7 +160,7 @@ def test_training_reads_what_the_rationale_finds_and_hides_what_the_question_gav
         rationale = context.distilled.kept[text.example].text
         assert text.knowledge == tuple(one.id for one in context.corpus.find(rationale, 3))
     hidden = {example.uid: context.single_source(example) for example in context.train}
-    for name in ("kard_kb", "raft_kb", "kard_calls", "raft_calls", "nesycd_paper"):
+    for name in ("kard_kb", "raft_kb", "kard_calls", "raft_calls"):
         checked = [text for text in texts(context, name) if hidden[text.example]]
         assert checked and not any(set(text.knowledge) & hidden[text.example] for text in checked), name
 

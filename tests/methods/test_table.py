@@ -220,7 +220,8 @@ def test_each_row_is_asked_of_a_student_that_somebody_trains() -> None:
         assert (method.train is not None) == (method.student == name), name
         assert method.student == BASE or METHODS[method.student].train is not None, name
         assert all(other in METHODS and other != name for other in method.against), name
-        assert method.beside == (method.role == "ablation") and not (method.beside and method.default), name
+        assert (method.beside or method.role != "ablation") and not (method.beside and method.default), name
+        assert METHODS[method.answered_by].default and not METHODS[method.answered_by].beside, name
         # What rests on the base through its student says so.
         assert method.reads_base or method.student == BASE or not METHODS[method.student].reads_base, name
     assert {table.MAIN, table.BASELINE} <= {name for name, method in METHODS.items() if method.default}
