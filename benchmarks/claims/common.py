@@ -34,7 +34,6 @@ from nesycd.reports.stats import Design, Interval
 from nesycd.reports.terminal import accuracy_cell, estimate_cell
 from nesycd.runs.manifest import read_config, read_manifest
 from nesycd.runs.stage import Artifact
-from nesycd.stages.augment import advice
 
 SPECIAL, ALL = "special", "all"
 _LEFT = ("lock", "*.html", "results.json", "edits.json")
@@ -92,6 +91,13 @@ def contexts_of(context: Context, name: str, entries: Sequence[Entry], examples:
     return {one.example: one.items for one in found}
 
 
+def read_of(context: Context, name: str, entries: Sequence[Entry], examples: Sequence[Example]) -> Contexts:
+    """What S_E reads of it: all, or, where it looks facts up, what it would not ask for."""
+    found = Knowledge.of(context, entries).retrieved(context.run, name, examples)
+    looks_up = as_trained(METHODS[MAIN], context.recipe).calls
+    return {one.example: one.read if looks_up else one.items for one in found}
+
+
 def answers(
     context: Context,
     name: str,
@@ -101,7 +107,6 @@ def answers(
     *,
     student: Artifact | None = None,
     calls: bool | None = None,
-    whole: bool = False,
 ) -> dict[str, list[Attempt]]:
     """Answers of S_E, or of another student, in each variant, in the order of the examples; a stage of that name.
 
@@ -110,11 +115,10 @@ def answers(
 
     Args:
         context, name, examples: as said.
-        variants: what is retrieved in each variant. Where S_E looks facts up it reads the lessons and rules of it alone.
+        variants: what is read in each variant.
         bases: the entries of each variant, in which facts are looked up.
         student: another student in its place.
         calls: whether it looks facts up; None: where the recipe trains S_E to.
-        whole: S_E reads all that is retrieved even where it looks facts up.
     """
     if calls is None:
         calls = bool(as_trained(METHODS[MAIN], context.recipe).calls)
@@ -125,7 +129,7 @@ def answers(
     for variant, contexts in variants.items():
         tools = known.get(variant)
         for example in examples:
-            items = contexts[example.uid] if whole or tools is None else advice(contexts[example.uid])
+            items = contexts[example.uid]
             prompt = offering(context.prompts, tools).with_knowledge(example, items)
             state = "" if tools is None else tools.state
             key = first.setdefault((example.uid, prompt, state), f"{variant}/{example.uid}")

@@ -18,8 +18,8 @@ from claims.common import (
     after_steps,
     answers,
     changes,
-    contexts_of,
     copied,
+    read_of,
     recipe_of,
     scores,
     table_of,
@@ -85,8 +85,8 @@ def measure(source: Path, work: Path, overrides: Sequence[str], console: Console
         left = tuple(e for e in entries if e.item.kind != "fact" or normal_triple(e.item) not in facts)
         examples = [example for example in context.examples("test") if needs(example, facts)]
         contexts = {
-            "before": contexts_of(context, "claims-retrieve-before", entries, examples),
-            "deleted": contexts_of(context, "claims-retrieve-deleted", left, examples),
+            "before": read_of(context, "claims-retrieve-before", entries, examples),
+            "deleted": read_of(context, "claims-retrieve-deleted", left, examples),
         }
         bases = {"before": entries, "deleted": left}
         made = answers(context, "claims-deletions", examples, contexts, bases)

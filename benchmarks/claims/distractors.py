@@ -19,6 +19,7 @@ from claims.common import (
     contexts_of,
     copied,
     not_worse,
+    read_of,
     recipe_of,
     scores,
     table_of,
@@ -149,8 +150,12 @@ def measure(
             "without": contexts_of(context, "claims-retrieve-without", context.distilled.entries, examples),
             "with": contexts_of(context, "claims-retrieve-with", among, examples),
         }
+        read = {
+            "without": read_of(context, "claims-retrieve-without", context.distilled.entries, examples),
+            "with": read_of(context, "claims-retrieve-with", among, examples),
+        }
         bases = {"without": context.distilled.entries, "with": among}
-        made = answers(context, "claims-distractors", examples, contexts, bases)
+        made = answers(context, "claims-distractors", examples, read, bases)
         recalls = {name: count_recall(examples, [b[e.uid] for e in examples]).share for name, b in contexts.items()}
         told = {name: scores(context, examples, attempts) for name, attempts in made.items()}
         change = changes(context, examples, made["with"], made["without"])

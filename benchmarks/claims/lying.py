@@ -20,8 +20,8 @@ from claims.common import (
     after_steps,
     answers,
     changes,
-    contexts_of,
     copied,
+    read_of,
     recipe_of,
     scores,
     table_of,
@@ -126,7 +126,7 @@ def measure(
         kept |= {name: without(entries, gone) for name, gone in found.items()}
         kept["without any lie"] = without(entries, lies)
         contexts = {
-            name: contexts_of(context, f"claims-retrieve-{place}", some, examples)
+            name: read_of(context, f"claims-retrieve-{place}", some, examples)
             for place, (name, some) in enumerate(kept.items())
         }
         made = answers(context, "claims-lying", examples, contexts, kept)

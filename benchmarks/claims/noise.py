@@ -101,7 +101,6 @@ def measure(
                 dict.fromkeys(contexts, context.distilled.entries),
                 student=None if name == MAIN else student,
                 calls=None if name == MAIN else bool(METHODS[name].calls),
-                whole=True,
             )
             for name, student in readers(context).items()
         }

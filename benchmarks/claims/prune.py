@@ -16,9 +16,9 @@ from claims.common import (
     after_steps,
     answers,
     changes,
-    contexts_of,
     copied,
     not_worse,
+    read_of,
     recipe_of,
     scores,
     table_of,
@@ -93,7 +93,7 @@ def measure(source: Path, work: Path, overrides: Sequence[str], console: Console
             "without lint's and effect's": without(context.distilled.entries, {*linted, *harmful}),
         }
         contexts = {
-            name: contexts_of(context, f"claims-retrieve-{place}", entries, examples)
+            name: read_of(context, f"claims-retrieve-{place}", entries, examples)
             for place, (name, entries) in enumerate(kept.items())
         }
         made = answers(context, "claims-prune", examples, contexts, kept)

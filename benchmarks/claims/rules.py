@@ -105,7 +105,7 @@ def measure(
             ids = {entry.item_id for entry in entries}
             content["contexts"][split] = {name: _told(questions, found, ids) for name, found in contexts.items()}
             bases = dict.fromkeys(contexts, entries)
-            same[split] = dict(answers(context, f"claims-rules-{split}", questions, contexts, bases, whole=True))
+            same[split] = dict(answers(context, f"claims-rules-{split}", questions, contexts, bases))
         content["same_student"] = _figures(context, examples, same, console, "the same S_E")
     for task, told in content["rules"].items():
         why = f": {told['lacking']}" if told["lacking"] else ""
@@ -138,9 +138,7 @@ def _retrained(
             for split, questions in examples.items():
                 contexts = contexts_of(context, f"claims-retrieve-{split}", context.distilled.entries, questions)
                 bases = {variant: context.distilled.entries}
-                made[split] |= answers(
-                    context, f"claims-rules-{split}", questions, {variant: contexts}, bases, whole=True
-                )
+                made[split] |= answers(context, f"claims-rules-{split}", questions, {variant: contexts}, bases)
     return _figures(context, examples, made, console, "an S_E trained for each")
 
 

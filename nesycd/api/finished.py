@@ -40,7 +40,6 @@ from nesycd.runs.predictions import FILE, Predictions, read_attempts
 from nesycd.runs.run import read_records
 from nesycd.runs.stage import Artifact, read_states
 from nesycd.stages import baselines
-from nesycd.stages.augment import advice
 from nesycd.stages.rationalise import kept
 
 
@@ -321,7 +320,7 @@ class OpenRun:
         prompts, baseline_prompts = self._prompts
         found: dict[Source, Any] = {
             "kb": lambda example: [hit.item for hit in find(knowledge, example)],
-            "advice": lambda example: advice(hit.item for hit in find(knowledge, example)),
+            "read": lambda example: [hit.item for hit in find(knowledge, example) if hit.is_read],
             "all": lambda example: table.most_evident(knowledge.entries),
         }
         if (corpus := self._corpus) is not None:
@@ -399,7 +398,7 @@ class OpenRun:
         example = _asked(question, options, task or self.recipe.task.name)
         knowledge, asked = self.knowledge(), self._method(method)
         [made] = self.respond([example], method)
-        hits = find(knowledge, example) if asked.source in ("kb", "advice") else ()
+        hits = find(knowledge, example) if asked.source in ("kb", "read") else ()
         draft = made.predictions[0] if asked.router else None
         text = text_of(made.segments)
         return Reply(
@@ -410,7 +409,7 @@ class OpenRun:
             items=made.asks[-1].items,
             hits=tuple(hits),
             routed=made.answer.routed,
-            reason=self._reason(asked, made, bool(hits if asked.source == "kb" else advice(hit.item for hit in hits))),
+            reason=self._reason(asked, made, any(asked.source == "kb" or hit.is_read for hit in hits)),
             segments=made.segments,
             trace=tuple(call for one in made.predictions for call in one.trace),
             draft=draft,
@@ -425,7 +424,7 @@ class OpenRun:
 
     def _reason(self, method: Method, made: Responded, found: bool) -> str:
         if not method.router:
-            what = "lessons and rules" if method.source == "advice" else "knowledge"
+            what = "what it does not look up" if method.source == "read" else "knowledge"
             reads = f"reads {what} for every question" if method.shows_knowledge else "reads none"
             return f"{method.name} {reads}" + (", and looks facts up" if method.calls else "")
         mode, signal = self.recipe.router.mode, self.recipe.router.signal

@@ -258,7 +258,8 @@ class AugmentedSection(Section):
 
     weights: Weights = Weights()
     calls: Share = 1.0
-    """Share of the questions that are trained with look-ups and a context of lessons and rules alone, in each pass."""
+    """Share of the questions that are trained with look-ups and a context of what they cannot ask for (lessons, rules,
+    facts that no name in the question leads to), in each pass."""
     context: Share = 0.0
     """Share of the questions that are trained with a context and without look-ups, in each pass. The shares below say how."""
     calls_and_context: Share = 0.0

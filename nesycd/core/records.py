@@ -329,6 +329,12 @@ class Hit(Record):
     why: str
     """The same as text for users (`"bm25 #2"`, `"names fathom"`); not read by the program."""
 
+    @property
+    def is_read(self) -> bool:
+        """Whether it stays to be read where facts are looked up: a lesson, a rule, or a fact that the question's names do not
+        lead to, so that nobody would ask for it."""
+        return not isinstance(self.item, Fact) or not {"name", "object", "hop"} & set(self.by)
+
 
 class Retrieval(Record):
     """What was retrieved for one question, best first, with the reason for each item."""
@@ -341,6 +347,11 @@ class Retrieval(Record):
     def items(self) -> tuple[Item, ...]:
         """The items alone, in order."""
         return tuple(hit.item for hit in self.hits)
+
+    @property
+    def read(self) -> tuple[Item, ...]:
+        """Those that stay to be read where facts are looked up (see `Hit.is_read`)."""
+        return tuple(hit.item for hit in self.hits if hit.is_read)
 
 
 class FoundPassages(Record):

@@ -25,7 +25,6 @@ from nesycd.methods.context import Context
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.table import MAIN, METHODS, as_trained
 from nesycd.retrieval.recall import arrived
-from nesycd.stages.augment import advice
 
 SPLIT = "test"
 STAGES = ("retrieve-edits", "eval-before", "eval-before.verdicts", "eval-edits", "eval-edits.verdicts")
@@ -126,8 +125,7 @@ def measure(context: Context, count: int) -> Measurement:
     found: Blocks = {example.uid: () for example in examples}
     if method.source:
         retrieved = knowledge.retrieved(context.run, f"retrieve-{SPLIT}", examples)
-        # Where facts are looked up, what is read does not depend on them.
-        found = {one.example: one.items if reads else advice(one.items) for one in retrieved}
+        found = {one.example: one.items if reads else one.read for one in retrieved}
     whole = tuple(entry.item for entry in knowledge.entries)
     candidates = needed_and_found(examples, found if reads else {example.uid: whole for example in examples})
     if not candidates:
@@ -135,7 +133,7 @@ def measure(context: Context, count: int) -> Measurement:
             f"{context.run.kb_path}: no approved fact is needed by a {SPLIT} question and can be found for it"
         )
     edits = choose(candidates, task, count, context.recipe.seed)
-    changed = _retrieve(context, knowledge, examples, found, edits) if reads else {}
+    changed = _retrieve(context, knowledge, examples, found, edits, reads) if method.source else {}
     present = context.tools("kb", knowledge) if calls else context.sums
     before = {
         one.example: one
@@ -215,9 +213,17 @@ def edited(entries: Iterable[Entry], edit: Edit) -> tuple[Entry, ...]:
 
 
 def _retrieve(
-    context: Context, knowledge: Knowledge, examples: Sequence[Example], found: Blocks, edits: Sequence[Edit]
+    context: Context,
+    knowledge: Knowledge,
+    examples: Sequence[Example],
+    found: Blocks,
+    edits: Sequence[Edit],
+    whole: bool,
 ) -> Blocks:
-    """The contexts that the edit changes, by `Edit.key`; unchanged ones are not stored."""
+    """The contexts that the edit changes, by `Edit.key`; unchanged ones are not stored.
+
+    `whole`: with the facts that are looked up where the student looks facts up.
+    """
 
     def find() -> Iterable[Retrieval]:
         for edit in edits:
@@ -226,7 +232,7 @@ def _retrieve(
                 hits = changed.retriever.retrieve(changed.query(example), task=example.task)
                 new = Retrieval(example=edit.key(example), hits=tuple(hits))
                 old = context.prompts.with_knowledge(example, found[example.uid])
-                if context.prompts.with_knowledge(example, new.items) != old:
+                if context.prompts.with_knowledge(example, new.items if whole else new.read) != old:
                     yield new
 
     inputs = {
@@ -234,9 +240,10 @@ def _retrieve(
         "examples": examples,
         "prompts": context.prompts.fingerprint,
         "edits": [[edit.fact.id, edit.changed.id] for edit in edits],
+        "whole": whole,
     }
     made = context.run.computed(STAGES[0], Retrieval, inputs, find)
-    return {one.example: one.items for one in made}
+    return {one.example: one.items if whole else one.read for one in made}
 
 
 def cases_of(

@@ -92,7 +92,9 @@ def measure(context: Context, count: int, rate: float) -> Measurement:
     """
     knowledge = context.knowledge
     if not _reads_facts(context):
-        context.run.notify("facts are looked up and not read: only the effect of lessons and rules is measured")
+        context.run.notify(
+            "facts are looked up: only the effect of what is read is measured (lessons, rules, facts that no name leads to)"
+        )
     questions = [*_training(context, knowledge), *_validation(context, knowledge)]
     masked = _score_masks(context, questions, count)
     if not masked:
@@ -143,7 +145,7 @@ def _training(context: Context, knowledge: Knowledge) -> Iterator[_Question]:
         accepted = context.distilled.kept.get(example.uid)
         references = (completion_text(accepted.text, accepted.answer),) if accepted is not None else ()
         name = student_of[example.uid]
-        items = _read(context, retrieval.items)
+        items = _read(context, retrieval)
         judged = _judged(items, knowledge)
         yield _Question(example, name, context.distilled.collected.students[name], items, judged, references)
 
@@ -154,7 +156,7 @@ def _validation(context: Context, knowledge: Knowledge) -> Iterator[_Question]:
         return
     examples = context.examples(SPLIT)
     retrieved = knowledge.retrieved(context.run, f"{PREFIX}retrieve-{SPLIT}", examples)
-    found = {one.example: _read(context, one.items) for one in retrieved}
+    found = {one.example: _read(context, one) for one in retrieved}
     informed = _answers(context, "informed", context.distilled.augmented, examples, found)
     alone = _answers(context, "alone", context.distilled.augmented, examples, None)
     for example in examples:
@@ -169,9 +171,9 @@ def _reads_facts(context: Context) -> bool:
     return bool(mix.context or mix.calls_and_context)
 
 
-def _read(context: Context, items: tuple[Item, ...]) -> tuple[Item, ...]:
+def _read(context: Context, found: Retrieval) -> tuple[Item, ...]:
     """What S_E reads of the items that are retrieved."""
-    return items if _reads_facts(context) else augment.advice(items)
+    return found.items if _reads_facts(context) else found.read
 
 
 def _judged(items: Sequence[Item], knowledge: Knowledge) -> tuple[str, ...]:

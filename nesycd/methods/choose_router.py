@@ -13,7 +13,7 @@ from nesycd.methods.context import Context
 from nesycd.methods.knowledge import Knowledge
 from nesycd.routing import Case, calibrate, calibrate_routing, router_of
 from nesycd.runs.stage import Artifact
-from nesycd.stages import augment, costs
+from nesycd.stages import costs
 from nesycd.stages.route import accuracy, better_closed_book
 
 HELD_OUT = "router-"
@@ -59,9 +59,7 @@ def choose_router(
         # The same student that answers closed-book at inference, on questions it was not trained on: margins of fold students,
         # which were trained on less, are lower (docs/log.md), and in-sample margins far too high.
         found = knowledge.retrieved(context.run, "retrieve-valid", valid)
-        items = {one.example: one.items for one in found}
-        if tools is not None:
-            items = {uid: augment.advice(found) for uid, found in items.items()}
+        items = {one.example: one.items if tools is None else one.read for one in found}
         way = context.reading("informed", augmented, lambda example: items[example.uid], tools)
         answers = context.answered("valid-informed", way, valid)
         calibration = calibrate_routing(drafts[closed_book], answers, settings.signal)
@@ -106,10 +104,8 @@ def cases_on(context: Context, split: str) -> tuple[Case, ...]:
     """The questions of a split with the closed-book and the augmented answer to each; methods' answers are reused."""
     steps, examples = context.distilled, context.examples(split)
     found = context.knowledge.retrieved(context.run, f"retrieve-{split}", examples)
-    items = {one.example: one.items for one in found}
     tools = tools_of(context, context.knowledge)
-    if tools is not None:
-        items = {uid: augment.advice(found) for uid, found in items.items()}
+    items = {one.example: one.items if tools is None else one.read for one in found}
     drafts = context.answered(
         f"{HELD_OUT}{split}-drafts", context.reading("draft", steps.drafts, tools=tools), examples
     )

@@ -238,7 +238,7 @@ def _train_recall(
     items = {entry.item_id: entry.item for entry in entries}
     # Items outside the base were derived by rules, and are never among the needed facts.
     shown = [[items[item] for item in text.knowledge if item in items] for text in texts]
-    # Where facts are looked up and only lessons and rules are read, no fact is to arrive.
+    # Where facts are looked up, those that are needed are not to be read.
     reads = [
         any(isinstance(item, Fact) for item in found) or all(segment.source == "student" for segment in text.segments)
         for text, found in zip(texts, shown, strict=True)

@@ -21,7 +21,6 @@ from nesycd.prompts import Shown
 from nesycd.retrieval import PassageIndex, Reasoner, reasoning
 from nesycd.retrieval.recall import count_recall, holds_answer
 from nesycd.stages import baselines
-from nesycd.stages.augment import advice
 from nesycd.stages.derive import by_rules
 
 IMPORTED = "_imported"
@@ -98,7 +97,7 @@ def score(context: Context, methods: Sequence[Method], split: str, scored: Score
 
 def reads_now(method: Method) -> bool:
     """Whether a method's answers depend on the knowledge base as it is when it is asked."""
-    return method.source in ("kb", "advice", "distracting", "all", "rules") or method.calls == "kb"
+    return method.source in ("kb", "read", "distracting", "all", "rules") or method.calls == "kb"
 
 
 def _tell_other_knowledge(context: Context) -> None:
@@ -160,7 +159,7 @@ def _resources(
     steps, recipe = context.distilled, context.recipe
     wanted = {method.source for method in methods}
     sources: dict[Source, Mapping[str, Sequence[Shown]]] = {"kb": {one.example: one.items for one in retrievals}}
-    sources["advice"] = {uid: advice(items) for uid, items in sources["kb"].items()}
+    sources["read"] = {one.example: one.read for one in retrievals}
     if "distracting" in wanted:
         made = knowledge.distracting(context.run, f"distract-{split}", examples, retrievals, recipe.seed)
         sources["distracting"] = {one.example: one.items for one in made}

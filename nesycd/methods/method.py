@@ -18,8 +18,8 @@ PromptForm = Literal["question", "zero_shot", "few_shot", "answer_only", "two_st
 """`question`: the question, after the retrieved context where there is some; `zero_shot`: the same with instructions, for the
 untrained student; `few_shot`: after worked examples; `answer_only`: asks for the answer without a rationale; `two_stage`: first
 for the rationale, then, after it, for the answer (CasCoD)."""
-Source = Literal["", "kb", "advice", "corpus", "oracle", "distracting", "all", "rules"]
-"""Where the knowledge in a prompt comes from: `kb` (retrieved from the knowledge base), `advice` (the lessons and rules among
+Source = Literal["", "kb", "read", "corpus", "oracle", "distracting", "all", "rules"]
+"""Where the knowledge in a prompt comes from: `kb` (retrieved from the knowledge base), `read` (what stays to be read of
 these, where facts are looked up), `corpus` (passages retrieved from a corpus), `oracle` (exactly the facts that the question
 needs), `distracting` (what the retriever finds when these are hidden), `all` (the whole knowledge base); `rules`: no prompt; the
 rules are run on the entities that the question names."""

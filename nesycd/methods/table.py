@@ -51,7 +51,7 @@ def _own(
 
 
 def _ablation(name: str, about: str, changes: Callable[[Recipe], Sequence[str]]) -> Method:
-    return Method(name, about, "ablation", student=MAIN, source="advice", calls="kb", reads_base=True, changes=changes)
+    return Method(name, about, "ablation", student=MAIN, source="read", calls="kb", reads_base=True, changes=changes)
 
 
 _ROWS = (
@@ -86,11 +86,11 @@ _ROWS = (
     ),
     Method(
         "nesycd",
-        "the NesyCD student, which looks facts up in the knowledge base while it writes, and reads its lessons and rules",
+        "the NesyCD student, which looks facts up in the knowledge base while it writes, and reads what it cannot ask for",
         "method",
         student="nesycd",
         train=lambda context, method: context.distilled.augmented,
-        source="advice",
+        source="read",
         calls="kb",
         reads_base=True,
         against=("std_cot", "std_cot_kb", "nesycd_no_kb"),
@@ -118,10 +118,10 @@ _ROWS = (
     ),
     Method(
         "nesycd_routed",
-        "it looks facts up, and reads lessons and rules only where the router asks for them",
+        "it looks facts up, and reads what it cannot ask for only where the router asks for knowledge",
         "method",
         student="nesycd",
-        source="advice",
+        source="read",
         calls="kb",
         router=True,
         reads_base=True,
@@ -133,7 +133,7 @@ _ROWS = (
         "the NesyCD student, whose look-ups find exactly the needed facts, whatever it asks for: a ceiling, no rival",
         "ceiling",
         student="nesycd",
-        source="advice",
+        source="read",
         calls="gold",
         reads_base=True,
         plotted=True,
@@ -300,7 +300,7 @@ def as_trained(method: Method, recipe: Recipe) -> Method:
     if method.student != MAIN or not method.calls or recipe.augmented.looks_up:
         return method
     instead: dict[CallSource, Source] = {"kb": "kb", "gold": "oracle"}
-    source: Source = instead.get(method.calls, "") if method.source in ("", "advice") else method.source
+    source: Source = instead.get(method.calls, "") if method.source in ("", "read") else method.source
     return replace(method, calls="", source=source)
 
 

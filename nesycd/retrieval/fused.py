@@ -8,6 +8,7 @@ come first. What a source finds with too little confidence does not count (`min_
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,12 +23,13 @@ from nesycd.knowledge.changes import changes_since
 from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.merge import entry_order
 from nesycd.knowledge.store import KnowledgeBase
+from nesycd.retrieval.covering import MIN_COVERAGE, MIN_SHARED, words_of
 from nesycd.retrieval.dense import Embedder, VectorIndex
-from nesycd.retrieval.linked import Found, LinkedFacts, Order, Reason
+from nesycd.retrieval.linked import UNFITTING, Found, LinkedFacts, Order, Reason
 from nesycd.retrieval.live import LiveIndex, Text
 from nesycd.retrieval.words import content_stems
 
-FUSED_ALGORITHM = 3
+FUSED_ALGORITHM = 4
 """Part of the fingerprint: raised when the same settings would retrieve otherwise."""
 _FLAT = 60
 """The constant of reciprocal rank fusion: how little the first ranks differ."""
@@ -316,13 +318,23 @@ class FusedRetriever:
             if (known is None or found.score > known.score) and (allowed is None or allowed[found.index]):
                 best[found.index] = found
         ranked = sorted(best.values(), key=lambda found: (-found.score, self._orders[found.index]))
-        fitting = [found for found in ranked if found.tier > 1]
-        chosen = [*fitting, *[found for found in ranked if found.tier == 1][:_MAX_UNFITTING]]
+        fitting = [found for found in ranked if found.tier > UNFITTING]
+        chosen = [*fitting, *[found for found in ranked if found.tier == UNFITTING][:_MAX_UNFITTING]]
         return [(found.index, found.why) for found in chosen[:_DEPTH]]
 
     def _by_words(self, question: str, hidden: frozenset[int], allowed: _Mask) -> list[tuple[int, Reason]]:
         scored = self._lexical.top(content_stems(question), _DEPTH, allowed)
-        near = [one for one in scored if one.cover >= self._fusion.min_coverage]
+        asked = {word: math.log(1 + len(self) / max(1, self._lexical.having(word))) for word in words_of(question)}
+        floor = MIN_COVERAGE * sum(asked.values())
+
+        def covers(number: int) -> bool:
+            """Whether a fact has the question's words, whatever else it says (see `covering`)."""
+            if not isinstance(self._items[number], Fact):
+                return False
+            shared = asked.keys() & self._texts[number][1]
+            return len(shared) >= MIN_SHARED and sum(asked[word] for word in shared) >= floor
+
+        near = [one for one in scored if one.cover >= self._fusion.min_coverage or covers(one.number)]
         return [(one.number, Reason("lexical", f"bm25 #{rank}")) for rank, one in enumerate(near, 1)]
 
     def _by_meaning(self, question: str, hidden: frozenset[int], allowed: _Mask) -> list[tuple[int, Reason]]:

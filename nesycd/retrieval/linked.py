@@ -39,6 +39,8 @@ _SUFFIX = 4
 _MOST_INTO = 50
 """Facts of one relation that are looked at where an entity is their object: a country has thousands of towns."""
 _NOTHING: frozenset[str] = frozenset()
+UNFITTING = 0
+"""Tier of facts about a named entity none of which fits."""
 
 
 class Reason(NamedTuple):
@@ -240,7 +242,7 @@ class LinkedFacts:
     def _reached(self, linked: Sequence[Found], asked: dict[str, float], hidden: frozenset[int]) -> list[Found]:
         """Facts about the objects of linked facts that fit, and about theirs, `hops` times."""
         seen = {found.index for found in linked}
-        front = [found for found in linked if found.tier > 1] or list(linked)
+        front = [found for found in linked if found.tier > UNFITTING] or list(linked)
         reached: list[Found] = []
         for _ in range(self._hops):
             new: list[Found] = []
@@ -249,7 +251,7 @@ class LinkedFacts:
                 about = [n for entity in self._ends(source, hidden) for n in self._about.get(entity, ())]
                 facts = [(self._fit(n, asked, self._name_stems(n)), n, why) for n in about if n not in hidden | seen]
                 graded = self._graded(facts, asked, first=3, more=3)
-                new += [replace(f, fit=f.fit + _PASSED_ON * source.fit) for f in graded if f.tier > 1]
+                new += [replace(f, fit=f.fit + _PASSED_ON * source.fit) for f in graded if f.tier > UNFITTING]
             reached += new
             seen |= {found.index for found in new}
             front = new
@@ -258,11 +260,11 @@ class LinkedFacts:
     def _graded(
         self, facts: Sequence[tuple[float, int, Reason]], asked: dict[str, float], first: int, more: int
     ) -> list[Found]:
-        """Facts of one mention by fit: the best gets tier `first`, others that fit `more`; tier 1 where none fits."""
+        """Facts of one mention by fit: the best gets tier `first`, others that fit `more`; `UNFITTING` where none fits."""
         ranked = sorted(facts, key=lambda one: (-one[0], self._order[one[1]]))
         top = ranked[0][0] if ranked else 0.0
         if top <= 0:
-            return [Found(n, 1, 0.0, why) for _, n, why in ranked]
+            return [Found(n, UNFITTING, 0.0, why) for _, n, why in ranked]
         return [
             Found(n, first if fit == top else more, fit, why)
             for fit, n, why in ranked

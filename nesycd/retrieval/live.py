@@ -167,18 +167,18 @@ class LiveIndex:
             most: texts to give at most.
             allowed: by number, which texts may be found; all where None.
         """
-        words = list(dict.fromkeys(word for word in asked if self._count(word)))
+        words = list(dict.fromkeys(word for word in asked if self.having(word)))
         found = self._from_built(words, most, allowed) + self._from_new(words, allowed)
         found.sort()
         return [Scored(number, -loss, -loss / self._full(number)) for loss, _, number in found[:most]]
 
-    def _count(self, word: str) -> int:
+    def having(self, word: str) -> int:
         """How many texts have a word now."""
         place = self._built.words.get(word)
         return self._having[word] + (0 if place is None else int(self._built.had[place]))
 
     def _idf(self, word: str) -> float:
-        return _idf(self._count(word), self._size)
+        return _idf(self.having(word), self._size)
 
     def _ratio(self) -> Floats:
         """By word of the built index: its rarity now over that at the build."""

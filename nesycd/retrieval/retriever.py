@@ -7,9 +7,10 @@ The order in which items enter the context (a later tier never displaces an earl
 3. facts reached over the object of a linked fact ("grandfather of X": X's father, and his father); where the question
    spells the way out ("X's father's mother"), the facts along it take the place of all others about X and come first;
 4. at most two rules or lessons that BM25 finds relevant (see `min_score`);
-5. facts about a named entity that share no word with the question, where none of its facts does.
+5. facts that have more of the question's words than any linked one;
+6. facts about a named entity that share no word with the question, where none of its facts does.
 
-`linked` defines when a fact fits, and how links are followed.
+`linked` defines when a fact fits, and how links are followed; `covering` what has the question's words.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from nesycd.core.records import Entry, Fact, Hit, Item, Status, content_hash
 from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.merge import entry_order
 from nesycd.knowledge.store import knowledge_version
+from nesycd.retrieval.covering import CoveringFacts
 from nesycd.retrieval.lexical import LexicalIndex
-from nesycd.retrieval.linked import Found, LinkedFacts, Reason
+from nesycd.retrieval.linked import UNFITTING, Found, LinkedFacts, Reason
 
-ALGORITHM = 4
+ALGORITHM = 5
 """Part of the fingerprint: raised when the same settings would retrieve otherwise."""
 _MAX_ADVICE = 2
 _MAX_UNFITTING = 2
@@ -73,6 +75,7 @@ class KnowledgeRetriever:
         self._links = LinkedFacts(hops, entities)
         for number, item in enumerate(self._items):
             self._links.add(number, item, orders[number])
+        self._covering = CoveringFacts({n: item for n, item in enumerate(self._items) if isinstance(item, Fact)})
         self._advice = [n for n, item in enumerate(self._items) if not isinstance(item, Fact)]
         self._lexical = LexicalIndex([self._items[n].text for n in self._advice])
         self._tokens = list(count_tokens([item.text for item in self._items])) if self._items else []
@@ -89,7 +92,9 @@ class KnowledgeRetriever:
         """
         hidden = frozenset(self._numbers[i] for i in hide if i in self._numbers)
         advice = self._relevant_advice(question, hidden)
-        pool = [*advice, *self._links.find(question, [found.index for found in advice], hidden)]
+        linked = self._links.find(question, [found.index for found in advice], hidden)
+        fitting = {found.index for found in linked if found.tier > UNFITTING}
+        pool = [*advice, *linked, *self._covering.find(question, fitting, hidden, self._max_items)]
         best: dict[int, Found] = {}
         for found in pool:
             if found.index not in best or found.score > best[found.index].score:
@@ -112,7 +117,7 @@ class KnowledgeRetriever:
         left = self._budget
         unfitting = 0
         for found in ranked:
-            unfitting += found.tier == 1
+            unfitting += found.tier == UNFITTING
             if len(hits) == self._max_items or unfitting > _MAX_UNFITTING:
                 break
             if self._tokens[found.index] <= left:

@@ -119,7 +119,11 @@ def root(word: str) -> str:
 
 @lru_cache(maxsize=65536)
 def stem(word: str) -> str:
-    """`word` without plural, -ing, -ed, -ly and final e: enough for one word's forms to meet in the lexical index."""
+    """`word` without plural, -ing, -ed, -ly, -al after v, s or w, and final e: enough for one word's forms to meet in the index.
+
+    >>> stem("approvals"), stem("approves"), stem("approved")
+    ('approv', 'approv', 'approv')
+    """
     if not word.isalpha():
         return word
     if word in _IRREGULAR:
@@ -132,6 +136,8 @@ def stem(word: str) -> str:
             if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "lsz":
                 word = word[:-1]  # planned -> plan
             break
+    if word.endswith(("val", "sal", "wal")) and len(word) >= 7:
+        return word[:-2]  # approval -> approv, as approve
     return word[:-1] if word.endswith("e") and len(word) > 3 else word
 
 

@@ -11,7 +11,7 @@ hallucinate facts that the context lacks.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -31,7 +31,7 @@ class Mix:
     Attributes:
         augmented, direct, answer: loss weights of the three tasks; a task of weight 0 is left out.
         passes: how often each example appears, each time with other distractors.
-        calls: share of the examples that appear with look-ups and a context of lessons and rules alone, in each pass.
+        calls: share of the examples that appear with look-ups and a context of what is only read (`Visible.read`), in each pass.
         context: the same with a context and without look-ups; the shares below hold for these.
         both: the same with look-ups and a whole context.
         empty_calls: share of the look-ups that find nothing although the base has the fact.
@@ -62,9 +62,17 @@ class Mix:
 
 @dataclass(frozen=True)
 class Visible:
-    """The items retrieved for one training example, and those from its own error that were not retrieved."""
+    """What one training example sees.
+
+    Attributes:
+        items: retrieved for it.
+        read: those of them that it reads where facts are looked up.
+        missing: items from its own error that were not retrieved.
+        had_error: whether there are items from its own error.
+    """
 
     items: tuple[Item, ...]
+    read: tuple[Item, ...]
     missing: tuple[Item, ...]
     had_error: bool
 
@@ -110,21 +118,18 @@ def visible_knowledge(retrievals: Sequence[Retrieval], own: Mapping[str, list[En
         mine = own.get(retrieval.example, [])
         found = {item.id for item in retrieval.items}
         missing = tuple(entry.item for entry in mine if isinstance(entry.item, Fact) and entry.item_id not in found)
-        seen[retrieval.example] = Visible(retrieval.items, missing, bool(mine))
+        seen[retrieval.example] = Visible(retrieval.items, retrieval.read, missing, bool(mine))
     return seen
 
 
 def own_knowledge(examples: Sequence[Example], own: Mapping[str, list[Entry]]) -> dict[str, Visible]:
     """As in the paper's released code: each example gets the items proposed from its own error."""
-    return {
-        example.uid: Visible(tuple(entry.item for entry in own.get(example.uid, ())), (), bool(own.get(example.uid)))
-        for example in examples
-    }
-
-
-def advice(items: Iterable[ShownT]) -> tuple[ShownT, ...]:
-    """The lessons and rules among the items of a context: what stays to be read where facts are looked up."""
-    return tuple(item for item in items if not isinstance(item, Fact))
+    seen = {}
+    for example in examples:
+        items = tuple(entry.item for entry in own.get(example.uid, ()))
+        advice = tuple(item for item in items if not isinstance(item, Fact))
+        seen[example.uid] = Visible(items, advice, (), bool(items))
+    return seen
 
 
 @dataclass(frozen=True)
@@ -183,11 +188,11 @@ def _calling(
     rng: random.Random,
     looked: Looked,
 ) -> list[TrainingText]:
-    """The texts with look-ups: with the retrieved lessons and rules alone, and with a whole context."""
+    """The texts with look-ups: with what is read beside them, and with a whole context."""
     made = []
     alone, both = rng.random() < mix.calls, rng.random() < mix.both
     noise = distractors(seen, pool, mix.fill_to, rng)
-    for wanted, items in ((alone, [*advice(seen.items)]), (both, with_distractors(seen.items, noise, rng))):
+    for wanted, items in ((alone, [*seen.read]), (both, with_distractors(seen.items, noise, rng))):
         if wanted and mix.augmented:
             segments = looked.write(example, rationale, lambda: rng.random() < mix.empty_calls)
             made.append(

@@ -448,7 +448,7 @@ def resources(context: Context, adapter: Artifact, **given: Any) -> Resources:
         baseline_prompts=context.baseline_prompts,
         limit=context.recipe.student.max_new_tokens,
         adapter=lambda student: adapter,
-        knowledge={"kb": lambda example: facts[example.uid], "advice": lambda example: lessons[example.uid]},
+        knowledge={"kb": lambda example: facts[example.uid], "read": lambda example: lessons[example.uid]},
         drafts=lambda: adapter,
     )
     return replace(plain, **given)

@@ -25,7 +25,7 @@ def words(texts: Sequence[str]) -> list[int]:
 
 def test_the_default_is_what_it_was() -> None:
     assert isinstance(retriever_of(RetrievalSection(), ENTRIES, words), KnowledgeRetriever)
-    old = [{"budget_tokens": 96, "max_items": 6, "hops": 2}, 4]
+    old = [{"budget_tokens": 96, "max_items": 6, "hops": 2}, 5]
     assert identity(RetrievalSection(), Entities()) == old
     assert identity(RetrievalSection(sources=("dense",), model="x", by_task=True), DECLARED) == old
     assert identity(RetrievalSection(), MERGED) != old

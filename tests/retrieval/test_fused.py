@@ -118,6 +118,15 @@ def test_dense_finds_what_shares_no_word() -> None:
         make(items, sources=("dense",))
 
 
+def test_facts_whose_subject_nobody_names_are_found_whatever_else_they_say() -> None:
+    long = "Above 90 books the keeper of the north wing approves, on a Monday and with two seals, a loan."
+    keeper = fact(long, "loan above 90 books", "approver", "keeper")
+    others = [fact(f"The {name} is open to guests.", name, "open to", "guests") for name in ("hall", "yard", "loft")]
+    policy = make([keeper, *others])
+    assert found(policy.retrieve("Who approves a loan of 95 books?")) == [long]
+    assert policy.retrieve("Who wrote these books?") == []
+
+
 def test_limits() -> None:
     items = [fact(f"Ann has the size {n}.", "Ann", f"size {n}", str(n)) for n in range(9)]
     assert len(make(items, max_items=3).retrieve("What size is Ann?")) == 3

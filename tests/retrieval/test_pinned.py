@@ -10,7 +10,7 @@ from nesycd.core.records import Entry, Status, content_hash
 from nesycd.retrieval import ALGORITHM, KnowledgeRetriever
 from nesycd.tasks.longtail import LongTail
 
-HITS = "f1323eebb98b847a"
+HITS = "2e2e779295d5fc38"
 """By text: an item's id may change without its being found otherwise."""
 
 
@@ -35,4 +35,4 @@ def test_the_hits_on_longtail_are_those_that_were_measured() -> None:
         hits = retriever.retrieve(example.question, hide=hide, task=example.task)
         found.append([(hit.item.text, hit.score, hit.why) for hit in hits])
     assert len(found) > 300 and sum(map(bool, found)) > 200
-    assert (content_hash(found), ALGORITHM) == (HITS, 4)
+    assert (content_hash(found), ALGORITHM) == (HITS, 5)

@@ -155,6 +155,35 @@ def test_what_says_much_besides_stays_out_and_numbers_meet_by_chance() -> None:
     assert [hit.item for hit in knows.retrieve(asked)] == [place]
 
 
+POLICY = [
+    fact("A loan up to 20 books needs no approval.", "loan up to 20 books", "approver", "nobody"),
+    fact("Above 20 books the desk approves a loan.", "loan above 20 books", "approver", "desk"),
+    fact("Above 90 books the keeper approves a loan.", "loan above 90 books", "approver", "keeper"),
+    fact("Slips are due within 8 days.", "slips", "due within", "8 days"),
+    fact("A loan without a slip is fined 3 shillings.", "loan without a slip", "fine", "3 shillings"),
+    fact("The reading room closes at 6.", "reading room", "closes at", "6"),
+]
+
+
+def test_facts_whose_subject_nobody_names_are_found_by_the_questions_words() -> None:
+    policy = make(POLICY)
+    hits = policy.retrieve("Who has to approve a loan of 45 books at Carrow?")
+    assert {hit.item.text for hit in hits} == {one.text for one in POLICY[:3]}, "approval is approved"
+    assert all(hit.by == ("lexical",) and hit.is_read for hit in hits) and hits[0].why == "has 3 of 4 words"
+    # What a name leads to can be asked for by that name; where it does not fit, it comes last.
+    first, second = policy.retrieve("Is a loan without its slip fined?")
+    assert (first.item, first.is_read) == (POLICY[4], True) and (second.item, second.is_read) == (POLICY[3], False)
+    # One word alone meets by chance, as do two of a long question, and numbers.
+    for question in (
+        "Which books are blue?",
+        "Is 20 more than 90?",
+        "Ann lends a loan of wool to Ben for 20 years near Ely.",
+    ):
+        assert policy.retrieve(question) == [], question
+    hidden = frozenset(one.id for one in POLICY[1:3])
+    assert found(policy.retrieve("Who approves a loan of 45 books?", hide=hidden)) == [POLICY[0].text]
+
+
 def test_facts_that_circle_end() -> None:
     ring = [fact(f"The father of P{n} is P{(n + 1) % 3}.", f"P{n}", "father", f"P{(n + 1) % 3}") for n in range(3)]
     hits = make(ring, hops=9).retrieve("Who is P0's father's father's father's father's father?")

@@ -39,7 +39,7 @@ class Everything:
         self.entries = entries
 
     def retrieve(self, question: str, *, hide: frozenset[str] = frozenset(), task: str = "") -> list[Hit]:
-        return [Hit(item=e.item, score=1.0, why="all") for e in self.entries if e.item_id not in hide]
+        return [Hit(item=e.item, score=1.0, by=("name",), why="all") for e in self.entries if e.item_id not in hide]
 
 
 def mixed(entries: list[Entry], examples: list[Example], **mix: float) -> list:
@@ -87,7 +87,7 @@ def test_shares_and_weights_of_the_mix() -> None:
 
 def test_blocks_are_filled_with_distractors() -> None:
     entries = [entry(fact("fathom"), "a", "b"), *(entry(fact(f"unit{i}"), "x", "y") for i in range(9))]
-    seen = {"a": augment.Visible((entries[0].item,), (), True)}
+    seen = {"a": augment.Visible((entries[0].item,), (), (), True)}
     kept = {"a": Rationale(example="a", teacher="t", text="So.", answer="18", correct=True)}
     mix = augment.Mix(passes=50, closed_share=0.0, answer_share=0.0)
     texts = augment.augmented_texts([example("a")], kept, seen, entries, PROMPTS, mix, 0)
@@ -117,7 +117,7 @@ def test_what_has_no_knowledge_is_trained_beside_distractors_alone() -> None:
     pool = [entry(fact(f"unit{i}"), "x", "y") for i in range(9)]
 
     def texts(share: float, **mix: float) -> list:
-        nothing = {"a": augment.Visible((), (), True)}
+        nothing = {"a": augment.Visible((), (), (), True)}
         kept = {"a": Rationale(example="a", teacher="t", text="So.", answer="18", correct=True)}
         chosen = augment.Mix(passes=200, closed_share=0.0, answer_share=0.0, distracting_share=share, **mix)  # type: ignore[arg-type]
         return augment.augmented_texts([example("a")], kept, nothing, pool, PROMPTS, chosen, seed=0)
@@ -130,7 +130,7 @@ def test_what_has_no_knowledge_is_trained_beside_distractors_alone() -> None:
     assert {len(text.knowledge) for text in texts(1.0, fill_to=2)} == {2}
     assert {text.task for text in texts(1.0, fill_to=0)} == {"direct"}
     # What lacks the knowledge that it needs never learns to answer beside a block.
-    lacking = augment.Visible((), (fact("fathom"),), True)
+    lacking = augment.Visible((), (), (fact("fathom"),), True)
     kept = {"a": Rationale(example="a", teacher="t", text="So.", answer="18", correct=True)}
     made = augment.augmented_texts([example("a")], kept, {"a": lacking}, pool, PROMPTS, augment.Mix(), 0)
     assert "augmented" not in {text.task for text in made}
