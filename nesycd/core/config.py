@@ -152,8 +152,8 @@ class TrainingSection(Section):
     """Peak learning rate of general distillation. Lower it for larger students: 2e-4 is usual at 7B."""
     epochs: Annotated[float, Field(gt=0)] = 3.0
     """Passes over the training texts in general distillation. Use fewer for large data, more for small data."""
-    batch_tokens: Count = 1024
-    """Tokens of a training batch (one optimiser step). Memory grows with it; raise it on a GPU."""
+    batch_tokens: Count = 256
+    """Completion tokens of a training batch (one optimiser step); prompts come on top. Small data wants small batches."""
     rank: Count = 16
     """Rank of LoRA's matrices: how much an adapter can hold, and its size on disk."""
     alpha: Count = 32

@@ -29,6 +29,8 @@ CHECKPOINT = "checkpoint"
 STATE = "state.safetensors"
 """A checkpoint's only file: weights, AdamW moments, the random generator's state and, in its header, the counters."""
 _RANDOM = "random"
+_FORWARD_TOKENS = 4096
+"""Most padded tokens, with prompts, that one forward pass holds: it bounds the memory, whatever the size of a batch."""
 _WINDOW = 10
 """Steps whose mean loss is reported at the end."""
 HEAD_EXTRAS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
@@ -62,27 +64,37 @@ class Encoded:
 
 
 def epoch_batches(texts: Sequence[Encoded], batch_tokens: int, rng: random.Random) -> list[list[int]]:
-    """Indices in batches of at most `batch_tokens` padded tokens (one text at least), of like length, in random order.
+    """Indices in batches of at most `batch_tokens` learned tokens (one text at least), of like length, in random order.
 
+    Prompts do not count: methods that read long contexts would otherwise get more steps from the same completion tokens.
     Sorting within shuffled pools of about eight batches keeps padding low without making batches the same each epoch.
     """
     order = list(range(len(texts)))
     rng.shuffle(order)
-    mean = sum(map(len, texts)) / max(1, len(texts))
+    mean = sum(text.learned for text in texts) / max(1, len(texts))
     pool = max(1, int(8 * batch_tokens / max(1.0, mean)))
     batches: list[list[int]] = []
     for start in range(0, len(order), pool):
         batch: list[int] = []
-        longest = 0
         for index in sorted(order[start : start + pool], key=lambda i: len(texts[i])):
-            longest = max(longest, len(texts[index]))
-            if batch and longest * (len(batch) + 1) > batch_tokens:
+            if batch and sum(texts[i].learned for i in batch) + texts[index].learned > batch_tokens:
                 batches.append(batch)
-                batch, longest = [], len(texts[index])
+                batch = []
             batch.append(index)
         batches.append(batch)
     rng.shuffle(batches)
     return batches
+
+
+def forward_parts(texts: Sequence[Encoded]) -> list[list[Encoded]]:
+    """A batch in parts of at most `_FORWARD_TOKENS` padded tokens (one text at least), whose gradients are added up."""
+    parts: list[list[Encoded]] = [[]]
+    for text in sorted(texts, key=len):
+        # The longest one of a part is its last.
+        if parts[-1] and len(text) * (len(parts[-1]) + 1) > _FORWARD_TOKENS:
+            parts.append([])
+        parts[-1].append(text)
+    return parts
 
 
 def plan_steps(texts: Sequence[Encoded], settings: TrainSettings, seed: int) -> list[list[int]]:
@@ -284,7 +296,8 @@ class Workers:
                 raise
             return accumulate(self.model, texts, scale, self.pad_id)
         for parameter, *gradients in zip(self.live, *(gradients for _, gradients in made), strict=True):
-            parameter.grad = sum(gradients[1:], start=gradients[0])
+            added = sum(gradients[1:], start=gradients[0])
+            parameter.grad = added if parameter.grad is None else parameter.grad + added
         return sum(loss for loss, _ in made)
 
 
@@ -356,7 +369,7 @@ def fine_tune(
     Args:
         model: the peft model's inner causal LM (`.model`, `.lm_head`, adapter layers that require gradients).
         texts: at least one; none longer than `settings.max_tokens`.
-        settings: hyperparameters; `batch_tokens` is per optimiser step.
+        settings: hyperparameters.
         folder: the adapter's folder.
         seed: decides the order of batches.
         pad_id: filler for shorter rows.
@@ -380,7 +393,9 @@ def fine_tune(
             batch = [texts[i] for i in steps[number]]
             # Divided by the usual batch's weight, not by its own, which would make each batch count alike: a text's weight
             # would count for nothing among its like, which lie together since batches are of like length.
-            loss = workers.accumulate(batch, 1.0 / max(usual, 1e-9)) / max(_weight(batch), 1e-9)
+            scale = 1.0 / max(usual, 1e-9)
+            summed = sum(workers.accumulate(part, scale) for part in forward_parts(batch))
+            loss = summed / max(_weight(batch), 1e-9)
             masters.step(learning_rate(number, len(steps), settings))
             counters["losses"] = [*counters["losses"][1 - _WINDOW :], loss]
             counters["step"] = number + 1

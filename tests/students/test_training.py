@@ -265,7 +265,7 @@ def trained(model: Any, folder: Path, settings: TrainSettings, stop_at: int | No
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("stop_at", [2, 14])
 def test_a_resumed_training_ends_equal_to_the_bit(model: Any, tmp_path: Path, dropout: float, stop_at: int) -> None:
-    settings = TrainSettings(epochs=4, batch_tokens=60, dropout=dropout, checkpoint_seconds=0.0)
+    settings = TrainSettings(epochs=4, batch_tokens=30, dropout=dropout, checkpoint_seconds=0.0)
     whole, weights = trained(model, tmp_path / "whole", settings)
     resumed, again = trained(model, tmp_path / "resumed", settings, stop_at)
     assert whole.steps > stop_at and resumed == replace(whole, seconds=resumed.seconds)
@@ -313,6 +313,30 @@ def test_a_budget_is_spent_pass_after_pass(passes: float) -> None:
     assert set(times_seen(settings, 30)) <= {int(passes), int(passes) + 1}
     sizes = [sum(len(mine[i].completion) for i in step) for step in training.plan_steps(mine, settings, 0)]
     assert sum(sizes[:-1]) < budget <= sum(sizes)
+
+
+def test_as_many_steps_are_taken_whatever_the_prompts() -> None:
+    """Who reads long contexts would otherwise get more steps from the same completion tokens."""
+    short = [Encoded([1] * 5, [2] * 20, 1.0) for _ in range(40)]
+    long = [Encoded([1] * 400, [2] * 20, 1.0, frozenset()) for _ in range(40)]
+    called = [Encoded([1] * 5, [2] * 30, 1.0, frozenset(range(10))) for _ in range(40)]
+    settings = TrainSettings(batch_tokens=60, completion_token_budget=1600)
+    assert len({len(training.plan_steps(one, settings, 0)) for one in (short, long, called)}) == 1
+    assert sorted(training.epoch_batches([Encoded([1], [2] * 99, 1.0)] * 3, 60, random.Random(0))) == [[0], [1], [2]]
+
+
+def test_a_batch_goes_forward_in_parts_that_fit(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = [Encoded([1] * size, [2, 3], 1.0) for size in (9, 1, 30, 4, 2, 5)]
+    monkeypatch.setattr(training, "_FORWARD_TOKENS", 24)
+    parts = training.forward_parts(batch)
+    assert [[len(text) for text in part] for part in parts] == [[3, 4, 6], [7, 11], [32]]
+    whole = sum(accumulate(model, part, 1.0, 0) for part in [batch])
+    kept = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    model.zero_grad()
+    assert sum(accumulate(model, part, 1.0, 0) for part in parts) == pytest.approx(whole, rel=1e-5)
+    for one, parameter in zip(kept, (p for p in model.parameters() if p.grad is not None), strict=True):
+        assert torch.allclose(one, parameter.grad, atol=1e-4)
+    model.zero_grad()
 
 
 def test_supplied_tokens_carry_no_loss_and_are_not_counted(model: Any) -> None:
