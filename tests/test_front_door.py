@@ -243,7 +243,7 @@ def test_a_question_is_answered_with_the_reasons(opened: nesycd.OpenRun) -> None
     assert reply.answer in reply.text and reply.hits[0].why.startswith("names fathom")
     assert reply.reason == "nesycd_context reads knowledge for every question"
     looked = opened.ask(FATHOMS, method="nesycd")
-    told = "nesycd reads lessons and rules for every question, and looks facts up"
+    told = "nesycd reads what it does not look up for every question, and looks facts up"
     assert not looked.items and looked.routed and looked.hits == reply.hits and looked.reason == told
     [entry] = opened.kb.entries(search="fathom")
     assert [(call.asked, call.found, call.items) for call in looked.trace if call.items] == [

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from nesycd.api.build import commit_of, corpus_of, data_root, student_of, task_of
+from nesycd.api.near import NearMiss, near_misses
 from nesycd.calls import Calls, LookUp, Sums
 from nesycd.core.answers import Call, Prediction
 from nesycd.core.config import Recipe
@@ -415,6 +416,15 @@ class OpenRun:
             draft=draft,
             note=self._note(asked, knowledge) if made.answer.routed or (asked.calls == "kb" and made.looked_up) else "",
         )
+
+    def near_misses(self, question: str, options: Sequence[str] = (), task: str = "") -> list[NearMiss]:
+        """The nearest items that are not retrieved for a question, with what kept each out; arguments as of `ask`.
+
+        Raises:
+            DataError: see `ask`.
+        """
+        example = _asked(question, options, task or self.recipe.task.name)
+        return near_misses(self.knowledge(), self.kb.entries(), example)
 
     def respond(
         self, examples: Sequence[Example], method: str = table.ROUTED, limit: int | None = None

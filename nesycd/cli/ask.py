@@ -30,6 +30,9 @@ def ask(
     option: Annotated[
         list[str] | None, typer.Option("--option", help="A choice to answer with, (A), (B), ... in the order given.")
     ] = None,
+    near: Annotated[
+        bool, typer.Option("--why", help="Also show the nearest items that were not retrieved, and what kept them out.")
+    ] = False,
     task: Annotated[
         str, typer.Option("--task", help="The question's task, such as bbh/navigate, for rules and items of that task.")
     ] = "",
@@ -45,6 +48,8 @@ def ask(
         nesycd ask "How many feet are 4 fathoms and 3 feet?"
 
         nesycd ask "Which is longer?" --option "a span" --option "an ell"
+
+        nesycd ask "Who approves 4900 EUR?" --why
     """
     from nesycd.api.finished import open_run
     from nesycd.methods.table import MAIN, ROUTED
@@ -55,6 +60,7 @@ def ask(
     console = Console()
     with open_run(run, root) as opened:
         reply = opened.ask(question, option or (), task, MAIN if always else method or ROUTED)
+        missed = opened.near_misses(question, option or (), task) if near else []
     if reply.draft is not None:
         console.print(f"[dim]draft[/dim]     {escape(reply.draft.text)}")
     console.print(f"[dim]why[/dim]       {escape(reply.reason)}")
@@ -62,6 +68,10 @@ def ask(
     for item in reply.items:
         told = f"{why[item.id]}; {item.id}" if item.id in why else item.id
         console.print(f"[dim]knowledge[/dim] {escape(item.text)}  [dim]({escape(told)})[/dim]")
+    for miss in missed:
+        console.print(f"[dim]not read[/dim]  {escape(miss.item.text)}  [dim]({escape(miss.why)}; {miss.item.id})[/dim]")
+    if near and not missed:
+        console.print("[dim]not read[/dim]  no other item is near")
     if reply.note:
         console.print(f"[dim]note[/dim]      {escape(reply.note)}")
     if reply.routed and not reply.items:

@@ -23,6 +23,8 @@ from nesycd.retrieval.recall import count_recall, holds_answer
 from nesycd.stages import baselines
 from nesycd.stages.derive import by_rules
 
+MANY = 0.5
+"""Share of a split's questions without anything retrieved from which on users are told."""
 IMPORTED = "_imported"
 """Suffix of a split scored again after its missing facts were imported by hand."""
 
@@ -121,6 +123,12 @@ def _score(
 ) -> None:
     retrievals = knowledge.retrieved(context.run, f"retrieve-{split}", examples)
     found = {retrieval.example: retrieval.items for retrieval in retrievals}
+    without = sum(not items for items in found.values())
+    if knowledge.entries and without >= MANY * len(found):
+        context.run.notify(
+            f"{split}: for {without} of {len(found)} questions nothing is found in the knowledge base of "
+            f"{len(knowledge.entries)} items; nesycd ask QUESTION --why shows what is near and what keeps it out"
+        )
     resources = _resources(context, methods, knowledge, split, examples, retrievals)
     earlier = split.removesuffix(IMPORTED)
     for method in methods:

@@ -48,3 +48,9 @@ def test_a_run_with_fused_retrieval_and_then_with_entities_merged(tmp_path: Path
         merge_entities(kb, names[0], names[1], "Ann", "a test")
     assert "retrieve-test: redone, because knowledge changed" in run(folder, *fused)
     assert json.loads((folder / "stages" / "retrieve-test.json").read_text())["fingerprint"] != fingerprint
+
+
+@pytest.mark.slow
+def test_a_run_that_finds_nothing_for_most_questions_says_so(tmp_path: Path) -> None:
+    said = " ".join(run(tmp_path / "r", "retrieval.budget_tokens=1").split())
+    assert "test: for 12 of 12 questions nothing is found in the knowledge base of" in said and "--why" in said
