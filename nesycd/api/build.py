@@ -129,7 +129,7 @@ def chat_of(recipe: Recipe) -> PaidChat:
     place, limits = api.ledger or ledger.default_path(), Limits(api.concurrency, api.retries, budget)
     if api.batch:
         return BatchChat(endpoint, place, price, limits, api.poll, tell)
-    return PaidChat(endpoint, place, price, limits)
+    return PaidChat(endpoint, place, price, limits, tell)
 
 
 def tell(text: str) -> None:

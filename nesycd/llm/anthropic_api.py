@@ -10,13 +10,14 @@ rows alone, which the server tells when the batch has ended. Until then one of t
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from nesycd.llm.address import base_of, key_for, origin_of
 from nesycd.llm.batches import (
     CLOCKS,
+    UNREAD,
     UPLOAD_SECONDS,
     Batch,
     BatchServer,
@@ -24,12 +25,13 @@ from nesycd.llm.batches import (
     Found,
     RowEnd,
     batch_id,
+    end_of,
     json_of,
     lines_of,
 )
-from nesycd.llm.chat import CUT, Request
-from nesycd.llm.client import ClientConnection, Reading, check_parameters, key_for, limits_for, origin_of
-from nesycd.llm.endpoint import Connection, Reply, SendError, clean_usage
+from nesycd.llm.chat import Request
+from nesycd.llm.client import FORMS, ClientConnection, Reading, check_parameters, limits_for
+from nesycd.llm.endpoint import SCHEMA, Connection, Reply, SendError, clean_usage, failure_of
 
 ANTHROPIC = "https://api.anthropic.com"
 ANTHROPIC_KEY = "ANTHROPIC_API_KEY"
@@ -58,7 +60,7 @@ class AnthropicEndpoint:
 
     Args:
         model: as the server calls it.
-        base_url: the server, with or without `/v1`.
+        base_url: the server, with or without `/v1` and `/messages`.
         key_env: the environment variable with the key; "": `ANTHROPIC_API_KEY` at Anthropic, none at other servers.
         timeout: seconds for one answer.
         parameters: sent with each request, such as `{"thinking": {"type": "disabled"}}`.
@@ -68,6 +70,7 @@ class AnthropicEndpoint:
     """
 
     api = "anthropic"
+    hint = ""
 
     def __init__(
         self,
@@ -80,15 +83,17 @@ class AnthropicEndpoint:
         self.model = model
         self.origin = origin_of(base_url)
         # The client puts it there itself.
-        self.base_url = base_url.rstrip("/").removesuffix("/v1")
+        self.base_url = base_of(base_url).removesuffix("/v1")
         self.parameters = check_parameters(parameters or {}, NOT_PARAMETERS)
         self.timeout = timeout
         self.key_env = key_env or (ANTHROPIC_KEY if self.origin == ANTHROPIC else "")
         self._takes_schema = True
 
-    def connect(self, concurrency: int) -> Connection:
+    def connect(self, concurrency: int, tell: Callable[[str], None]) -> Connection:
         """See `Endpoint.connect`."""
         import anthropic
+
+        from nesycd.llm.http_guard import guarded
 
         key = key_for(self.origin, self.key_env)
         client = anthropic.AsyncAnthropic(
@@ -97,7 +102,9 @@ class AnthropicEndpoint:
             max_retries=0,
             timeout=self.timeout,
             open_telemetry=False,
-            http_client=anthropic.DefaultAsyncHttpxClient(limits=limits_for(anthropic, concurrency)),
+            http_client=guarded(
+                anthropic.DefaultAsyncHttpxClient(limits=limits_for(anthropic, concurrency)), self.base_url
+            ),
         )
 
         async def post(body: dict[str, Any]) -> Any:
@@ -106,13 +113,13 @@ class AnthropicEndpoint:
                 model=body["model"], max_tokens=body["max_tokens"], messages=body["messages"], extra_body=body
             )
 
-        return ClientConnection(self, Reading(anthropic, key, self.timeout), client, post)
+        return ClientConnection(self, Reading(anthropic, key, self.timeout), client, post, tell)
 
     def batches(self) -> BatchServer:
         """See `BatchEndpoint.batches`."""
         return AnthropicBatches(self, key_for(self.origin, self.key_env))
 
-    def body(self, request: Request) -> dict[str, Any]:
+    def body(self, request: Request, without: frozenset[str] = frozenset()) -> dict[str, Any]:
         """See `Endpoint.body`. The system prompt stands apart from the conversation."""
         system = "\n\n".join(message.content for message in request.messages if message.role == "system")
         turns = [message for message in request.messages if message.role != "system"]
@@ -124,22 +131,28 @@ class AnthropicEndpoint:
         }
         if system:
             body["system"] = system
-        if request.schema is not None and self._takes_schema:
+        if request.schema is not None and self._takes_schema and SCHEMA not in without:
             wanted = {"type": "json_schema", "schema": dict(request.schema)}
             body["output_config"] = {**self.parameters.get("output_config", {}), "format": wanted}
         return body
 
-    def learn(self, refused: Mapping[str, Any], told: str) -> None:
-        """See `Endpoint.learn`."""
-        sent = "format" in refused.get("output_config", {})
-        if sent and re.search("output_config|output_format|json_schema|schema|structured", told):
-            self._takes_schema = False
+    def refused(self, body: Mapping[str, Any], error: SendError) -> frozenset[str]:
+        """See `Endpoint.refused`. The API names what it does not take, so a parameter of the user's is never to blame."""
+        sent = "format" in body.get("output_config", {})
+        return frozenset({SCHEMA} if sent and error.status in FORMS else ())
+
+    def leave_out(self, names: frozenset[str]) -> list[str]:
+        """See `Endpoint.leave_out`."""
+        new = [SCHEMA] if SCHEMA in names and self._takes_schema else []
+        self._takes_schema = self._takes_schema and not new
+        return new
 
     def read(self, content: Any) -> Reply:
         """See `Endpoint.read`. Thinking is no part of the answer."""
         try:
             text = "".join(block["text"] for block in content["content"] if block["type"] == "text")
-            failure = _failure(content.get("stop_reason"), content.get("stop_details"), text)
+            thought = any(str(block.get("thinking") or block.get("data") or "").strip() for block in content["content"])
+            failure = _failure(content.get("stop_reason"), content.get("stop_details"), text, thought)
         except (KeyError, TypeError, AttributeError):
             raise ValueError("not a message") from None
         snapshot = content.get("model")
@@ -161,11 +174,18 @@ class AnthropicBatches:
     def __init__(self, endpoint: AnthropicEndpoint, key: str) -> None:
         import anthropic
 
+        from nesycd.llm.http_guard import guarded
+
         timeout = max(endpoint.timeout, UPLOAD_SECONDS)
         self._endpoint = endpoint
         self._reading = Reading(anthropic, key, timeout)
         self._client = anthropic.Anthropic(
-            api_key=key or "none", base_url=endpoint.base_url, max_retries=0, timeout=timeout, open_telemetry=False
+            api_key=key or "none",
+            base_url=endpoint.base_url,
+            max_retries=0,
+            timeout=timeout,
+            open_telemetry=False,
+            http_client=guarded(anthropic.DefaultHttpxClient(), endpoint.base_url),
         )
         self._others: set[str] = set()
 
@@ -226,23 +246,22 @@ class AnthropicBatches:
                 self._client.messages.batches.with_streaming_response.results(name) as response,
             ):
                 for row in lines_of(response):
-                    yield str(row.get("custom_id")), self._end(row.get("result"))
+                    yield str(row.get("custom_id")), self._end(row)
 
-    def _end(self, result: Any) -> Reply | SendError:
-        kind = result.get("type") if isinstance(result, dict) else None
-        if kind == "succeeded":
-            try:
-                return self._reading.reply(self._endpoint, result.get("message"))
-            except ValueError:
-                return SendError("not an answer of a model", 200, retry=True, paid=True)
+    def _end(self, row: Mapping[str, Any]) -> Reply | SendError:
+        told = row.get("result")
+        result = told if isinstance(told, dict) else {}
+        kind = result.get("type")
+        if UNREAD in row or kind == "succeeded":
+            return end_of(self._reading, self._endpoint, row, result.get("message"))
         if kind == "errored":
             error = result.get("error")
             inner = error.get("error") if isinstance(error, dict) else None
             status = _STATUS.get(str(inner.get("type")), 500) if isinstance(inner, dict) else 500
-            told = self._reading.refusal(status, json.dumps(error, ensure_ascii=False))
+            refusal = self._reading.refusal(status, json.dumps(error, ensure_ascii=False))
             # Rows that ended with an error are not charged for.
-            told.paid = False
-            return told
+            refusal.paid = False
+            return refusal
         return SendError(_UNSERVED.get(str(kind), "no reason told"), retry=True, paid=kind not in _UNSERVED)
 
     def _holds(self, name: str, batch: Batch) -> bool:
@@ -263,13 +282,11 @@ class AnthropicBatches:
             given["after_id"] = page["last_id"]
 
 
-def _failure(stop: Any, details: Any, text: str) -> str:
+def _failure(stop: Any, details: Any, text: str, thought: bool) -> str:
     if stop == "refusal":
         told = details if isinstance(details, dict) else {}
         return f"refusal: {told.get('explanation') or told.get('category') or 'no reason told'}"
-    if stop in _CUT:
-        return CUT
-    return "" if text.strip() else "empty"
+    return failure_of(text, stop in _CUT, thought)
 
 
 def _usage(usage: Any) -> tuple[int, int, int] | None:

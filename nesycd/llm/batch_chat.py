@@ -20,8 +20,9 @@ from nesycd.core.errors import TeacherError
 from nesycd.llm.batch_ledger import Batches, Row
 from nesycd.llm.batches import Batch, BatchEndpoint, BatchServer, BatchStatus
 from nesycd.llm.chat import Completion, Request
+from nesycd.llm.client import FORMS, SCHEMA_WORDS
 from nesycd.llm.costs import Costs
-from nesycd.llm.endpoint import Reply, SendError
+from nesycd.llm.endpoint import SCHEMA, Reply, SendError
 from nesycd.llm.ledger import Answer, Ledger
 from nesycd.llm.pace import backoff, retry_after
 from nesycd.llm.paid_chat import PaidChat
@@ -66,10 +67,9 @@ class BatchChat(PaidChat):
                 f"teacher.api.max_usd: the price of {endpoint.model!r} at {endpoint.origin} in batches is unknown; add "
                 "`batch = 0.5` (or whatever share of the price it is) to the row of your price table"
             )
-        super().__init__(endpoint, ledger, None if price is None else price.in_batches(), limits)
+        super().__init__(endpoint, ledger, None if price is None else price.in_batches(), limits, tell)
         self._endpoint = endpoint
         self._poll = poll
-        self._tell = tell
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """See `Chat.complete`.
@@ -327,6 +327,8 @@ class _Work:
             if isinstance(end, Reply):
                 # How long the model took is not told.
                 ends.append((row, self._costs.answer(end, row.call, seconds=0.0)))
+                if end.note:
+                    self._say(f"{self._endpoint.model} at {self._endpoint.origin} {end.note}")
             else:
                 failed.append((row, end))
             if len(ends) >= _CHUNK:
@@ -340,10 +342,12 @@ class _Work:
     def _judge(self, failed: Sequence[tuple[Row, SendError]]) -> None:
         """Which of the failed rows are hopeless; the others are submitted again."""
         ours = [(row.call.hash, end) for row, end in failed if row.call.hash in self._asked]
-        bodies = {digest: self._endpoint.body(self._asked[digest]) for digest, end in ours if end.status in (400, 422)}
+        bodies = {digest: self._endpoint.body(self._asked[digest]) for digest, end in ours if end.status in FORMS}
         for digest, end in ours:
-            if digest in bodies:
-                self._endpoint.learn(bodies[digest], end.told)
+            refused = self._endpoint.refused(bodies[digest], end) if digest in bodies else frozenset[str]()
+            # A round takes hours, so nothing is left out on suspicion.
+            if SCHEMA not in refused or SCHEMA_WORDS.search(end.told):
+                self._endpoint.leave_out(refused)
         for digest, end in ours:
             self._tries[digest] += 1
             if digest in bodies and self._endpoint.body(self._asked[digest]) != bodies[digest]:

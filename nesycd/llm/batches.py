@@ -6,17 +6,22 @@ the server by whoever does not know what became of its submission.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from nesycd.llm.bodies import Unusable, decoded, json_in
+from nesycd.llm.client import Reading
 from nesycd.llm.endpoint import Endpoint, Reply, SendError
 
 UPLOAD_SECONDS = 900.0
 """How long the upload of a batch may take, at least."""
 CLOCKS = 24 * 3600.0
 """Seconds that the server's clock may be behind ours."""
+UNREAD = "nesycd_unread"
+"""Where a row says why its line could not be read."""
+_NAME = re.compile(r'"custom_id"\s*:\s*"([^"\\]{1,200})"')
 
 
 @dataclass(frozen=True)
@@ -148,8 +153,8 @@ def json_of(response: Any) -> dict[str, Any]:
         SendError: none is in it.
     """
     try:
-        content = json.loads(response.http_response.content)
-    except ValueError:
+        content = json_in(decoded(response.http_response.content))
+    except (ValueError, Unusable):
         content = None
     if not isinstance(content, dict):
         raise SendError("HTTP 200: not an answer of a batch API", 200, retry=True, paid=True)
@@ -168,15 +173,31 @@ def batch_id(batch: Mapping[str, Any]) -> str:
 
 
 def lines_of(response: Any) -> Iterator[dict[str, Any]]:
-    """The JSON objects in the lines of a streamed response.
+    """The JSON objects in the lines of a streamed response; of one that cannot be read, its name and `UNREAD`.
 
     Raises:
-        SendError: a line holds none.
+        SendError: a line holds none, or is endless.
     """
-    for line in response.iter_lines():
-        try:
-            content = json.loads(line) if line.strip() else None
-        except ValueError:
-            raise SendError("a line of the results is no JSON", retry=True) from None
-        if isinstance(content, dict):
-            yield content
+    try:
+        for line in response.iter_lines():
+            try:
+                content = json_in(line) if line.strip() else None
+            except ValueError:
+                raise SendError("a line of the results is no JSON", retry=True) from None
+            except Unusable as found:
+                name = _NAME.search(line)
+                content = {"custom_id": name[1], UNREAD: str(found)} if name else None
+            if isinstance(content, dict):
+                yield content
+    except Unusable as found:
+        raise SendError(str(found)) from None
+
+
+def end_of(reading: Reading, endpoint: Endpoint, row: Mapping[str, Any], content: Any) -> Reply | SendError:
+    """How a row ended whose answer is `content`; one that could not be read was paid for all the same."""
+    if UNREAD in row:
+        return Reply("", failure=row[UNREAD])
+    try:
+        return reading.reply(endpoint, content)
+    except SendError as error:
+        return error

@@ -8,30 +8,58 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
-from nesycd.core.errors import ConfigError, TeacherError
+from nesycd.core.errors import ConfigError
+from nesycd.llm.address import Elsewhere
+from nesycd.llm.bodies import (
+    MOST_CHARACTERS,
+    REPLACED,
+    Unusable,
+    decoded,
+    error_in,
+    is_page,
+    json_in,
+    mended,
+)
 from nesycd.llm.chat import Request
-from nesycd.llm.endpoint import Endpoint, Reply, SendError
+from nesycd.llm.endpoint import SCHEMA, Endpoint, Reply, SendError
 
 PASSING = frozenset({408, 409, 425, 429})
 """Statuses below 500 of failures that pass."""
-FATAL = frozenset({401, 402, 403, 404})
+FATAL = frozenset({401, 402, 403, 404, 405})
 """Statuses that no other request would escape."""
+NO_ROUTE = (404, 405)
+"""Statuses of an address that is none of a model's."""
+FORMS = frozenset({400, 404, 422, 500, 501})
+"""Statuses by which servers refuse the form of a request."""
 _PAID = frozenset({408, 504, 524})
 """Statuses by which somebody on the way gave up waiting: the model may have answered all the same."""
-_NO_CREDIT = re.compile(r"insufficient_quota|billing_hard_limit|billing_error|credit balance", re.I)
+_NO_CREDIT = re.compile(
+    r"insufficient.?(?:quota|balance|credit|funds)|billing_hard_limit|billing_error|exceeded_current_quota|credit balance",
+    re.I,
+)
 NOT_TAKEN = re.compile(
-    r"support|deprecat|unknown|unrecogni[sz]ed|not permitted|not allowed|unexpected|only the default", re.I
+    r"support|deprecat|unknown|unrecogni[sz]ed|not permitted|not allowed|unexpected|only the default|not implemented|extra"
+    r"|unavailable|not available|cannot be used|does not accept",
+    re.I,
 )
 """How servers say that they do not take a parameter."""
+SCHEMA_WORDS = re.compile(
+    r"response.?format|output_config|output_format|json.?(?:schema|mode)|schema|grammar|structured|guided|outlines",
+    re.I,
+)
+"""What servers speak of that fail at a schema."""
+BROKEN = f"sent characters that are none (half a surrogate pair, or bytes of no text): each stands as {REPLACED} in the answers"
 _LONGEST_REASON = 300
+_FORMS = 4
+"""In so many forms a request is sent, at most: there may be several things that a model does not take."""
+_DOUBTS = 2
+"""So often a request must be taken without a schema after a failure that named none, until no other has one."""
 
 
 class Reading:
@@ -50,7 +78,11 @@ class Reading:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn what the client raises into a `SendError`."""
+        """Turn what the client raises into a `SendError`.
+
+        Raises:
+            Unusable: an answer came that cannot be read.
+        """
         import httpx2
 
         try:
@@ -60,37 +92,59 @@ class Reading:
             raise self.refusal(int(error.status_code), error.response.text, headers) from None
         except (self._library.APITimeoutError, TimeoutError, httpx2.TimeoutException) as error:
             raise self._late(error) from None
-        except (self._library.APIConnectionError, httpx2.HTTPError) as error:
+        except (self._library.APIConnectionError, httpx2.HTTPError, Elsewhere) as error:
+            if isinstance(error.__cause__, Unusable):
+                raise error.__cause__ from None
             raise self._lost(error) from None
 
-    def refusal(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> SendError:
-        """A status that is none of success, with what the server said."""
+    def refusal(self, status: int, text: str, headers: Mapping[str, str] | None = None, where: str = "") -> SendError:
+        """A status that is none of success, with what the server said; `where` it stood, if not in the status line."""
         told = self.clean(_message(text))
-        no_credit = status in (400, 429) and bool(_NO_CREDIT.search(text))
+        no_credit = status in (400, 403, 429) and bool(_NO_CREDIT.search(text))
+        shown = f"{where}error {status}" if where else f"HTTP {status}"
         return SendError(
-            f"HTTP {status}: {told}" if told else f"HTTP {status}",
+            f"{shown}: {told}" if told else shown,
             status,
             retry=(status in PASSING or status >= 500) and not no_credit,
             paid=status in _PAID,
-            fatal=status in FATAL or no_credit,
+            fatal=status in FATAL or 300 <= status < 400 or no_credit,
             headers=headers,
             told=self.clean(text, cut=False),
         )
 
     def clean(self, text: str, cut: bool = True) -> str:
-        """Without the key, which a server may repeat; shortened to what a reason needs."""
+        """Without the key, which a server may repeat, and as every file takes it; shortened to what a reason needs."""
+        text = mended(text)
         if self._key:
             text = text.replace(self._key, "***")
         return " ".join(text.split())[:_LONGEST_REASON] if cut else text
 
-    def reply(self, endpoint: Endpoint, content: Any) -> Reply:
+    def reply(self, endpoint: Endpoint, content: Any, headers: Mapping[str, str] | None = None) -> Reply:
         """The reply in an answer's JSON.
 
         Raises:
-            ValueError: none is.
+            SendError: an error stands there, the answer was broken off, or there is none.
         """
-        reply = endpoint.read(content)
-        return replace(reply, text=self.clean(reply.text, cut=False), failure=self.clean(reply.failure))
+        if (fault := error_in(content)) is not None:
+            error = self.refusal(fault.status, fault.text, headers, where="HTTP 200 with ")
+            error.paid = error.paid or fault.begun
+            raise error
+        try:
+            reply = endpoint.read(content)
+        except ValueError:
+            raise self.no_answer(json.dumps(content, ensure_ascii=False)) from None
+        text = self.clean(reply.text, cut=False)
+        failure = self.clean(reply.failure)
+        if len(text) > MOST_CHARACTERS:
+            text, failure = text[:MOST_CHARACTERS], f"too long: {len(text)} characters"
+        note = BROKEN if text.count(REPLACED) > reply.text.count(REPLACED) else ""
+        snapshot = self.clean(reply.snapshot)
+        return replace(reply, text=text, failure=failure, snapshot=snapshot, headers=headers or {}, note=note)
+
+    def no_answer(self, text: str) -> SendError:
+        """What came with a status of success, and is not what a model answers."""
+        reason = f"HTTP 200: not an answer of a model: {self.clean(text)}"
+        return SendError(reason, 200, retry=True, paid=True)
 
     def _late(self, error: BaseException) -> SendError:
         if _is_unreached(error):
@@ -98,7 +152,11 @@ class Reading:
         return SendError(f"no answer within {self.timeout:g} s", retry=True, paid=True)
 
     def _lost(self, error: BaseException) -> SendError:
-        cause = error.__cause__ or error
+        cause = error if isinstance(error, Elsewhere) else error.__cause__ or error
+        if isinstance(cause, Elsewhere):
+            # The other server was sent nothing, and this one served nothing.
+            told = f"the server sends requests on to {self.clean(cause.origin)}: if you trust it, name it in teacher.api.base_url"
+            return SendError(told, 307, fatal=True)
         told = self.clean(str(cause) or type(cause).__name__)
         if _is_unreached(error):
             return SendError(f"no connection to the server: {told}", retry=True, reached=False)
@@ -113,56 +171,111 @@ class ClientConnection:
         reading: of what the client raises.
         client: closed with the connection.
         post: sends a body; gives the client's raw response.
+        tell: called once with each thing that was learned of the server.
     """
 
     def __init__(
-        self, endpoint: Endpoint, reading: Reading, client: Any, post: Callable[[dict[str, Any]], Awaitable[Any]]
+        self,
+        endpoint: Endpoint,
+        reading: Reading,
+        client: Any,
+        post: Callable[[dict[str, Any]], Awaitable[Any]],
+        tell: Callable[[str], None],
     ) -> None:
         self._endpoint, self._reading, self._client, self._post = endpoint, reading, client, post
+        self._tell = tell
+        self._said: set[str] = set()
+        self._doubted: set[str] = set()
+        self._confirmed = 0
+        self._answered = False
 
     async def close(self) -> None:
         """See `Connection.close`."""
         await self._client.close()
 
     async def send(self, request: Request) -> Reply:
-        """See `Connection.send`: once, and anew in another form as long as the server's refusal teaches one."""
-        # A body may be refused for each of the differences between models, and learned from each time.
-        for _ in range(3):
-            body = self._endpoint.body(request)
+        """See `Connection.send`: once, and anew in another form as long as the server's refusal suggests one.
+
+        What was left out is remembered when the server has taken the request without it.
+        """
+        doubted = request.key in self._doubted
+        without = frozenset({SCHEMA}) if doubted else frozenset()
+        for _ in range(_FORMS):
+            body = self._endpoint.body(request, without)
             try:
-                with self._reading.errors():
-                    # The client's own timeout counts from one piece of the answer to the next.
-                    async with asyncio.timeout(self._reading.timeout):
-                        response = (await self._post(body)).http_response
+                reply = await self._sent(body)
             except SendError as error:
-                if error.status in (400, 422):
-                    self._endpoint.learn(body, error.told)
-                    if self._endpoint.body(request) != body:
-                        continue
+                refused = self._endpoint.refused(body, error)
+                if refused and SCHEMA in refused and is_vague(error):
+                    # Also a server in trouble says this. The next try, if there is one, is made without a schema.
+                    self._doubted.add(request.key)
+                elif refused - without and self._endpoint.body(request, without | refused) != body:
+                    without |= refused
+                    continue
+                elif doubted:
+                    self._doubted.discard(request.key)
                 raise
-            return _reply(self._endpoint, self._reading, response)
-        raise SendError("HTTP 400: the server takes none of the forms of this request")
+            self._learn(without, doubted)
+            if reply.note:
+                self._say(reply.note)
+            return reply
+        raise SendError("HTTP 400: the server takes none of the forms of this request", 400)
+
+    async def _sent(self, body: dict[str, Any]) -> Reply:
+        try:
+            with self._reading.errors():
+                # The client's own timeout counts from one piece of the answer to the next.
+                async with asyncio.timeout(self._reading.timeout):
+                    response = (await self._post(body)).http_response
+            reply = self._reply(response)
+        except Unusable as found:
+            return Reply("", failure=self._reading.clean(str(found)))
+        except SendError as error:
+            if error.status in NO_ROUTE and not self._answered:
+                error.reason += self._endpoint.hint
+            raise
+        self._answered = True
+        return reply
+
+    def _reply(self, response: Any) -> Reply:
+        """A reply from a 200, whatever is in it."""
+        text = decoded(response.content)
+        try:
+            content = json_in(text)
+        except ValueError:
+            if is_page(text):
+                # Some gateways have pages for their own failures as well.
+                reason = "HTTP 200: a web page, and no answer of a model"
+                raise SendError(reason, 404, retry=self._answered, fatal=True) from None
+            raise self._reading.no_answer(text) from None
+        reply = self._reading.reply(self._endpoint, content, response.headers)
+        return replace(reply, note=BROKEN) if REPLACED in text and REPLACED.encode() not in response.content else reply
+
+    def _learn(self, without: frozenset[str], doubted: bool) -> None:
+        if doubted:
+            self._confirmed += 1
+            if self._confirmed < _DOUBTS:
+                without = without - {SCHEMA}
+        if new := self._endpoint.leave_out(without):
+            names = " and ".join("JSON schema" if name == SCHEMA else f"`{name}`" for name in new)
+            self._say(f"does not take {names}: asked without")
+
+    def _say(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._tell(f"{self._endpoint.model} at {self._endpoint.origin} {text}")
 
 
-def _reply(endpoint: Endpoint, reading: Reading, response: Any) -> Reply:
-    """A reply from a 200, whatever is in it."""
-    try:
-        return replace(reading.reply(endpoint, json.loads(response.content)), headers=response.headers)
-    except ValueError:
-        shown = reading.clean(response.content.decode(errors="replace"))
-        raise SendError(f"HTTP 200: not an answer of a model: {shown}", 200, retry=True, paid=True) from None
+def is_vague(error: SendError) -> bool:
+    """Whether a failure of the server, which may be due to a schema, does not speak of one."""
+    return error.status == 500 and not SCHEMA_WORDS.search(error.told)
 
 
-def key_for(origin: str, variable: str) -> str:
-    """The key that an environment variable holds; "" where no variable is named.
-
-    Raises:
-        TeacherError: it is not set.
-    """
-    key = os.environ.get(variable, "") if variable else ""
-    if variable and not key:
-        raise TeacherError(f"the environment variable {variable} with the key for {origin} is not set")
-    return key
+def named_in(told: str, names: Iterable[str]) -> frozenset[str]:
+    """Those of the parameters that a refusal names as not taken."""
+    if not NOT_TAKEN.search(told):
+        return frozenset()
+    return frozenset(name for name in names if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", told))
 
 
 def check_parameters(parameters: Mapping[str, Any], taken: frozenset[str]) -> dict[str, Any]:
@@ -174,28 +287,6 @@ def check_parameters(parameters: Mapping[str, Any], taken: frozenset[str]) -> di
     if wrong := sorted(taken & parameters.keys()):
         raise ConfigError(f"teacher.api.parameters.{wrong[0]}: set elsewhere, or not to be set")
     return dict(parameters)
-
-
-def origin_of(base_url: str) -> str:
-    """Scheme, host and port of a base URL.
-
-    Raises:
-        ConfigError: not a URL of a server, or one with secrets in it.
-    """
-    parts = urlsplit(base_url)
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigError(
-            "teacher.api.base_url: no user, password or query belongs there; name the environment variable that holds "
-            "the key in teacher.api.key_env"
-        )
-    try:
-        port = parts.port
-    except ValueError:
-        raise ConfigError("teacher.api.base_url: the port is not a number") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"teacher.api.base_url: write it as http://localhost:8000/v1, not {base_url!r}")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}{f':{port}' if port else ''}"
 
 
 def limits_for(library: Any, concurrency: int) -> Any:
@@ -211,8 +302,8 @@ def _is_unreached(error: BaseException) -> bool:
 def _message(text: str) -> str:
     """What an error's body says: `{"error": {"message": ...}}` and the like, or all of it."""
     try:
-        content = json.loads(text)
-    except ValueError:
+        content = json_in(text)
+    except (ValueError, Unusable):
         return text
     for _ in range(2):
         if isinstance(content, dict):

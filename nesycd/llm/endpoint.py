@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from nesycd.llm.chat import Request
+from nesycd.core.reasoning import without_reasoning
+from nesycd.llm.chat import CUT, CUT_REASONING, REASONED, Request
 
+SCHEMA = "schema"
+"""The name, among those of parameters, under which a request's schema is left out."""
 MOST_TOKENS = 10_000_000
 """More than any context holds: a usage that says more is an error of the server."""
 
@@ -22,6 +25,8 @@ class Reply:
     usage: tuple[int, int, int] | None = None
     """Tokens of the prompt, of the answer, and of the prompt those from the server's cache; None: not told rightly."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    """What had to be put right in it, after the words "the model"."""
 
 
 class SendError(Exception):
@@ -87,13 +92,19 @@ class Endpoint(Protocol):
     """Scheme, host and port."""
     parameters: dict[str, Any]
     """What is sent beside each request and decides its answer."""
+    hint: str
+    """What to say where no model is found at its address; "" where nothing is odd about it."""
 
-    def body(self, request: Request) -> dict[str, Any]:
-        """The request as the server takes it, as far as is known."""
+    def body(self, request: Request, without: frozenset[str] = frozenset()) -> dict[str, Any]:
+        """The request as the server takes it, as far as is known; `without` what it is tried to be sent without."""
         ...
 
-    def learn(self, refused: Mapping[str, Any], told: str) -> None:
-        """What a refusal (400, 422) says about a body: from now on such bodies are made in another way."""
+    def refused(self, body: Mapping[str, Any], error: SendError) -> frozenset[str]:
+        """What of a body the server may have refused: names of parameters, or `SCHEMA`; none where its form is not to blame."""
+        ...
+
+    def leave_out(self, names: frozenset[str]) -> list[str]:
+        """Make no body with these any more; gives those that are new."""
         ...
 
     def read(self, content: Any) -> Reply:
@@ -101,16 +112,41 @@ class Endpoint(Protocol):
 
         Raises:
             ValueError: none is.
+            SendError: the server broke it off.
         """
         ...
 
-    def connect(self, concurrency: int) -> Connection:
+    def connect(self, concurrency: int, tell: Callable[[str], None]) -> Connection:
         """Open a way for so many requests at once; to be called within the event loop that uses it.
+
+        Args:
+            concurrency: how many requests are on their way at once, at most.
+            tell: called with sentences on what the server does not take.
 
         Raises:
             TeacherError: no key where one is needed.
         """
         ...
+
+
+def failure_of(text: str, cut: bool, reasoned: bool) -> str:
+    """Why an answer is of no use; "" where it is.
+
+    Args:
+        text: the answer, with the reasoning that stands in it.
+        cut: whether it was cut off at `max_tokens`.
+        reasoned: whether the server told reasoning apart from it.
+    """
+    if without_reasoning(text).strip():
+        return CUT if cut else ""
+    if reasoned or text.strip():
+        return CUT_REASONING if cut else REASONED
+    return CUT if cut else "empty"
+
+
+def broken_off(stop: object) -> SendError:
+    """An answer that the server did not finish, for reasons of its own."""
+    return SendError(f"HTTP 200: the server broke the answer off ({stop})", 200, retry=True, paid=True)
 
 
 def clean_usage(prompt: object, completion: object, cached: object = None) -> tuple[int, int, int] | None:

@@ -1,7 +1,7 @@
 """Any OpenAI-compatible server: OpenAI, vLLM, SGLang, llama.cpp, Ollama and others, by single calls and by file batches.
 
 What differs between models (`max_tokens` or `max_completion_tokens`, no temperature, no JSON schema) is known for a few by
-`_DIFFERENT`, and learned for all others from the first refusal's text. A key is sent to no server it was not named for.
+`_DIFFERENT`, and learned for all others from the first refusal. A key is sent to no server it was not named for.
 
 A batch is uploaded as a file of JSON lines, answered within a day and fetched as files. It is found again by its metadata, or
 by the uploaded file where a server does not repeat the metadata.
@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
+from nesycd.llm.address import base_of, key_for, origin_of
 from nesycd.llm.batches import (
     CLOCKS,
+    UNREAD,
     UPLOAD_SECONDS,
     Batch,
     BatchServer,
@@ -23,12 +26,13 @@ from nesycd.llm.batches import (
     Found,
     RowEnd,
     batch_id,
+    end_of,
     json_of,
     lines_of,
 )
-from nesycd.llm.chat import CUT, Request
-from nesycd.llm.client import NOT_TAKEN, ClientConnection, Reading, check_parameters, key_for, limits_for, origin_of
-from nesycd.llm.endpoint import Connection, Reply, SendError, clean_usage
+from nesycd.llm.chat import Request
+from nesycd.llm.client import FORMS, NOT_TAKEN, ClientConnection, Reading, check_parameters, limits_for, named_in
+from nesycd.llm.endpoint import SCHEMA, Connection, Reply, SendError, broken_off, clean_usage, failure_of
 
 OPENAI = "https://api.openai.com"
 OPENAI_KEY = "OPENAI_API_KEY"
@@ -42,6 +46,19 @@ NAMED = "nesycd_batch"
 _ROUTE = "/v1/chat/completions"
 _FULL = "token_limit_exceeded"
 _ENDED = ("failed", "completed", "expired", "cancelled")
+_TOKENS = ("max_tokens", "max_completion_tokens")
+_NO_PARAMETER = re.compile(
+    r"(?:unsupported|unknown|invalid|unexpected) (?:\w+ )?(?:parameter|argument|field)|unrecogni|extra", re.I
+)
+"""How servers say that a parameter is refused by its name, rather than for its value."""
+_CUT = ("length", "max_tokens", "max_output_tokens")
+_FILTERED = ("content_filter", "sensitive", "safety")
+_BROKEN_OFF = frozenset(
+    {"error", "abort", "aborted", "cancelled", "canceled", "timeout", "network_error", "insufficient_system_resource"}
+)
+"""Finish reasons of answers that the server did not end as the model would have."""
+_REASONING = ("reasoning_content", "reasoning", "thinking")
+"""Fields of a message in which servers tell the reasoning apart."""
 _CODES = {"batch_expired": "expired in the batch", "batch_cancelled": "cancelled in the batch"}
 
 
@@ -50,7 +67,7 @@ class OpenAIEndpoint:
 
     Args:
         model: as the server calls it.
-        base_url: where `/chat/completions` is, such as `http://localhost:8000/v1`.
+        base_url: where `/chat/completions` is, such as `http://localhost:8000/v1`; that route may stand there too.
         key_env: the environment variable with the key; "": `OPENAI_API_KEY` at OpenAI, none at other servers.
         timeout: seconds for one answer.
         parameters: sent with each request, such as `{"top_p": 0.9}`.
@@ -71,17 +88,23 @@ class OpenAIEndpoint:
     ) -> None:
         self.model = model
         self.origin = origin_of(base_url)
-        self.base_url = base_url.rstrip("/")
+        self.base_url = base_of(base_url)
+        bare = not urlsplit(self.base_url).path
+        self.hint = (
+            f" (is it {self.origin}/v1? teacher.api.base_url has no path, and most servers have one)" if bare else ""
+        )
         self.parameters = check_parameters(parameters or {}, NOT_PARAMETERS)
         self.timeout = timeout
         self.key_env = key_env or (OPENAI_KEY if self.origin == OPENAI else "")
         at_openai = self.origin == OPENAI
-        self._tokens_name = "max_completion_tokens" if at_openai else "max_tokens"
+        self._tokens_name = _TOKENS[at_openai]
         self._left_out = {"temperature"} if at_openai and _DIFFERENT.match(model) else set[str]()
 
-    def connect(self, concurrency: int) -> Connection:
+    def connect(self, concurrency: int, tell: Callable[[str], None]) -> Connection:
         """See `Endpoint.connect`."""
         import openai
+
+        from nesycd.llm.http_guard import guarded
 
         key = key_for(self.origin, self.key_env)
         client = openai.AsyncOpenAI(
@@ -89,58 +112,79 @@ class OpenAIEndpoint:
             base_url=self.base_url,
             max_retries=0,
             timeout=self.timeout,
-            http_client=openai.DefaultAsyncHttpxClient(limits=limits_for(openai, concurrency)),
+            http_client=guarded(openai.DefaultAsyncHttpxClient(limits=limits_for(openai, concurrency)), self.base_url),
         )
 
         async def post(body: dict[str, Any]) -> Any:
             create = client.chat.completions.with_raw_response.create
             return await create(model=body["model"], messages=body["messages"], extra_body=body)
 
-        return ClientConnection(self, Reading(openai, key, self.timeout), client, post)
+        return ClientConnection(self, Reading(openai, key, self.timeout), client, post, tell)
 
     def batches(self) -> BatchServer:
         """See `BatchEndpoint.batches`."""
         return OpenAIBatches(self, key_for(self.origin, self.key_env))
 
-    def body(self, request: Request) -> dict[str, Any]:
+    def body(self, request: Request, without: frozenset[str] = frozenset()) -> dict[str, Any]:
         """See `Endpoint.body`."""
+        left_out = self._left_out | without
+        # One of the two names is always sent: without it an answer has no end.
+        tokens = _TOKENS[(_TOKENS.index(self._tokens_name) + (self._tokens_name in without)) % 2]
         body: dict[str, Any] = {
-            **self.parameters,
+            **{name: value for name, value in self.parameters.items() if name not in left_out},
             "model": self.model,
             "messages": [{"role": message.role, "content": message.content} for message in request.messages],
-            self._tokens_name: request.max_tokens,
+            tokens: request.max_tokens,
         }
-        if "temperature" not in self._left_out:
+        if "temperature" not in left_out:
             body["temperature"] = request.temperature
-        if request.schema is not None and "response_format" not in self._left_out:
+        if request.schema is not None and SCHEMA not in left_out:
             named = {"name": "answer", "schema": dict(request.schema), "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
         return body
 
-    def learn(self, refused: Mapping[str, Any], told: str) -> None:
-        """See `Endpoint.learn`."""
-        if "max_completion_tokens" in told and "max_tokens" in refused:
-            self._tokens_name = "max_completion_tokens"
-        elif "max_completion_tokens" in told and "max_completion_tokens" in refused and NOT_TAKEN.search(told):
-            self._tokens_name = "max_tokens"
-        elif "temperature" in told and "temperature" in refused and NOT_TAKEN.search(told):
-            self._left_out.add("temperature")
-        elif "response_format" in refused and re.search("response_format|json_schema|schema|grammar", told):
-            self._left_out.add("response_format")
+    def refused(self, body: Mapping[str, Any], error: SendError) -> frozenset[str]:
+        """See `Endpoint.refused`."""
+        told = error.told
+        if error.status not in FORMS:
+            return frozenset()
+        if "max_completion_tokens" in told and ("max_tokens" in body or NOT_TAKEN.search(told)):
+            return frozenset(body.keys() & _TOKENS)
+        if _NO_PARAMETER.search(told) and (named := named_in(told, body.keys() & _TOKENS)):
+            return named
+        if named := named_in(told, body.keys() & {*self.parameters, "temperature"}):
+            return named
+        return frozenset({SCHEMA} if "json_schema" in str(body.get("response_format")) else ())
+
+    def leave_out(self, names: frozenset[str]) -> list[str]:
+        """See `Endpoint.leave_out`."""
+        new = sorted(names - self._left_out - {*_TOKENS})
+        self._left_out |= set(new)
+        if self._tokens_name in names:
+            self._tokens_name = _TOKENS[self._tokens_name == _TOKENS[0]]
+        return new
 
     def read(self, content: Any) -> Reply:
-        """See `Endpoint.read`."""
+        """See `Endpoint.read`. Reasoning that is told apart is no part of the answer."""
         try:
             choice = content["choices"][0]
             message = choice["message"]
             text = _text(message.get("content"))
             refusal = message.get("refusal")
+            finish = str(choice.get("finish_reason")).lower()
+            usage = content.get("usage")
         except (KeyError, IndexError, TypeError, AttributeError):
             raise ValueError("not a chat completion") from None
-        failure = _failure(choice.get("finish_reason"), refusal, text)
+        if finish in _BROKEN_OFF:
+            raise broken_off(finish)
+        if refusal:
+            failure = f"refusal: {refusal}"
+        elif finish in _FILTERED:
+            failure = "refusal: content filter"
+        else:
+            failure = failure_of(text, finish in _CUT, _has_reasoned(message, usage))
         snapshot = content.get("model")
-        usage = _usage(content.get("usage"))
-        return Reply(text, failure, snapshot if isinstance(snapshot, str) else "", usage)
+        return Reply(text, failure, snapshot if isinstance(snapshot, str) else "", _usage(usage))
 
 
 class OpenAIBatches:
@@ -158,10 +202,18 @@ class OpenAIBatches:
     def __init__(self, endpoint: OpenAIEndpoint, key: str) -> None:
         import openai
 
+        from nesycd.llm.http_guard import guarded
+
         timeout = max(endpoint.timeout, UPLOAD_SECONDS)
         self._endpoint = endpoint
         self._reading = Reading(openai, key, timeout)
-        self._client = openai.OpenAI(api_key=key or "none", base_url=endpoint.base_url, max_retries=0, timeout=timeout)
+        self._client = openai.OpenAI(
+            api_key=key or "none",
+            base_url=endpoint.base_url,
+            max_retries=0,
+            timeout=timeout,
+            http_client=guarded(openai.DefaultHttpxClient(), endpoint.base_url),
+        )
 
     def close(self) -> None:
         """See `BatchServer.close`."""
@@ -230,11 +282,8 @@ class OpenAIBatches:
 
     def _end(self, row: Mapping[str, Any]) -> Reply | SendError:
         response, error = row.get("response"), row.get("error")
-        if isinstance(response, dict) and response.get("status_code") == 200:
-            try:
-                return self._reading.reply(self._endpoint, response.get("body"))
-            except ValueError:
-                return SendError("not an answer of a model", 200, retry=True, paid=True)
+        if UNREAD in row or (isinstance(response, dict) and response.get("status_code") == 200):
+            return end_of(self._reading, self._endpoint, row, (response or {}).get("body"))
         if isinstance(response, dict) and isinstance(response.get("status_code"), int):
             return self._reading.refusal(response["status_code"], json.dumps(response.get("body"), ensure_ascii=False))
         code = str(error.get("code")) if isinstance(error, dict) else "no reason told"
@@ -264,14 +313,15 @@ def _text(content: Any) -> str:
     return content
 
 
-def _failure(finish: Any, refusal: Any, text: str) -> str:
-    if refusal:
-        return f"refusal: {refusal}"
-    if finish == "content_filter":
-        return "refusal: content filter"
-    if finish == "length":
-        return CUT
-    return "" if text.strip() else "empty"
+def _has_reasoned(message: Mapping[str, Any], usage: Any) -> bool:
+    """Whether the model reasoned, apart from what stands in its text."""
+    if any(str(message.get(name) or "").strip() for name in _REASONING):
+        return True
+    parts = message.get("content")
+    if isinstance(parts, list) and any(part.get("type") in ("thinking", "reasoning") for part in parts):
+        return True
+    details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
+    return isinstance(details, dict) and bool(details.get("reasoning_tokens"))
 
 
 def _usage(usage: Any) -> tuple[int, int, int] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,12 +42,20 @@ class PaidChat:
         ledger: path of the ledger.
         price: what the model costs; None: unknown.
         limits: see `Limits`.
+        tell: called with sentences on what the server does not take.
 
     Raises:
         TeacherError: `max_usd` is given and the price is unknown.
     """
 
-    def __init__(self, endpoint: Endpoint, ledger: Path, price: Price | None, limits: Limits) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        ledger: Path,
+        price: Price | None,
+        limits: Limits,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> None:
         if limits.budget.max_usd is not None and price is None:
             raise TeacherError(
                 f"teacher.api.max_usd: the price of {endpoint.model!r} at {endpoint.origin} is unknown; give it in a "
@@ -61,6 +69,7 @@ class PaidChat:
         asked = [] if endpoint.api == "openai" else [endpoint.api]
         self.fingerprint = content_hash(["chat/1", endpoint.model, endpoint.origin, dict(endpoint.parameters), *asked])
         self._costs = Costs(endpoint, price)
+        self._tell = tell
 
     def complete(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """See `Chat.complete`. What arrives is in the ledger at once, even if the caller reads no further.
@@ -71,7 +80,7 @@ class PaidChat:
         if not requests:
             return
         with Ledger.open(self.ledger) as ledger:
-            session = Session(self._costs, self.limits, ledger, requests)
+            session = Session(self._costs, self.limits, ledger, requests, self._tell)
             try:
                 yield from session.completions()
             finally:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nesycd.core.errors import TeacherError
+from nesycd.core.reasoning import without_reasoning
 from nesycd.llm.chat import CUT, Completion, Request
 from nesycd.llm.costs import Costs, about_tokens
 from nesycd.llm.endpoint import Connection, SendError
@@ -63,10 +64,14 @@ class Session:
         limits: see `Limits`.
         ledger: open, and this session's alone.
         requests: what is asked.
+        tell: called with sentences on what the server does not take.
     """
 
-    def __init__(self, costs: Costs, limits: Limits, ledger: Ledger, requests: Sequence[Request]) -> None:
+    def __init__(
+        self, costs: Costs, limits: Limits, ledger: Ledger, requests: Sequence[Request], tell: Callable[[str], None]
+    ) -> None:
         self._costs = costs
+        self._tell_user = tell
         self._limits = limits
         self._ledger = LedgerThread(ledger)
         self._requests = list(requests)
@@ -127,7 +132,7 @@ class Session:
         self._room, self._stopped = asyncio.Event(), asyncio.Event()
         self._pace = Pace()
         self._started.set()
-        connection = self._costs.endpoint.connect(self._limits.concurrency)
+        connection = self._costs.endpoint.connect(self._limits.concurrency, self._tell_user)
         places = iter(range(len(self._requests)))
         size = min(self._limits.concurrency, len(self._requests))
         workers = [asyncio.create_task(self._work(places, connection)) for _ in range(size)]
@@ -252,7 +257,7 @@ class Session:
             TeacherError: no other request would fare better.
         """
         await (self._ledger.lose if error.paid else self._ledger.release)(number, error.reason)
-        hopeless = error.fatal and (not self._answered or error.status not in (403, 404))
+        hopeless = error.fatal and (not self._answered or error.status not in (403, 404, 405))
         if hopeless or not error.reached:
             endpoint = self._costs.endpoint
             raise TeacherError(
@@ -268,10 +273,10 @@ async def _first_failure(workers: Sequence[asyncio.Task[None]]) -> bool:
 
 
 def completion(request: Request, answer: Answer, *, cached: bool) -> Completion:
-    """What the caller gets of an answer in the ledger."""
+    """What the caller gets of an answer in the ledger, which keeps the reasoning too."""
     return Completion(
         request.key,
-        answer.text if answer.failure in ("", CUT) else "",
+        without_reasoning(answer.text) if answer.failure in ("", CUT) else "",
         failure=answer.failure,
         model=answer.snapshot,
         prompt_tokens=answer.prompt_tokens,

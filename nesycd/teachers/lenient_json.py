@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-_THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+from nesycd.core.reasoning import without_reasoning
+
 _OPENING = re.compile(r"[{\[]")
 _BLANK = re.compile(r"(?:\s+|//[^\n]*|/\*.*?\*/|\.\.\.|…)+", re.DOTALL)
 _LITERAL = re.compile(r"(true|false|null|none)\b", re.IGNORECASE)
@@ -34,7 +35,7 @@ def find_values(text: str) -> Iterator[dict[str, Any] | list[Any]]:
     >>> list(find_values("Sure! {'a': [1, 'it's',],} Done."))
     [{'a': ['1', "it's"]}]
     """
-    text = _THINKING.sub("", text)
+    text = without_reasoning(text)
     at = misses = 0
     while misses < _STARTS and (found := _OPENING.search(text, at)) is not None:
         value, at = _read(text, found.start())

@@ -53,9 +53,9 @@ class Server:
         way = {"timeout": 5.0} | {n: given.pop(n) for n in ("key_env", "timeout", "parameters") if n in given}
         budget = Budget("b", None if usd is None else round(usd * PICO), calls)
         form = AnthropicEndpoint if given.pop("provider", "openai") == "anthropic" else OpenAIEndpoint
-        batch = {name: given.pop(name) for name in ("poll", "tell") if name in given}
+        more = {name: given.pop(name) for name in ("poll", "tell") if name in given}
         kind = BatchChat if given.pop("batch", False) else PaidChat
-        return kind(form("m", self.url, **way), ledger, price, Limits(budget=budget, **given), **batch)
+        return kind(form("m", self.url, **way), ledger, price, Limits(budget=budget, **given), **more)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ message (one of `ACTS`, else it answers), or with `chaos` by lot. `GET /log` tel
 `GET /most` how many requests were there at once, `GET /batches` and `/files` how many of them were made; `GET /new` forgets
 all, `GET /lose` the batches. Settings: `chaos` (the seed), `latency` (seconds), `limit` (requests a minute, told in headers),
 `key` (which it then repeats), `looks` (at a batch until it ends), `stall` (a path whose first POST is served but never
-answered).
+answered), `elsewhere` (a server to which a `redirect` leads). Below another path than `/v1` it has nothing.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import server_anthropic
 from server_batches import Batches
+from server_faults import FAULTS
 
 SETTINGS: dict[str, Any] = {"chaos": 0, "latency": 0.0, "limit": 0, "key": "", "looks": 1, "stall": ""}
+SETTINGS["elsewhere"] = ""
 SETTINGS |= json.loads(sys.argv[1])
 LOG: defaultdict[str, list[str]] = defaultdict(list)
 BODIES: list[dict[str, Any]] = []
@@ -108,6 +110,9 @@ ACTS: dict[str, Callable[[dict[str, Any]], tuple[int, Any, dict[str, str]]]] = {
     "low-credit": lambda body: error(400, "Your credit balance is too low to access the Anthropic API"),
     "expired": lambda body: (0, None, {}),
     "once-expired": lambda body: (0, None, {}),
+    "redirect": lambda body: (307, b"", {"location": f"{SETTINGS['elsewhere']}/chat/completions"}),
+    "once-redirect-here": lambda body: (307, b"", {"location": "/v1/chat/completions"}),
+    **FAULTS,
 }
 
 
@@ -146,6 +151,9 @@ async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> boo
         return True
     if method == "GET":
         await write(writer, 200, told(path), {})
+        return True
+    if not path.startswith("/v1/"):
+        await write(writer, 404, {"detail": "Not Found"}, {})
         return True
     body = json.loads(raw)
     text = body["messages"][-1]["content"]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from nesycd.core.errors import ConfigError, TeacherError
+from nesycd.llm.address import origin_of
 from nesycd.llm.chat import Completion, Message, Request
-from nesycd.llm.client import origin_of
 from nesycd.llm.ledger import Ledger
 from nesycd.llm.openai_api import OpenAIEndpoint
 
