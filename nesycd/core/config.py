@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from nesycd.core.address import parts_of, without_logins
 from nesycd.core.errors import ConfigError
 from nesycd.core.recipe_source import RecipeSource
 
@@ -30,7 +31,9 @@ QueryField = Literal["task", "question", "options"]
 class Section(BaseModel):
     """Base of all sections: frozen, strict about keys and types, documented by its fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
 
 
 class TaskSection(Section):
@@ -100,6 +103,14 @@ class ApiSection(Section):
     """A price table of your own, read before the package's (`nesycd ledger prices`); not given: `NESYCD_PRICES`."""
     ledger: Path | None = None
     """The ledger of all calls; not given: `NESYCD_LEDGER`, else a file in your data folder that all recipes share."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        """Checked for every teacher: recipes are copied to run folders and reports, where no password may stand."""
+        if value:
+            parts_of(value)
+        return value
 
 
 class TeacherSection(Section):
@@ -497,12 +508,13 @@ def apply_override(data: dict[str, Any], override: str) -> str:
     dotted = dotted.strip()
     parts = dotted.split(".")
     if not equals or not all(re.fullmatch(r"[\w-]+", part) for part in parts):
-        raise ConfigError(f"--set {override}: write it as key=value, such as training.epochs=2")
+        raise ConfigError(f"--set {without_logins(override)}: write it as key=value, such as training.epochs=2")
     table = data
     for depth, part in enumerate(parts[:-1], 1):
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
-            raise ConfigError(f"--set {override}: {'.'.join(parts[:depth])} is a value, it has no keys below it")
+            given = without_logins(override)
+            raise ConfigError(f"--set {given}: {'.'.join(parts[:depth])} is a value, it has no keys below it")
     table[parts[-1]] = _value(value.strip(), override)
     return dotted
 
@@ -512,7 +524,7 @@ def _value(text: str, override: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError as error:
         if not text or text[0] in "\"'[{":
-            raise ConfigError(f"--set {override}: not a TOML value ({error})") from None
+            raise ConfigError(f"--set {without_logins(override)}: not a TOML value ({error})") from None
         return text
 
 
@@ -541,7 +553,7 @@ def _problem(dotted: str, error: Any) -> str:
     given = error["input"]
     # A secret key given by mistake in place of its variable's name must not be printed.
     message = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    hidden = isinstance(given, dict | list) or dotted == "teacher.api.key_env"
+    hidden = isinstance(given, dict | list) or dotted in ("teacher.api.key_env", "teacher.api.base_url")
     shown = "" if hidden else f", but it is {json.dumps(given, default=str)}"
     return f"{dotted}: {message}{shown}"
 

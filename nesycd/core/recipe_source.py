@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nesycd.core.address import without_logins
+
 
 class RecipeSource:
     """Where a recipe's settings were written.
@@ -40,7 +42,7 @@ class RecipeSource:
         """
         for key, override in reversed(self._overrides.items()):
             if dotted == key or dotted.startswith(f"{key}.") or key.startswith(f"{dotted}."):
-                return f"--set {override}"
+                return f"--set {without_logins(override)}"
         if _says(self._laid_over, dotted):
             return ""
         # Files that set the key come first; others may only contain its section.

@@ -16,6 +16,8 @@ _LOGIN = re.compile(r"(?<=://)([^:/@]*):(.*)(?=@)")
 """User and password. Greedy, so that a password with an unescaped @ in it is hidden whole."""
 _QUERY = re.compile(r"([?&][^=&]*passw[^=&]*=)([^&]*)", re.IGNORECASE)
 _POSTGRESQL = "postgresql+psycopg"
+_NO_URL = re.compile(r"(postgres(?:ql)?(?:\+\w+)?):(?!//).*", re.DOTALL)
+"""A database URL without its slashes, whose login is then anywhere."""
 
 
 def is_url(place: str | Path) -> bool:
@@ -26,7 +28,7 @@ def is_url(place: str | Path) -> bool:
 def shown(place: str | Path) -> str:
     """A storage URL without its password, for messages, logs and manifests."""
     if not is_url(place):
-        return str(place)
+        return _NO_URL.sub(rf"\1:{HIDDEN}", str(place)) if _NO_URL.match(str(place)) else str(place)
     return _QUERY.sub(rf"\g<1>{HIDDEN}", _LOGIN.sub(rf"\g<1>:{HIDDEN}", str(place)))
 
 
@@ -47,6 +49,8 @@ def url_of(place: str | Path) -> URL:
     Raises:
         KnowledgeError: not a supported database, or a URL that cannot be parsed.
     """
+    if _NO_URL.match(str(place)):
+        raise KnowledgeError(f"{shown(place)}: write the database as {_POSTGRESQL}://USER@HOST/NAME, with both slashes")
     if not is_url(place):
         return URL.create("sqlite", database=str(place))
     try:

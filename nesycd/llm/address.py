@@ -1,15 +1,14 @@
-"""The address of a server as people give it: with a pasted path, without one, or with a password that nobody must see."""
+"""A server's base URL: its origin, without a pasted route; which key goes there, and what does not follow a redirect."""
 
 from __future__ import annotations
 
 import os
 import re
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
+from nesycd.core.address import parts_of
 from nesycd.core.errors import ConfigError, TeacherError
 
-_KEY = "teacher.api.base_url"
-_FORM = f"{_KEY}: write it as http://localhost:8000/v1"
 _PASTED = re.compile(r"/(?:chat/completions|completions|responses|embeddings|models|messages)/*\Z")
 
 
@@ -25,41 +24,13 @@ class Elsewhere(Exception):
         self.origin = origin
 
 
-def parts_of(base_url: str) -> SplitResult:
-    """A base URL in its parts. It is shown in no message: what is malformed may hold a password anywhere.
-
-    Raises:
-        ConfigError: not a URL of a server, or one with secrets in it.
-    """
-    if re.search(r"[@?#]", base_url):
-        raise ConfigError(
-            f"{_KEY}: no user, password or query belongs there; name the environment variable that holds the key in "
-            "teacher.api.key_env"
-        )
-    if re.search(r"[\s\x00-\x1f\x7f\\]", base_url.strip()) or not base_url.isascii():
-        raise ConfigError(f"{_FORM}, without blanks and special characters")
-    try:
-        parts = urlsplit(base_url.strip())
-    except ValueError:
-        raise ConfigError(
-            f"{_KEY}: the address in brackets is not an IPv6 address, such as http://[::1]:8000/v1"
-        ) from None
-    try:
-        port = parts.port
-    except ValueError:
-        raise ConfigError(f"{_KEY}: the port is not a number from 0 to 65535") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or (port is None and parts.netloc.endswith(":")):
-        raise ConfigError(_FORM)
-    return parts
-
-
 def origin_of(base_url: str) -> str:
     """Scheme, host and port of a base URL.
 
     Raises:
-        ConfigError: see `parts_of`.
+        ConfigError: not a URL of a server, or one with secrets in it.
     """
-    parts = parts_of(base_url)
+    parts = _parts(base_url)
     host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
     return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
 
@@ -70,7 +41,7 @@ def base_of(base_url: str) -> str:
     >>> base_of("http://localhost:8000/v1/chat/completions")
     'http://localhost:8000/v1'
     """
-    path = _PASTED.sub("", parts_of(base_url).path).rstrip("/")
+    path = _PASTED.sub("", _parts(base_url).path).rstrip("/")
     return origin_of(base_url) + path
 
 
@@ -84,3 +55,10 @@ def key_for(origin: str, variable: str) -> str:
     if variable and not key:
         raise TeacherError(f"the environment variable {variable} with the key for {origin} is not set")
     return key
+
+
+def _parts(base_url: str) -> SplitResult:
+    try:
+        return parts_of(base_url)
+    except ValueError as error:
+        raise ConfigError(f"teacher.api.base_url: {error}") from None

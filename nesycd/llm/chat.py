@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 CUT = "length"
 """The failure of an answer that was cut off at its request's `max_tokens`."""
 _TURN_OFF = "turn the model's reasoning off or down (teacher.api.parameters)"
-REASONED = f"all reasoning and no answer: {_TURN_OFF}"
+REASONED = f"all reasoning: it ends before an answer; {_TURN_OFF}"
 """The failure of an answer that ended before the model came to it."""
 CUT_REASONING = f"all reasoning: it took the whole of max_tokens; raise teacher.ask.max_tokens, or {_TURN_OFF}"
 """The failure of an answer that was cut off before the model came to it."""

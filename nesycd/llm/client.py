@@ -26,7 +26,7 @@ from nesycd.llm.bodies import (
     json_in,
     mended,
 )
-from nesycd.llm.chat import Request
+from nesycd.llm.chat import CUT_REASONING, REASONED, Request
 from nesycd.llm.endpoint import SCHEMA, Endpoint, Reply, SendError
 
 PASSING = frozenset({408, 409, 425, 429})
@@ -138,6 +138,8 @@ class Reading:
         if len(text) > MOST_CHARACTERS:
             text, failure = text[:MOST_CHARACTERS], f"too long: {len(text)} characters"
         note = BROKEN if text.count(REPLACED) > reply.text.count(REPLACED) else ""
+        if failure in (REASONED, CUT_REASONING):
+            note = f"gave an answer that is {failure}"
         snapshot = self.clean(reply.snapshot)
         return replace(reply, text=text, failure=failure, snapshot=snapshot, headers=headers or {}, note=note)
 
@@ -249,7 +251,8 @@ class ClientConnection:
                 raise SendError(reason, 404, retry=self._answered, fatal=True) from None
             raise self._reading.no_answer(text) from None
         reply = self._reading.reply(self._endpoint, content, response.headers)
-        return replace(reply, note=BROKEN) if REPLACED in text and REPLACED.encode() not in response.content else reply
+        broken = REPLACED in text and REPLACED.encode() not in response.content
+        return replace(reply, note=BROKEN) if broken and not reply.note else reply
 
     def _learn(self, without: frozenset[str], doubted: bool) -> None:
         if doubted:

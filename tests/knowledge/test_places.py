@@ -39,6 +39,9 @@ def test_places_are_shown_without_passwords(place: str, shown: str) -> None:
     ("place", "message"),
     [
         ("postgresql+psycopg://ann:sec@ret@host/kb", "write an @ in the password as %40"),
+        ("postgresql:/ann:secret@host/kb", "with both slashes"),
+        ("postgresql+psycopg:ann:secret@host/kb", "with both slashes"),
+        ("postgres:secret", "with both slashes"),
         ("postgresql+psycopg://ann:secret@host:port/kb", "not a database URL"),
         ("mysql://ann:secret@host/kb", "SQLite file or in PostgreSQL"),
         ("://ann:secret@host", "not a database URL"),

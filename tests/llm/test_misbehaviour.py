@@ -252,6 +252,13 @@ def test_an_address_without_its_path_is_told(serve: Serve, ledger_path: Path) ->
     assert f"{origin}/v1?" in str(raised.value)
 
 
+def test_an_answer_that_is_all_reasoning_is_told_while_the_others_are_asked(serve: Serve, ledger_path: Path) -> None:
+    server, told = serve(), list[str]()
+    ask(server.chat(ledger_path, tell=told.append), "think-cut-apart 1", "think-cut 1", "think-only 1", "think 1")
+    where = f"m at {server.url.removesuffix('/v1')} gave an answer that is"
+    assert sorted(told) == sorted([f"{where} {CUT_REASONING}", f"{where} {REASONED}"])
+
+
 SECRET = "hunter2"
 
 

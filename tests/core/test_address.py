@@ -1,0 +1,68 @@
+"""No password of a malformed address gets into a message or into a recipe, whatever the teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nesycd.core.address import parts_of, without_logins
+from nesycd.core.config import ApiSection, Recipe, load_recipe
+from nesycd.core.errors import ConfigError
+
+SECRET = "hunter2"
+RECIPE = 'name = "r"\n[task]\nname = "longtail"\n[student]\nmodel = "table"\n'
+
+
+@pytest.mark.parametrize("address", ["http://localhost:8000/v1", "https://h", " http://[::1]:8000/v1/ "])
+def test_an_address_is_taken_as_it_is(address: str) -> None:
+    assert parts_of(address).hostname in ("localhost", "h", "::1")
+
+
+@pytest.mark.parametrize("url", [f"http://user:{SECRET}@[::1/v1", f"http:{SECRET}@h", f"{SECRET}", "http://[::1/v1"])
+@pytest.mark.parametrize("teacher", ["expert", "api"])
+def test_a_recipe_with_a_malformed_address_is_refused_in_one_line(tmp_path: Path, url: str, teacher: str) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text(f'{RECIPE}[teacher]\nname = "{teacher}"\n[teacher.api]\nmodel = "m"\nbase_url = "{url}"\n')
+    with pytest.raises(ConfigError) as raised:
+        load_recipe(path)
+    assert str(raised.value).startswith(f"{path}:10: teacher.api.base_url: ")
+    assert SECRET not in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        f"teacher.api.base_url=http://user:{SECRET}@h/v1",
+        f"teacher.api.base_url=http://h/v1?key={SECRET}",
+        f'teacher.api.base_url="http://user:{SECRET}@h',
+        f'teacher.api.base_url=["http://user:{SECRET}@h"]',
+        f'teacher.api={{model="m", base_url="http://user:{SECRET}@h/v1"}}',
+        f'teacher.api={{model="m", base_url="http://h/?{SECRET}"',
+        f"teacher.api.key_env=sk-{SECRET}",
+        f"http://user:{SECRET}@h/v1",
+        f"teacher.name.x=http://user:{SECRET}@h/v1",
+        f'student={{model="http://user:{SECRET}@h/v1"',
+    ],
+)
+def test_an_override_is_shown_without_secrets(tmp_path: Path, override: str) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text(f'{RECIPE}[teacher]\nname = "expert"\n')
+    with pytest.raises(ConfigError, match=r"^--set ") as raised:
+        load_recipe(path, [override])
+    assert SECRET not in str(raised.value)
+
+
+def test_an_error_in_python_holds_no_secret_either() -> None:
+    given = {"model": "m", "base_url": f"http://user:{SECRET}@h/v1"}
+    with pytest.raises(ValueError, match="no user, password or query") as raised:
+        ApiSection(**given)
+    assert SECRET not in str(raised.value)
+    tables = {"name": "r", "task": {"name": "longtail"}, "student": {"model": "table"}, "teacher": {"api": given}}
+    with pytest.raises(ValueError, match="no user, password or query") as raised:
+        Recipe.model_validate(tables)
+    assert SECRET not in str(raised.value)
+
+
+def test_what_is_no_secret_is_shown() -> None:
+    assert without_logins("student.model=org/name@main") == "student.model=org/name@main"
