@@ -201,3 +201,5 @@ def end_of(reading: Reading, endpoint: Endpoint, row: Mapping[str, Any], content
         return reading.reply(endpoint, content)
     except SendError as error:
         return error
+    except Unusable as found:
+        return Reply("", failure=str(found))

@@ -16,6 +16,7 @@ MOST_BYTES = 8 * 2**20
 MOST_CHARACTERS = 1_000_000
 """Characters of a text that is looked into."""
 REPLACED = "\ufffd"
+TOO_DEEP = "unusable: the server's JSON is nested too deeply"
 
 _HALF = re.compile("[\ud800-\udfff]")
 _NUMBERS = ("code", "status", "status_code", "http_code", "error_code")
@@ -65,9 +66,18 @@ def json_in(text: str) -> Any:
     except json.JSONDecodeError:
         raise
     except RecursionError:
-        raise Unusable("unusable: the server's JSON is nested too deeply") from None
+        raise Unusable(TOO_DEEP) from None
     except ValueError:
         raise Unusable("unusable: a number in the server's JSON has too many digits") from None
+
+
+def shown(content: Any) -> str:
+    """A JSON value as text, for messages."""
+    try:
+        return json.dumps(content, ensure_ascii=False)
+    except RecursionError:
+        # What was read a few calls further up may be too deep to be written here.
+        return TOO_DEEP
 
 
 def mended(text: str) -> str:
@@ -88,7 +98,9 @@ def error_in(content: Any) -> Fault | None:
         return None
     choices = content.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
-    error = content.get("error") or choice.get("error")
+    # Some gateways send the fields of an error with every answer, and leave them empty.
+    told = [one for one in (content.get("error"), choice.get("error")) if one]
+    error = next((one for one in told if not isinstance(one, dict) or any(one.values())), None)
     if not error and not choice and "content" not in content:
         named = content.get("object") == "error" or {"message", "code"} <= content.keys()
         error = content if named or any(content.get(sign) for sign in _SIGNS) else None
@@ -96,7 +108,7 @@ def error_in(content: Any) -> Fault | None:
         return None
     message = choice.get("message")
     begun = isinstance(message, dict) and bool(message.get("content"))
-    text = json.dumps(error, ensure_ascii=False)
+    text = shown(error)
     return Fault(_number(error) or _number(content) or _number(choice) or _by_words(text), text, begun)
 
 

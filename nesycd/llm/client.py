@@ -7,7 +7,6 @@ environment only, and are cut out of whatever a server says.
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,12 +18,14 @@ from nesycd.llm.address import Elsewhere
 from nesycd.llm.bodies import (
     MOST_CHARACTERS,
     REPLACED,
+    TOO_DEEP,
     Unusable,
     decoded,
     error_in,
     is_page,
     json_in,
     mended,
+    shown,
 )
 from nesycd.llm.chat import CUT_REASONING, REASONED, Request
 from nesycd.llm.endpoint import SCHEMA, Endpoint, Reply, SendError
@@ -101,9 +102,9 @@ class Reading:
         """A status that is none of success, with what the server said; `where` it stood, if not in the status line."""
         told = self.clean(_message(text))
         no_credit = status in (400, 403, 429) and bool(_NO_CREDIT.search(text))
-        shown = f"{where}error {status}" if where else f"HTTP {status}"
+        what = f"{where}error {status}" if where else f"HTTP {status}"
         return SendError(
-            f"{shown}: {told}" if told else shown,
+            f"{what}: {told}" if told else what,
             status,
             retry=(status in PASSING or status >= 500) and not no_credit,
             paid=status in _PAID,
@@ -124,6 +125,7 @@ class Reading:
 
         Raises:
             SendError: an error stands there, the answer was broken off, or there is none.
+            Unusable: the answer cannot be read.
         """
         if (fault := error_in(content)) is not None:
             error = self.refusal(fault.status, fault.text, headers, where="HTTP 200 with ")
@@ -132,7 +134,9 @@ class Reading:
         try:
             reply = endpoint.read(content)
         except ValueError:
-            raise self.no_answer(json.dumps(content, ensure_ascii=False)) from None
+            raise self.no_answer(shown(content)) from None
+        except RecursionError:
+            raise Unusable(TOO_DEEP) from None
         text = self.clean(reply.text, cut=False)
         failure = self.clean(reply.failure)
         if len(text) > MOST_CHARACTERS:
@@ -160,6 +164,8 @@ class Reading:
             told = f"the server sends requests on to {self.clean(cause.origin)}: if you trust it, name it in teacher.api.base_url"
             return SendError(told, 307, fatal=True)
         told = self.clean(str(cause) or type(cause).__name__)
+        if type(cause).__name__ == "TooManyRedirects":
+            return SendError(f"the server redirects in a circle: {told}", 308, fatal=True)
         if _is_unreached(error):
             return SendError(f"no connection to the server: {told}", retry=True, reached=False)
         return SendError(f"connection lost: {told}", retry=True, paid=True)
@@ -311,4 +317,4 @@ def _message(text: str) -> str:
     for _ in range(2):
         if isinstance(content, dict):
             content = content.get("error") or content.get("message") or content.get("detail") or content
-    return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+    return content if isinstance(content, str) else shown(content)

@@ -24,7 +24,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import server_anthropic
-from server_batches import Batches
+from server_batches import RAW, Batches
 from server_faults import FAULTS
 
 SETTINGS: dict[str, Any] = {"chaos": 0, "latency": 0.0, "limit": 0, "key": "", "looks": 1, "stall": ""}
@@ -112,6 +112,7 @@ ACTS: dict[str, Callable[[dict[str, Any]], tuple[int, Any, dict[str, str]]]] = {
     "once-expired": lambda body: (0, None, {}),
     "redirect": lambda body: (307, b"", {"location": f"{SETTINGS['elsewhere']}/chat/completions"}),
     "once-redirect-here": lambda body: (307, b"", {"location": "/v1/chat/completions"}),
+    "redirect-round": lambda body: (308, b"", {"location": "/v1/chat/completions"}),
     **FAULTS,
 }
 
@@ -204,6 +205,11 @@ def row(text: str, body: dict[str, Any]) -> tuple[str, int, Any]:
         status, content, _ = error(int(act.removeprefix("error-")))
     else:
         status, content, _ = ACTS[act](body)
+    if isinstance(content, bytes):
+        try:
+            content = json.loads(content)
+        except (ValueError, RecursionError):
+            content = {RAW: act}
     return act, status, content
 
 

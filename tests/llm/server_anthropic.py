@@ -41,10 +41,13 @@ def translated(status: int, content: Any) -> Any:
         return content
     if status >= 400:
         return error(status, content["error"]["message"])
+    if "choices" not in content:
+        return content
     [choice] = content["choices"]
     said = choice["message"].get("content") or ""
-    parts = [part["text"] for part in said] if isinstance(said, list) else [said]
-    thought = {"type": "thinking", "thinking": "", "signature": "s"}
+    parts = [part["text"] for part in said if "text" in part] if isinstance(said, list) else [said]
+    thinking = choice["message"].get("reasoning_content", "")
+    thought = {"type": "thinking", "thinking": thinking, "signature": "s"}
     refusal = choice["message"].get("refusal")
     return {
         "id": "msg_1",
@@ -52,7 +55,7 @@ def translated(status: int, content: Any) -> Any:
         "role": "assistant",
         "model": content["model"],
         "content": [thought, *({"type": "text", "text": part} for part in parts)],
-        "stop_reason": "refusal" if refusal else STOPS[choice["finish_reason"]],
+        "stop_reason": "refusal" if refusal else STOPS.get(choice["finish_reason"], "end_turn"),
         "stop_details": {"type": "refusal", "category": None, "explanation": refusal} if refusal else None,
         "stop_sequence": None,
         "usage": usage(content["usage"]),

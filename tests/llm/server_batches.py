@@ -17,7 +17,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import server_anthropic
+from server_faults import FAULTS
 
+RAW = "raw"
+"""The key of a row's content that only its bytes can be: the value is the act they come from."""
 Perform = Callable[[str, dict[str, Any]], tuple[str, int, Any]]
 """Text and body of a row to what was done, a status and the answer's content."""
 
@@ -104,7 +107,7 @@ class Batches:
         for name, rows in done.items():
             if rows:
                 batch[name] = f"file-{len(self.files) + 1}"
-                lines = b"".join(json.dumps(row).encode() + b"\n" for row in reversed(rows))
+                lines = b"".join(line_of(row) for row in reversed(rows))
                 self.files[batch[name]] = ("output.jsonl", lines)
 
     # --- Anthropic ----------------------------------------------------------------------------------------------------
@@ -120,7 +123,7 @@ class Batches:
         if batch is None:
             return 404, server_anthropic.error(404, "no such batch")
         if parts[1:] == ["results"]:
-            return 200, b"".join(json.dumps(row).encode() + b"\n" for row in reversed(batch["_results"]))
+            return 200, b"".join(line_of(row) for row in reversed(batch["_results"]))
         self._look(batch, lambda ended: self._end_anthropic(ended, headers["host"]))
         return 200, {name: value for name, value in batch.items() if not name.startswith("_")}
 
@@ -198,6 +201,15 @@ class Batches:
         shown = [{name: value for name, value in batch.items() if not name.startswith("_")} for batch in page]
         ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": None, "last_id": None}
         return {"object": "list", "data": shown, "has_more": start + 2 < len(self.made), **ends}
+
+
+def line_of(row: dict[str, Any]) -> bytes:
+    """A row of the results as a line."""
+    line = json.dumps(row).encode()
+    for act in FAULTS:
+        if (mark := json.dumps({RAW: act}).encode()) in line:
+            line = line.replace(mark, FAULTS[act]({})[1])
+    return line + b"\n"
 
 
 def whole_of(batch: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 Act = Callable[[dict[str, Any]], tuple[int, Any, dict[str, str]]]
@@ -13,10 +14,17 @@ PACKED = {"content-encoding": "gzip"}
 
 
 def said(
-    finish: str = "stop", usage: Any = USAGE, error: Any = None, **message: Any
+    finish: Any = "stop", usage: Any = USAGE, error: Any = None, **message: Any
 ) -> tuple[int, Any, dict[str, str]]:
     choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": None, **message}}
     return 200, raw({"model": "m", "choices": [choice | ({"error": error} if error else {})], "usage": usage}), {}
+
+
+def nested(depth: int) -> Any:
+    made: Any = "stop"
+    for _ in range(depth):
+        made = [made]
+    return made
 
 
 def raw(content: Any) -> bytes:
@@ -38,9 +46,16 @@ def refuses(status: int, message: str, *names: str) -> Act:
     )
 
 
-BOMB = gzip.compress(bytes(400 * 2**20), 1)
-LARGE = b'{"choices": [' + b"{}," * (6 * 2**20) + b"{}]}"
-JUST_BELOW = b'{"x": [' + b"{}," * (8 * 2**20 // 3 - 100) + b'{}], "choices": [{"message": {"content": "right"}}]}'
+@cache
+def bomb() -> bytes:
+    """400 MB of nothing in 2 MB; made when it is asked for, since that takes a second."""
+    return gzip.compress(bytes(400 * 2**20), 1)
+
+
+def large(count: int) -> bytes:
+    return b'{"x": [' + b"{}," * count + b'{}], "choices": [{"message": {"content": "right"}}]}'
+
+
 DEEP = b'{"choices": ' + b"[" * 200_000 + b"]" * 200_000 + b"}"
 
 FAULTS: dict[str, Act] = {
@@ -82,25 +97,30 @@ FAULTS: dict[str, Act] = {
     "no-logprobs": refuses(422, "logprobs: Extra inputs are not permitted", "logprobs"),
     "no-two": refuses(400, "temperature and top_p are not supported with this model", "temperature", "top_p"),
     "no-max-tokens": refuses(400, "Unrecognized request argument supplied: max_tokens", "max_tokens"),
+    "schema-ok-400": lambda body: (
+        (200, raw({"error": {"code": 400, "message": "no"}}), {}) if "response_format" in body else said(content="ok")
+    ),
     "no-anything": lambda body: (400, raw({"error": {"message": "Invalid input"}}), {}),
     # sizes and forms
-    "bomb": packed(BOMB),
-    "large": ok(LARGE),
-    "just-below": ok(JUST_BELOW),
+    "bomb": lambda body: (200, bomb(), PACKED),
+    "large": lambda body: (200, large(6 * 2**20), {}),
+    "just-below": lambda body: (200, large(8 * 2**20 // 3 - 100), {}),
     "packed": packed(gzip.compress(said(content="right")[1])),
     "packed-damaged": packed(b"\x1f\x8b no gzip at all"),
     "packed-otherwise": packed(b"\x00\x01", "br"),
     "deep": ok(DEEP),
+    "deep-finish": lambda body: said(nested(900), content="right"),
     "digits": ok(b'{"choices": [], "created": ' + b"9" * 10_000 + b"}"),
     "long": lambda body: said(content="so " * 500_000),
     "half": lambda body: said(content="2 and \ud83d 2 is \ud83d\ude00", refusal=None),
     "half-refusal": lambda body: said(refusal="no \udc00"),
     "no-utf8": ok(said(content="2 and X 2")[1].replace(b"X", b"\xff")),
+    "empty-error": lambda body: said(content="right", error={"message": "", "type": "", "code": None}),
     "marked": ok(b"\xef\xbb\xbf" + said(content="right")[1]),
     "page": ok(b"<!DOCTYPE html><html><body>Please log in</body></html>"),
     "deep-error": lambda body: (400, DEEP, {}),
     "half-error": lambda body: (400, raw({"error": {"message": "no \udfff"}}), {}),
     "large-error": lambda body: (400, b"no " * 2**23, {}),
-    "bomb-error": lambda body: (400, BOMB, PACKED),
+    "bomb-error": lambda body: (400, bomb(), PACKED),
     "scalar": ok(b"17"),
 }

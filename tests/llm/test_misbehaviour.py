@@ -48,12 +48,14 @@ READ_ONCE = {
     "packed-damaged": "failed: unusable: the server's answer is packed in a damaged form",
     "packed-otherwise": "failed: unusable: the server's answer is packed as 'br', which was not asked for",
     "deep": "failed: unusable: the server's JSON is nested too deeply",
+    "deep-finish": "failed: unusable: the server's JSON is nested too deeply",
     "digits": "failed: unusable: a number in the server's JSON has too many digits",
     "long": "failed: too long: 1500000 characters",
     "half": "2 and \ufffd 2 is \U0001f600",
     "half-refusal": "failed: refusal: no \ufffd",
     "no-utf8": "2 and \ufffd 2",
     "marked": "right",
+    "empty-error": "right",
 }
 """What becomes of an answer that came, and was paid for."""
 
@@ -156,6 +158,7 @@ def test_an_answer_that_the_server_broke_off_is_asked_for_again(serve: Serve, le
         ("schema-422", [True, False, False, False]),
         ("schema-500-told", [True, False, False, False]),
         ("schema-501", [True, False, False, False]),
+        ("schema-ok-400", [True, False, False, False]),
         # This may be any trouble of the server's, so it takes two of them.
         ("schema-500", [True, False, True, False, False]),
     ],
@@ -233,6 +236,62 @@ def test_no_prompt_follows_a_redirect_to_another_server(
     assert other.told("log") == {} and other.told("bodies") == []
     assert counted(ledger_path) == {"unpaid": 2}
     assert ask(server.chat(ledger_path), "once-redirect-here 1")[0].text == "right: once-redirect-here 1"
+    with pytest.raises(TeacherError, match="the server redirects in a circle"):
+        ask(server.chat(ledger_path), "redirect-round 1")
+
+
+BY_ROWS = {
+    "think 1": "right",
+    "think-apart 1": "right",
+    "think-only-apart 1": f"failed: {REASONED}",
+    "think-cut-apart 1": f"failed: {CUT_REASONING}",
+    "half 1": "2 and \ufffd 2 is \U0001f600",
+    "deep 1": "failed: unusable: the server's JSON is nested too deeply",
+    "digits 1": "failed: unusable: a number in the server's JSON has too many digits",
+    "long 1": "failed: too long: 1500000 characters",
+}
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_rows_of_a_batch_are_read_likewise(serve: Serve, ledger_path: Path, provider: str) -> None:
+    pytest.importorskip("anthropic", reason="the extra `anthropic` is not installed")
+    server, told = serve(), list[str]()
+    given = {"provider": provider, "batch": True, "poll": 0.01, "tell": told.append}
+    for cached in (False, True):
+        answers = ask(server.chat(ledger_path, **given), *BY_ROWS)
+        assert {answer.key: outcome(answer) for answer in answers} == BY_ROWS
+        assert {answer.cached for answer in answers} == {cached}
+    assert {text: len(acts) for text, acts in server.told("log").items()} == dict.fromkeys(BY_ROWS, 1)
+    assert counted(ledger_path) == {"answered": len(BY_ROWS)}
+    assert sum("sent characters that are none" in line for line in told) == 1
+    assert sum("gave an answer that is all reasoning" in line for line in told) == 2
+
+
+def test_an_error_under_a_200_within_a_batch_is_its_status(serve: Serve, ledger_path: Path) -> None:
+    server = serve()
+    chat = server.chat(ledger_path, batch=True, poll=0.01)
+    answers = ask(chat, "once-ok-429 1", "once-abort 1", "ok-400 1", "answer 1")
+    assert [outcome(answer) for answer in answers[:2]] == ["right: once-ok-429 1", "right: once-abort 1"]
+    assert outcome(answers[2]) == "failed: HTTP 200 with error 400: prompt is too long"
+    assert counted(ledger_path) == {"answered": 3, "possibly_paid": 1, "unpaid": 2}
+    with pytest.raises(TeacherError, match="HTTP 200 with error 402: Insufficient credits"):
+        ask(chat, "ok-402 1", "answer 2")
+    assert ask(chat, "answer 2")[0].cached, "what arrived is kept"
+
+
+ANTHROPIC = {name: READ_ONCE[name] for name in ("think", "bomb", "packed", "packed-damaged", "deep", "half", "long")}
+
+
+@pytest.mark.parametrize(("act", "wanted"), ANTHROPIC.items())
+def test_servers_of_the_other_form_are_no_better(serve: Serve, ledger_path: Path, act: str, wanted: str) -> None:
+    pytest.importorskip("anthropic", reason="the extra `anthropic` is not installed")
+    server = serve()
+    for cached in (False, True):
+        [answer] = ask(server.chat(ledger_path, provider="anthropic", timeout=30.0), f"{act} 1")
+        assert (outcome(answer), answer.cached) == (wanted, cached)
+    with pytest.raises(TeacherError, match="HTTP 200 with error 402: Insufficient credits"):
+        ask(server.chat(ledger_path, provider="anthropic"), "ok-402 1")
+    assert ask(server.chat(ledger_path, provider="anthropic"), "once-ok-overloaded 1")[0].text
 
 
 @pytest.mark.parametrize("pasted", ["/chat/completions", "/chat/completions/", "/models", "/completions"])
