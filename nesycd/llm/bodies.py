@@ -17,6 +17,9 @@ MOST_CHARACTERS = 1_000_000
 """Characters of a text that is looked into."""
 REPLACED = "\ufffd"
 TOO_DEEP = "unusable: the server's JSON is nested too deeply"
+_DEEPEST = 200
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+"""Brackets, and strings, in which they do not count."""
 
 _HALF = re.compile("[\ud800-\udfff]")
 _NUMBERS = ("code", "status", "status_code", "http_code", "error_code")
@@ -61,6 +64,8 @@ def json_in(text: str) -> Any:
         ValueError: it is none; it may be whole the next time.
         Unusable: it is one that cannot be read.
     """
+    if _is_deep(text):
+        raise Unusable(TOO_DEEP)
     try:
         return json.loads(text)
     except json.JSONDecodeError:
@@ -69,6 +74,18 @@ def json_in(text: str) -> Any:
         raise Unusable(TOO_DEEP) from None
     except ValueError:
         raise Unusable("unusable: a number in the server's JSON has too many digits") from None
+
+
+def _is_deep(text: str) -> bool:
+    """Whether brackets lie more than `_DEEPEST` deep in each other; how deep Python can read depends on who calls."""
+    if text.count("[") + text.count("{") <= _DEEPEST:
+        return False
+    depth = 0
+    for found in _BRACKET.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
+        if depth > _DEEPEST:
+            return True
+    return False
 
 
 def shown(content: Any) -> str:
