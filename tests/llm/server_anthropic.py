@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from typing import Any
 
 ERRORS = {
@@ -36,12 +38,14 @@ def error(status: int, message: str) -> dict[str, Any]:
 
 
 def translated(status: int, content: Any) -> Any:
-    """An OpenAI-compatible answer or error in Anthropic's form."""
+    """An OpenAI-compatible answer or error in Anthropic's form; what is none of these stays as it is."""
+    if isinstance(content, bytes):
+        return _translated_bytes(status, content)
     if not isinstance(content, dict):
         return content
     if status >= 400:
         return error(status, content["error"]["message"])
-    if "choices" not in content:
+    if not content.get("choices"):
         return content
     [choice] = content["choices"]
     said = choice["message"].get("content") or ""
@@ -60,6 +64,19 @@ def translated(status: int, content: Any) -> Any:
         "stop_sequence": None,
         "usage": usage(content["usage"]),
     }
+
+
+def _translated_bytes(status: int, content: bytes) -> bytes:
+    packed = content[:2] == b"\x1f\x8b"
+    if len(content) > 100_000 and packed:
+        return content  # it is the size that matters
+    try:
+        told = translated(status, json.loads(gzip.decompress(content) if packed else content))
+    except (OSError, ValueError, RecursionError, TypeError):
+        return content
+    # Half surrogates are escaped, as the original has them.
+    made = json.dumps(told).encode()
+    return gzip.compress(made) if packed else made
 
 
 def usage(told: Any) -> Any:
