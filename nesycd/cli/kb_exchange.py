@@ -14,7 +14,7 @@ app = typer.Typer()
 
 FormatName = Annotated[
     str,
-    typer.Option("--format", help="yaml, jsonld, csv, turtle, markdown or lp; by the file's ending if not given."),
+    typer.Option("--format", help="yaml, jsonld, csv, tsv, turtle, markdown or lp; by the file's ending if not given."),
 ]
 
 
@@ -27,7 +27,7 @@ def export(
     """Write the whole base: sorted, the same text for the same content.
 
     YAML (.yaml), and with the extra rdf Turtle (.ttl) and JSON-LD (.jsonld), are lossless.
-    CSV (.csv) is read back too, without evidence; Markdown (.md) is for reading, and .lp for clingo.
+    CSV (.csv) and TSV (.tsv) are read back too, without evidence; Markdown (.md) is for reading, and .lp for clingo.
     """
     from nesycd.core.text import printable
     from nesycd.knowledge import export_file, export_text
@@ -55,6 +55,9 @@ def import_(
         bool, typer.Option("--replace", help="The base becomes what the file says: what is not in it goes.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --replace: approved items may go.")] = False,
+    encoding: Annotated[
+        str, typer.Option("--encoding", help="Of a text file that is not UTF-8, such as windows-1252.")
+    ] = "",
     limit: Limit = 50,
     kb: Kb = None,
     by: By = "",
@@ -79,7 +82,7 @@ def import_(
     from nesycd.knowledge import import_file
 
     status = Status.APPROVED if approve_them else Status.PROPOSED
-    how: dict[str, Any] = {"dry_run": dry_run, "replace": replace, "may_lose": yes}
+    how: dict[str, Any] = {"dry_run": dry_run, "replace": replace, "may_lose": yes, "encoding": encoding}
     with open_base(kb) as base:
         done = import_file(base, file, form=form, status=status, reviewer=user(by), why=why, **how)
     counts = done.counts

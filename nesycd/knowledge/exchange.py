@@ -25,6 +25,7 @@ from nesycd.knowledge import graph_exchange, rows, versions
 from nesycd.knowledge.changes import Difference, differences
 from nesycd.knowledge.entities import read_entities
 from nesycd.knowledge.formats import csv_file, lp, markdown, rdf, yaml_file
+from nesycd.knowledge.formats.decoding import decoded
 from nesycd.knowledge.formats.mapping import FileEntry, Row, read_rows, valid_item
 from nesycd.knowledge.graph_exchange import Graph
 from nesycd.knowledge.merge import item_key, tidy, unite
@@ -46,6 +47,7 @@ FORMATS = {
     "yaml": Format((".yaml", ".yml"), yaml_file.write, yaml_file.read, lossless=True),
     "jsonld": Format((".jsonld", ".json"), rdf.write_jsonld, rdf.read_jsonld, lossless=True),
     "csv": Format((".csv",), csv_file.write, csv_file.read),
+    "tsv": Format((".tsv",), csv_file.write_tabs, csv_file.read),
     "turtle": Format((".ttl",), rdf.write_turtle, rdf.read_turtle, lossless=True),
     "markdown": Format((".md",), markdown.write),
     "lp": Format((".lp",), lp.write),
@@ -120,10 +122,12 @@ def import_file(
     dry_run: bool = False,
     replace: bool = False,
     may_lose: bool = False,
+    encoding: str = "",
 ) -> Imported:
     """Read a file into the KB as one revision, or, with `dry_run`, find out what that would change.
 
-    `status`, and `reviewer` with it, are for entries that do not state theirs. An entry whose content was edited in the
+    `status`, and `reviewer` with it, are for entries that do not state theirs; `encoding` is for files that are neither UTF-8
+    nor marked. An entry whose content was edited in the
     file, under the id it was exported with, is edited in the KB, by `reviewer` (or the file's name where that is "").
 
     With `replace` the KB becomes what the file says: what is not in it goes (not from the history). Approved items go, or are
@@ -133,7 +137,7 @@ def import_file(
         KnowledgeError: the file cannot be read, or entries in it cannot be used; all of them are named, none imported. With
             `replace`: its format does not hold everything, or approved items would be lost.
     """
-    found, graph = _read(path, form, status, reviewer)
+    found, graph = _read(path, form, status, reviewer, encoding)
     name = format_of(path, form)
     lossless = FORMATS[name].lossless
     if replace and not lossless:
@@ -189,7 +193,7 @@ def read_file(path: Path, form: str = "", *, status: Status = Status.PROPOSED, r
     return _read(path, form, status, reviewer)[0]
 
 
-def _read(path: Path, form: str, status: Status, reviewer: str) -> tuple[list[FileEntry], Graph]:
+def _read(path: Path, form: str, status: Status, reviewer: str, encoding: str = "") -> tuple[list[FileEntry], Graph]:
     name = format_of(path, form)
     read = FORMATS[name].read
     if read is None:
@@ -197,13 +201,10 @@ def _read(path: Path, form: str, status: Status, reviewer: str) -> tuple[list[Fi
             f"{path}: {name} is only written, not read ({', '.join(k for k in FORMATS if FORMATS[k].read)})"
         )
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            text = file.read()
+        data = path.read_bytes()
     except OSError as error:
         raise KnowledgeError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise KnowledgeError(f"{path}: is not UTF-8 text (byte {error.start})") from None
-    found = list(read(text, str(path)))
+    found = list(read(decoded(data, str(path), encoding), str(path)))
     entries = read_rows((row for row in found if row.part == "entries"), str(path), path.name, (status, reviewer))
     return entries, graph_exchange.read((row for row in found if row.part != "entries"), str(path))
 

@@ -1,6 +1,7 @@
-"""Knowledge as CSV for spreadsheets: `SHORT_KEYS` as columns; and triples of a graph that people made, from CSV.
+"""Knowledge as CSV (separated by commas) and TSV (by tabs); read with any separator of the two, `;` or `|`, with comments.
 
-A cell that a spreadsheet would take for a formula starts with an apostrophe, which reading takes off again.
+A cell that a spreadsheet would take for a formula, and an id that it would take for a number, start with an apostrophe, which
+reading takes off again.
 """
 
 from __future__ import annotations
@@ -8,95 +9,147 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Entry
-from nesycd.core.text import printable
-from nesycd.knowledge.formats.mapping import SHORT_KEYS, Row, from_short, short
+from nesycd.knowledge.formats.mapping import SHORT_KEYS, Row
+from nesycd.knowledge.formats.table import cells_of, header_of, header_problem, row_of
 from nesycd.knowledge.journal import MAX_ITEM
 
-TRIPLE = ("subject", "relation", "object")
-HUMAN = "human"
-"""The source recorded as evidence for a graph that people made."""
+_SEPARATORS = ",;\t|"
 _FORMULA = "=+-@\t\r\n＝＋－＠'"
+_NUMBER = re.compile(r"\d+(?:e\d+)?")
+_BLANK = f' \r\n"{_SEPARATORS}'
+_SEPARATOR_LINE = re.compile(rf'"?sep=([{_SEPARATORS}])"?\s*', re.IGNORECASE)
+"""By which Excel is told the separator; some programs write it before the header."""
 
 
 def write(entries: Iterable[Entry]) -> str:
-    """A header and a line for each entry; several aliases are separated by `|`."""
+    """A header and a line for each entry."""
+    return _write(entries, ",")
+
+
+def write_tabs(entries: Iterable[Entry]) -> str:
+    """The same, separated by tabs."""
+    return _write(entries, "\t")
+
+
+def _write(entries: Iterable[Entry], separator: str) -> str:
     file = io.StringIO()
-    writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n", delimiter=separator)
     writer.writerow(SHORT_KEYS)
     for entry in entries:
-        body = short(entry)
-        body["aliases"] = "|".join(_ESCAPED.sub(r"\\\g<0>", alias) for alias in body.get("aliases", ()))
-        writer.writerow([_guarded(body.get(key, "")) for key in SHORT_KEYS])
+        cells = zip(SHORT_KEYS, cells_of(entry), strict=True)
+        writer.writerow([_guarded(cell, key == "id") for key, cell in cells])
     return file.getvalue()
 
 
 def read(text: str, place: str) -> Iterator[Row]:
     """The rows of a file with a header of `SHORT_KEYS`, in any order, or of subject, relation, object and more.
 
+    The separator is the one by which the header is one. Blanks after a separator and lines of comments (`#`) do not count.
+
     Raises:
         KnowledgeError: a header that names other columns, or none of those needed.
     """
     csv.field_size_limit(MAX_ITEM * 2)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [name.strip().casefold() for name in next(reader, [])]
-    except csv.Error as error:
-        raise KnowledgeError(f"{place}: line 1: {error}") from None
-    unknown = [name for name in header if name not in SHORT_KEYS]
-    twice = [name for name in header if header.count(name) > 1]
-    if unknown or twice or not ({"kind", "text"} <= set(header) or set(TRIPLE) <= set(header)):
-        named = f", not {printable((unknown or twice)[0])!r}" if unknown or twice else ""
-        raise KnowledgeError(
-            f"{place}: line 1: the columns must be {', '.join(TRIPLE)}, or kind and text too, and may be "
-            f"{', '.join(SHORT_KEYS)}{named}"
-        )
+    lines = _Lines(text)
+    names, separator = _header(lines, place)
+    reader = csv.reader(lines, strict=True, skipinitialspace=True, delimiter=separator)
     while True:
-        line = reader.line_num + 1
+        lines.begin(len(names), separator)
         try:
             cells = next(reader, None)
         except csv.Error as error:
             # Where a line ends is no longer known.
-            yield Row(f"line {line}", problem=f"is not CSV: {error}")
+            yield Row(f"line {lines.first}", problem=f"is not CSV: {error}")
             return
         if cells is None:
             return
-        if not cells:
-            continue
-        if len(cells) != len(header):
-            yield Row(f"line {line}", problem=f"has {len(cells)} cells under {len(header)} columns")
-            continue
-        yield Row(f"line {line}", _entry(dict(zip(header, map(_unguarded, cells), strict=True))))
+        where = f"line {lines.first}"
+        if lines.is_doubtful:
+            told = "begins with #: take it out where it is a comment, or write its first cell in quotation marks"
+            yield Row(where, problem=told)
+        elif (row := row_of(where, names, [*map(_unguarded, cells)])) is not None:
+            yield row
 
 
-def human_fact(subject: str, relation: str, object_: str) -> dict[str, object]:
-    """A triple of a graph that people made, as an entry: the text says no more than the triple."""
-    text = f"{subject}: {relation} {object_}."
-    evidence = [{"source": HUMAN}]
-    triple = {"subject": subject, "relation": relation, "object": object_}
-    return {"kind": "fact", "text": text, **triple, "evidence": evidence}
+class _Lines:
+    """The lines of a CSV text for its reader, which asks for those of one record after the other; comments are left out."""
+
+    def __init__(self, text: str) -> None:
+        self._file = io.StringIO(text, newline="")
+        self._number = 0
+        self._width, self._separator = 0, ","
+        self._begins = True
+        self.first = 1
+        """Number of the record's first line."""
+        self.is_doubtful = False
+        """Whether the record begins like a comment, but has a cell for every column."""
+
+    def begin(self, width: int, separator: str) -> None:
+        """The next line is the first of a record of so many cells."""
+        self._begins, self.is_doubtful = True, False
+        self._width, self._separator = width, separator
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        for line in self._file:
+            self._number += 1
+            if not self._begins:
+                return line
+            self.first = self._number
+            is_comment = line.lstrip().startswith("#")
+            self.is_doubtful = is_comment and self._looks_like_a_row(line)
+            if not is_comment or self.is_doubtful:
+                self._begins = False
+                return line
+        self.first = self._number + self._begins
+        raise StopIteration
+
+    def _looks_like_a_row(self, line: str) -> bool:
+        cells = _cells(line, self._separator)
+        return len(cells) == self._width and sum(bool(cell.strip()) for cell in cells) > 1
 
 
-_ESCAPED = re.compile(r"[|\\]")
+def _header(lines: _Lines, place: str) -> tuple[tuple[str, ...], str]:
+    """The names of the columns, and the separator by which they are apart."""
+    separators = _SEPARATORS
+    line = _first(lines)
+    if said := _SEPARATOR_LINE.fullmatch(line):
+        separators, line = said[1], _first(lines)
+    ways = [(header_of(_cells(line, separator)), separator) for separator in separators]
+    # Where none is right, what is told is about the one that fits best.
+    names, separator = max(ways, key=lambda way: (not header_problem(way[0]), len({*way[0]} & {*SHORT_KEYS})))
+    if problem := header_problem(names):
+        raise KnowledgeError(f"{place}: line {lines.first}: {problem}")
+    return names, separator
 
 
-def _entry(cells: dict[str, str]) -> dict[str, object]:
-    body: dict[str, object] = {key: cell for key, cell in cells.items() if cell != ""}
-    if aliases := cells.get("aliases"):
-        found = re.findall(r"((?:[^|\\]|\\.|\\$)*)(?:\||$)", aliases, re.DOTALL)[:-1]
-        body["aliases"] = [re.sub(r"\\(.)", r"\1", alias, flags=re.DOTALL) for alias in found]
-    if "kind" in cells:
-        return from_short(body)
-    triple = human_fact(*(cells[key].strip() for key in TRIPLE))
-    return {**triple, **body, **{key: triple[key] for key in TRIPLE}}
+def _first(lines: _Lines) -> str:
+    """The next line that is neither empty nor a comment."""
+    line: str | None = ""
+    while line is not None and not line.strip(_BLANK):
+        lines.begin(0, ",")
+        line = next(lines, None)
+    return line or ""
 
 
-def _guarded(cell: str) -> str:
-    return f"'{cell}" if cell and cell[0] in _FORMULA else cell
+def _cells(line: str, separator: str) -> Sequence[str]:
+    try:
+        return next(csv.reader([line], skipinitialspace=True, delimiter=separator), [])
+    except csv.Error:  # of many megabytes
+        return []
+
+
+def _guarded(cell: str, is_id: bool) -> str:
+    return f"'{cell}" if cell and (cell[0] in _FORMULA or (is_id and _NUMBER.fullmatch(cell))) else cell
 
 
 def _unguarded(cell: str) -> str:
-    return cell[1:] if len(cell) > 1 and cell[0] == "'" and cell[1] in _FORMULA else cell
+    if len(cell) > 1 and cell[0] == "'" and (cell[1] in _FORMULA or _NUMBER.fullmatch(cell, 1)):
+        return cell[1:]
+    return cell

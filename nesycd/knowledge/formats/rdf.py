@@ -20,8 +20,8 @@ from urllib.parse import quote, unquote
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Entry, Fact, Status
 from nesycd.core.text import is_visible, normal, printable
-from nesycd.knowledge.formats.csv_file import human_fact
 from nesycd.knowledge.formats.mapping import SHORT_KEYS, Row, as_mapping, from_short, short
+from nesycd.knowledge.formats.table import human_fact
 
 VOCABULARY, ITEM = "urn:nesycd:kb:1:", "urn:nesycd:item:"
 ENTITY, RELATION = "urn:nesycd:entity:", "urn:nesycd:relation:"
