@@ -58,6 +58,10 @@ def import_(
     encoding: Annotated[
         str, typer.Option("--encoding", help="Of a text file that is not UTF-8, such as windows-1252.")
     ] = "",
+    language: Annotated[
+        str,
+        typer.Option("--language", help="Of the names in an RDF graph with labels in several; others become aliases."),
+    ] = "en",
     limit: Limit = 50,
     kb: Kb = None,
     by: By = "",
@@ -82,7 +86,13 @@ def import_(
     from nesycd.knowledge import import_file
 
     status = Status.APPROVED if approve_them else Status.PROPOSED
-    how: dict[str, Any] = {"dry_run": dry_run, "replace": replace, "may_lose": yes, "encoding": encoding}
+    how: dict[str, Any] = {
+        "dry_run": dry_run,
+        "replace": replace,
+        "may_lose": yes,
+        "encoding": encoding,
+        "language": language,
+    }
     with open_base(kb) as base:
         done = import_file(base, file, form=form, status=status, reviewer=user(by), why=why, **how)
     counts = done.counts

@@ -203,6 +203,9 @@ class KnowledgeSection(Section):
     files: tuple[Path, ...] = ()
     """Files as `nesycd kb import` reads them, whose items are added to the teacher's proposals: they pass the same filters and,
     with `review = "auto"`, are approved."""
+    language: Annotated[str, Field(pattern=r"^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$")] = "en"
+    """Language of the names, where `files` are RDF graphs with labels in several: a tag such as `de`. Other labels become
+    aliases."""
     max_items: Count | None = None
     """Maximum number of items in the base, chosen by `seed`; not given: all."""
     self_check: bool = False

@@ -21,12 +21,14 @@ from sqlalchemy.engine import Connection
 
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Entry, Item, Status
+from nesycd.core.text import printable
 from nesycd.knowledge import graph_exchange, rows, versions
 from nesycd.knowledge.changes import Difference, differences
 from nesycd.knowledge.entities import read_entities
 from nesycd.knowledge.formats import csv_file, lp, markdown, rdf, yaml_file
 from nesycd.knowledge.formats.decoding import decoded
 from nesycd.knowledge.formats.mapping import FileEntry, Row, read_rows, valid_item
+from nesycd.knowledge.formats.rdf_graph import ENGLISH
 from nesycd.knowledge.graph_exchange import Graph
 from nesycd.knowledge.merge import item_key, tidy, unite
 from nesycd.knowledge.rows import AddCounts
@@ -39,21 +41,24 @@ class Format:
 
     suffixes: tuple[str, ...]
     write: Callable[..., str]
-    read: Callable[[str, str], Iterable[Row]] | None = None
+    read: Callable[..., Iterable[Row]] | None = None
     lossless: bool = False
+    has_languages: bool = False
+    """Whether names in it may be in several languages, of which `read` is told one."""
 
 
 FORMATS = {
     "yaml": Format((".yaml", ".yml"), yaml_file.write, yaml_file.read, lossless=True),
-    "jsonld": Format((".jsonld", ".json"), rdf.write_jsonld, rdf.read_jsonld, lossless=True),
+    "jsonld": Format((".jsonld", ".json"), rdf.write_jsonld, rdf.read_jsonld, lossless=True, has_languages=True),
     "csv": Format((".csv",), csv_file.write, csv_file.read),
     "tsv": Format((".tsv",), csv_file.write_tabs, csv_file.read),
-    "turtle": Format((".ttl",), rdf.write_turtle, rdf.read_turtle, lossless=True),
+    "turtle": Format((".ttl",), rdf.write_turtle, rdf.read_turtle, lossless=True, has_languages=True),
     "markdown": Format((".md",), markdown.write),
     "lp": Format((".lp",), lp.write),
 }
 
 
+_LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
 _ID = re.compile(r"[0-9a-f]{16}")
 """A whole id: numbers of somebody's own must not be taken for the beginning of one."""
 
@@ -123,12 +128,13 @@ def import_file(
     replace: bool = False,
     may_lose: bool = False,
     encoding: str = "",
+    language: str = ENGLISH,
 ) -> Imported:
     """Read a file into the KB as one revision, or, with `dry_run`, find out what that would change.
 
     `status`, and `reviewer` with it, are for entries that do not state theirs; `encoding` is for files that are neither UTF-8
-    nor marked. An entry whose content was edited in the
-    file, under the id it was exported with, is edited in the KB, by `reviewer` (or the file's name where that is "").
+    nor marked; `language` (a tag such as `de`) is that of the names in a graph of several. An entry whose content was edited in
+    the file, under the id it was exported with, is edited in the KB, by `reviewer` (or the file's name where that is "").
 
     With `replace` the KB becomes what the file says: what is not in it goes (not from the history). Approved items go, or are
     approved no more, only where the caller says that they `may_lose`.
@@ -137,7 +143,7 @@ def import_file(
         KnowledgeError: the file cannot be read, or entries in it cannot be used; all of them are named, none imported. With
             `replace`: its format does not hold everything, or approved items would be lost.
     """
-    found, graph = _read(path, form, status, reviewer, encoding)
+    found, graph = _read(path, form, status, reviewer, encoding, language)
     name = format_of(path, form)
     lossless = FORMATS[name].lossless
     if replace and not lossless:
@@ -184,16 +190,22 @@ def _refuse_loss(path: Path, changed: Sequence[Difference]) -> None:
         )
 
 
-def read_file(path: Path, form: str = "", *, status: Status = Status.PROPOSED, reviewer: str = "") -> list[FileEntry]:
-    """The entries of a file, checked.
+def read_file(
+    path: Path, form: str = "", *, status: Status = Status.PROPOSED, reviewer: str = "", language: str = ENGLISH
+) -> list[FileEntry]:
+    """The entries of a file, checked; `language` is that of the names in a graph of several.
 
     Raises:
         KnowledgeError: not of its format, or bad entries: each named by its place in the file and key.
     """
-    return _read(path, form, status, reviewer)[0]
+    return _read(path, form, status, reviewer, language=language)[0]
 
 
-def _read(path: Path, form: str, status: Status, reviewer: str, encoding: str = "") -> tuple[list[FileEntry], Graph]:
+def _read(
+    path: Path, form: str, status: Status, reviewer: str, encoding: str = "", language: str = ENGLISH
+) -> tuple[list[FileEntry], Graph]:
+    if not _LANGUAGE.fullmatch(language):
+        raise KnowledgeError(f"the language {printable(language)!r} is no tag such as en, de or pt-BR")
     name = format_of(path, form)
     read = FORMATS[name].read
     if read is None:
@@ -204,7 +216,8 @@ def _read(path: Path, form: str, status: Status, reviewer: str, encoding: str = 
         data = path.read_bytes()
     except OSError as error:
         raise KnowledgeError(f"{path}: cannot be read: {error.strerror}") from None
-    found = list(read(decoded(data, str(path), encoding), str(path)))
+    text = decoded(data, str(path), encoding)
+    found = list(read(text, str(path), language) if FORMATS[name].has_languages else read(text, str(path)))
     entries = read_rows((row for row in found if row.part == "entries"), str(path), path.name, (status, reviewer))
     return entries, graph_exchange.read((row for row in found if row.part != "entries"), str(path))
 

@@ -274,7 +274,7 @@ def _imported(context: Context) -> list[tuple[Item, Evidence]]:
     found: Sequence[tuple[Item, Evidence]] = [
         (one.entry.item, Evidence(example="", source=source))
         for path in context.recipe.knowledge.files
-        for one in read_file(path)
+        for one in read_file(path, language=context.recipe.knowledge.language)
         if one.entry.status not in _PASSED_OVER
         for source in sorted({evidence.source for evidence in one.entry.evidence} or {path.name})
     ]

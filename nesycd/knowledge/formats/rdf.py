@@ -15,22 +15,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Entry, Fact, Status
 from nesycd.core.text import is_visible, normal, printable
 from nesycd.knowledge.formats.mapping import SHORT_KEYS, Row, as_mapping, from_short, short
-from nesycd.knowledge.formats.table import human_fact
+from nesycd.knowledge.formats.rdf_graph import ENGLISH, LABEL, OTHER_LABEL, RDFS, SKOS, TYPE, Graph, in_order, rows_of
 
 VOCABULARY, ITEM = "urn:nesycd:kb:1:", "urn:nesycd:item:"
 ENTITY, RELATION = "urn:nesycd:entity:", "urn:nesycd:relation:"
-_RDF, _RDFS = "http://www.w3.org/1999/02/22-rdf-syntax-ns#", "http://www.w3.org/2000/01/rdf-schema#"
-_OWL, _SKOS = "http://www.w3.org/2002/07/owl#", "http://www.w3.org/2004/02/skos/core#"
-_TYPE, _LABEL, _OTHER_LABEL = _RDF + "type", _RDFS + "label", _SKOS + "altLabel"
-_SCHEMA = (_RDF, _RDFS, _OWL, _SKOS)
-"""Vocabularies that speak of terms, not of the world; `a CLASS` is kept."""
-_PREFIXES = {"kb": VOCABULARY, "item": ITEM, "entity": ENTITY, "relation": RELATION, "rdfs": _RDFS, "skos": _SKOS}
+_PREFIXES = {"kb": VOCABULARY, "item": ITEM, "entity": ENTITY, "relation": RELATION, "rdfs": RDFS, "skos": SKOS}
 _SETS = ("aliases", "evidence", "is")
 CONTEXT = {
     "@version": 1.1,
@@ -42,9 +37,6 @@ _KINDS = ("fact", "lesson", "rule")
 _ITEM_KEYS = (*SHORT_KEYS[1:], "evidence")
 _PLACES = re.compile(r'^[ \t]*(?:<([^>\n]*)>|item:(\w+))|(?<!\\)"@id": *"([^"\n]*)"', re.MULTILINE)
 """Where a file speaks of a node: rdflib does not tell lines."""
-
-Graph = Any
-"""An `rdflib.Graph`; the library comes with the extra `rdf`."""
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -103,7 +95,7 @@ def _say(graph: Graph, node: Any, kind: str, body: Mapping[str, Any]) -> None:
     from rdflib import Literal, URIRef
 
     if kind:
-        graph.add((node, URIRef(_TYPE), URIRef(VOCABULARY + kind)))
+        graph.add((node, URIRef(TYPE), URIRef(VOCABULARY + kind)))
     for key, value in body.items():
         for text in value if isinstance(value, list) else [value]:
             graph.add((node, URIRef(VOCABULARY + key), Literal(text)))
@@ -116,9 +108,9 @@ def _say_facts(graph: Graph, facts: list[Fact]) -> None:
     subjects = {normal(fact.subject) for fact in facts}
     for fact in facts:
         node = URIRef(_iri(ENTITY, fact.subject))
-        graph.add((node, URIRef(_LABEL), Literal(" ".join(fact.subject.split()))))
+        graph.add((node, URIRef(LABEL), Literal(" ".join(fact.subject.split()))))
         for alias in fact.aliases:
-            graph.add((node, URIRef(_OTHER_LABEL), Literal(alias)))
+            graph.add((node, URIRef(OTHER_LABEL), Literal(alias)))
         linked = normal(fact.object) in subjects
         target = URIRef(_iri(ENTITY, fact.object)) if linked else Literal(fact.object)
         graph.add((node, URIRef(_iri(RELATION, fact.relation)), target))
@@ -145,16 +137,16 @@ def _in_order(value: Any, inner: Mapping[str, Any]) -> Any:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read_turtle(text: str, place: str) -> Iterator[Row]:
-    """Items as written here, or, in a file without any, a graph that people made.
+def read_turtle(text: str, place: str, language: str = ENGLISH) -> Iterator[Row]:
+    """Items as written here, or, in a file without any, a graph that people made; `language` is that of the names in it.
 
     Raises:
         KnowledgeError: no Turtle.
     """
-    return _rows(_parsed(text, "turtle", place), text)
+    return _rows(_parsed(text, "turtle", place), text, language)
 
 
-def read_jsonld(text: str, place: str) -> Iterator[Row]:
+def read_jsonld(text: str, place: str, language: str = ENGLISH) -> Iterator[Row]:
     """The same from JSON-LD with the very context written here.
 
     Raises:
@@ -165,7 +157,7 @@ def read_jsonld(text: str, place: str) -> Iterator[Row]:
         raise KnowledgeError(f"{place}: needs an object of @context and @graph, and nothing else")
     if found["@context"] != CONTEXT or _mentions_context(found["@graph"]):
         raise KnowledgeError(f"{place}: its @context is not the one that nesycd writes; other JSON-LD is not read here")
-    return _rows(_parsed(found, "json-ld", place), text)
+    return _rows(_parsed(found, "json-ld", place), text, language)
 
 
 def _json(text: str, place: str) -> Any:
@@ -236,11 +228,12 @@ def _quiet() -> Iterator[None]:
         logger.disabled = was
 
 
-def _rows(graph: Graph, text: str) -> Iterator[Row]:
-    kinds = {VOCABULARY + kind: kind for kind in (*_KINDS, "merge", "relation")}
-    typed = [(node, kinds[str(kind)]) for node, _, kind in graph if str(_) == _TYPE and str(kind) in kinds]
-    if not typed:
-        yield from _human(graph)
+def _rows(graph: Graph, text: str, language: str) -> Iterator[Row]:
+    nodes = _nodes(graph)
+    if not nodes:
+        with _quiet():
+            human = list(rows_of(graph, language))
+        yield from human
         return
     lines: dict[str, int] = {}
     line, at = 1, 0
@@ -248,12 +241,16 @@ def _rows(graph: Graph, text: str) -> Iterator[Row]:
         line, at = line + text.count("\n", at, found.start()), found.start()
         lines.setdefault(ITEM + found[2] if found[2] else found[1] or found[3], line)
     merges: list[tuple[int, str, Row]] = []
-    for node, kind in sorted(typed):
-        body = _body(graph, node)
+    for node, said in sorted(nodes.items()):
+        kind, body = said[0] if said else "item", _body(graph, node)
         shown = printable(str(node).removeprefix(ITEM) if str(node) in lines else str(body.get("text", ["-"])[0]))[:40]
         where = f"{kind if kind not in _KINDS else 'item'} {shown}"
         where += f" (line {lines[str(node)]})" if str(node) in lines else ""
-        if kind in _KINDS:
+        if len(said) != 1:
+            yield Row(
+                where, problem=f"@type: must be one of {', '.join(_KINDS)}, and is {' and '.join(said) or 'none'}"
+            )
+        elif kind in _KINDS:
             yield _item(node, kind, body, where)
         elif kind == "relation":
             yield Row(where, {key: _texts(values, key == "is") for key, values in body.items()}, part="relations")
@@ -263,6 +260,22 @@ def _rows(graph: Graph, text: str) -> Iterator[Row]:
             row = Row(f"merge of {printable(str(told.get('entity', '-')))[:40]}", told, part="merges")
             merges.append((int(number) if number.isdecimal() else 0, number, row))
     yield from (row for *_, row in sorted(merges, key=lambda merge: merge[:2]))
+
+
+def _nodes(graph: Graph) -> dict[Any, list[str]]:
+    """The nodes that speak in our words, with what each says it is: one of our kinds, unless something is wrong with it."""
+    kinds = {VOCABULARY + kind: kind for kind in (*_KINDS, "merge", "relation")}
+    words = {VOCABULARY + key for key in _ITEM_KEYS}
+    found: dict[Any, list[str]] = {}
+    evidence = set()
+    for node, predicate, value in graph:
+        if str(predicate) == TYPE and str(value) in kinds:
+            found.setdefault(node, []).append(kinds[str(value)])
+        elif str(predicate) in words:
+            found.setdefault(node, [])
+        if str(predicate) == VOCABULARY + "evidence":
+            evidence.add(value)
+    return {node: sorted(said) for node, said in found.items() if said or node not in evidence}
 
 
 def _texts(values: list[Any], is_list: bool = False) -> str | list[str]:
@@ -275,9 +288,9 @@ def _body(graph: Graph, node: Any) -> dict[str, list[Any]]:
     from rdflib import BNode
 
     found: dict[str, list[Any]] = defaultdict(list)
-    for _, predicate, value in sorted(graph.triples((node, None, None))):
+    for _, predicate, value in in_order(graph.triples((node, None, None))):
         key = str(predicate).removeprefix(VOCABULARY)
-        if str(predicate) != _TYPE:
+        if str(predicate) != TYPE:
             is_node = key == "evidence" and isinstance(value, BNode)
             found[key].append({k: str(v[0]) for k, v in _body(graph, value).items()} if is_node else value)
     return found
@@ -306,41 +319,3 @@ def _item(node: Any, kind: str, found: Mapping[str, list[Any]], where: str) -> R
         else:
             body[key] = str(values[0])
     return Row(where, from_short(body))
-
-
-def _human(graph: Graph) -> Iterator[Row]:
-    """Facts from the triples of any graph."""
-    from rdflib import Literal
-
-    names: dict[Any, list[str]] = defaultdict(list)
-    others: dict[Any, set[str]] = defaultdict(set)
-    for predicate in (_LABEL, _SKOS + "prefLabel"):
-        for node, value in sorted((s, o) for s, p, o in graph if str(p) == predicate and isinstance(o, Literal)):
-            names[node].append(str(value))
-    for node, predicate, value in graph:
-        if str(predicate) == _OTHER_LABEL:
-            others[node].add(str(value))
-
-    def name(node: Any) -> str:
-        if names.get(node):
-            return names[node][0]
-        return str(node) if isinstance(node, Literal) else _local_name(str(node))
-
-    for subject, predicate, value in sorted(graph):
-        is_a = str(predicate) == _TYPE
-        if str(value).startswith(_SCHEMA) or (str(predicate).startswith(_SCHEMA) and not is_a):
-            continue
-        with _quiet():
-            where = printable(f"triple {subject.n3()} {predicate.n3()} {value.n3()}")[:300]
-        told = [name(subject), "is a" if is_a else name(predicate), name(value)]
-        if not all(part.strip() for part in told):
-            yield Row(where, problem="a node without a name: give it an rdfs:label")
-            continue
-        aliases = sorted({*names[subject][1:], *others[subject]})
-        yield Row(where, {**human_fact(*told), "aliases": aliases})
-
-
-def _local_name(iri: str) -> str:
-    """The readable end of an IRI; blank nodes have none."""
-    end = re.split(r"[#/:]", iri)[-1] if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", iri) else ""
-    return unquote(end).replace("_", " ").strip()
