@@ -14,7 +14,9 @@ app = typer.Typer()
 
 FormatName = Annotated[
     str,
-    typer.Option("--format", help="yaml, jsonld, csv, tsv, turtle, markdown or lp; by the file's ending if not given."),
+    typer.Option(
+        "--format", help="yaml, jsonld, csv, tsv, xlsx, turtle, markdown or lp; by the file's ending if not given."
+    ),
 ]
 
 
@@ -27,7 +29,8 @@ def export(
     """Write the whole base: sorted, the same text for the same content.
 
     YAML (.yaml), and with the extra rdf Turtle (.ttl) and JSON-LD (.jsonld), are lossless.
-    CSV (.csv) and TSV (.tsv) are read back too, without evidence; Markdown (.md) is for reading, and .lp for clingo.
+    Tables for spreadsheets (.csv, .tsv, and with the extra xlsx .xlsx) are read back too, without evidence; Markdown (.md) is
+    for reading, and .lp for clingo.
     """
     from nesycd.core.text import printable
     from nesycd.knowledge import export_file, export_text
@@ -35,7 +38,7 @@ def export(
 
     with open_base(kb) as base:
         if str(file) == "-":
-            text = export_text(base, format_of(file, form))
+            text = export_text(base, format_of(file, form or "yaml"))
             # CSV knows no escapes; a terminal must not obey what is in it.
             typer.echo(printable(text, keep_lines=True) if sys.stdout.isatty() else text, nl=False)
             return
@@ -67,7 +70,7 @@ def import_(
     by: By = "",
     why: Why = "",
 ) -> None:
-    """Add the items of a file (YAML, JSON-LD, CSV, Turtle), all or none; equal ones merge.
+    """Add the items of a file (YAML, JSON-LD, CSV, TSV, Excel, Turtle), all or none; equal ones merge.
 
     A file by hand needs only what an item consists of:
 

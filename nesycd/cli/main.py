@@ -55,6 +55,7 @@ EXTRAS = {
     "anthropic": ("anthropic",),
     "postgres": ("psycopg",),
     "rdf": ("rdflib",),
+    "xlsx": ("openpyxl",),
     "dense": ("sentence_transformers", "wordllama"),
     "hub": ("datasets", "pyarrow", "huggingface_hub"),
     "math": ("math_verify", "latex2sympy2_extended", "sympy"),

@@ -25,7 +25,7 @@ from nesycd.core.text import printable
 from nesycd.knowledge import graph_exchange, rows, versions
 from nesycd.knowledge.changes import Difference, differences
 from nesycd.knowledge.entities import read_entities
-from nesycd.knowledge.formats import csv_file, lp, markdown, rdf, yaml_file
+from nesycd.knowledge.formats import csv_file, lp, markdown, rdf, xlsx_file, yaml_file
 from nesycd.knowledge.formats.decoding import decoded
 from nesycd.knowledge.formats.mapping import FileEntry, Row, read_rows, valid_item
 from nesycd.knowledge.formats.rdf_graph import ENGLISH
@@ -37,14 +37,16 @@ from nesycd.knowledge.store import DryRun, KnowledgeBase
 
 @dataclass(frozen=True)
 class Format:
-    """How knowledge is written as text, and read where it can be."""
+    """How knowledge is written, and read where it can be."""
 
     suffixes: tuple[str, ...]
-    write: Callable[..., str]
+    write: Callable[..., str | bytes]
     read: Callable[..., Iterable[Row]] | None = None
     lossless: bool = False
     has_languages: bool = False
     """Whether names in it may be in several languages, of which `read` is told one."""
+    is_binary: bool = False
+    """Whether it is bytes, not text."""
 
 
 FORMATS = {
@@ -52,6 +54,7 @@ FORMATS = {
     "jsonld": Format((".jsonld", ".json"), rdf.write_jsonld, rdf.read_jsonld, lossless=True, has_languages=True),
     "csv": Format((".csv",), csv_file.write, csv_file.read),
     "tsv": Format((".tsv",), csv_file.write_tabs, csv_file.read),
+    "xlsx": Format((".xlsx",), xlsx_file.write, xlsx_file.read, is_binary=True),
     "turtle": Format((".ttl",), rdf.write_turtle, rdf.read_turtle, lossless=True, has_languages=True),
     "markdown": Format((".md",), markdown.write),
     "lp": Format((".lp",), lp.write),
@@ -73,46 +76,69 @@ class Imported:
 
 
 def format_of(path: Path, name: str = "") -> str:
-    """The format of a file: the one named, else what its suffix says, else YAML.
+    """The format of a file: the one named, else what its ending says.
 
     Raises:
-        KnowledgeError: there is no such format.
+        KnowledgeError: there is no such format, or the ending is that of none.
     """
     if name and name not in FORMATS:
-        raise KnowledgeError(f"format {name!r} is none of {', '.join(FORMATS)}")
-    return name or next((key for key, form in FORMATS.items() if path.suffix.lower() in form.suffixes), "yaml")
+        raise KnowledgeError(f"format {printable(name)!r} is none of {', '.join(FORMATS)}")
+    found = name or _by_ending(path)
+    if not found:
+        known = ", ".join(suffix for form in FORMATS.values() for suffix in form.suffixes)
+        ending = f"the ending {printable(path.suffix)!r} is none of" if path.suffix else "has no ending of"
+        raise KnowledgeError(f"{path}: {ending} {known}; rename it, or name its format by --format")
+    return found
+
+
+def _by_ending(path: Path) -> str:
+    return next((key for key, form in FORMATS.items() if path.suffix.lower() in form.suffixes), "")
 
 
 def export_text(kb: KnowledgeBase, form: str = "yaml") -> str:
-    """The whole KB in a format. Two KBs with the same entries give the same text, byte for byte."""
-    return _text(kb, kb.entries(), form)
+    """The whole KB in a format of text. Two KBs with the same entries give the same text, byte for byte.
+
+    Raises:
+        KnowledgeError: the format is no text.
+    """
+    if FORMATS[form].is_binary:
+        raise KnowledgeError(f"{form} is no text, and can only be written to a file")
+    return _content(kb, kb.entries(), form).decode()
 
 
-def _text(kb: KnowledgeBase, entries: Sequence[Entry], form: str) -> str:
+def _content(kb: KnowledgeBase, entries: Sequence[Entry], form: str) -> bytes:
     write = FORMATS[form].write
-    return write(entries, graph_exchange.as_mappings(read_entities(kb))) if FORMATS[form].lossless else write(entries)
+    graph = [graph_exchange.as_mappings(read_entities(kb))] if FORMATS[form].lossless else []
+    made = write(entries, *graph)
+    return made if isinstance(made, bytes) else made.encode()
 
 
 def export_file(kb: KnowledgeBase, path: Path, form: str = "") -> int:
-    """Write the KB to a file, whole or not at all (a full disk leaves the old file); gives the number of entries."""
-    entries = kb.entries()
-    text = _text(kb, entries, format_of(path, form))
+    """Write the KB to a file, whole or not at all (a full disk leaves the old file); gives the number of entries.
+
+    Raises:
+        KnowledgeError: no such format, an ending of none or of another one, or the file cannot be written.
+    """
+    entries, name = kb.entries(), format_of(path, form)
+    if _by_ending(path) not in ("", name):
+        raise KnowledgeError(f"{path}: has the ending of {_by_ending(path)}, but is to be written as {name}")
+    content = _content(kb, entries, name)
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as error:
         raise KnowledgeError(f"{path}: cannot be written: {error.strerror}") from error
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o644  # mkstemp's 0600 would lock colleagues out
-        os.chmod(name, mode)
-        os.replace(name, path)
+        os.chmod(part, mode)
+        os.replace(part, path)
     except OSError as error:
         raise KnowledgeError(f"{path}: cannot be written: {error.strerror}; the old file is unchanged") from error
     finally:
-        Path(name).unlink(missing_ok=True)
+        Path(part).unlink(missing_ok=True)
     return len(entries)
 
 
@@ -216,8 +242,8 @@ def _read(
         data = path.read_bytes()
     except OSError as error:
         raise KnowledgeError(f"{path}: cannot be read: {error.strerror}") from None
-    text = decoded(data, str(path), encoding)
-    found = list(read(text, str(path), language) if FORMATS[name].has_languages else read(text, str(path)))
+    content = data if FORMATS[name].is_binary else decoded(data, str(path), encoding)
+    found = list(read(content, str(path), *([language] if FORMATS[name].has_languages else [])))
     entries = read_rows((row for row in found if row.part == "entries"), str(path), path.name, (status, reviewer))
     return entries, graph_exchange.read((row for row in found if row.part != "entries"), str(path))
 

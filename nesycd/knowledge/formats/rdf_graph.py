@@ -92,7 +92,9 @@ def _distance(value: Any, language: str) -> int:
     tag, wanted = _language(value), language.casefold()
     if f"{tag}-".startswith(f"{wanted}-"):
         return 0
-    return 1 if tag and wanted.startswith(f"{tag}-") else 2 if not tag else 3 if tag.startswith(ENGLISH) else 4
+    return (
+        1 if tag and wanted.startswith(f"{tag}-") else 2 if not tag else 3 if f"{tag}-".startswith(f"{ENGLISH}-") else 4
+    )
 
 
 def _language(node: Any) -> str:
