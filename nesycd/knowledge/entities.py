@@ -31,7 +31,7 @@ from nesycd.knowledge.store import KnowledgeBase
 from nesycd.knowledge.yaml_text import emit_mapping, parse
 
 FORMAT = "nesycd-graph/1"
-_MARKS = ("functional", "symmetric")
+_MARKS = ("functional", "symmetric", "many_valued")
 _TEXTS = ("inverse", "domain", "range")
 
 
@@ -42,6 +42,8 @@ class Relation(BaseModel):
     name: str
     functional: bool = False
     """At most one object for each subject."""
+    many_valued: bool = False
+    """Several objects of one subject are right, as those of `child`. Of a relation that is neither, they are doubtful."""
     symmetric: bool = False
     """It holds both ways, as `spouse`."""
     inverse: str = ""
@@ -237,6 +239,8 @@ def relation_of(given: Any, where: str) -> Relation:
         raise KnowledgeError(f"{where}: {first_problem(error)}") from None
     if not normal(relation.name):
         raise KnowledgeError(f"{where}: name: is blank")
+    if relation.functional and relation.many_valued:
+        raise KnowledgeError(f"{where}: is: functional and many_valued exclude each other")
     return relation
 
 

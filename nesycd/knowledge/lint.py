@@ -1,8 +1,9 @@
 """Lint for a knowledge base: facts that contradict each other, duplicates, subsumed lessons.
 
 Nothing is changed: findings name items, people decide. A contradiction is a second object where a relation is declared
-functional, or where it looks so: most of its subjects have one object. The latter is reported as a suspicion only. Conflicts that
-need rules are found by `knowledge.conflicts`.
+functional; where it looks so, since most of its subjects have one object, that is reported as a suspicion. Any other second
+object is a finding too, unless the relation is declared many-valued. Conflicts that need rules are found by
+`knowledge.conflicts`.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from nesycd.core.text import normal
 from nesycd.knowledge.conflicts import Conflict
 from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.filters import Text, ill_formed
-from nesycd.knowledge.graph import KnowledgeGraph
+from nesycd.knowledge.graph import IS_A, KnowledgeGraph
 from nesycd.knowledge.merge import entry_order
 
-FindingKind = Literal["contradiction", "suspected contradiction", "near-duplicate", "subsumed", "ill-formed"]
+FindingKind = Literal[
+    "contradiction", "suspected contradiction", "several values", "near-duplicate", "subsumed", "ill-formed"
+]
 _SUBJECTS = 8
 """A relation of fewer subjects does not look functional, whatever it holds."""
 _LOOKS = 0.6
@@ -94,27 +97,33 @@ def _contradictions(entries: Sequence[Entry], entities: Entities) -> Iterator[Fi
         ids = [fact.id for fact in misfit.facts]
         named.add(frozenset(ids))
         yield Finding("contradiction", tuple(by_id[fact_id] for fact_id in ids), misfit.why)
-    for found in _suspected(entries, entities):
+    for found in _several(entries, entities):
         if frozenset(entry.item_id for entry in found.entries) not in named:
             yield found
 
 
-def _suspected(entries: Sequence[Entry], entities: Entities) -> Iterator[Finding]:
+def _several(entries: Sequence[Entry], entities: Entities) -> Iterator[Finding]:
+    """Subjects with several objects of a relation of which nothing is declared; a thing may be of several classes."""
     objects: dict[str, dict[str, dict[str, list[Entry]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for entry in entries:
-        if isinstance(entry.item, Fact):
+        if isinstance(entry.item, Fact) and normal(entry.item.relation) != IS_A:
             subject, value = entities.node(entry.item.subject), entities.node(entry.item.object)
             objects[normal(entry.item.relation)][subject][value].append(entry)
     for relation, subjects in objects.items():
-        single = sum(len(values) == 1 for values in subjects.values())
-        if len(subjects) < _SUBJECTS or single < _LOOKS * len(subjects):
+        declared = entities.relations.get(relation)
+        if declared and (declared.functional or declared.many_valued):
             continue
+        single = sum(len(values) == 1 for values in subjects.values())
+        looks_functional = len(subjects) >= _SUBJECTS and single >= _LOOKS * len(subjects)
         for subject, values in subjects.items():
             if len(values) > 1:
                 conflicting = tuple(entry for group in values.values() for entry in group)
-                usual = f"{single} of {len(subjects)} subjects have one"
-                why = f"{subject} has {len(values)} objects of {relation!r}, of which {usual}"
-                yield Finding("suspected contradiction", conflicting, why)
+                why = f"{subject} has {len(values)} objects of {relation!r}"
+                if looks_functional:
+                    told = f"{why}, of which {single} of {len(subjects)} subjects have one"
+                    yield Finding("suspected contradiction", conflicting, told)
+                else:
+                    yield Finding("several values", conflicting, f"{why}, which is not declared many_valued")
 
 
 def _alike(entries: Sequence[Entry]) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ def sorts(found: list[Finding]) -> list[str]:
 
 def test_a_second_object_of_a_functional_relation_is_a_contradiction() -> None:
     clash = entries(fact("hin", "12 logs"), fact("hin", "15 logs"), fact("log", "4 cabs"))
-    assert lint(clash) == []
+    assert sorts(lint(clash)) == ["several values"]
     declared = Entities(relations={"makes": Relation(name="makes", functional=True)})
     [finding] = lint(clash, declared)
     assert finding.kind == "contradiction" and {entry.item.text[-8:] for entry in finding.entries} == {
@@ -41,9 +41,36 @@ def test_a_relation_that_looks_functional_raises_a_suspicion() -> None:
     single = [fact(f"unit{n}", f"{n} feet") for n in range(2, 12)]
     [finding] = lint(entries(*single, fact("unit3", "7 feet")))
     assert finding.kind == "suspected contradiction" and "9 of 10 subjects" in finding.why
-    assert lint(entries(*single[:4], fact("unit3", "7 feet"))) == []
+    assert sorts(lint(entries(*single[:4], fact("unit3", "7 feet")))) == ["several values"]
     many = [fact(f"unit{n % 4}", f"{n} feet", "may make") for n in range(40)]
-    assert lint(entries(*many)) == []
+    assert sorts(lint(entries(*many))) == ["several values"] * 4
+
+
+def test_two_values_are_a_finding_unless_the_relation_is_declared_many_valued() -> None:
+    twice = entries(fact("hin", "12 logs", "Holds"), fact("Hin", "15  logs", "holds"))
+    other = entries(
+        fact("hin", "wine", "measures"), fact("hin", "a liquid measure", "is a"), fact("hin", "a unit", "is a")
+    )
+    [finding] = lint([*twice, *other])
+    assert (finding.kind, finding.why) == (
+        "several values",
+        "hin has 2 objects of 'holds', which is not declared many_valued",
+    )
+    assert {entry.item_id for entry in finding.entries} == {entry.item_id for entry in twice}
+    assert lint([*twice, *other], Entities(relations={"holds": Relation(name="holds", many_valued=True)})) == []
+    # Declared so, not even a relation of which most subjects have one object is suspected.
+    usual = [fact(f"unit{n}", f"{n} logs", "holds") for n in range(12)]
+    assert sorts(lint([*twice, *entries(*usual)])) == ["suspected contradiction"]
+    assert (
+        lint([*twice, *entries(*usual)], Entities(relations={"holds": Relation(name="HOLDS", many_valued=True)})) == []
+    )
+
+
+def test_names_of_one_entity_have_one_value_together() -> None:
+    merged = Entities(merges=(EntityMerge(1, "", "Ann", "log measure", "log", ""),))
+    assert lint(entries(fact("hin", "log", "holds"), fact("hin", "measure", "kind")), merged) == []
+    same = entries(fact("hin", "log", "holds"), fact("hin", "log measure", "holds"))
+    assert "several values" not in sorts(lint(same, merged)) and sorts(lint(same)) == ["several values"]
 
 
 def test_what_is_proposed_is_held_against_what_is_approved_and_the_rejected_count_for_nothing() -> None:
