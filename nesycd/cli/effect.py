@@ -54,6 +54,7 @@ def effect(
         console.print(line, markup=False, highlight=False)
     if retire and measured.proposed:
         console.print(f"Retired: {len(measured.proposed)}. Run the recipe again to train and answer without them.")
+        console.print(f"In {folder / 'kb.sqlite'}", markup=False, highlight=False)
     elif measured.proposed:
         console.print("Retire them with the same command and --retire, or one by one: nesycd kb retire ID --by NAME")
     console.print(f"All items: {folder / EFFECT_FILE}", markup=False, highlight=False)

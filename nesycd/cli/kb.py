@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from nesycd.cli import kb_exchange, kb_graph, kb_lint, kb_refused, kb_rules, kb_test, kb_versions
+from nesycd.cli import kb_evidence, kb_exchange, kb_graph, kb_lint, kb_refused, kb_rules, kb_test, kb_versions
 from nesycd.cli.effect import effect
 from nesycd.cli.kb_common import (
     MOST_SHOWN,
@@ -18,6 +20,7 @@ from nesycd.cli.kb_common import (
     Limit,
     State,
     Why,
+    changed_base,
     open_base,
     plain,
     print_entries,
@@ -26,7 +29,7 @@ from nesycd.cli.kb_common import (
     user,
 )
 from nesycd.cli.kb_rules import RuleTests, tests_of
-from nesycd.core.errors import KnowledgeError
+from nesycd.core.errors import KnowledgeError, RunError
 
 kb_app = typer.Typer(no_args_is_help=True)
 kb_app.command("effect")(effect)
@@ -80,10 +83,15 @@ def search(
 
 
 @kb_app.command()
-def show(item: ItemId, kb: Kb = None) -> None:
-    """Show one item with its evidence and history."""
+def show(
+    item: ItemId,
+    kb: Kb = None,
+    run: Annotated[str, typer.Option("--run", help="A run's name or folder, where the base lies in none.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Pieces of evidence to show in full.")] = 3,
+) -> None:
+    """Show one item with its evidence (question, the student's wrong answer, what the teacher said of it) and history."""
     with open_base(kb) as base:
-        entry = base.get(item)
+        entry, place = base.get(item), base.place
         history = base.history(entry.item_id)
     console = Console()
     for key, value in entry.item.model_dump(mode="json").items():
@@ -91,11 +99,27 @@ def show(item: ItemId, kb: Kb = None) -> None:
             told = "; ".join(f"{k}: {v}" for k, v in one.items() if v) if isinstance(one, dict) else one
             console.print(f"[bold]{key:10}[/bold] {shown(', '.join(told) if isinstance(told, list) else str(told))}")
     console.print(f"[bold]status    [/bold] {entry.status} {shown(entry.reviewer)}")
-    for evidence in entry.evidence:
-        console.print(f"[bold]evidence  [/bold] {shown(f'{evidence.example} {evidence.attempt} ({evidence.source})')}")
+    _show_evidence(console, entry.evidence, kb_evidence.folder_of(place, run), limit)
     for line in history:
         told = f"{line.at} {line.actor}: {line.action} (revision {line.revision})"
         console.print(f"[bold]history   [/bold] {shown(told)}")
+
+
+def _show_evidence(console: Console, evidence: Sequence[Any], folder: Path | None, limit: int) -> None:
+    asked = [piece for piece in evidence if piece.example]
+    try:
+        told_of = kb_evidence.behind(folder) if folder is not None and asked else None
+    except RunError as error:
+        told_of = None
+        typer.echo(f"note: what stands behind the evidence cannot be read: {plain(str(error))}", err=True)
+    for number, piece in enumerate(evidence):
+        console.print(f"[bold]evidence  [/bold] {shown(f'{piece.example} {piece.attempt} ({piece.source})')}")
+        for what, said in told_of(piece) if told_of and number < limit else ():
+            console.print(f"  [bold]{what:8}[/bold] {shown(said)}", highlight=False)
+    if asked and folder is None:
+        typer.echo("note: the questions and answers are in the run's folder; name it by --run")
+    elif told_of and len(evidence) > limit:
+        typer.echo(f"note: show the questions and answers of all evidence by --limit {len(evidence)}")
 
 
 @kb_app.command()
@@ -125,7 +149,7 @@ def add(
     by: By = "",
     why: Why = "",
 ) -> None:
-    """Add an item of your own, approved by you.
+    """Add an item of your own, approved by you; a base that is not there yet is begun.
 
     Examples:
 
@@ -163,12 +187,12 @@ def add(
         raise KnowledgeError(
             f"{first['loc'][0]}: {first['msg']} (a fact needs --subject, --relation, --object)"
         ) from None
-    with open_base(kb) as base:
+    with changed_base(kb, create=True) as base:
         base.add([(made, Evidence(example="", source=who))], status=Status.APPROVED, reviewer=who, why=why)
         entry = base.get(made.id)
-    typer.echo(f"added {entry.item_id[:8]}")
-    if entry.status is not Status.APPROVED:
-        typer.echo(f"it was there already, {entry.status}; to change that: nesycd kb approve {entry.item_id[:8]}")
+        typer.echo(f"added {entry.item_id[:8]}")
+        if entry.status is not Status.APPROVED:
+            typer.echo(f"it was there already, {entry.status}; to change that: nesycd kb approve {entry.item_id[:8]}")
 
 
 @kb_app.command()
@@ -184,13 +208,17 @@ def edit(
     scope: Annotated[list[str] | None, typer.Option(help="New tasks of a rule, instead of the old.")] = None,
     exception: Annotated[list[str] | None, typer.Option(help="New exceptions of a rule, instead of the old.")] = None,
     test: RuleTests = None,
+    text_only: Annotated[
+        bool, typer.Option("--text-only", help="The text may say another thing than the triple, which stays.")
+    ] = False,
     kb: Kb = None,
     by: By = "",
     why: Why = "",
 ) -> None:
     """Change an item; the old content stays in its history.
 
-    The student reads a fact's text, the graph its subject, relation and object: change both together.
+    The student reads a fact's text, look-ups and the graph its subject, relation and object: change both together. A text that
+    does not say the object is refused where the triple is to stay, unless --text-only says that it is meant.
     """
     given: dict[str, Any] = {
         "text": text,
@@ -204,11 +232,26 @@ def edit(
     changes = {key: value for key, value in given.items() if value is not None}
     if not changes:
         raise KnowledgeError("nothing to change was given; see: nesycd kb edit --help")
-    with open_base(kb) as base:
+    with changed_base(kb) as base:
+        if text is not None and not text_only and not {"subject", "relation", "object"} & set(changes):
+            _refuse_to_leave_behind(base.get(item).item, text)
         entry = base.edit(item, changes, user(by), why)
-    typer.echo(f"{entry.item_id[:8]} now reads: {plain(entry.item.text, MOST_SHOWN)}")
-    if object_ is not None and object_.casefold() not in entry.item.text.casefold():
-        typer.echo("note: the text does not say the new object; the student reads only the text (--text)", err=True)
+        typer.echo(f"{entry.item_id[:8]} now reads: {plain(entry.item.text, MOST_SHOWN)}")
+        if object_ is not None and object_.casefold() not in entry.item.text.casefold():
+            typer.echo("note: the text does not say the new object; the student reads only the text (--text)", err=True)
+
+
+def _refuse_to_leave_behind(item: Any, text: str) -> None:
+    """A fact's new text must say its triple."""
+    from nesycd.knowledge.wording import left_behind
+
+    if parts := left_behind(item, item.model_copy(update={"text": text})):
+        told = plain(" and ".join(f"the {part} {getattr(item, part)!r}" for part in parts))
+        options = " and ".join(f"--{part}" for part in parts)
+        raise KnowledgeError(
+            f"the new text does not say {told}: give {options} too, or --text-only to leave the triple as it is; "
+            "nothing was changed"
+        )
 
 
 @kb_app.command()
@@ -217,7 +260,7 @@ def approve(items: list[str], kb: Kb = None, by: By = "", why: Why = "") -> None
 
     A rule whose clause cannot run, or with a test that fails, is not approved: nothing of the call then is.
     """
-    with open_base(kb) as base:
+    with changed_base(kb) as base:
         if items == ["all"]:
             typer.echo(f"approved {base.approve_all(user(by), why)}")
             return
@@ -228,7 +271,7 @@ def approve(items: list[str], kb: Kb = None, by: By = "", why: Why = "") -> None
 @kb_app.command()
 def reject(items: list[str], kb: Kb = None, by: By = "", why: Why = "") -> None:
     """Reject items: they are kept, but never retrieved."""
-    with open_base(kb) as base:
+    with changed_base(kb) as base:
         for item in items:
             typer.echo(f"rejected {base.reject(item, user(by), why).item_id[:8]}")
 
@@ -236,7 +279,7 @@ def reject(items: list[str], kb: Kb = None, by: By = "", why: Why = "") -> None:
 @kb_app.command()
 def retire(items: list[str], kb: Kb = None, by: By = "", why: Why = "") -> None:
     """Retire items that were good once: they are kept, but no longer retrieved."""
-    with open_base(kb) as base:
+    with changed_base(kb) as base:
         for item in items:
             typer.echo(f"retired {base.retire(item, user(by), why).item_id[:8]}")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,7 +32,7 @@ MOST_SHOWN = 300
 """Characters of a text in a listing."""
 
 
-def open_base(place: str | None, *, is_backed_up: bool = False) -> Any:
+def open_base(place: str | None, *, is_backed_up: bool = False, create: bool = False) -> Any:
     """The knowledge base given, or that of the newest run; it must exist. Approved rules must pass their tests."""
     from nesycd.knowledge import KnowledgeBase
     from nesycd.rules import Engine, RuleGate
@@ -39,11 +41,45 @@ def open_base(place: str | None, *, is_backed_up: bool = False) -> Any:
     found = place if place is not None else newest_run(Path("runs"), "kb.sqlite") / "kb.sqlite"
     return KnowledgeBase.open(
         found,
-        create=False,
+        create=create,
         is_backed_up=is_backed_up,
         notify=lambda told: typer.echo(told, err=True),
         gate=RuleGate(Engine()),
     )
+
+
+@contextmanager
+def changed_base(place: str | None, *, create: bool = False, dry_run: bool = False) -> Iterator[Any]:
+    """`open_base` for a command that changes the base, which says at the end which base that was.
+
+    With `create` a base is begun where the one given does not exist; with `dry_run` nothing is made, and nothing said.
+    """
+    from nesycd.core.errors import RunError
+    from nesycd.knowledge import FORMATS
+    from nesycd.knowledge.urls import is_url
+
+    path = None if place is None or is_url(place) else Path(place)
+    is_new = create and path is not None and not path.exists()
+    if is_new and path and any(path.suffix.lower() in form.suffixes for form in FORMATS.values()):
+        raise KnowledgeError(f"--kb {path}: a base is a database such as kb.sqlite, not a file to import or export")
+    try:
+        base = open_base(":memory:" if is_new and dry_run else place, create=create and (is_new or not dry_run))
+    except RunError as error:
+        raise KnowledgeError(f"{error}, or give a base: --kb kb.sqlite{' (new or not)' if create else ''}") from None
+    unused = False
+    try:
+        with base:
+            try:
+                yield base
+            finally:
+                revision = base.revision
+                unused = is_new and not revision
+    finally:
+        if unused:
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{path}{suffix}").unlink(missing_ok=True)
+    if not dry_run and not unused:
+        typer.echo(f"{'began' if is_new else 'in'} {plain(base.place)}, now at revision {revision}")
 
 
 def user(by: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nesycd.cli.kb_common import By, Kb, Limit, Why, open_base, plain, print_differences, user
+from nesycd.cli.kb_common import By, Kb, Limit, Why, changed_base, open_base, plain, print_differences, user
 
 app = typer.Typer()
 
@@ -72,6 +72,8 @@ def import_(
 ) -> None:
     """Add the items of a file (YAML, JSON-LD, CSV, TSV, Excel, Turtle), all or none; equal ones merge.
 
+    A base that is not there yet is begun: nesycd kb import kb.yaml --kb new.sqlite
+
     A file by hand needs only what an item consists of:
 
         - {kind: lesson, text: Count each kind before you add.}
@@ -96,15 +98,15 @@ def import_(
         "encoding": encoding,
         "language": language,
     }
-    with open_base(kb) as base:
+    with changed_base(kb, create=True, dry_run=dry_run) as base:
         done = import_file(base, file, form=form, status=status, reviewer=user(by), why=why, **how)
-    counts = done.counts
-    if dry_run or replace:
-        print_differences(done.differences, limit)
-        for line in done.graph:
+        counts = done.counts
+        # What is new stands in the file; what was there before is said.
+        print_differences([one for one in done.differences if dry_run or replace or one.before is not None], limit)
+        for line in (*done.graph, *(f"note: {note}" for note in done.notes)):
             typer.echo(plain(line))
-    did = "nothing was imported; would be" if dry_run else "imported"
-    told = f"{counts.added} new, {counts.merged} changed, {counts.unchanged} as they were"
-    gone = sum(one.after is None for one in done.differences)
-    graph = f", {len(done.graph)} changes of the graph" if done.graph else ""
-    typer.echo(f"{did} from {file}: {told}{f', {gone} gone' if replace else ''}{graph}")
+        did = "nothing was imported; would be" if dry_run else "imported"
+        told = f"{counts.added} new, {counts.merged} changed, {counts.unchanged} as they were"
+        gone = sum(one.after is None for one in done.differences)
+        graph = f", {len(done.graph)} changes of the graph" if done.graph else ""
+        typer.echo(f"{did} from {file}: {told}{f', {gone} gone' if replace else ''}{graph}")

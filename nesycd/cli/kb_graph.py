@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nesycd.cli.kb_common import By, Kb, Why, open_base
+from nesycd.cli.kb_common import By, Kb, Why, changed_base, open_base
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.text import printable
 
@@ -72,10 +72,10 @@ def merge(entity: Entity, into: Entity, kb: Kb = None, by: By = "", why: Why = "
     """
     from nesycd.knowledge import merge_entities
 
-    with open_base(kb) as base:
+    with changed_base(kb) as base:
         done = merge_entities(base, entity, into, by or getpass.getuser(), why)
-    typer.echo(f"merge {done.number}: {printable(done.entity)} is now {printable(done.into)}")
-    typer.echo(f"take it back by: nesycd kb unmerge {done.number}")
+        typer.echo(f"merge {done.number}: {printable(done.entity)} is now {printable(done.into)}")
+        typer.echo(f"take it back by: nesycd kb unmerge {done.number}")
 
 
 def unmerge(
@@ -87,9 +87,9 @@ def unmerge(
     """Take a merge of two entities back; later merges stand."""
     from nesycd.knowledge import unmerge_entities
 
-    with open_base(kb) as base:
+    with changed_base(kb) as base:
         done = unmerge_entities(base, number, by or getpass.getuser(), why)
-    typer.echo(f"{printable(done.entity)} and {printable(done.into)} are two again")
+        typer.echo(f"{printable(done.entity)} and {printable(done.into)} are two again")
 
 
 def relations(
@@ -100,22 +100,25 @@ def relations(
 ) -> None:
     """Show what is declared of relations, as YAML, or take declarations in from a file.
 
-    A declaration names the relation, what it `is` (functional: at most one object; symmetric), its inverse, and the classes
-    of subjects (domain) and objects (range), all but the name optional:
+    A declaration names the relation, what it `is` (functional: at most one object; many_valued: several are right;
+    symmetric), its inverse, and the classes of subjects (domain) and objects (range), all but the name optional:
 
         relations:
 
         - {name: father, is: [functional], inverse: child, domain: person, range: person}
+
+        - {name: child, is: [many_valued]}
     """
     from nesycd.knowledge import declare_relations, read_entities, read_relations, relations_text
 
-    with open_base(kb) as base:
-        if file is None:
+    if file is None:
+        with open_base(kb) as base:
             typer.echo(relations_text(read_entities(base)), nl=False)
-            return
-        found = read_relations(file)
+        return
+    found = read_relations(file)
+    with changed_base(kb) as base:
         changed = declare_relations(base, found, by or getpass.getuser(), why)
-    typer.echo(f"{len(found)} declared, {changed} of them new or changed")
+        typer.echo(f"{len(found)} declared, {changed} of them new or changed")
 
 
 def _graph(kb: str | None) -> tuple[Any, Any]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from nesycd.cli.kb_common import MOST_SHOWN, By, Kb, Limit, Why, open_base, plain, shown, tell_more, user
+from nesycd.cli.kb_common import MOST_SHOWN, By, Kb, Limit, Why, changed_base, open_base, plain, shown, tell_more, user
 
 
 def lint(
@@ -21,7 +21,7 @@ def lint(
     by: By = "",
     why: Why = "",
 ) -> None:
-    """Report contradictions, near-duplicates, subsumed lessons and rules, and ill-formed items.
+    """Report contradictions, several values, near-duplicates, subsumed lessons and rules, and ill-formed items.
 
     Approved and proposed items are checked, with all facts derived by their rules, and nothing is changed. Declare relations
     to have contradictions found with certainty: nesycd kb relations FILE. With --queue the items found are listed for review
@@ -38,7 +38,7 @@ def lint(
     from nesycd.knowledge.queue import enqueue, reasons_of
     from nesycd.rules import Engine, EngineError
 
-    with open_base(kb) as base:
+    with changed_base(kb, dry_run=not queue) as base:
         entries, entities = base.entries(), read_entities(base)
         try:
             with Engine(LIMITS) as engine:

@@ -8,7 +8,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from nesycd.cli.kb_common import By, Kb, Limit, Why, open_base, plain, print_differences, shown, tell_more, user
+from nesycd.cli.kb_common import (
+    By,
+    Kb,
+    Limit,
+    Why,
+    changed_base,
+    open_base,
+    plain,
+    print_differences,
+    shown,
+    tell_more,
+    user,
+)
 from nesycd.core.errors import KnowledgeError
 
 app = typer.Typer()
@@ -68,7 +80,7 @@ def tag(
     why: Why = "",
 ) -> None:
     """Name the base as it is now, for good; `kb diff` and `kb revert --to` take the name."""
-    with open_base(kb) as base:
+    with changed_base(kb) as base:
         revision = base.tag(name, user(by), why)
         typer.echo(f"{name} is revision {revision}, version {base.version}")
 
@@ -113,7 +125,7 @@ def revert(
     """
     if (revision is None) == (not to):
         raise KnowledgeError("say which revision to take back, or which version to go back --to")
-    with open_base(kb) as base:
+    with changed_base(kb) as base:
         count = base.revert(revision, user(by), why) if revision is not None else base.revert_to(to, user(by), why)
         typer.echo(f"{count} items changed by revision {base.revision}" if count else "nothing to change")
 

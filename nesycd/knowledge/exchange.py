@@ -13,14 +13,15 @@ import os
 import re
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
 from nesycd.core.errors import KnowledgeError
-from nesycd.core.records import Entry, Item, Status
+from nesycd.core.records import Entry, Fact, Status
 from nesycd.core.text import printable
 from nesycd.knowledge import graph_exchange, rows, versions
 from nesycd.knowledge.changes import Difference, differences
@@ -29,10 +30,12 @@ from nesycd.knowledge.formats import csv_file, lp, markdown, rdf, xlsx_file, yam
 from nesycd.knowledge.formats.decoding import decoded
 from nesycd.knowledge.formats.mapping import FileEntry, Row, read_rows, valid_item
 from nesycd.knowledge.formats.rdf_graph import ENGLISH
+from nesycd.knowledge.formats.table import human_fact
 from nesycd.knowledge.graph_exchange import Graph
-from nesycd.knowledge.merge import item_key, tidy, unite
+from nesycd.knowledge.merge import AUTO, item_key, tidy, unite, was_decided
 from nesycd.knowledge.rows import AddCounts
 from nesycd.knowledge.store import DryRun, KnowledgeBase
+from nesycd.knowledge.wording import left_behind
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,14 @@ _ID = re.compile(r"[0-9a-f]{16}")
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did, or would do; `graph` has a line for each change of what is said of entities and relations."""
+    """What an import did, or would do."""
 
     counts: AddCounts
     differences: list[Difference]
     graph: tuple[str, ...] = ()
+    """A line for each change of what is said of entities and relations."""
+    notes: tuple[str, ...] = ()
+    """What whoever imports should know of it, a sentence each."""
 
 
 def format_of(path: Path, name: str = "") -> str:
@@ -159,8 +165,10 @@ def import_file(
     """Read a file into the KB as one revision, or, with `dry_run`, find out what that would change.
 
     `status`, and `reviewer` with it, are for entries that do not state theirs; `encoding` is for files that are neither UTF-8
-    nor marked; `language` (a tag such as `de`) is that of the names in a graph of several. An entry whose content was edited in
-    the file, under the id it was exported with, is edited in the KB, by `reviewer` (or the file's name where that is "").
+    nor marked; `language` (a tag such as `de`) is that of the names in a graph of several.
+
+    An entry whose content was edited in the file, under the id it was exported with, is edited in the KB, by `reviewer` (or the
+    file's name where that is ""). It keeps its history and who decided on it, unless the file says another or nobody has.
 
     With `replace` the KB becomes what the file says: what is not in it goes (not from the history). Approved items go, or are
     approved no more, only where the caller says that they `may_lose`.
@@ -179,17 +187,20 @@ def import_file(
     try:
         with kb.writing(editor, "replace" if replace else "import", why or f"from {path.name}") as connection:
             before = rows.load(connection)
+            notes: list[str] = []
             if replace:
                 _replace(connection, found, before, editor)
                 after = rows.load(connection)
                 changed = differences(before, after)
             else:
-                after = rows.load(connection, sorted(_bring_in(connection, found, before, editor, lossless)))
+                uids, notes = _bring_in(connection, found, before, editor, lossless)
+                after = rows.load(connection, sorted(uids))
                 changed = differences({uid: before[uid] for uid in after if uid in before}, after)
             added = sum(uid not in before for uid in after)
             same = sum(before.get(uid) == entry for uid, entry in after.items())
             said = graph_exchange.bring_in(connection, graph, editor, replace) if lossless else ()
-            done = Imported(AddCounts(added, len(after) - added - same, same), changed, tuple(said))
+            counts = AddCounts(added, len(after) - added - same, same)
+            done = Imported(counts, changed, tuple(said), (*notes, *_unsaid(changed)))
             if dry_run:
                 raise DryRun
             if replace and not may_lose:
@@ -271,17 +282,26 @@ def _replace(connection: Connection, found: Sequence[FileEntry], before: Mapping
 
 def _bring_in(
     connection: Connection, found: Sequence[FileEntry], before: Mapping[str, Entry], editor: str, lossless: bool
-) -> set[str]:
-    """Edit what the file gives under known ids, add the rest, and set what status it states; gives the uids."""
+) -> tuple[set[str], list[str]]:
+    """Edit what the file gives under known ids, add the rest, and set what status it states; gives the uids, and notes."""
     # Under the id of its very content an entry merges; only the short formats lack what would make it equal.
     wanted = {one.id for one in found if not lossless or one.id != one.entry.item_id}
     known = rows.uids_by_id(connection, sorted(item_id for item_id in wanted if _ID.fullmatch(item_id)))
+    as_they_were = {one.id for one in found if one.id == one.entry.item_id}
     new: list[FileEntry] = []
     stated: list[tuple[str, FileEntry]] = []
+    edited: dict[str, FileEntry] = {}
     for one in found:
-        uid = known.get(one.id, "")
+        # Beside the entry itself one of another content under its id is a copy, to which somebody gave that content.
+        is_copy = one.id in as_they_were and one.id != one.entry.item_id
+        if is_copy and one.entry.reviewer:
+            one = replaced(one, entry=one.entry.model_copy(update={"reviewer": editor}))
+        uid = "" if is_copy else known.get(one.id, "")
         if uid:
-            _edit(connection, uid, one, before[uid].item, editor, lossless)
+            if (other := edited.setdefault(uid, one)).entry.item != one.entry.item:
+                told = f"{one.where}: has the id of another item ({other.where.rpartition(': ')[2]})"
+                raise KnowledgeError(f"{told}; take it out of what is new; nothing was imported")
+            _edit(connection, uid, one, before[uid], editor, lossless)
         if uid and not lossless:
             stated.append((uid, one))
         else:
@@ -289,20 +309,53 @@ def _bring_in(
     rows.merge_in(connection, [one.entry for one in new])
     uids = rows.uids_by_key(connection, [item_key(one.entry.item) for one in new])
     stated += [(uids[item_key(one.entry.item)], one) for one in new]
+    _decide(connection, stated, before, editor)
+    strange = [one.id for one in new if not lossless and _ID.fullmatch(one.id) and one.id != one.entry.item_id]
+    strange = [item_id for item_id in strange if item_id not in known]
+    some = ", ".join(item_id[:8] for item_id in strange[:5]) + (" ..." if len(strange) > 5 else "")
+    notes = [f"no item here has or had these ids, so their rows are new: {some}"] if some else []
+    return {uid for uid, _ in stated}, notes
+
+
+def _decide(
+    connection: Connection, stated: Sequence[tuple[str, FileEntry]], before: Mapping[str, Entry], editor: str
+) -> None:
+    """Set what status the file states. A change that nobody in the file answers for is the editor's."""
+    now = rows.load(connection, [uid for uid, _ in stated])
+    decisions: dict[str, tuple[Status, str]] = {}
     # Where a file has an entry twice, what it says last holds.
-    decisions = {uid: (one.entry.status, one.entry.reviewer) for uid, one in stated if one.states_status}
+    for uid, one in stated:
+        status, reviewer = one.entry.status, one.entry.reviewer
+        nobody = reviewer in ("", AUTO)
+        if one.states_status and uid in before and nobody and status is not Status.PROPOSED:
+            is_changed = (now[uid].item, status) != (before[uid].item, before[uid].status)
+            reviewer = editor if is_changed else reviewer
+        if one.states_status:
+            decisions[uid] = (status, reviewer)
     for status, reviewer in sorted(set(decisions.values())):
         same = [uid for uid, decision in decisions.items() if decision == (status, reviewer)]
-        rows.set_status(connection, same, status, reviewer)
-    return {uid for uid, _ in stated}
+        rows.set_status(connection, same, status, reviewer, editor)
 
 
-def _edit(connection: Connection, uid: str, one: FileEntry, old: Item, editor: str, lossless: bool) -> None:
+def _edit(connection: Connection, uid: str, one: FileEntry, old: Entry, editor: str, lossless: bool) -> None:
     """Make of an entry's content what the file says; fields that a format does not hold stay."""
-    keeps = not lossless and old.kind == one.entry.item.kind
+    given, new = dict(one.given), one.entry.item
+    keeps = not lossless and old.item.kind == new.kind
+    is_same = isinstance(old.item, Fact) and isinstance(new, Fact) and old.item.triple == new.triple
+    if is_same and isinstance(new, Fact) and given["text"] == human_fact(*new.triple)["text"]:
+        del given["text"]  # made of the triple, for a row that has none: it says nothing against the entry's
     try:
-        item = valid_item({**old.model_dump(), **one.given}) if keeps else one.entry.item
-        if item != old:
-            rows.rewrite(connection, uid, lambda _: item, editor)
+        item = valid_item({**old.item.model_dump(), **given}) if keeps else new
+        if item != old.item:
+            rows.rewrite(connection, uid, lambda _: item, editor, old.reviewer if was_decided(old) else editor)
     except KnowledgeError as error:
         raise KnowledgeError(f"{one.where}: {error}; nothing was imported") from None
+
+
+def _unsaid(changed: Iterable[Difference]) -> Iterator[str]:
+    """Facts whose text or triple was changed without the other."""
+    for one in changed:
+        if one.before is not None and one.after is not None:
+            new = one.after.item
+            if parts := [repr(getattr(new, part)) for part in left_behind(one.before.item, new)]:
+                yield f"the text of {new.id[:8]} does not say {' and '.join(parts)}; the student reads only the text"

@@ -133,8 +133,12 @@ def merge_in(connection: Connection, incoming: Iterable[Entry]) -> AddCounts:
     return AddCounts(added, merged, len(united) - added - merged)
 
 
-def rewrite(connection: Connection, uid: str, make: Callable[[Entry], Item], reviewer: str) -> None:
+def rewrite(
+    connection: Connection, uid: str, make: Callable[[Entry], Item], reviewer: str, decided_by: str | None = None
+) -> None:
     """Put another content in the place of an entry's, keeping evidence and status.
+
+    The change is `reviewer`'s; where another person's decision stands for it, that is `decided_by`.
 
     Raises:
         KnowledgeError: another entry already has the new content.
@@ -147,14 +151,17 @@ def rewrite(connection: Connection, uid: str, make: Callable[[Entry], Item], rev
         raise KnowledgeError(
             f"the change would make item {before.item_id} equal to item {other.item_id}; reject one of them instead"
         )
-    after = before.model_copy(update={"item": item, "reviewer": reviewer})
+    after = before.model_copy(update={"item": item, "reviewer": reviewer if decided_by is None else decided_by})
     journal = Journal()
     journal.changed(uid, before, after, "edit", f"was {before.item_id}", reviewer)
     journal.write(connection)
 
 
-def set_status(connection: Connection, uids: Sequence[str], status: Status, reviewer: str) -> int:
-    """Decide on entries; gives how many changed. What was queued is decided on even where it stays as it is."""
+def set_status(connection: Connection, uids: Sequence[str], status: Status, reviewer: str, actor: str = "") -> int:
+    """Decide on entries; gives how many changed. What was queued is decided on even where it stays as it is.
+
+    `actor`: who brings the decision in, where that is not the reviewer.
+    """
     verb = {Status.APPROVED: "approve", Status.REJECTED: "reject", Status.RETIRED: "retire"}.get(status, "propose")
     journal = Journal()
     changed = 0
@@ -162,10 +169,10 @@ def set_status(connection: Connection, uids: Sequence[str], status: Status, revi
     for uid, entry in load(connection, uids).items():
         if (entry.status, entry.reviewer) != (status, reviewer):
             after = entry.model_copy(update={"status": status, "reviewer": reviewer})
-            journal.changed(uid, entry, after, verb, f"was {entry.status}", reviewer)
+            journal.changed(uid, entry, after, verb, f"was {entry.status}", actor or reviewer)
             changed += 1
         elif uid in waiting:
-            journal.said(uid, entry, verb, "stays as it is", reviewer)
+            journal.said(uid, entry, verb, "stays as it is", actor or reviewer)
     journal.write(connection)
     return changed
 

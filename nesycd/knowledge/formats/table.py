@@ -6,7 +6,8 @@ A table of subject, relation and object is a graph that people made. Empty rows 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Entry
@@ -18,6 +19,11 @@ HUMAN = "human"
 """The source recorded as evidence for a graph that people made."""
 _PLAIN_KEYS = ("kind", "id", "status")
 """Columns whose values are words of ours: blanks around them and capitals do not count."""
+_OPTIONAL: Mapping[str, Mapping[str, Any]] = {
+    "fact": {"aliases": ()},
+    "rule": {"clause": None, "says": "", "scope": (), "exceptions": (), "tests": ()},
+}
+"""What a blank cell says of an item: that it has none."""
 _ESCAPED = re.compile(r"[|\\]")
 _ROUNDED = re.compile(r"\d+(?:[.,]\d+)?e\+\d+")
 """An id of digits that a spreadsheet has made a number, and rounded."""
@@ -81,7 +87,8 @@ def _entry(cells: dict[str, str]) -> dict[str, object]:
         body["aliases"] = [re.sub(r"\\(.)", r"\1", alias, flags=re.DOTALL) for alias in found]
     stripped = [cells.get(key, "").strip() for key in TRIPLE]
     # People who add a row to an exported table fill in the triple only.
-    if body.get("kind") or ("kind" in cells and not all(stripped)):
-        return from_short(body)
-    triple = human_fact(*stripped)
-    return {**triple, **body, "kind": "fact", **{key: triple[key] for key in TRIPLE}}
+    if not body.get("kind") and ("kind" not in cells or all(stripped)):
+        triple = human_fact(*stripped)
+        body = {**triple, **body, "kind": "fact", **{key: triple[key] for key in TRIPLE}}
+    blank = {key: none for key, none in _OPTIONAL.get(str(body.get("kind")), {}).items() if cells.get(key) == ""}
+    return {**blank, **from_short(body)}
