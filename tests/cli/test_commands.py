@@ -56,7 +56,7 @@ def test_kb_commands(tmp_path: Path) -> None:
     KnowledgeBase.open(base).close()
     add = ["--kind", "fact", "--subject", "fathom", "--relation", "makes", "--object", "6 feet", "--alias", "fathoms"]
     said = invoke("kb", "add", "A fathom is 6 feet.", *add, "--kb", base, "--by", "ann")
-    [item] = re.findall(r"\b[0-9a-f]{16}\b", said)
+    item = said.split()[1]
     invoke("kb", "add", "Check the [bold]sum[/bold].\x1b[31m", "--kb", base, "--by", "ann")
     listed = invoke("kb", "list", "--kb", base)
     assert "A fathom is 6 feet." in listed and "\x1b[31m" not in listed and "[bold]sum" in listed
