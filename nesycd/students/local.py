@@ -284,9 +284,7 @@ class LocalStudent:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See `Student.count_tokens`."""
-        if not texts:
-            return []
-        return [len(ids) for ids in self.renderer.tokenizer(list(texts), add_special_tokens=False).input_ids]
+        return self.renderer.plain_text.counts(texts) if texts else []
 
 
 class _StopStrings:

@@ -2,18 +2,21 @@
 
 A prompt is the text of one user turn. A chat model gets it through its own template; a base model gets the text, a line
 break and the completion. The ids of a prompt are the same whether a completion is trained after them or generated
-(METHOD, fault 2; `tests/students/test_rendering.py` holds it on real token ids).
+(METHOD, fault 2; `tests/students/test_local.py` holds it on real token ids). Control tokens are the template's only: no text
+of a prompt or completion becomes one (`PlainText`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from nesycd.core.errors import ModelError
-from nesycd.core.records import content_hash
 from nesycd.core.segments import Segment, text_of
+from nesycd.students.chat import Chat
+from nesycd.students.plain_text import PlainText, Span
 
 Template = Literal["auto", "chat", "plain"]
 
@@ -26,6 +29,10 @@ class Renderer:
         tokenizer: a Hugging Face tokenizer.
         template: `chat` uses the tokenizer's chat template, `plain` none, `auto` the former where there is one.
         system: text of the system turn; "" is an empty one (the fewest tokens), None leaves it to the template.
+
+    Raises:
+        ModelError: there is no chat template but `chat` was asked for, it cannot render a question, the tokenizer has no
+            end token, or the system text has a control token.
     """
 
     tokenizer: Any
@@ -33,54 +40,110 @@ class Renderer:
     system: str | None = ""
 
     def __post_init__(self) -> None:
+        if self.tokenizer.eos_token_id is None:
+            raise ModelError(
+                "the student's tokenizer has no end token, so the student could not learn where an answer ends; give its "
+                'tokenizer_config.json an "eos_token" that the model knows (config.json may name its "eos_token_id")'
+            )
         if self.template == "chat" and not self.tokenizer.chat_template:
             raise ModelError(
                 "template 'chat' was asked for, but this model has no chat template; use 'plain' or 'auto'"
             )
+        bare = self.tokenizer(self.system or "", add_special_tokens=False).input_ids
+        if self.plain_text.ids(self.system or "") != bare:
+            raise ModelError(
+                f"the system text {self.system!r} has a control token of the student's tokenizer; take it out"
+            )
+        if self.is_chat:
+            _ = self._chat.frame  # a template that cannot be used is told now, not after the first training
 
     @property
     def is_chat(self) -> bool:
         """Whether the chat template is used."""
         return self.template == "chat" or (self.template == "auto" and bool(self.tokenizer.chat_template))
 
-    @property
-    def fingerprint(self) -> str:
-        """Hash of all that the ids depend on besides the tokenizer's files."""
-        return content_hash([self.is_chat, self.system, self.tokenizer.chat_template if self.is_chat else ""])
+    @cached_property
+    def plain_text(self) -> PlainText:
+        """Makes the ids of all texts."""
+        return PlainText(self.tokenizer)
+
+    @cached_property
+    def _chat(self) -> Chat:
+        return Chat(self.tokenizer, self.system)
 
     def prompt_text(self, prompt: str) -> str:
         """The text before the completion, template marks included."""
-        if not self.is_chat:
-            return f"{prompt}\n"
-        messages = [{"role": "user", "content": prompt}]
-        if self.system is not None:
-            messages.insert(0, {"role": "system", "content": self.system})
-        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        return self._chat.text(prompt) if self.is_chat else f"{prompt}\n"
 
     def prompt_ids(self, prompt: str) -> list[int]:
-        """Token ids of the prompt, as training and inference both see them."""
+        """Token ids of the prompt, as training and inference both see them.
+
+        Raises:
+            ModelError: the chat template cannot render the prompt.
+        """
+        text = self.prompt_text(prompt)
         # A chat template writes its own start marks; a base model's tokenizer adds its own.
-        return list(self.tokenizer(self.prompt_text(prompt), add_special_tokens=not self.is_chat).input_ids)
+        ids = list(self.tokenizer(text, add_special_tokens=not self.is_chat).input_ids)
+        if self._marks(ids) != self._frame_marks:
+            ids = self.plain_text.within(text, self._place(text), add_special_tokens=not self.is_chat)
+        return ids[: len(ids) - len(self._added[1])]
+
+    def _place(self, text: str) -> Span:
+        """Where a rendered prompt's own text stands in it."""
+        before, after = self._chat.frame if self.is_chat else ("", "")
+        if not (text.startswith(before) and text.endswith(after)):
+            raise ModelError(
+                "a prompt has a control token of the student's tokenizer, and the chat template renders it unlike others; set "
+                "student.template = 'plain'"
+            )
+        return len(before), len(text) - len(after)
+
+    def _marks(self, ids: list[int]) -> list[int]:
+        return list(filter(self.plain_text.control.__contains__, ids))
+
+    @cached_property
+    def _frame_marks(self) -> list[int]:
+        """The control tokens that a prompt has besides its text. One that has others was given them by its text."""
+        if not self.is_chat:
+            return [token for part in self._added for token in self._marks(part)]
+        parts = (self.tokenizer(part, add_special_tokens=False).input_ids for part in self._chat.frame)
+        return [token for part in parts for token in self._marks(part)]
+
+    @cached_property
+    def _added(self) -> tuple[list[int], list[int]]:
+        """What a base model's tokenizer puts before and after a text; the latter would end the answer before it begins."""
+        if self.is_chat:
+            return [], []
+        bare, whole = (self.tokenizer("A", add_special_tokens=added).input_ids for added in (False, True))
+        first = next((place for place in range(len(whole)) if whole[place : place + len(bare)] == bare), 0)
+        return whole[:first], whole[first + len(bare) :]
 
     def completion_ids(self, completion: str) -> list[int]:
         """Token ids of the completion with the end token, tokenised apart from the prompt so that neither changes."""
-        ids = self.tokenizer(completion.strip(), add_special_tokens=False).input_ids
-        return [*ids, self.tokenizer.eos_token_id]
+        return [*self.plain_text.ids(completion.strip()), self.tokenizer.eos_token_id]
 
     def supplied_places(self, segments: Sequence[Segment]) -> frozenset[int]:
         """Places in `completion_ids` of the tokens that are supplied: those that begin in supplied text, blanks left aside.
 
         A token that begins in the student's own text is the student's, wherever it ends. The end token is the student's.
+
+        Raises:
+            ModelError: the tokenizer does not tell where a token stands.
         """
         if all(segment.source == "student" for segment in segments):
             return frozenset()
+        if not self.tokenizer.is_fast:
+            raise ModelError(
+                "the student's tokenizer does not tell where a token stands, which training on look-ups needs; take a student "
+                "that has a tokenizer.json"
+            )
         text = text_of(segments)
         supplied = [segment.source == "supplied" for segment in segments for _ in segment.text]
         lead = len(text) - len(text.lstrip())
-        spans = self.tokenizer(text.strip(), add_special_tokens=False, return_offsets_mapping=True).offset_mapping
+        text = text.strip()
         places = []
-        for place, (start, end) in enumerate(spans):
-            written = next((at for at in range(start, end) if not text[lead + at].isspace()), start)
+        for place, (_, (start, end)) in enumerate(self.plain_text.spans(text, (0, len(text)))):
+            written = next((at for at in range(start, end) if not text[at].isspace()), start)
             if supplied[lead + written]:
                 places.append(place)
         return frozenset(places)

@@ -11,6 +11,7 @@ from typing import Any
 
 from nesycd.core.answers import Call
 from nesycd.core.protocols import Prompt, Tools
+from nesycd.students.plain_text import PlainText
 
 _BLANKS = " \u0120\u2581"
 """Blanks in tokens: plain, of byte-level BPE, of SentencePiece."""
@@ -25,6 +26,7 @@ class Supplying:
         """`tokenizer`: the student's, of Hugging Face."""
         self.tokenizer = tokenizer
         self._ends: dict[tuple[str, ...], frozenset[int]] = {}
+        self.ids = PlainText(tokenizer).ids
 
     @cached_property
     def brackets(self) -> tuple[frozenset[int], frozenset[int]]:
@@ -44,10 +46,6 @@ class Supplying:
             found = frozenset(number for token, number in vocabulary if token.rstrip(_BLANKS).endswith(tools.ends))
             self._ends[tools.ends] = found
         return self._ends[tools.ends]
-
-    def ids(self, text: str) -> list[int]:
-        """The tokens of a text."""
-        return list(self.tokenizer(text, add_special_tokens=False).input_ids)
 
 
 def _ends_word(more: str) -> bool:

@@ -1,0 +1,58 @@
+"""Tiny students: byte-level tokenizers with control tokens, and random models of sixteen dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] | trim + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+SPECIAL = ["<|im_start|>", "<|im_end|>", "<|file|>"]
+UNMARKED = ["<think>", "<｜User｜>", "\n\n", "fathoms"]
+"""Added tokens that are not special: two control tokens, and two that are ordinary text."""
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer() -> Callable[..., Any]:
+    """Makes a byte-level BPE tokenizer with ChatML's control tokens and a template."""
+
+    def made(template: str | None = CHATML, **options: Any) -> Any:
+        from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+        from transformers import PreTrainedTokenizerFast
+
+        backend = Tokenizer(models.BPE())
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        backend.decoder = decoders.ByteLevel()
+        alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+        trainer = trainers.BpeTrainer(
+            vocab_size=320, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
+        )
+        backend.train_from_iterator(["A fathom is 6 feet. What is the length of a cable?"] * 20, trainer)
+        backend.add_tokens([AddedToken(text, normalized=False) for text in UNMARKED])
+        ends = {"eos_token": "<|im_end|>", "pad_token": "<|im_end|>", **options}
+        return PreTrainedTokenizerFast(tokenizer_object=backend, chat_template=template, **ends)
+
+    return made
+
+
+@pytest.fixture
+def tiny_student(tiny_tokenizer: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
+    """Writes a folder with a tiny random Llama and its tokenizer."""
+
+    def made(name: str = "student", seed: int = 0, tokenizer: Any = None, **config: Any) -> Path:
+        import torch
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        torch.manual_seed(seed)
+        sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+        shape = LlamaConfig(vocab_size=328, **sizes, eos_token_id=1, bos_token_id=0, **config)
+        LlamaForCausalLM(shape).save_pretrained(tmp_path / name)
+        (tokenizer or tiny_tokenizer()).save_pretrained(tmp_path / name)
+        return tmp_path / name
+
+    return made
