@@ -29,6 +29,7 @@ from nesycd.runs.predictions import VERDICTS
 from nesycd.runs.run import Run, read_records
 from nesycd.runs.stage import read_states
 from nesycd.students.hub import name_revision, resolve_commit
+from nesycd.students.origin import origin_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -80,15 +81,16 @@ def opened(recipe: Recipe, folder: Path, console: Console | None = None) -> Iter
 def _moved_from(commit: str, recipe: Recipe) -> str:
     """A note where the student's revision now names another commit than the run started with; else ""."""
     model, revision = recipe.student.model, recipe.student.revision
+    origin = origin_of(model, revision)
     try:
-        newest = resolve_commit(model, revision)
+        newest = resolve_commit(origin.base, origin.revision)
     except ModelError:
         return ""  # cannot be checked without a network
     if newest == commit:
         return ""
     return (
-        f"student: {name_revision(model, revision)} is {newest[:12]} by now; this run goes on with {commit[:12]}, which it "
-        "began with (for the newer one give another --name, or student.revision)"
+        f"student: {name_revision(origin.base, origin.revision)} is {newest[:12]} by now; this run goes on with {commit[:12]}, "
+        "which it began with (for the newer one give another --name, or student.revision)"
     )
 
 

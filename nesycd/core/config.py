@@ -137,7 +137,8 @@ class StudentSection(Section):
     """The small model."""
 
     model: str = "smollm2-135m"
-    """`smollm2-135m` (embedded), a folder, a Hugging Face id, or `table` (a fake without torch)."""
+    """`smollm2-135m` (embedded), a folder of a model or of a LoRA adapter (merged into its base), a Hugging Face id, or `table`
+    (a fake without torch)."""
     revision: str = ""
     """Of a Hugging Face id: a branch, tag or commit; not given: the hub's main branch when first loaded. A run keeps the
     commit that it began with."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nesycd.core.records import content_hash
 from nesycd.students import embedded
+from nesycd.students.origin import origin_of
 from nesycd.students.repetition import STOP_REPETITION
 
 SAMPLE = 1 << 20
@@ -18,12 +19,15 @@ def student_fingerprint(model: str, template: str, system: str | None, commit: s
 
     The embedded student is identified by the hash of its GGUF file. A folder is hashed by its small files and by the size and
     both ends of each weights file (whole weights of 8B would take half a minute), independent of its path. A Hugging Face
-    id is identified by the commit of its revision (`hub.resolve_commit`).
+    id is identified by the commit of its revision (`hub.resolve_commit`). Adapters that are merged into a model count by their
+    folders.
     """
-    if model == embedded.NAME:
-        return content_hash([embedded.NAME, embedded.GGUF_SHA256, template, system])
-    folder = Path(model)
-    return content_hash([["hub", model, commit] if commit else _folder_digest(folder), template, system])
+    origin = origin_of(model)
+    adapters = [_folder_digest(folder) for folder in origin.adapters]
+    if origin.base == embedded.NAME:
+        return content_hash([embedded.NAME, embedded.GGUF_SHA256, *adapters, template, system])
+    base = ["hub", origin.base, commit] if commit else _folder_digest(Path(origin.base))
+    return content_hash([base, *adapters, template, system])
 
 
 def decoding(stop_repetition: bool) -> str:

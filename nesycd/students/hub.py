@@ -52,5 +52,5 @@ def cannot_load(name: str, error: Exception) -> ModelError:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return ModelError(
         f"cannot load {name!r} as a student: {first} (give 'smollm2-135m', a Hugging Face id, or a folder with "
-        "config.json, tokenizer files and safetensors weights)"
+        "config.json, tokenizer files and safetensors weights, or with a LoRA adapter)"
     )

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import transformers
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, get_peft_model
 
 from nesycd.core.errors import ModelError
 from nesycd.core.protocols import LEAST, Decoding, Generation, Prompt, TrainReport, TrainSettings
 from nesycd.core.records import TrainingText
 from nesycd.core.segments import Segment
-from nesycd.core.storage import disk_errors, sync_tree
 from nesycd.students import embedded
+from nesycd.students.adapters import merged, peft_warnings, save_adapter, with_adapter
 from nesycd.students.compiling import WORTH, can_compile, compile_layers
 from nesycd.students.devices import pick_device, pick_dtype
 from nesycd.students.fingerprint import decoding, student_fingerprint
 from nesycd.students.generation import greedy_with_workers
 from nesycd.students.hub import cannot_load, is_hub_id, resolve_commit
 from nesycd.students.memory import keep_freed_memory
+from nesycd.students.origin import origin_of
 from nesycd.students.rendering import Renderer, Template
 from nesycd.students.repetition import is_repetitive
 from nesycd.students.supplying import Supplying
@@ -41,7 +39,7 @@ class LocalStudent:
     """Implements `nesycd.core.protocols.Student` with torch.
 
     Args:
-        model: `smollm2-135m` (embedded), a folder, or a Hugging Face id.
+        model: `smollm2-135m` (embedded), a Hugging Face id, or a folder, of a model or of a LoRA adapter (`Origin`).
         revision: of a Hugging Face id: a branch, tag or commit; "" is `main`. The commit that it stands for is kept as
             `commit`, and in the configuration of each adapter as the base model's revision.
         template: how prompts are rendered (see `Renderer`).
@@ -54,7 +52,7 @@ class LocalStudent:
             for trainings of at least `WORTH` tokens.
 
     Raises:
-        ModelError: the folder or id is not a causal LM that can be loaded.
+        ModelError: the folder or id is not a causal LM that can be loaded, or its tokenizer cannot be used (`Renderer`).
     """
 
     def __init__(
@@ -72,14 +70,19 @@ class LocalStudent:
     ) -> None:
         self.name = model
         self.batch_rows, self.batch_tokens = batch_rows, batch_tokens
-        self._source = str(embedded.fetch()) if model == embedded.NAME else model
-        self.commit = resolve_commit(model, revision) if is_hub_id(model) else ""
+        self._origin = origin_of(model, revision)
+        base = self._origin.base
+        self._source = str(embedded.fetch()) if base == embedded.NAME else base
+        self.commit = resolve_commit(base, self._origin.revision) if is_hub_id(base) else ""
         self._pin = {"revision": self.commit} if self.commit else {}
         self._device = pick_device(device)
         if self._device.type == "cpu":
             keep_freed_memory()
         self._dtype = pick_dtype(self._device)
-        tokenizer = _load(transformers.AutoTokenizer, model, self._source, **self._pin)
+        if (own := self._origin.tokenizer) is not None:
+            tokenizer = _load(transformers.AutoTokenizer, model, str(own))
+        else:
+            tokenizer = _load(transformers.AutoTokenizer, model, self._source, **self._pin)
         self.renderer = Renderer(tokenizer, template, system)
         self._pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         self._base: Any = None
@@ -104,7 +107,30 @@ class LocalStudent:
             use_safetensors=True,
             **self._pin,
         )
-        return model.to(self._device)
+        if getattr(model, "_hf_peft_config_loaded", False):
+            raise ModelError(
+                f"{self.name!r} is an adapter on the Hugging Face hub, whose weights would be lost in training; download it "
+                "(hf download NAME --local-dir FOLDER) and give that folder as the student"
+            )
+        model = model.to(self._device)
+        for folder in self._origin.adapters:
+            model = merged(model, folder)
+        if self._origin.adapters:
+            # Adapters that are trained on it name it as their base.
+            model.name_or_path = str(Path(self.name).resolve())
+        self._check_embeddings(model)
+        return model
+
+    def _check_embeddings(self, model: Any) -> None:
+        """A token without an embedding would end the training in an error of torch that says nothing."""
+        rows = model.get_input_embeddings().num_embeddings
+        used = [self._pad_id, *self.renderer.prompt_ids(""), *self.renderer.completion_ids("")]
+        if (highest := max(used)) >= rows:
+            token = self.renderer.tokenizer.convert_ids_to_tokens(highest)
+            raise ModelError(
+                f"the tokenizer of {self.name!r} has {token!r} as token {highest}, but the model has {rows} tokens only; give "
+                "the tokenizer that belongs to the model"
+            )
 
     def _with_adapter(self, adapter: Path | None) -> Any:
         """The model to generate with. An adapter is merged into fresh weights: a third faster, no drift of the base."""
@@ -112,7 +138,7 @@ class LocalStudent:
             self._merged = None
             model = self._fresh()
             if adapter is not None:
-                model = _peft(model, adapter, trainable=False).merge_and_unload()
+                model = merged(model, adapter)
             model.set_attn_implementation("sdpa")
             # torch folds a [rows, 1, d] x [d, vocabulary] product into one matrix product only where the weight
             # requires gradients; merged weights do not, and the batched form copies the vocabulary matrix row by row.
@@ -145,10 +171,10 @@ class LocalStudent:
                 target_modules="all-linear",
                 task_type="CAUSAL_LM",
             )
-            with _without_peft_warning():
+            with peft_warnings():
                 model = get_peft_model(self._fresh(), config, **self._pin)
         else:
-            model = _peft(self._fresh(), init, trainable=True)
+            model = with_adapter(self._fresh(), init, trainable=True)
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.to(self._dtype)
@@ -159,7 +185,7 @@ class LocalStudent:
         report = fine_tune(
             model.get_base_model(), kept, settings, folder, seed=seed, pad_id=self._pad_id, progress=progress, note=note
         )
-        _save_adapter(model, folder)
+        save_adapter(model, folder)
         shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
         return replace(report, dropped=len(encoded) - len(kept))
 
@@ -310,38 +336,3 @@ def _load(factory: Any, name: str, source: str, **options: Any) -> Any:
     finally:
         if bars:
             transformers.utils.logging.enable_progress_bar()
-
-
-def _save_adapter(model: Any, folder: Path) -> None:
-    """Save the adapter atomically; peft alone could leave incomplete weights.
-
-    Raises:
-        RunError: the disk is full.
-    """
-    part = folder / "adapter.tmp"
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        with disk_errors(folder):
-            # Embeddings are never trained; peft would ask the hub whether those of its main have grown.
-            model.save_pretrained(part, save_embedding_layers=False)
-            sync_tree(part)
-            # peft also writes a model card full of blanks: not ours to publish. The weights come last, for `_peft`.
-            for name in ("adapter_config.json", "adapter_model.safetensors"):
-                os.replace(part / name, folder / name)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _peft(model: Any, adapter: Path, *, trainable: bool) -> Any:
-    if not (adapter / "adapter_model.safetensors").is_file():
-        raise ModelError(f"{adapter} is not an adapter folder: it has no adapter_model.safetensors")
-    with _without_peft_warning():
-        return PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
-
-
-@contextmanager
-def _without_peft_warning() -> Iterator[None]:
-    """peft still asks transformers for a property by its old name."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-        yield

@@ -12,6 +12,7 @@ from nesycd.core.protocols import Decoding, Generation, Prompt, Student, TrainRe
 from nesycd.core.records import TrainingText
 from nesycd.students.fingerprint import decoding, student_fingerprint
 from nesycd.students.hub import is_hub_id, resolve_commit
+from nesycd.students.origin import origin_of
 from nesycd.students.table import TableStudent
 
 TABLE = "table"
@@ -33,7 +34,8 @@ class LazyStudent:
     @cached_property
     def commit(self) -> str:
         """Of a Hugging Face id, what its revision stood for when it was first asked for; "" for other models."""
-        return resolve_commit(self.name, self._revision) if is_hub_id(self.name) else ""
+        origin = origin_of(self.name, self._revision)
+        return resolve_commit(origin.base, origin.revision) if is_hub_id(origin.base) else ""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -91,7 +93,7 @@ def build_student(
     """The student of that name: `table` is a fake without torch, all others are local models.
 
     Args:
-        model: `smollm2-135m`, a folder, a Hugging Face id, or `table`.
+        model: `smollm2-135m`, a folder (of a model or of a LoRA adapter), a Hugging Face id, or `table`.
         revision: of a Hugging Face id: a branch, tag or commit; "" is `main`.
         template: how prompts are rendered.
         device: where to compute.
@@ -101,8 +103,9 @@ def build_student(
 
     Raises:
         ConfigError: a revision is given for a student that has no revisions.
+        ModelError: it is given for an adapter that cannot be merged.
     """
-    if revision and (model == TABLE or not is_hub_id(model)):
+    if revision and (model == TABLE or not is_hub_id(origin_of(model).base)):
         raise ConfigError(f"student.revision: {model!r} is no Hugging Face id and has no revisions; leave it out")
     if model == TABLE:
         return TableStudent(delay=delay)

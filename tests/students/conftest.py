@@ -49,8 +49,8 @@ def tiny_student(tiny_tokenizer: Callable[..., Any], tmp_path: Path) -> Callable
         from transformers import LlamaConfig, LlamaForCausalLM
 
         torch.manual_seed(seed)
-        sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-        shape = LlamaConfig(vocab_size=328, **sizes, eos_token_id=1, bos_token_id=0, **config)
+        sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, **config}
+        shape = LlamaConfig(vocab_size=len(tiny_tokenizer()), **sizes, eos_token_id=1, bos_token_id=0)
         LlamaForCausalLM(shape).save_pretrained(tmp_path / name)
         (tokenizer or tiny_tokenizer()).save_pretrained(tmp_path / name)
         return tmp_path / name

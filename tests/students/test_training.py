@@ -20,8 +20,8 @@ torch = pytest.importorskip("torch")
 from nesycd.core.errors import RunError  # noqa: E402
 from nesycd.core.protocols import TrainSettings  # noqa: E402
 from nesycd.students import training  # noqa: E402
+from nesycd.students.adapters import peft_warnings  # noqa: E402
 from nesycd.students.compiling import can_compile, compile_layers  # noqa: E402
-from nesycd.students.local import _without_peft_warning  # noqa: E402
 from nesycd.students.memory import keep_freed_memory  # noqa: E402
 from nesycd.students.training import Encoded, Workers, accumulate, is_out_of_memory  # noqa: E402
 
@@ -250,7 +250,7 @@ def trained(model: Any, folder: Path, settings: TrainSettings, stop_at: int | No
     def begin(progress: Any = None) -> Any:
         torch.manual_seed(5)
         config = LoraConfig(r=4, lora_alpha=8, lora_dropout=settings.dropout, target_modules="all-linear")
-        with _without_peft_warning():
+        with peft_warnings():
             lora = get_peft_model(copy.deepcopy(model), config)
         inner = lora.get_base_model()
         report = training.fine_tune(inner, texts(24), settings, folder, seed=1, pad_id=0, progress=progress)

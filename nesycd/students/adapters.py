@@ -1,0 +1,80 @@
+"""LoRA adapters on disk and in a model: saved whole, loaded, merged (peft)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+
+from nesycd.core.errors import ModelError
+from nesycd.core.storage import disk_errors, sync_tree
+from nesycd.students.origin import CONFIG, WEIGHTS
+
+
+def save_adapter(model: Any, folder: Path) -> None:
+    """Save the adapter atomically; peft alone could leave incomplete weights.
+
+    Raises:
+        RunError: the disk is full.
+    """
+    part = folder / "adapter.tmp"
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        with disk_errors(folder):
+            # Embeddings are never trained; peft would ask the hub whether those of its main have grown.
+            model.save_pretrained(part, save_embedding_layers=False)
+            sync_tree(part)
+            # peft also writes a model card full of blanks: not ours to publish. The weights come last, for `with_adapter`.
+            for name in (CONFIG, WEIGHTS):
+                os.replace(part / name, folder / name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def with_adapter(model: Any, folder: Path, *, trainable: bool) -> Any:
+    """The peft model of a causal LM with an adapter.
+
+    Raises:
+        ModelError: the folder has no adapter, or one of another model.
+    """
+    if not (folder / WEIGHTS).is_file():
+        raise ModelError(f"{folder} is not an adapter folder: it has no {WEIGHTS}")
+    try:
+        with peft_warnings():
+            return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+    except (RuntimeError, ValueError, KeyError, TypeError, UserWarning) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        raise ModelError(
+            f"{folder}: the adapter does not fit the model that {CONFIG} names: {lines[min(1, len(lines) - 1)][:200]} (if its "
+            "vocabulary was enlarged, merge the adapter with peft's merge_and_unload, and give the folder of the whole model)"
+        ) from None
+
+
+def merged(model: Any, folder: Path) -> Any:
+    """A causal LM with an adapter merged into its weights; `modules_to_save` replace the model's own.
+
+    Raises:
+        ModelError: see `with_adapter`.
+    """
+    model = with_adapter(model, folder, trainable=False)
+    with peft_warnings():
+        return model.merge_and_unload()
+
+
+@contextmanager
+def peft_warnings() -> Iterator[None]:
+    """Ignore what peft tells programmers; weights that an adapter lacks are an error."""
+    with warnings.catch_warnings():
+        # It still asks transformers for a property by its old name.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        # An output layer that was trained by itself is no longer the embeddings.
+        warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`", UserWarning)
+        warnings.filterwarnings("ignore", "Input and output embeddings are no longer tied", UserWarning)
+        warnings.filterwarnings("error", "Found missing adapter keys", UserWarning)
+        yield
