@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -100,6 +101,16 @@ def whole_file(path: Path) -> Iterator[Path]:
 def _replace_lines(path: Path, lines: Iterable[bytes]) -> None:
     with whole_file(path) as part, part.open("wb") as file:
         file.writelines(lines)
+
+
+def follow_umask(path: Path) -> None:
+    """Give a file the mode that the umask gives to new ones; safetensors writes files that only their owner can read."""
+    new = path.with_name(f"{path.name}.mode")
+    try:
+        new.touch()
+        path.chmod(stat.S_IMODE(new.stat().st_mode))
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from peft import PeftModel
 
 from nesycd.core.errors import ModelError
-from nesycd.core.storage import disk_errors, sync_tree
+from nesycd.core.storage import disk_errors, follow_umask, sync_tree
 from nesycd.students.origin import CONFIG, WEIGHTS
 
 
@@ -29,6 +29,7 @@ def save_adapter(model: Any, folder: Path) -> None:
         with disk_errors(folder):
             # Embeddings are never trained; peft would ask the hub whether those of its main have grown.
             model.save_pretrained(part, save_embedding_layers=False)
+            follow_umask(part / WEIGHTS)
             sync_tree(part)
             # peft also writes a model card full of blanks: not ours to publish. The weights come last, for `with_adapter`.
             for name in (CONFIG, WEIGHTS):

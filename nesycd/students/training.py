@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from nesycd.core.errors import RunError
 from nesycd.core.protocols import TrainReport, TrainSettings
-from nesycd.core.storage import disk_errors, whole_file
+from nesycd.core.storage import disk_errors, follow_umask, whole_file
 
 CHECKPOINT = "checkpoint"
 STATE = "state.safetensors"
@@ -324,6 +324,7 @@ def _save_checkpoint(folder: Path, masters: MasterWeights, counters: dict[str, A
     tensors = {**masters.state(), _RANDOM: _random_state(device)}
     with whole_file(folder / STATE) as part:
         save_file(tensors, part, metadata={"counters": json.dumps(counters)})
+        follow_umask(part)
 
 
 def _load_checkpoint(folder: Path, masters: MasterWeights, device: torch.device) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -207,3 +208,25 @@ def test_a_token_without_an_embedding_is_told_before_training(
     student = student_in(tiny_student(tokenizer=tokenizer))
     with pytest.raises(ModelError, match=r"has '<\|new end\|>' as token \d+, but the model has \d+ tokens only"):
         student.train(TEXTS, SETTINGS, tmp_path / "trained", seed=0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+@pytest.mark.parametrize("mask, mode", [(0o022, 0o644), (0o007, 0o660)])
+def test_a_group_reads_adapters_as_far_as_the_umask_lets_it(
+    tiny_student: Callable[..., Path], tmp_path: Path, mask: int, mode: int
+) -> None:
+    seen = []
+
+    def look(state: dict[str, Any]) -> None:
+        seen.extend(path.stat().st_mode & 0o777 for path in tmp_path.glob("trained/checkpoint/*"))
+
+    student = student_in(tiny_student())
+    settings = TrainSettings(epochs=2, rank=2, alpha=4, checkpoint_seconds=0.0)
+    before = os.umask(mask)
+    try:
+        student.train(TEXTS, settings, tmp_path / "trained", seed=0, progress=look)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "trained").iterdir()}
+    assert modes == {"adapter_config.json": mode, "adapter_model.safetensors": mode}
+    assert seen == [mode]
