@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from peft import PeftModel
 
 from nesycd.core.errors import ModelError
@@ -49,7 +50,9 @@ def with_adapter(model: Any, folder: Path, *, trainable: bool) -> Any:
     try:
         with peft_warnings():
             return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
-    except (RuntimeError, ValueError, KeyError, TypeError, UserWarning) as error:
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # as in loading a model
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         raise ModelError(
             f"{folder}: the adapter does not fit the model that {CONFIG} names: {lines[min(1, len(lines) - 1)][:200]} (if its "

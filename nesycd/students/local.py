@@ -98,15 +98,21 @@ class LocalStudent:
     def _fresh(self) -> Any:
         # CPUs run short sequences faster through plain matrix products than through the fused kernel's backward.
         attention = "eager" if self._device.type == "cpu" else "sdpa"
-        model = _load(
+        model, told = _load(
             transformers.AutoModelForCausalLM,
             self.name,
             self._source,
             dtype=self._dtype,
             attn_implementation=attention,
             use_safetensors=True,
+            output_loading_info=True,
             **self._pin,
         )
+        if missing := sorted(told["missing_keys"]):
+            raise ModelError(
+                f"the weights of {self.name!r} lack {len(missing)} of the model's tensors ({missing[0]}, ...), which would be "
+                "random; save the whole model anew (an adapter with its adapter_config.json)"
+            )
         if getattr(model, "_hf_peft_config_loaded", False):
             raise ModelError(
                 f"{self.name!r} is an adapter on the Hugging Face hub, whose weights would be lost in training; download it "
@@ -124,7 +130,10 @@ class LocalStudent:
     def _check_embeddings(self, model: Any) -> None:
         """A token without an embedding would end the training in an error of torch that says nothing."""
         rows = model.get_input_embeddings().num_embeddings
-        used = [self._pad_id, *self.renderer.prompt_ids(""), *self.renderer.completion_ids("")]
+        used = [*self.renderer.prompt_ids(""), *self.renderer.completion_ids("")]
+        if self._pad_id >= rows:
+            # Many add a token for padding to the tokenizer only; what fills rows is not seen.
+            self._pad_id = self.renderer.tokenizer.eos_token_id
         if (highest := max(used)) >= rows:
             token = self.renderer.tokenizer.convert_ids_to_tokens(highest)
             raise ModelError(
@@ -331,7 +340,9 @@ def _load(factory: Any, name: str, source: str, **options: Any) -> Any:
     transformers.utils.logging.disable_progress_bar()
     try:
         return factory.from_pretrained(source, trust_remote_code=False, **options)
-    except (OSError, ValueError, KeyError) as error:
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # damaged files make the libraries raise anything
         raise cannot_load(name, error) from error
     finally:
         if bars:

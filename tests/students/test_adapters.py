@@ -201,15 +201,6 @@ def test_an_adapter_that_only_the_hub_has_is_refused(adapted: Adapted, monkeypat
         student.train(TEXTS, SETTINGS, folder.parent / "trained", seed=0)
 
 
-def test_a_token_without_an_embedding_is_told_before_training(
-    tiny_student: Callable[..., Path], tiny_tokenizer: Callable[..., Any], tmp_path: Path
-) -> None:
-    tokenizer = tiny_tokenizer(eos_token="<|new end|>")
-    student = student_in(tiny_student(tokenizer=tokenizer))
-    with pytest.raises(ModelError, match=r"has '<\|new end\|>' as token \d+, but the model has \d+ tokens only"):
-        student.train(TEXTS, SETTINGS, tmp_path / "trained", seed=0)
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
 @pytest.mark.parametrize("mask, mode", [(0o022, 0o644), (0o007, 0o660)])
 def test_a_group_reads_adapters_as_far_as_the_umask_lets_it(
