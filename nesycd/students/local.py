@@ -108,15 +108,15 @@ class LocalStudent:
             output_loading_info=True,
             **self._pin,
         )
-        if missing := sorted(told["missing_keys"]):
-            raise ModelError(
-                f"the weights of {self.name!r} lack {len(missing)} of the model's tensors ({missing[0]}, ...), which would be "
-                "random; save the whole model anew (an adapter with its adapter_config.json)"
-            )
         if getattr(model, "_hf_peft_config_loaded", False):
             raise ModelError(
                 f"{self.name!r} is an adapter on the Hugging Face hub, whose weights would be lost in training; download it "
                 "(hf download NAME --local-dir FOLDER) and give that folder as the student"
+            )
+        if missing := sorted(told["missing_keys"]):
+            raise ModelError(
+                f"the weights of {self.name!r} lack {len(missing)} of the model's tensors ({missing[0]}, ...), which would be "
+                "random; save the whole model anew (an adapter with its adapter_config.json)"
             )
         model = model.to(self._device)
         for folder in self._origin.adapters:

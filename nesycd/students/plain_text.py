@@ -2,7 +2,8 @@
 
 A tokenizer of Hugging Face turns `<|im_end|>` into the token that ends a turn wherever it stands, so that a question or an
 item of the knowledge base could forge a turn. Here it is spelled out, as any other text. Texts without control tokens keep
-the ids that the tokenizer gives, and cost no more than a look at each of these.
+the ids that the tokenizer gives, and cost no more than a look at each of these. Marks that a template writes as ordinary text
+(`[INST]` of Llama 2) have no token of their own, and cannot be told from a text that has them.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Renderer:
         if self.is_chat:
             _ = self._chat.frame  # a template that cannot be used is told now, not after the first training
 
-    @property
+    @cached_property
     def is_chat(self) -> bool:
         """Whether the chat template is used."""
         return self.template == "chat" or (self.template == "auto" and bool(self.tokenizer.chat_template))
@@ -86,7 +86,8 @@ class Renderer:
         ids = list(self.tokenizer(text, add_special_tokens=not self.is_chat).input_ids)
         if self._marks(ids) != self._frame_marks:
             ids = self.plain_text.within(text, self._place(text), add_special_tokens=not self.is_chat)
-        return ids[: len(ids) - len(self._added[1])]
+        after = len(self._added[1])
+        return ids[:-after] if after else ids
 
     def _place(self, text: str) -> Span:
         """Where a rendered prompt's own text stands in it."""
