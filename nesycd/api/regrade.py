@@ -30,12 +30,20 @@ def regraded(folder: Path) -> Iterator[dict[str, Any]]:
                 response = as_read(attempt.response, attempt.calls)
                 extracted = task.extract(response, example)
                 correct = bool(extracted) and task.grade(extracted, example)
-                yield _row(method, split, example, attempt, response, extracted, correct)
+                verdicts = correct, grading.lenient_verdict(correct, response, example, task.grade)
+                yield _row(method, split, example, attempt, response, extracted, verdicts)
 
 
 def _row(
-    method: str, split: str, example: Example, attempt: Attempt, response: str, extracted: str, correct: bool
+    method: str,
+    split: str,
+    example: Example,
+    attempt: Attempt,
+    response: str,
+    extracted: str,
+    verdicts: tuple[bool, bool],
 ) -> dict[str, Any]:
+    correct, lenient = verdicts
     return {
         "id": example.uid,
         "method": method,
@@ -48,5 +56,6 @@ def _row(
         "recorded": attempt.correct,
         "extracted": extracted,
         "correct": correct,
-        "how": grading.find_answer(response).source if extracted else "none",
+        "lenient": lenient,
+        "how": grading.source_of(response, extracted),
     }

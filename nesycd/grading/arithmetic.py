@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from nesycd.grading.answers import quantity
 from nesycd.grading.computed import (
     BREAK,
     JOINING,
@@ -25,6 +24,7 @@ from nesycd.grading.computed import (
     readings,
     result_of_form,
 )
+from nesycd.grading.numbers import quantity
 
 _ANNOTATION = re.compile(r"<<([^<>]*)>>")
 _CONVERTED = frozenset(

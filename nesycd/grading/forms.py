@@ -13,6 +13,9 @@ from typing import Literal
 
 from nesycd.core.records import Example
 from nesycd.grading import answers, latex
+from nesycd.grading.numbers import quantity, stated_number
+from nesycd.grading.options import gold_letter, letter, option_letter
+from nesycd.grading.wording import LONGEST_LINE, clean, is_markup, same_text, without_thinking
 
 Form = Literal["plain", "number", "words", "brackets", "date", "letters", "math"]
 """How an answer is compared with the gold one; see `FORMS`."""
@@ -27,6 +30,9 @@ def extract(response: str, example: Example, form: Form = "plain") -> str:
     if form == "words":
         lines = _listed_lines(answers.stated_rest(response))
         return ", ".join(lines) if lines else answers.closing_answer(response)
+    if form == "math" and not example.options:
+        stated = answers.find_answer(response, formula=True)
+        return stated.text if stated.source not in ("none", "whole", "sentence") else _whole_formula(response)
     found = answers.extract(response, example)
     if form == "letters" and example.options:
         return ", ".join(_letters(found, example.options)) or found
@@ -37,6 +43,8 @@ def extract(response: str, example: Example, form: Form = "plain") -> str:
 
 def grade(answer: str, example: Example, form: Form = "plain") -> bool:
     """Whether an answer equals the example's gold one, which has this form."""
+    if len(answer) > LONGEST_LINE:
+        return same_text(answer, example.answer)
     if form == "math" and not example.options:
         return bool(answer.strip()) and _math(answer, example)
     return bool(answer.strip()) and (answers.grade(answer, example) or FORMS[form](answer, example))
@@ -62,11 +70,11 @@ def _number(answer: str, example: Example) -> bool:
 
     Rounded is taken to be what has two decimals or more and three digits that count: 4.33 equals 13/3, 0.5 only itself.
     """
-    gold = answers.clean(example.answer)
+    gold = clean(example.answer)
     if gold.lower() == "none":
-        return bool(_UNANSWERABLE.fullmatch(answers.clean(answer).lower().replace("’", "'")))
+        return bool(_UNANSWERABLE.fullmatch(clean(answer).lower().replace("’", "'")))
     decimals = len(gold.partition(".")[2]) if re.fullmatch(r"-?\d*\.\d+", gold) else 0
-    wanted, given = answers.quantity(gold), answers.quantity(answer)
+    wanted, given = quantity(gold), stated_number(answer, example.question)
     if decimals < 2 or len(gold.replace(".", "").lstrip("-0")) < 3 or wanted is None or given is None:
         return False
     return abs(given.value - wanted.value) <= Fraction(1, 2 * 10**decimals)
@@ -83,8 +91,8 @@ def _listed_lines(text: str) -> list[str]:
     for line in text.splitlines():
         mark = _MARKED.match(line.strip())
         if mark is not None:
-            items.append(answers.clean(mark[1]))
-        elif not answers.is_markup(line):
+            items.append(clean(mark[1]))
+        elif not is_markup(line):
             break
     return items
 
@@ -95,7 +103,7 @@ def _words(answer: str, example: Example) -> bool:
 
 
 def _word_list(text: str) -> list[str]:
-    text = answers.clean(text).strip("[](){}").casefold()
+    text = clean(text).strip("[](){}").casefold()
     text = re.sub(r"(?:^|(?<=[\s,;]))(?:\d{1,2}[.)]|\(\d{1,2}\))\s+", " ", text)
     parts = re.split(r"[\s,;<>|→]+|->", text)
     words = [part.strip("\"'`*_.") for part in parts]
@@ -106,7 +114,7 @@ def _word_list(text: str) -> list[str]:
 
 def _brackets(answer: str, example: Example) -> bool:
     """As a sequence of brackets, whatever blanks stand between them; any other sign makes it wrong."""
-    given, gold = ("".join(answers.clean(text).split()) for text in (answer, example.answer))
+    given, gold = ("".join(clean(text).split()) for text in (answer, example.answer))
     return bool(re.fullmatch(r"[\[\](){}<>]+", gold)) and given == gold
 
 
@@ -125,7 +133,7 @@ _DATES = (
 
 def read_date(text: str) -> date | None:
     """A date as `05/01/2021` (month first), `2021-05-01`, `May 1, 2021` or `1 May 2021`; None where it is none."""
-    text = " ".join(answers.clean(text).lower().split())
+    text = " ".join(clean(text).lower().split())
     for form in _DATES:
         match = form.fullmatch(text)
         if match is None:
@@ -149,14 +157,14 @@ def _month(text: str) -> int:
 def _dated_option(answer: str, options: tuple[str, ...]) -> str:
     given = read_date(answer)
     same = [index for index, option in enumerate(options) if given is not None and read_date(option) == given]
-    return answers.letter(same[0]) if len(same) == 1 else ""
+    return letter(same[0]) if len(same) == 1 else ""
 
 
 def _date(answer: str, example: Example) -> bool:
     """As a date, numeric with the month first (as BBH asks for it) or in words; an option may be named by its date."""
     if example.options:
         named = _dated_option(answer, example.options)
-        return bool(named) and named == answers.option_letter(example.answer, example.options)
+        return bool(named) and named == gold_letter(example.answer, example.options)
     given = read_date(answer)
     return given is not None and given == read_date(example.answer)
 
@@ -166,15 +174,15 @@ def _date(answer: str, example: Example) -> bool:
 
 def _letters(answer: str, options: tuple[str, ...]) -> list[str]:
     """The options that an answer names, in the options' order, each once; none where a part of it names no option."""
-    whole = answers.option_letter(answer, options)
+    whole = option_letter(answer, options)
     if whole:
         return [whole]
-    text = answers.clean(answer)
+    text = clean(answer)
     if re.fullmatch(r"[A-Z]{2,}", text) and len(set(text)) == len(text):
         parts = list(text)
     else:
         parts = [part for part in re.split(r"\s*(?:[,;&]|\band\b)\s*|(?<=\))\s*(?=\()", text) if part]
-    named = [answers.option_letter(part, options) for part in parts]
+    named = [option_letter(part, options) for part in parts]
     return sorted(set(named)) if all(named) else []
 
 
@@ -189,7 +197,14 @@ def _several(answer: str, example: Example) -> bool:
 
 def _math(answer: str, example: Example) -> bool:
     """As text, else as mathematics by math-verify: equal by algebra, in LaTeX or as typed (extra `math`)."""
-    return answers.same_text(answer, example.answer) or latex.same(answer, example.answer)
+    return same_text(answer, example.answer, formula=True) or latex.same(answer, example.answer)
+
+
+def _whole_formula(response: str) -> str:
+    """A response that is as a whole one formula on one line, without words."""
+    text = clean(without_thinking(response)[: 4 * LONGEST_LINE], formula=True)
+    is_formula = "answer" not in text and "####" not in text and latex.is_formula(text)
+    return text if is_formula else ""
 
 
 FORMS: dict[Form, Callable[[str, Example], bool]] = {

@@ -21,7 +21,7 @@ from nesycd.core.errors import DataError
 from nesycd.core.files import did_you_mean, question_key, read_jsonl
 from nesycd.core.records import Example
 from nesycd.grading import Form, latex
-from nesycd.tasks.base import Card, StoredTask
+from nesycd.tasks.base import Card, StoredTask, gold_at
 from nesycd.tasks.hub import Rows
 from nesycd.tasks.source import Source, SourceSettings
 
@@ -48,11 +48,11 @@ def form_of(task: str) -> Form:
 
 
 def read_gold(example: Example) -> Example:
-    """The example with its options' marks taken off and its gold as letters: "A" or "AC" becomes "(A)" or "(A), (C)"."""
+    """The example with its options' marks taken off and its gold as letters: "A", "AC" or an index from 0."""
     if not example.options:
         return example
     options = _options(list(example.options), example.uid)
-    answer = grading.option_letter(example.answer, options)
+    answer = grading.gold_letter(gold_at(example.model_copy(update={"options": options}), first=0).answer, options)
     if not answer and re.fullmatch(r"[A-Z()\[\], ]+", example.answer):
         answer = ", ".join(f"({gold})" for gold in re.findall(r"[A-Z]", example.answer))
     return example.model_copy(update={"options": options, "answer": answer})

@@ -13,13 +13,19 @@ from nesycd import grading
 from nesycd.core.errors import DataError
 from nesycd.core.files import question_key, read_jsonl
 from nesycd.core.records import Example
-from nesycd.tasks.base import Card, StoredTask
+from nesycd.tasks.base import Card, StoredTask, gold_at
 from nesycd.tasks.hub import Rows
 from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "arc"
 _SPLITS = {"train": ("Train", "train"), "valid": ("Dev", "validation"), "test": ("Test", "test")}
 """Split here -> the publisher's name of it, the hub's."""
+
+
+def read_gold(example: Example) -> Example:
+    """The example with its gold's letter: some golds are a number from 1."""
+    return gold_at(example, first=1)
+
 
 CARD = Card(
     name=NAME,
@@ -36,6 +42,7 @@ CARD = Card(
     splits="the publisher's train, dev (here valid) and test",
     grading="as an option, by letter or text",
     hub="allenai/ai2_arc",
+    gold=read_gold,
 )
 
 

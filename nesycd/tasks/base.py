@@ -5,7 +5,9 @@ Nothing here knows a particular benchmark.
 
 from __future__ import annotations
 
+import math
 import random
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +31,29 @@ def as_it_is(example: Example) -> Example:
     return example
 
 
+def always_fits(gold: str) -> str:
+    """No gold answer is refused for its form."""
+    return ""
+
+
+def no_number(gold: str) -> str:
+    """For a benchmark whose golds are numbers."""
+    return "" if grading.quantity(gold) is not None else "is no number"
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value is what tables write for a number that is not there (NaN), or no number that can be reached."""
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def gold_at(example: Example, first: int) -> Example:
+    """The example with a gold that is a place among the options, `first` being the first one's, as its letter."""
+    place = int(example.answer) - first if re.fullmatch(r"\d{1,2}", example.answer) else -1
+    if not 0 <= place < len(example.options):
+        return example
+    return example.model_copy(update={"answer": grading.letter(place)})
+
+
 @dataclass(frozen=True)
 class Card:
     """What a benchmark is, for its readers and for grading other people's answers without its files.
@@ -44,6 +69,7 @@ class Card:
         hub: the Hugging Face dataset it is mapped from ("" = files only).
         form: the form of a task's answers, by `Example.task`.
         gold: reads the gold answer of a row as the publisher writes it.
+        refused: why a gold answer cannot be one of this benchmark, in words that follow "answer X"; "" where it can.
     """
 
     name: str
@@ -56,6 +82,7 @@ class Card:
     by_task: bool = False
     form: Callable[[str], Form] = always_plain
     gold: Callable[[Example], Example] = as_it_is
+    refused: Callable[[str], str] = always_fits
 
     def size_notes(self, found: Mapping[str, int], where: object) -> list[str]:
         """A sentence for each part whose size is not the published one."""
@@ -131,12 +158,16 @@ def text_of(row: Mapping[str, Any], key: str, where: str, publisher: str) -> str
     return text.strip()
 
 
+_MARK = re.compile(r"(?:\(([A-Z])\)|([A-Z])[.):])\s*")
+
+
 def unlettered(options: Sequence[str]) -> tuple[str, ...]:
-    """The texts of options; letters that all of them bear in order ("(A) ...") are taken off."""
+    """The texts of options; marks that all of them bear in order ("(A) ...", "A. ...", "A) ...") are taken off."""
     texts = tuple(option.strip() for option in options)
-    marks = [grading.letter(index) for index in range(len(texts))]
-    bare = tuple(text.removeprefix(mark).strip() for text, mark in zip(texts, marks, strict=True))
-    return bare if all(map(str.startswith, texts, marks)) and all(bare) else texts
+    marks = [_MARK.match(text) for text in texts]
+    bare = tuple(text[mark.end() :].strip() if mark else "" for text, mark in zip(texts, marks, strict=True))
+    in_order = all(mark and f"({mark[1] or mark[2]})" == grading.letter(index) for index, mark in enumerate(marks))
+    return bare if in_order and all(bare) else texts
 
 
 def _group(example: Example) -> str:

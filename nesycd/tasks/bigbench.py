@@ -24,7 +24,7 @@ from nesycd import grading
 from nesycd.core.errors import DataError
 from nesycd.core.files import did_you_mean, question_key, read_json
 from nesycd.core.records import Example
-from nesycd.tasks.base import Card, StoredTask, hold_out, in_split, train_and_valid
+from nesycd.tasks.base import Card, StoredTask, hold_out, in_split, is_missing, train_and_valid
 from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "bigbench"
@@ -172,7 +172,8 @@ def _golds(row: Mapping[str, Any], where: str, rng: random.Random) -> tuple[list
     if scores is None:
         targets = row.get("target")
         targets = targets if isinstance(targets, list) else [targets]
-        if not targets or not all(isinstance(target, str | int | float) and str(target).strip() for target in targets):
+        usable = (isinstance(one, str | int | float) and not is_missing(one) and str(one).strip() for one in targets)
+        if not targets or not all(usable):
             raise DataError(f"{where}: 'target' (a text or a list of texts) or 'target_scores' is needed")
         return [str(target).strip() for target in targets], ()
     if not isinstance(scores, dict) or not all(isinstance(score, int | float) for score in scores.values()):

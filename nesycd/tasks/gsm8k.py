@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from nesycd.core.errors import DataError
 from nesycd.core.files import question_key, read_jsonl
 from nesycd.core.records import Example
-from nesycd.tasks.base import Card, StoredTask, text_of, train_and_valid
+from nesycd.tasks.base import Card, StoredTask, no_number, text_of, train_and_valid
 from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "gsm8k"
@@ -34,6 +34,7 @@ CARD = Card(
     grading="as a number",
     hub="openai/gsm8k",
     gold=read_gold,
+    refused=no_number,
 )
 
 
@@ -67,7 +68,7 @@ class Gsm8k(StoredTask):
 def _example(row: dict[str, Any], where: str, split: str, index: int) -> Example:
     question, answer = (text_of(row, key, where, "GSM8K") for key in ("question", "answer"))
     working, mark, gold = answer.rpartition("####")
-    if not mark or not gold.strip():
+    if not mark or no_number(gold):
         raise DataError(f"{where}: the answer does not end in '#### number'")
     return Example(
         uid=f"{NAME}-{split}-{index:05d}",

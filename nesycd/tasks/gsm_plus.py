@@ -16,7 +16,7 @@ from nesycd.core.errors import DataError
 from nesycd.core.files import did_you_mean, question_key, read_jsonl
 from nesycd.core.records import Example
 from nesycd.grading import Form
-from nesycd.tasks.base import Card, StoredTask, text_of
+from nesycd.tasks.base import Card, StoredTask, no_number, text_of
 from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "gsm_plus"
@@ -24,6 +24,10 @@ NAME = "gsm_plus"
 
 def _form(task: str) -> Form:
     return "number"
+
+
+def _refused(gold: str) -> str:
+    return "" if gold.lower() == "none" else no_number(gold)
 
 
 CARD = Card(
@@ -35,6 +39,7 @@ CARD = Card(
     grading='as a number, rounded golds with leeway; "None" by what says that there is no answer',
     hub="qintongli/GSM-Plus",
     form=_form,
+    refused=_refused,
 )
 
 

@@ -1,7 +1,7 @@
 """A user's own questions: one JSON object a line with `question` and `answer`, and optional keys (`KEYS`).
 
-`answer` of a question with `options` is a letter ("B", "(B)") or the text of exactly one option. Either one file, split
-here by `ratios`, or a file for each split.
+`answer` of a question with `options` is a letter ("B", "(B)"; a letter comes first, even where it is the text of another
+option) or the text of exactly one option. Either one file, split here by `ratios`, or a file for each split.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nesycd import grading
 from nesycd.core.errors import DataError
 from nesycd.core.files import did_you_mean, file_hash, question_key, read_jsonl
 from nesycd.core.records import Example, content_hash
-from nesycd.tasks.base import StoredTask, hold_out, in_split, split_by_group, unlettered
+from nesycd.tasks.base import StoredTask, hold_out, in_split, is_missing, split_by_group, unlettered
 
 KEYS = ("question", "answer", "id", "options", "rationale", "task")
 
@@ -171,12 +171,14 @@ def _options(row: dict[str, Any], where: str) -> tuple[str, ...]:
 
 def _answer(row: dict[str, Any], options: tuple[str, ...], where: str) -> str:
     value = row.get("answer")
+    if is_missing(value):
+        raise DataError(f"{where}: answer is missing: {value} stands in its place")
     if isinstance(value, int | float):  # true and false as well
         value = str(value)
     answer = _text({**row, "answer": value} if "answer" in row else row, "answer", where)
     if not options:
         return answer
-    letter = grading.option_letter(answer, options)
+    letter = grading.gold_letter(answer, options)
     if not letter:
         raise DataError(f"{where}: answer {answer!r} names none or more than one of the {len(options)} options")
     return letter

@@ -14,13 +14,19 @@ from nesycd import grading
 from nesycd.core.errors import DataError
 from nesycd.core.files import did_you_mean, question_key
 from nesycd.core.records import Example
-from nesycd.tasks.base import Card, StoredTask, train_and_valid
+from nesycd.tasks.base import Card, StoredTask, gold_at, train_and_valid
 from nesycd.tasks.hub import Rows
 from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "mmlu"
 _PARTS = {"dev": "dev", "val": "validation", "test": "test"}
 """The publisher's parts -> the hub's splits."""
+
+
+def read_gold(example: Example) -> Example:
+    """The example with its gold's letter: the hub writes the gold as an index from 0."""
+    return gold_at(example, first=0)
+
 
 CARD = Card(
     name=NAME,
@@ -30,6 +36,7 @@ CARD = Card(
     splits="train is the publisher's dev and val together, less a seeded tenth that is valid; test is the publisher's",
     grading="as an option, by letter or text",
     hub="cais/mmlu",
+    gold=read_gold,
 )
 
 

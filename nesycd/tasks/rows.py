@@ -10,10 +10,10 @@ from nesycd import grading
 from nesycd.core.errors import DataError
 from nesycd.core.files import did_you_mean
 from nesycd.core.records import Example
-from nesycd.tasks.base import always_plain, as_it_is, unlettered
+from nesycd.tasks.base import always_fits, always_plain, as_it_is, is_missing, unlettered
 from nesycd.tasks.registry import card, grader
 
-ADDED = {"extracted", "correct", "how"}
+ADDED = {"extracted", "correct", "lenient", "how"}
 """What a graded row has more."""
 
 
@@ -33,10 +33,11 @@ class RowGrader:
         self._tasks = tuple(said.sizes) if said and said.by_task else ()
         self._form = said.form if said else always_plain
         self._gold = said.gold if said else as_it_is
+        self._refused = said.refused if said else always_fits
         self._grade = grader(benchmark)
 
     def graded(self, number: int, row: dict[str, Any], where: str) -> dict[str, Any]:
-        """The row with `extracted`, `correct` and `how`; keys of these names that we did not write become `given_...`.
+        """The row with `extracted`, `correct`, `lenient` and `how`; keys of these names that we did not write become `given_...`.
 
         Raises:
             DataError: a key that is missing or of a wrong type, a task that the benchmark does not have, or a gold answer that
@@ -47,20 +48,27 @@ class RowGrader:
             raise DataError(f"{where}: response must be a text{' and is missing' if 'response' not in row else ''}")
         task = self._task(row, where)
         golds = _golds(row, where)
-        examples = [self._gold(_example(task, number, row, gold, where)) for gold in golds]
+        examples = [_lettered(self._gold(_example(task, number, row, gold, where))) for gold in golds]
         form = self._form(task)
         for gold, example in zip(golds, examples, strict=True):
             if not example.answer.strip():
                 raise DataError(f"{where}: no gold answer can be read from {gold!r}")
+            if problem := self._refused(example.answer):
+                raise DataError(f"{where}: answer {gold!r} {problem}, as the gold answers of {self.benchmark} are")
             if example.options and not self._grade(example.answer, example, form):
                 raise DataError(f"{where}: answer {gold!r} names none of the {len(example.options)} options")
         extracted = grading.extract(response, examples[0], form)
+        correct = any(self._grade(extracted, example, form) for example in examples)
         ours = row.keys() >= ADDED
         return {
             **{f"given_{key}" if key in ADDED and not ours else key: value for key, value in row.items()},
             "extracted": extracted,
-            "correct": any(self._grade(extracted, example, form) for example in examples),
-            "how": grading.find_answer(response).source if extracted else "none",
+            "correct": correct,
+            "lenient": any(
+                grading.lenient_verdict(correct, response, one, lambda said, one: self._grade(said, one, form))
+                for one in examples
+            ),
+            "how": grading.source_of(response, extracted),
         }
 
     def _task(self, row: dict[str, Any], where: str) -> str:
@@ -75,10 +83,16 @@ class RowGrader:
         return f"{name}/{part}"
 
 
+def _lettered(example: Example) -> Example:
+    """The example with the letter of the option that its gold names, where it names one."""
+    letter = grading.gold_letter(example.answer, example.options) if example.options else ""
+    return example.model_copy(update={"answer": letter}) if letter else example
+
+
 def _golds(row: dict[str, Any], where: str) -> list[str]:
     answer = row.get("answer")
     golds = answer if isinstance(answer, list) else [answer]
-    usable = [str(gold).strip() for gold in golds if isinstance(gold, str | int | float)]
+    usable = [str(gold).strip() for gold in golds if isinstance(gold, str | int | float) and not is_missing(gold)]
     if not golds or len(usable) != len(golds) or not all(usable):
         raise DataError(f"{where}: answer must be a text or a number that is not empty (or a list), but is {answer!r}")
     return usable

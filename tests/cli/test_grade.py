@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def test_a_row_comes_back_graded(
 ) -> None:
     shown, made = call(benchmark, [given], tmp_path)
     assert shown.exit_code == 0, shown.output
-    assert made == [{**given, "extracted": extracted, "correct": correct, "how": how}]
+    lenient = correct or given["response"] == "18"
+    assert made == [{**given, "extracted": extracted, "correct": correct, "lenient": lenient, "how": how}]
 
 
 def test_options_in_a_bbh_question_are_read(tmp_path: Path) -> None:
@@ -75,7 +77,7 @@ def test_a_summary_by_task_is_printed_and_grading_can_be_repeated(tmp_path: Path
     shown, made = call("jsonl", rows, tmp_path)
     lines = {line.split()[0]: line.split() for line in shown.output.splitlines() if line.strip()}
     assert lines["b"][1:5] == ["3", "2", "66.7", "%"] and lines["all"][1:5] == ["4", "3", "75.0", "%"]
-    assert lines["all"][5:] == ["3", "0", "1", "0", "0"]
+    assert lines["all"][5:] == ["75.0", "%", "3", "0", "1", "0", "0"]
     assert call("jsonl", made, tmp_path, "again.jsonl")[1] == made
 
 
@@ -139,6 +141,100 @@ def test_a_gold_is_read_as_people_write_it(tmp_path: Path) -> None:
     assert call("bbh", [row("B", "The answer is (B).") | colours], tmp_path)[1][0]["correct"] is True
     bodies = row("NATO", "The answer is (B).", options=["(A)EU", "(B)NATO"])
     assert call("agieval", [bodies], tmp_path)[1][0]["correct"] is True
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "answer", "options", "right"),
+    [
+        ("mmlu", 2, ["1", "2", "3", "4"], "(C)"),  # the hub writes an index from 0
+        ("mmlu", "0", ["1", "2", "3", "0"], "(A)"),
+        ("arc", "2", ["4", "3", "2", "1"], "(B)"),  # some of ARC's labels are numbers from 1
+        ("agieval", 1, ["2", "0", "1"], "(B)"),
+        ("mmlu", "B", ["Al", "Tl", "C", "B"], "(B)"),  # a letter comes first, even where it is another option's text
+        ("jsonl", "C", ["C", "B", "A"], "(C)"),
+        ("arc", "blue", ["A. red", "B. blue"], "(B)"),
+        ("arc", "B", ["A) red", "B) blue"], "(B)"),
+    ],
+)
+def test_a_gold_is_read_as_its_publisher_writes_it(
+    benchmark: str, answer: Any, options: list[str], right: str, tmp_path: Path
+) -> None:
+    rows = [row(answer, f"The answer is {grading.letter(place)}", options=options) for place in range(len(options))]
+    shown, made = call(benchmark, rows, tmp_path)
+    assert shown.exit_code == 0, shown.output
+    assert [one["extracted"] for one in made if one["correct"]] == [right]
+
+
+@pytest.mark.parametrize("benchmark, gold", [("gsm8k", "many"), ("gsm8k", "5 or 6"), ("gsm_plus", "the green one")])
+def test_a_gold_that_is_no_number_is_refused_where_golds_are_numbers(benchmark: str, gold: str, tmp_path: Path) -> None:
+    shown, made = call(benchmark, [row(gold, "x")], tmp_path)
+    assert (shown.exit_code, made) == (2, [])
+    assert f"answers.jsonl:1: answer {gold!r} is no number, as the gold answers of {benchmark} are" in shown.stderr
+    assert call("gsm_plus", [row("None", "The answer is unknown.")], tmp_path)[1][0]["correct"] is True
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "null"])
+def test_a_number_that_is_not_there_is_no_gold(value: str, tmp_path: Path) -> None:
+    text = '{"question": "Why?", "answer": %s, "response": "The answer is nan."}\n' % value  # noqa: UP031 - it has braces
+    shown, made = call("jsonl", text, tmp_path)
+    assert (shown.exit_code, made) == (2, []) and "answers.jsonl:1: answer must be a text or a number" in shown.stderr
+
+
+def test_the_lenient_verdict_stands_beside_the_strict_one(tmp_path: Path) -> None:
+    said = {
+        "7 + 7 makes 14": True, "14 pears, or 6": False, "<think>6</think> so 14, I think": True, "The answer is 14.": True,
+        "nothing": False, "14<think>6": True,
+    }  # fmt: skip
+    shown, made = call("gsm8k", [row("14", response) for response in said], tmp_path)
+    assert [one["lenient"] for one in made] == list(said.values())
+    assert [one["correct"] for one in made] == [response == "The answer is 14." for response in said]
+    assert "lenient" in shown.output and "66.7 %" in shown.output
+    letters = {
+        "I would say B, not (A)": False,
+        "B, as A wet one is not": True,
+        "A wet one: (B)": True,
+        "I think it is B": True,
+        "Bears": False,
+    }
+    _, made = call("arc", [row("B", response, options=["ice", "fire"]) for response in letters], tmp_path)
+    assert [one["lenient"] for one in made] == list(letters.values())
+    _, made = call("jsonl", [row("yes", "Not no but yes, they do"), row("oak", "an oak")], tmp_path)
+    assert [one["lenient"] for one in made] == [True, False]
+
+
+def test_that_hardly_any_answer_was_found_is_said(tmp_path: Path) -> None:
+    rows = [row("14", "It is 14") for _ in range(9)] + [row("14", "The answer is 14.")]
+    shown, _ = call("gsm8k", rows, tmp_path)
+    told = " ".join(shown.output.split())
+    assert "9 of 10 responses state no answer" in told and "The last number or letter is right in 10." in told
+    assert "state no answer" not in call("gsm8k", rows[1:], tmp_path)[0].output
+
+
+def test_new_ways_of_stating_an_answer_are_named_and_counted(tmp_path: Path) -> None:
+    rows = [row("14", '{"answer": 14}'), row("14", "The total is 14."), row("B", "Option B", options=["ice", "fire"])]
+    shown, made = call("jsonl", rows, tmp_path)
+    assert [one["how"] for one in made] == ["field", "sentence", "whole"]
+    assert all(one["correct"] for one in made)
+    assert all(source in shown.output for source in ("field", "sentence", "whole"))
+    assert "field" not in call("jsonl", [row("14", "The answer is 14.")], tmp_path)[0].output
+
+
+def test_rows_are_written_as_they_are_graded(tmp_path: Path) -> None:
+    """A file is graded in little memory, however long it is; nothing of it stands there where a row is malformed."""
+    path, out = tmp_path / "many.jsonl", tmp_path / "graded.jsonl"
+    line = json.dumps(row("14", "So it is 14. " * 1_000 + "The answer is 14.")) + "\n"
+    path.write_text(line * 200)
+    tracemalloc.start()
+    try:
+        shown = CliRunner().invoke(app, ["grade", "--benchmark", "gsm8k", str(path), "--out", str(out)])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert shown.exit_code == 0 and out.read_text().count("\n") == 200
+    assert peak < 1_000_000 < path.stat().st_size
+    path.write_text(line * 10 + "{}\n")
+    shown = CliRunner().invoke(app, ["grade", "--benchmark", "gsm8k", str(path), "--out", str(tmp_path / "no.jsonl")])
+    assert shown.exit_code == 2 and sorted(one.name for one in tmp_path.iterdir()) == ["graded.jsonl", "many.jsonl"]
 
 
 def test_a_task_may_be_called_anything(tmp_path: Path) -> None:
