@@ -33,6 +33,11 @@ _CONVERTED = frozenset(
     for plural in ("", "s")
 )
 """Units that are changed without a word: `2 x 30 minutes = 1 hour`, `$1/2 = 50 cents`."""
+_OTHER_FORM = re.compile(r"[<>≤≥]|mod|max|min|day|week", re.IGNORECASE)
+LONGEST_LINE = 600
+"""Characters before an `=` that are looked at for its left side."""
+LONGEST_WORKING = 20_000
+"""Characters of a working whose equations are checked: what is longer repeats itself."""
 _OPEN_EQUATION = re.compile(r"(?P<blank>[ \t]?)=[ \t]*\$?$")
 
 
@@ -42,7 +47,7 @@ def false_equation(text: str) -> str:
     >>> false_equation("3 x 6 feet = 18 feet. 18 + 4 = 23.")
     '18 + 4 = 23'
     """
-    for left, right, written in _equations(_without_right_forms(text)):
+    for left, right, written in _equations(_without_right_forms(text[:LONGEST_WORKING])):
         if not _agree(left, right):
             return written
     return ""
@@ -50,11 +55,15 @@ def false_equation(text: str) -> str:
 
 def _without_right_forms(text: str) -> str:
     """A text without its true equations whose left side is no sum but another form (`computed.result_of_form`)."""
-    for match in reversed([*re.finditer(r"=", text)]):
-        written = result_of_form(text[: match.start()])
-        if written and re.match(rf"\s*{re.escape(written)}(?!\w)", text[match.end() :]):
-            text = f"{text[: match.start()]};{text[match.end() :]}"
-    return text
+    signs, previous = list(text), 0
+    for match in re.finditer("(?<![<>])=", text):
+        # No form has an `=` within it, but one may follow another: `3 = 17 mod 5`.
+        before = text[max(previous, match.start() - LONGEST_LINE) : match.start()]
+        previous = match.start()
+        written = result_of_form(before) if _OTHER_FORM.search(before.rpartition("\n")[2]) else ""
+        if written and re.match(rf"\s*{re.escape(written)}(?!\w)", text[match.end() : match.end() + LONGEST_LINE]):
+            signs[match.start()] = ";"
+    return "".join(signs)
 
 
 def comes_to(text: str, answer: str) -> bool:
@@ -62,7 +71,8 @@ def comes_to(text: str, answer: str) -> bool:
     wanted = quantity(answer)
     if wanted is None or not any(True for _ in _equations(text)):
         return True
-    named = {number_of(token) for kind, token in read_tokens(plain(text)) if kind == "number"}
+    tokens = read_tokens(plain(text[:LONGEST_WORKING]))
+    named = {number_of(token) for kind, token in tokens if kind == "number" and len(token) <= LONGEST_LINE}
     # A hundredfold: cents of dollars, per cents of shares.
     return not named.isdisjoint({abs(wanted.value), abs(wanted.value) / 100, abs(wanted.value) * 100})
 
@@ -89,7 +99,10 @@ def next_result(text: str) -> str:
 
 def _sum_result(text: str, money: bool) -> str:
     """What the sum that a text ends in comes to; `money`: the result is in dollars, as the sum must then be."""
-    part = BREAK.split(text)[-1].split("=")[-1]
+    end = text[-LONGEST_LINE:]
+    part = BREAK.split(end)[-1].split("=")[-1]
+    if len(part) == len(end) < len(text):
+        return ""  # a number may be cut off at its beginning
     tokens = _last_sum(read_tokens(plain(part)))
     values = set(readings(tokens)) if tokens else set()
     if len(values) != 1 or ("$" in part) != money:
@@ -99,7 +112,7 @@ def _sum_result(text: str, money: bool) -> str:
 
 def _equations(text: str) -> Iterator[tuple[list[Token], list[Token], str]]:
     """Both sides of every `a = b` whose left side is a sum and whose right side begins with one, and how it reads."""
-    text = plain(text)
+    text = plain(text[:LONGEST_WORKING])
     for part in (*BREAK.split(_ANNOTATION.sub("", text)), *_ANNOTATION.findall(text)):
         sides = [read_tokens(side) for side in part.split("=")]
         for number, (left, right) in enumerate(itertools.pairwise(sides)):

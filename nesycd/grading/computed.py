@@ -140,6 +140,8 @@ _MAYBE_OTHER = re.compile(r"\d{4}-\d{1,2}-\d{1,2}(?!\d)|<-")
 _CURRENCY = re.compile(r"[£€¥]")
 _ROOM = 300
 """Characters of one of these forms at most."""
+_LINE = 2 * _ROOM
+"""Characters at the end of a text that are read: a form, and what stands before it."""
 _WORD_BEFORE = re.compile(r"(?P<number>\d\s+)?(?<!\S)(?P<word>[^\W\d_]{2,})\s+$")
 _CHANGING = (JOINING - {"is"}) | {month.lower() for month in _MONTHS} | {
     "not", "nor", "xor", "than", "more", "less", "fewer", "over", "between", "except", "without", "in", "during", "mod",
@@ -163,7 +165,7 @@ def result_of_form(text: str, money: bool = False) -> str | None:
     >>> result_of_form("So 3 x 4 < 15"), result_of_form("The larger is max(3, 7)"), result_of_form("x mod 5")
     ('true', '7', '')
     """
-    line = text.rpartition("\n")[2]
+    line = text[-_LINE:].rpartition("\n")[2]
     for form in (_moved_date, _extreme, _related):
         found = form(line, money)
         if found is not None:

@@ -182,6 +182,8 @@ def _letters(answer: str, options: tuple[str, ...]) -> list[str]:
         parts = list(text)
     else:
         parts = [part for part in re.split(r"\s*(?:[,;&]|\band\b)\s*|(?<=\))\s*(?=\()", text) if part]
+    if len(parts) > 2 * len(options):
+        return []
     named = [option_letter(part, options) for part in parts]
     return sorted(set(named)) if all(named) else []
 

@@ -33,6 +33,8 @@ RUN = 8
 SHARE = 0.5
 """Share of a question's content words, or of its numbers, that restate it."""
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
+_DIGITS = 300
+"""Digits of what is still read as a number: Python refuses to convert thousands of them."""
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _SAYS_ANSWER = re.compile(r"\banswer\b[^.;]{0,40}?\b(?:is|was|=|:)\s*(?P<said>[^.;]+)", re.IGNORECASE)
 _UNITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -103,7 +105,10 @@ class Text:
         text = normal(text)
         words = tuple(re.findall(r"[^\W_]+(?:[.,'’][^\W_]+)*", text))
         named = [_NAMED[word] for word in words if word in _NAMED]
-        numbers = Counter([*(Fraction(found.replace(",", "")) for found in _NUMBER.findall(text)), *named])
+        numbers = Counter(named)
+        for found, count in Counter(_NUMBER.findall(text)).items():
+            if len(found) <= _DIGITS:
+                numbers[Fraction(found.replace(",", ""))] += count
         stems = frozenset(_stem(word) for word in _WORD.findall(text) if len(word) > 3 and word not in _NAMED)
         return cls(numbers, stems, words)
 
@@ -246,7 +251,7 @@ def _has_answer(question: _Question, item: Item, text: Text) -> bool:
         return question.value in text.numbers
     wanted = normal(question.answer)
     said = normal(_whole(item))
-    if re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", said) and wanted:
+    if wanted and wanted in said and re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", said):
         return True
     stated = _SAYS_ANSWER.search(_whole(item))
     return stated is not None and grading.grade(stated["said"], question.example)
@@ -332,5 +337,6 @@ class InstanceFilter:
 
 def _course(question: Text, rationale: str, rare: frozenset[str]) -> _Course:
     stated = frozenset(question.numbers) - _ROUND
-    results = frozenset(Fraction(found.replace(",", "")) for found in _RESULT.findall(rationale)) - stated - _ROUND
+    found = {one.replace(",", "") for one in _RESULT.findall(rationale) if len(one) <= _DIGITS}
+    results = frozenset(map(Fraction, found)) - stated - _ROUND
     return _Course(stated, results, rare)

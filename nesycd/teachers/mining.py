@@ -18,6 +18,8 @@ from nesycd.prompts import question_text
 
 ALGORITHM = 1
 """Part of the fingerprint: raised when other items would be mined."""
+LONGEST = 500
+"""Characters of a sentence that is still read: what is longer repeats itself, or is no sentence."""
 NAME = "mined"
 """The source of the items' evidence."""
 
@@ -73,6 +75,8 @@ def items_of(working: str, example: Example) -> list[Item]:
     found: list[Item] = list(_listed(working))
     previous = ""
     for sentence in sentences(working):
+        if len(sentence) > LONGEST:
+            continue
         facts = list(_facts(sentence, previous, asked))
         found += facts or _advice(sentence, asked)
         previous = sentence
@@ -99,7 +103,7 @@ _COMMON = frozenset(
 )
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_QUOTED = re.compile(r"[\"“]([^\"”]+)[\"”]")
+_QUOTED = re.compile(r"[\"“]([^\"“”]+)[\"”]")
 _BRACKETED = re.compile(r"\[\d\. ([^\]]+)\]")
 _ENUMERATOR = re.compile(r"\((?:\d|[ivx]+)\)(?=\s)")
 _LETTERED = re.compile(r"\([A-Z]\)")
@@ -175,9 +179,10 @@ def _task_words(task: str) -> str:
 
 # --- facts --------------------------------------------------------------------------------------------------------------
 
-_LIST = re.compile(r"\bidentify the ([a-z ]+?) on the list\b")
-_ENTRY = re.compile(r"^\s*[-*]\s+([a-z][a-z -]*?)\s*\(\d+\)", re.MULTILINE)
-_FILM = re.compile(r"(?:^|(?<= ))((?:[A-Z0-9]|(?<=\")).*?) \(([a-z][a-z, -]+); ((?:19|20)\d\d)\)")
+_LIST = re.compile(r"\bidentify the ([a-z ]{1,60}?) on the list\b")
+_ENTRY = re.compile(r"^[^\S\n]*+[-*]\s+([a-z][a-z -]*?)\s*\(\d+\)", re.MULTILINE)
+_FILM = re.compile(r" \(([a-z][a-z, -]+); ((?:19|20)\d\d)\)")
+_TITLE = re.compile(r"(?:^|(?<= ))[A-Z0-9].*")
 _FILM_ASIDE = re.compile(r"^.*\b(?:is|be|and|are|to) (?=[A-Z0-9])")
 _IS_A = re.compile(
     r"^((?:[A-Z][\w.'-]*|de|van|von|der|la|di)(?: (?:[A-Z][\w.'-]*|de|van|von|der|la|di)){1,4}) (?:is|was) (an? [^.;,]+)\.?$"
@@ -209,7 +214,7 @@ def _facts(sentence: str, previous: str, asked: Asked) -> Iterator[Fact]:
     for name, category in _CATEGORY.findall(sentence):
         text = f'"{_capital(name)}" is an adjective of {category}.'
         yield Fact(text=text, subject=name, relation="category of adjective", object=category)
-    for title, genres, year in _FILM.findall(sentence):
+    for title, genres, year in _films(sentence):
         title = _FILM_ASIDE.sub("", title)
         kinds = " and ".join(", ".join(part.strip() for part in genres.split(",")).rsplit(", ", 1))
         what = f"{kinds} film of {year}"
@@ -224,6 +229,15 @@ def _facts(sentence: str, previous: str, asked: Asked) -> Iterator[Fact]:
         if subject.split()[0].casefold() not in _VAGUE:
             text = f"{_capital(subject)} is part of {said[2]}."
             yield Fact(text=text, subject=subject, relation="part of", object=_ARTICLE.sub("", said[2]))
+
+
+def _films(sentence: str) -> Iterator[tuple[str, str, str]]:
+    """Title, genres and year of each film in a sentence: `Alien (horror; 1979)`."""
+    start = 0
+    for said in _FILM.finditer(sentence):
+        if title := _TITLE.search(sentence, start, said.start()):
+            yield title.group(), said[1], said[2]
+        start = said.end()
 
 
 def _whole_or_head(phrase: str) -> str:
