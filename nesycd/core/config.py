@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from nesycd.core.address import parts_of, without_logins
 from nesycd.core.errors import ConfigError
+from nesycd.core.files import read_text
 from nesycd.core.recipe_source import RecipeSource
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -471,13 +472,9 @@ def _plain(tables: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path, above: tuple[Path, ...] = ()) -> tuple[dict[str, Any], dict[Path, str]]:
     """A recipe's tables over those of the recipe that it `extends`, and the texts of both, its own first."""
+    text = read_text(path, ConfigError)
     try:
-        text = path.read_text(encoding="utf-8")
         data = tomllib.loads(text)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not valid UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     base = data.pop(EXTENDS, None)

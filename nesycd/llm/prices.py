@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nesycd.core.errors import ConfigError
-from nesycd.core.files import did_you_mean
+from nesycd.core.files import did_you_mean, read_text
 from nesycd.llm.ledger import PICO
 
 _KEYS = ("input", "output", "cached_input", "batch")
@@ -61,7 +61,7 @@ def find_price(origin: str, model: str, own: Path | None = None) -> Price | None
     """
     if own is None and os.environ.get("NESYCD_PRICES"):
         own = Path(os.environ["NESYCD_PRICES"])
-    tables = [] if own is None else [read_prices(_read(own), str(own))]
+    tables = [] if own is None else [read_prices(read_text(own, ConfigError), str(own))]
     for table in (*tables, read_prices(packaged_table(), "prices.toml")):
         models = table.get(origin, {})
         if found := models.get(model) or models.get(_SNAPSHOT.sub("", model)):
@@ -129,12 +129,3 @@ def _is_amount(value: Decimal) -> bool:
 
 def _is_share(value: Decimal) -> bool:
     return value.is_finite() and 0 <= value <= 1
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not valid UTF-8 text") from None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nesycd.core.errors import ConfigError
-from nesycd.core.files import did_you_mean
+from nesycd.core.files import did_you_mean, read_text
 from nesycd.core.records import Example, Fact, Lesson, Passage, Rule, content_hash
 from nesycd.grading import closing
 
@@ -67,11 +67,9 @@ def _read(name: str, wanted: set[str], folder: Path | None) -> str:
     own = folder / f"{name}.txt" if folder else None
     path = own if own and own.is_file() else Path(__file__).parent / f"{name}.txt"
     try:
-        text = path.read_text(encoding="utf-8").rstrip("\n")
+        text = read_text(path, ConfigError).rstrip("\n")
         found = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
         plain = not any(spec or conversion for _, _, spec, conversion in string.Formatter().parse(text))
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not valid UTF-8 text") from None
     except ValueError as error:
         raise ConfigError(f"{path}: {error}; a brace that is text is written twice") from None
     if found != wanted or not plain:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from nesycd import grading
 from nesycd.core.errors import DataError
-from nesycd.core.files import did_you_mean, question_key
+from nesycd.core.files import did_you_mean, question_key, text_lines
 from nesycd.core.records import Example
 from nesycd.tasks.base import Card, StoredTask, gold_at, train_and_valid
 from nesycd.tasks.hub import Rows
@@ -89,16 +89,13 @@ def _csv_rows(source: Source, part: str) -> Rows:
         path = source.file(f"{part}/{name}")
         subject = path.stem.removesuffix(f"_{part}")
         try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                for line in (reader := csv.reader(file)):
-                    where = f"{path}:{reader.line_num}"
-                    if len(line) != 6:
-                        raise DataError(f"{where}: {len(line)} columns, but question, 4 choices and answer are needed")
-                    yield where, {"subject": subject, "question": line[0], "choices": line[1:5], "answer": line[5]}
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"{path}: not a CSV file in UTF-8: {error}") from None
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+            for line in (reader := csv.reader(line for _, line in text_lines(path))):
+                where = f"{path}:{reader.line_num}"
+                if len(line) != 6:
+                    raise DataError(f"{where}: {len(line)} columns, but question, 4 choices and answer are needed")
+                yield where, {"subject": subject, "question": line[0], "choices": line[1:5], "answer": line[5]}
+        except csv.Error as error:
+            raise DataError(f"{path}:{reader.line_num}: not a CSV file: {error}") from None
 
 
 def _examples(rows: Rows, part: str) -> list[Example]:

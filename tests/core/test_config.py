@@ -109,7 +109,7 @@ def test_a_file_that_is_no_recipe_is_named(recipe: Path, text: str, problem: str
 def test_a_missing_file_or_one_of_bytes_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml: cannot be read: No such file"):
         load_recipe(tmp_path / "none.toml")
-    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xff")
     with pytest.raises(ConfigError, match="not valid UTF-8"):
         load_recipe(tmp_path / "bytes.toml")
 
@@ -275,3 +275,12 @@ def test_a_setting_laid_over_is_not_looked_for_in_the_file(recipe: Path) -> None
     assert read.where("training.rank") == f"{recipe}:6: training.rank"
     with pytest.raises(ConfigError, match=r"^training\.rank: must be a valid integer"):
         load_recipe(recipe, settings={"training": {"rank": 1.5}})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_recipe_as_windows_editors_save_it_is_read(tmp_path: Path, encoding: str) -> None:
+    text = 'name = "t"\nseed = 3\n[task]\nname = "jsonl"\n[task.settings]\npath = "x.jsonl"\n'
+    (tmp_path / "marked.toml").write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    recipe = load_recipe(tmp_path / "marked.toml")
+    assert (recipe.name, recipe.seed) == ("t", 3)
+    assert recipe.where("task.name") == f"{tmp_path / 'marked.toml'}:4: task.name"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nesycd.core.errors import DataError
-from nesycd.core.files import did_you_mean, question_key, read_json, read_jsonl
+from nesycd.core.errors import ConfigError, DataError
+from nesycd.core.files import did_you_mean, question_key, read_json, read_jsonl, read_text, text_lines
 
 
 def test_lines_come_with_their_place(tmp_path: Path) -> None:
@@ -93,3 +93,48 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"a": 1}\n', encoding="utf-8-sig")
     assert [row for _, row in read_jsonl(path)] == [{"a": 1}]
+
+
+MARKED = [("utf-8-sig", "a UTF-8 mark"), ("utf-16", "UTF-16"), ("utf-16-le", "UTF-16, no mark"), ("utf-32", "UTF-32")]
+
+
+@pytest.mark.parametrize(("encoding", "what"), MARKED)
+def test_what_the_first_bytes_show_is_read(tmp_path: Path, encoding: str, what: str) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes('{"a": "café"}\r\n\r\n{"a": "–"}\r\n'.encode(encoding))
+    assert list(read_jsonl(path)) == [(f"{path}:1", {"a": "café"}), (f"{path}:3", {"a": "–"})], what
+    path.write_bytes('{"a":\r\n"café"}'.encode(encoding))
+    assert read_json(path) == {"a": "café"}
+    assert read_text(path) == '{"a":\n"café"}'
+
+
+def test_marks_in_the_middle_of_files_that_were_put_together_are_taken_off(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes('{"a": 1}\n'.encode("utf-8-sig") * 2)
+    assert [row for _, row in read_jsonl(path)] == [{"a": 1}] * 2
+
+
+def test_other_encodings_are_told_with_line_and_how_they_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b'{"a": 1}\n{"a": "a caf\xe9 there"}\n')
+    told = f"{path}:2: not valid UTF-8 text: byte 0xe9 (in Windows-1252 it is "
+    for read in (lambda: list(read_jsonl(path)), lambda: read_text(path)):
+        with pytest.raises(DataError) as caught:
+            read()
+        assert str(caught.value).startswith(told) and "café" in str(caught.value)
+    assert [line for _, line in text_lines(path, "cp1252")] == ['{"a": 1}\n', '{"a": "a café there"}\n']
+    path.write_bytes('{"a": 1}'.encode("utf-16")[:-1])
+    with pytest.raises(DataError, match=r"x\.jsonl:1: not valid UTF-16 text"):
+        list(read_jsonl(path))
+    with pytest.raises(ConfigError, match="not valid UTF-16 text"):
+        read_text(path, ConfigError)
+
+
+def test_zero_bytes_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes("– no mark".encode("utf-16-le"))
+    with pytest.raises(DataError, match=r"x\.jsonl:1: has a zero byte"):
+        read_text(path)
+    path.write_bytes(b'{"a": 1}\n\0\n')
+    with pytest.raises(DataError, match=r"x\.jsonl:2: has a zero byte"):
+        list(read_jsonl(path))

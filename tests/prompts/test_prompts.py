@@ -54,6 +54,12 @@ def test_a_wrong_prompt_is_one_sentence(tmp_path: Path, name: str, text: str | b
         TeacherPrompts.load(tmp_path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_part_of_a_prompt(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "rationale.txt").write_bytes("Solve – {question}\r\n".encode(encoding))
+    assert TeacherPrompts.load(tmp_path).fill("rationale", question="x?") == "Solve – x?"
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no folder"):
         Prompts.load(tmp_path / "none")

@@ -75,3 +75,20 @@ def test_edited_files_count_and_moved_or_touched_ones_do_not(name: str, tmp_path
         assert build() != before, f"{file} is read and does not count"
         (folder / file).write_text(text)
     assert build() == before
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_files_are_read_with_and_without_a_byte_order_mark(name: str, encoding: str, tmp_path: Path) -> None:
+    if name == "metamath":
+        pytest.importorskip("math_verify")
+    settings, files = FILES[name]
+
+    def build(folder: Path, encoding: str) -> list[str]:
+        for file, text in files.items():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_text(text.replace(WORD, "about – siebzehn"), encoding=encoding)
+        task = build_task(name, settings_in(folder, settings))
+        return [example.id for split in task.splits() for example in task.load(split)]
+
+    assert build(tmp_path / "marked", encoding) == build(tmp_path / "plain", "utf-8")
