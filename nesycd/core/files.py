@@ -26,6 +26,10 @@ from nesycd.core.records import content_hash
 ZERO = "has a zero byte: this is no text file, or UTF-16 without a byte order mark; save it as UTF-8"
 
 
+class NotText(DataError):
+    """Bytes that are no text in the encoding in which they were read."""
+
+
 def did_you_mean(key: str, known: Iterable[str]) -> str:
     """` (did you mean 'question'?)` for the nearest known key, or the list of all where none is near."""
     known = sorted(known)
@@ -132,7 +136,8 @@ def text_lines(path: Path, encoding: str = "") -> Iterator[tuple[int, str]]:
         encoding: of the text; "": see `encoding_of`.
 
     Raises:
-        DataError: no such file, damaged gzip, or bytes that are no text in this encoding.
+        NotText: bytes that are no text in this encoding.
+        DataError: no such file, damaged gzip, or zero bytes.
     """
     place = str(path)
     try:
@@ -153,7 +158,7 @@ def text_lines(path: Path, encoding: str = "") -> Iterator[tuple[int, str]]:
                     raise DataError(f"{place}: {ZERO}")
                 yield number, raw.decode(encoding)
     except UnicodeDecodeError as error:
-        raise DataError(not_text(place, encoding, error)) from None
+        raise NotText(f"{not_text(place, encoding, error)}; save it as UTF-8") from None
     except zlib.error:
         raise DataError(f"{place}: the gzip file is damaged; copy it again") from None
     except EOFError:
