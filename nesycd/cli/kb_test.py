@@ -94,7 +94,9 @@ def _write_suite(path: Path, task: Task, split: str) -> None:
         raise DataError(f"--from {split}: the run's benchmark has the splits {', '.join(task.splits())}")
     rows = []
     for example in task.load(split):
-        row: dict[str, Any] = {"id": example.uid, "question": example.question, "answer": example.answer}
+        golds = [example.answer, *example.accepted]
+        row: dict[str, Any] = {"id": example.uid, "question": example.question}
+        row["answer"] = golds if example.accepted else example.answer
         rows.append(row | ({"options": list(example.options)} if example.options else {}))
     write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 

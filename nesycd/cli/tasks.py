@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -100,6 +101,8 @@ def _print_card(console: Console, task: Task) -> None:
         for label, text in lines:
             console.print(f"[dim]{label}:[/dim] {escape(text)}", highlight=False)
     sizes = ", ".join(f"{split} {len(task.load(split)):,}" for split in task.splits())
+    for read in getattr(task, "understood", ()):
+        console.print(f"[dim]read:[/dim] {escape(read)}", highlight=False)
     console.print(f"[dim]here:[/dim] {escape(sizes)}", highlight=False)
     for warning in getattr(task, "warnings", list)():
         console.print(f"note: {warning}", markup=False, highlight=False)
@@ -118,4 +121,9 @@ def _print(console: Console, task: Task, example: Example, prompt: str) -> None:
     items: list[Fact | Rule] = [*truth.facts, *truth.rules] if truth else []
     for item in items:
         console.print(f"[dim]{item.kind}:[/dim] {escape(item.text)}")
-    console.print(f"[dim]answer:[/dim] [bold]{escape(example.answer)}[/bold]\n")
+    if example.metadata:
+        console.print(
+            f"[dim]metadata:[/dim] {escape(json.dumps(example.metadata, ensure_ascii=False))}", highlight=False
+        )
+    others = f" [dim]or[/dim] {escape(', '.join(example.accepted))}" if example.accepted else ""
+    console.print(f"[dim]answer:[/dim] [bold]{escape(example.answer)}[/bold]{others}\n")

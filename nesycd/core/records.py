@@ -223,6 +223,7 @@ class Example(Record):
     """One question with its gold answer. `uid` is unique within a benchmark and names it in every other record."""
 
     schema_name = "example/2"
+    volatile = frozenset({"metadata"})
     uid: str = Field(min_length=1)
     task: str = Field(min_length=1)
     question: str = Field(min_length=1)
@@ -239,6 +240,11 @@ class Example(Record):
     template: str = ""
     """Cluster for the bootstrap: examples made from one template ("" = its own cluster)."""
     truth: Derivation | None = None
+    metadata: dict[str, Any] = {}
+    """What else the data says of it, such as a source or a level: kept for its readers, used by no method."""
+
+    def __hash__(self) -> int:
+        return hash(self.uid)  # metadata are a dictionary, which has no hash
 
 
 class Sample(Record):
