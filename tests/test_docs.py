@@ -75,6 +75,21 @@ def test_the_knowledge_base_document_names_commands_formats_and_fields_that_ther
     assert f"above {MAX_ITEM:,} bytes" in text
 
 
+def test_the_document_of_own_questions_names_all_keys_and_its_settings_are_some() -> None:
+    from nesycd.tasks.columns import KEYS, SHAPES
+    from nesycd.tasks.jsonl import SPLITS, JsonlSettings
+
+    text = (DOCS / "questions.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1] for line in text.splitlines() if line.startswith("| `")}
+    assert rows == set(KEYS)
+    assert all(
+        f"| {shape.name.split()[0]} |" in text and all(f"`{key}`" in text for key in shape.columns) for shape in SHAPES
+    )
+    assert all(f"`{split}`" in text for split in SPLITS)
+    for block in blocks("toml", text):
+        JsonlSettings.model_validate({"path": "x", **tomllib.loads(block)["task"]["settings"]})
+
+
 def test_the_retrieval_document_gives_the_settings_and_their_defaults() -> None:
     [recipe] = map(tomllib.loads, blocks("toml", RETRIEVAL))
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in recipe["retrieval"].items()}

@@ -108,6 +108,13 @@ def test_splits_of_ones_own_are_kept(tmp_path: Path) -> None:
     assert "split 'test'" in says(lambda: distilled(none_to_test, tmp_path))
 
 
+def test_further_columns_come_back_with_the_answers(tmp_path: Path) -> None:
+    questions = [{**row, "sea": "Aegean", "level": 1 + number % 2} for number, row in enumerate(islands(8))]
+    with distilled(questions, tmp_path) as run:
+        rows = run.answers("nesycd")
+        assert rows and all(row["metadata"]["sea"] == "Aegean" and row["metadata"]["level"] in (1, 2) for row in rows)
+
+
 def test_options_ids_and_missing_values_are_taken_as_pandas_gives_them(tmp_path: Path) -> None:
     nothing = float("nan")
     questions = [

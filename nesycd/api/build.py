@@ -11,10 +11,11 @@ from typing import Any
 
 from nesycd.core.config import ApiSection, Recipe
 from nesycd.core.errors import ConfigError, DataError
-from nesycd.core.files import file_hash, read_jsonl
+from nesycd.core.files import file_hash
 from nesycd.core.paths import locate_data
 from nesycd.core.protocols import Student, Task, Teacher
 from nesycd.core.records import Passage, content_hash
+from nesycd.core.row_files import Faults, RowFile
 from nesycd.llm import ledger
 from nesycd.llm.anthropic_api import ANTHROPIC, AnthropicEndpoint
 from nesycd.llm.batch_chat import BatchChat
@@ -243,18 +244,19 @@ def corpus_of(recipe: Recipe, task: Task) -> PassageIndex | None:
 
 
 def read_passages(path: Path) -> list[Passage]:
-    """The passages of a JSONL file with a `text`, and optionally a `title`, in each row.
+    """The passages of a file (`core.row_files`) with a `text`, and optionally a `title`, in each row.
 
     Raises:
         DataError: a row without a text, or a file without rows.
     """
-    texts = []
-    for where, line in read_jsonl(path):
-        text = line.get("text")
-        if not isinstance(text, str) or not text.strip():
-            raise DataError(f"{where}: a passage needs a text that is not empty")
-        title = line.get("title")
-        texts.append(f"{title}. {text}" if isinstance(title, str) and title.strip() else text)
+    texts, faults = [], Faults()
+    for where, row in RowFile(path, faults):
+        with faults.of_row():
+            text, title = row.get("text"), row.get("title")
+            if not isinstance(text, str) or not text.strip():
+                raise DataError(f"{where}: a passage needs a text that is not empty")
+            texts.append(f"{title}. {text}" if isinstance(title, str) and title.strip() else text)
+    faults.tell()
     if not texts:
         raise DataError(f"{path}: no passages")
     return passages_of(texts)

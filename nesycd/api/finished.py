@@ -196,7 +196,8 @@ class OpenRun:
         return rows
 
     def answers(self, method: str, split: str = "test") -> list[dict[str, Any]]:
-        """A row for each question of a split as a method answered it: gold answer, response, verdict, knowledge, tokens.
+        """A row for each question of a split as a method answered it: gold answer, response, verdict, knowledge, tokens,
+        and what else the data says of it (`metadata`).
 
         Raises:
             RunError: the method did not answer this split.
@@ -209,7 +210,7 @@ class OpenRun:
         for one in made:
             asked, told = examples[one.example], one.model_dump()
             shown = {"method": told.pop("solver"), "question": asked.question, "task": asked.task, "gold": asked.answer}
-            rows.append({**shown, **told})
+            rows.append({**shown, **told, "metadata": asked.metadata})
         return rows
 
     @property

@@ -121,9 +121,10 @@ class TeacherSection(Section):
     """`expert` (a program that knows longtail), `replay` (recordings), `scripted` (the questions' own rationales), `api`
     (a language model)."""
     paths: tuple[Path, ...] = ()
-    """Recorded rationales that `replay` serves, JSONL or JSONL.gz; of several for a question the first is used."""
+    """Files of recorded rationales that `replay` serves (JSONL, JSON, CSV, Parquet); of several for a question the first is
+    used."""
     diagnoses: Path | None = None
-    """Recorded diagnoses that `replay` serves, JSONL: a file of your own, or `stages/diagnoses.jsonl` of a run."""
+    """Recorded diagnoses that `replay` serves: a JSONL or JSON file of your own, or `stages/diagnoses.jsonl` of a run."""
     diagnose: Literal["own", "mine", "api"] = "own"
     """Where knowledge for the student's errors comes from: `own`, the teacher itself; `mine`, general sentences of the accepted
     rationales of these questions (no model is asked); `api`, the language model of `teacher.api`."""
@@ -367,7 +368,8 @@ class CompareSection(Section):
     """Maximum number of passes of a baseline over its training texts, even if it has tokens left: answers alone are short, and
     would be repeated dozens of times."""
     corpus: Path | None = None
-    """Passages for the methods that read a corpus: JSONL with a `text` in each row; not given: the benchmark's own."""
+    """Passages for the methods that read a corpus: a file (JSONL, JSON, CSV, Parquet) with a `text` in each row; not given: the
+    benchmark's own."""
     learning_rates: tuple[Rate, ...] = ()
     """Tuning: every method is trained with each of these, and the best on valid is scored; empty: the recipe's rates."""
     variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], tuple[str, ...]] = {}

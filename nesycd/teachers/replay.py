@@ -1,4 +1,4 @@
-"""The replay teacher: rationales (and diagnoses) recorded earlier, served from JSONL files.
+"""The replay teacher: rationales (and diagnoses) recorded earlier, served from files of rows (`core.row_files`).
 
 Two kinds of row are read. Recorded rows, as in published sets of teacher answers, have the keys `RECORDED`: there
 `answer` is the gold one and `teacher_answer` the teacher's. A user's own rows are `{"id" or "question", "rationale"}`
@@ -20,9 +20,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from nesycd import grading
 from nesycd.core.errors import DataError, TeacherError
-from nesycd.core.files import did_you_mean, file_hash, question_key, read_jsonl, squeeze
+from nesycd.core.files import did_you_mean, question_key, squeeze
 from nesycd.core.protocols import ErrorCase
 from nesycd.core.records import Diagnosis, Example, Item, Rationale, content_hash
+from nesycd.core.row_files import Faults, RowFile, rows_hash
 
 OWN = ("id", "question", "rationale", "answer", "teacher", "options", "task")
 RECORDED = (*OWN, "benchmark", "teacher_answer", "teacher_correct", "split", "rationale_agrees")
@@ -39,11 +40,11 @@ class ReplayTeacher:
     """Serves recorded rationales; of several for one question, the first in the order of `paths`.
 
     Args:
-        paths: JSONL files, `.gz` or not.
+        paths: files of rows.
         name: the teacher's name in records; a row's own `teacher` goes before it.
         require_agreement: serve only rows with `teacher_correct` and `rationale_agrees` (recordings made with the gold
             answer in sight, such as GSM8K's, need it). BBH rows and rows without these keys are served all the same.
-        diagnoses: an optional JSONL file of diagnoses: `{"id" or "question", "items", "cause"}`, or what a run wrote.
+        diagnoses: an optional file of diagnoses: `{"id" or "question", "items", "cause"}`, or what a run wrote.
 
     Raises:
         TeacherError: no paths given.
@@ -61,15 +62,18 @@ class ReplayTeacher:
             raise TeacherError("replay: no recordings were given; name at least one JSONL file")
         self.name = name
         # Hashed before they are read: a file that is edited meanwhile counts as edited at the next run.
-        hashes = [file_hash(path) for path in paths], file_hash(diagnoses) if diagnoses else ""
+        hashes = [rows_hash(path) for path in paths], rows_hash(diagnoses) if diagnoses else ""
         self.fingerprint = content_hash(["replay/2", name, require_agreement, *hashes])
         self._rows = _Index()
         self._disagreeing = _Index()
+        faults = Faults()
         for path in paths:
-            for where, row in read_jsonl(path):
-                _check_row(row, where)
-                usable = not require_agreement or _agrees(row)
-                (self._rows if usable else self._disagreeing).add(row)
+            for where, row in RowFile(path, faults):
+                with faults.of_row():
+                    _check_row(row, where)
+                    usable = not require_agreement or _agrees(row)
+                    (self._rows if usable else self._disagreeing).add(row)
+        faults.tell()
         self._diagnoses = _read_diagnoses(diagnoses) if diagnoses else None
 
     def rationales(self, examples: Sequence[Example]) -> Iterator[Rationale]:
@@ -182,19 +186,25 @@ def _check_keys(row: Row, known: Sequence[str], where: str) -> None:
 
 
 def _read_diagnoses(path: Path) -> _Index:
-    index = _Index()
-    for where, row in read_jsonl(path):
-        if "schema" in row:
-            record = Diagnosis.from_json(row, where)
-            if not record.failure:
-                index.add({"id": record.example, "items": record.items, "cause": record.cause})
-            continue
-        _check_keys(row, DIAGNOSIS, where)
-        try:
-            items = _ITEMS.validate_python(row.get("items"))
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise DataError(f"{where}: items{'.' if place else ''}{place}: {first['msg']}") from None
-        index.add({**row, "items": items})
+    index, faults = _Index(), Faults()
+    for where, row in RowFile(path, faults):
+        with faults.of_row():
+            if (usable := _diagnosis(row, where)) is not None:
+                index.add(usable)
+    faults.tell()
     return index
+
+
+def _diagnosis(row: Row, where: str) -> Row | None:
+    """A user's diagnosis, or one that a run wrote; None for a failed one."""
+    if "schema" in row:
+        record = Diagnosis.from_json(row, where)
+        return None if record.failure else {"id": record.example, "items": record.items, "cause": record.cause}
+    _check_keys(row, DIAGNOSIS, where)
+    try:
+        items = _ITEMS.validate_python(row.get("items"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{where}: items{'.' if place else ''}{place}: {first['msg']}") from None
+    return {**row, "items": items}

@@ -12,11 +12,13 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from nesycd.cli.kb_test import _write_suite
 from nesycd.cli.main import app
 from nesycd.cli.run import execute
 from nesycd.core.config import load_recipe
 from nesycd.core.records import Fact
 from nesycd.knowledge import KnowledgeBase
+from nesycd.tasks.jsonl import Jsonl, JsonlSettings, read_questions
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 SETTINGS = (
@@ -131,3 +133,11 @@ def test_a_run_trained_anew_is_asked_everything(place: Path) -> None:
     pins.write_text(json.dumps({**json.loads(pins.read_text()), "students": "others"}))
     said = " ".join(kb_test(place).output.split())
     assert "the pins are of other students" in said and f"{len(rows(place))} asked" in said
+
+
+def test_a_suite_keeps_all_accepted_answers(tmp_path: Path) -> None:
+    own = tmp_path / "own.jsonl"
+    own.write_text("".join(json.dumps({"question": f"Q{n}?", "answer": [str(n), f"n {n}"]}) + "\n" for n in range(9)))
+    _write_suite(tmp_path / "suite.jsonl", Jsonl(JsonlSettings(path=own)), "test")
+    examples = read_questions(tmp_path / "suite.jsonl", "jsonl")
+    assert examples and all(example.accepted == (f"n {example.answer}",) for example in examples)

@@ -12,7 +12,7 @@ import pytest
 from nesycd.api import build
 from nesycd.core.answers import Attempt
 from nesycd.core.config import Recipe, load_recipe
-from nesycd.core.errors import KnowledgeError
+from nesycd.core.errors import DataError, KnowledgeError
 from nesycd.core.protocols import ErrorCase
 from nesycd.core.records import Evidence, Lesson, Refusal, Status
 from nesycd.knowledge import KnowledgeBase
@@ -188,3 +188,12 @@ def test_recorded_rationales_and_a_language_model_for_the_errors(recipe: Path, m
     assert teacher.plan_rationales(train) == [] and len(teacher.plan_diagnoses([case])) == 1
     mined = load_recipe(recipe, ["teacher.diagnose=mine"])
     assert isinstance(build.teacher_of(mined, task), MiningTeacher) and not build.asks_api(mined)
+
+
+def test_a_corpus_may_be_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.csv"
+    path.write_text("title,text\nFathom,A fathom is 6 feet.\n,A span is 9 inches.\n", encoding="utf-8-sig")
+    assert [one.text for one in build.read_passages(path)] == ["Fathom. A fathom is 6 feet.", "A span is 9 inches."]
+    path.write_text("title,text\nFathom,\nSpan,\n")
+    with pytest.raises(DataError, match=r"2 of 2 rows.*corpus\.csv:2: a passage needs a text.*corpus\.csv:3: "):
+        build.read_passages(path)

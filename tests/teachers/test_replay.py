@@ -136,6 +136,19 @@ def test_bad_rows_are_named(tmp_path: Path, row: dict[str, Any], message: str) -
         ReplayTeacher([write(tmp_path / "r.jsonl", row)])
 
 
+def test_recordings_may_be_a_table_and_all_bad_rows_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("question;rationale;answer\n2 + 2?;It is 4.;4\n3 + 3?;;6\n;It is 8.;8\n")
+    with pytest.raises(DataError) as caught:
+        ReplayTeacher([path])
+    assert str(caught.value) == (
+        f"2 of 3 rows cannot be used: {path}:3: key 'rationale' is missing or not a text; "
+        f"{path}:4: 'id' or 'question' is needed to know which question this is for"
+    )
+    path.write_text("question;rationale;answer\n2 + 2?;It is 4.;4\n")
+    assert serve(SUM, path).text == "It is 4."
+
+
 def test_no_paths_and_missing_files_are_errors(tmp_path: Path) -> None:
     with pytest.raises(TeacherError, match="no recordings"):
         ReplayTeacher([])
