@@ -7,17 +7,19 @@ Questions made from one original stay on one side of a split. The golds are math
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar
 
 from nesycd import grading
 from nesycd.core.errors import DataError
-from nesycd.core.files import question_key
+from nesycd.core.files import question_key, read_json, read_jsonl
 from nesycd.core.records import Example
-from nesycd.core.row_files import Row, RowFile
 from nesycd.grading import Form, latex
 from nesycd.tasks.base import Card, StoredTask, train_and_valid
+from nesycd.tasks.hub import Rows
 from nesycd.tasks.source import Source, SourceSettings
 
 NAME = "metamath"
@@ -66,7 +68,7 @@ class Metamath(StoredTask):
     def __init__(self, settings: MetamathSettings) -> None:
         latex.require()
         source = Source(settings)
-        rows: Iterable[Row] = source.rows("", "train") if source.is_hub else RowFile(source.file())
+        rows = source.rows("", "train") if source.is_hub else _file_rows(source.file())
         first = islice(rows, settings.count or None)
         read = [_example(row, where, index) for index, (where, row) in enumerate(first)]
         examples = [example for example in read if example is not None]
@@ -75,6 +77,22 @@ class Metamath(StoredTask):
             notes.append(f"{len(read) - len(examples)} row(s) do not end in 'The answer is: ...'; they are left out")
         splits = train_and_valid(examples, settings.valid, settings.seed)
         super().__init__(NAME, splits, notes, _form, fingerprint=source.fingerprint)
+
+
+def _file_rows(path: Path) -> Rows:
+    if path.suffix == ".json":
+        return _list_rows(path)
+    return read_jsonl(path)
+
+
+def _list_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    rows = read_json(path)
+    if not isinstance(rows, list):
+        raise DataError(f"{path}: a list of rows is needed")
+    for index, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise DataError(f"{path}: row {index}: an object is needed, but this is {json.dumps(row)[:40]}")
+        yield f"{path}: row {index}", row
 
 
 def _example(row: dict[str, Any], where: str, index: int) -> Example | None:
