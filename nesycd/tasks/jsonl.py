@@ -1,7 +1,7 @@
 """A user's own questions: rows with `question` and `answer`, and optional keys (`columns.KEYS`).
 
-Any file that `core.row_files` reads will do. `answer` of a question with `options` is a letter ("B", "(B)"; a letter comes first,
-even where it is the text of another option) or the text of exactly one option; a list: all are accepted. Either one file, split by
+Any file that `core.row_files` reads will do. `answer` of a question with `options` is a letter ("B", "(B)"; it comes first, even
+where it is the text of another option) or the text of exactly one option; a list: all are accepted. Either one file, split by
 its column `split` or else by `ratios`, or a file for each split. `columns` has the rules by which a row's columns are found.
 """
 

@@ -127,7 +127,7 @@ def test_letters_in_options_are_taken_off(tmp_path: Path) -> None:
         ({"answer": float("nan")}, r"own\.jsonl:10: answer must be a text that is not empty, but is missing"),
         (
             {"answer": float("-inf")},
-            r"own\.jsonl:10: answer must be a text that is not empty, or a number, but is -inf",
+            r"own\.jsonl:10: answer is missing: -inf stands in its place",
         ),
         ({"answer": {"text": "red"}}, r"own\.jsonl:10: answer must be a text"),
         ({"options": {"A": "red", "C": "blue"}}, r"options must be a list, or have the letters A, B in order"),
