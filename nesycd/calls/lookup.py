@@ -8,6 +8,7 @@ question's other words. Where nothing decides, the result says so and is no gues
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,10 @@ from nesycd.retrieval.paths import Chain, relation_chain
 from nesycd.retrieval.words import STOPWORDS, content_stems, forms, singulars, spans, tokens
 
 _EACH, _OFFERED = 3, 10
+_FITS = 0.5
+"""Share of the best relation's fit from which on another one is offered too."""
+_LOOKED_AT = 200
+"""Facts of a relation whose words are counted: towns have thousands."""
 """Most relations that are offered of one name, and most offers in all."""
 _BESIDE = 3
 """Words before and after a name among which a question's relation of it is sought."""
@@ -94,6 +99,7 @@ class LookUp:
                 if back := backwards.get(normal(fact.relation), ""):
                     into = self._into.setdefault(self._entities.node(fact.object), {})
                     into.setdefault(normal(back), []).append(fact)
+        self._usages: dict[str, tuple[int, frozenset[str]]] = {}
         self._linker.settle()
 
     @classmethod
@@ -154,9 +160,9 @@ class LookUp:
     def offers(self, question: str) -> list[tuple[str, str]]:
         """What can be looked up of the names in a question: names as the question has them, each with relations of the base.
 
-        Of the relations of a name those that the question speaks of come first, at most `_EACH`; where it spells out a way
-        (`Ann's mother's father`), those along it. What the facts say of the name has no part in it otherwise: an edited value
-        changes no offer.
+        Of a name those relations are offered that the question speaks of (`_spoken_of`), at most `_EACH`; where it spells out a
+        way (`Ann's mother's father`), those along it. The value that a fact gives the name has no part in it: an edit
+        changes no offer, except where many facts of a relation change.
         """
         asked, words, at = frozenset(content_stems(question)), tokens(question), spans(question)
         made: dict[tuple[str, str], None] = {}
@@ -168,18 +174,53 @@ class LookUp:
         return [*made][:_OFFERED]
 
     def _spoken_of(self, name: str, mention: Mention, asked: frozenset[str]) -> list[tuple[str, str]]:
-        """The relations of a name that a question speaks of; all where it speaks of none."""
+        """The relations of a name that a question speaks of, best first; the most usual ones where it speaks of none.
+
+        A relation fits by the share of its own words that the question has, and by the share of the question's words that
+        facts with it have: this one, its value aside, and those that several facts with it have in common. Others than the
+        best stay out where they fit less than half as well: a base has facts that nobody asks for ("the toll in Ely").
+        """
         words = asked - frozenset(content_stems(name))
-        fits: dict[str, int] = {}
+        fits: dict[str, tuple[float, int]] = {}
         for candidate in mention.candidates:
             about, into = self._about.get(candidate.entity, {}), self._into.get(candidate.entity, {})
             for relation, facts in {**into, **about}.items():
                 shown = next((fact.relation for fact in facts if normal(fact.relation) == relation), relation)
                 objects = content_stems(" ".join(self._object(fact, candidate.entity) for fact in facts))
-                spoken = (self._words(facts) - set(objects)) | set(content_stems(relation))
-                fits[shown] = max(fits.get(shown, 0), len(words & spoken))
-        fitting = [relation for relation, fit in fits.items() if fit] or [*fits]
-        return [(name, one) for one in sorted(fitting, key=lambda one: -fits[one])[:_EACH]]
+                named = set(content_stems(relation))
+                entities, common = self._usage(relation)
+                spoken = (self._words(facts) - set(objects)) | named | common
+                fit = 2 * len(words & named) / max(1, len(named)) + len(words & spoken) / max(1, len(words))
+                fits[shown] = max(fits.get(shown, (0.0, 0)), (fit, entities))
+        if not fits:
+            return []
+        best = max(fit for fit, _ in fits.values())
+        usual = max(entities for _, entities in fits.values())
+        fitting = [
+            one for one, (fit, entities) in fits.items() if (fit >= _FITS * best if best else entities >= _FITS * usual)
+        ]
+        return [(name, one) for one in sorted(fitting, key=fits.__getitem__, reverse=True)[:_EACH]]
+
+    def _usage(self, relation: str) -> tuple[int, frozenset[str]]:
+        """How many entities have a relation, and the stems that several facts with it have in common."""
+        if relation not in self._usages:
+            facts = self._by_relation.get(relation, ())
+            counts: Counter[str] = Counter()
+            for fact in facts[:_LOOKED_AT]:
+                counts.update(self._words([fact]))
+            common = frozenset(word for word, count in counts.items() if count > 1)
+            self._usages[relation] = len({self._entities.node(fact.subject) for fact in facts}), common
+        return self._usages[relation]
+
+    @cached_property
+    def _by_relation(self) -> dict[str, list[Fact]]:
+        found: dict[str, list[Fact]] = {}
+        for fact in self.facts:
+            found.setdefault(normal(fact.relation), []).append(fact)
+        for into in self._into.values():
+            for relation, facts in into.items():
+                found.setdefault(relation, []).extend(facts)
+        return found
 
     def _along(self, name: str, question: str, chain: Chain) -> list[tuple[str, str]]:
         """The look-ups along a way that a question spells out, as far as the base knows it: `Ann`, then `Ann's mother`."""

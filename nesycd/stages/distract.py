@@ -17,7 +17,7 @@ from nesycd.core.records import Entry, Example, Fact, Hit, Retrieval, Status
 from nesycd.knowledge import normal_triple
 from nesycd.retrieval import holds_answer
 
-ALGORITHM = 1
+ALGORITHM = 2
 """Part of the fingerprint: raised when the same knowledge would give other distractors."""
 
 
@@ -54,7 +54,7 @@ class Distractors:
             if example.truth is not None:
                 needed = frozenset(normal_triple(fact) for fact in example.truth.facts)
                 hidden = frozenset(fact.id for fact, _ in self._pool if normal_triple(fact) in needed)
-                hits = self._found(example, hidden)
+                hits = self._found(example, hidden)[: len(found.hits) or None]
             else:
                 hidden = frozenset(item.id for item in found.items)
                 hits = _of_another(examples, real, place, hidden, rng)

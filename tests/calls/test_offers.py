@@ -74,6 +74,25 @@ def test_at_most_three_relations_of_a_name_and_ten_offers_in_all() -> None:
     assert base(*many, *spoken).offers("Does kaf have moss?")[0] == ("kaf", "trait 1")
 
 
+def test_relations_that_nobody_asks_for_are_not_offered() -> None:
+    """A base of thousands of facts has many about each name; what is offered is what the student asks for."""
+    units = [
+        fact(name, "makes", f"{n} feet", text=f"A {name} makes {n} feet.")
+        for n, name in enumerate(("rod", "ell", "pace"), 4)
+    ]
+    odd = [
+        fact("rod", f"toll in {place}", f"{n} feet", text=f"In {place} the toll on the rod was {n} feet.")
+        for n, place in enumerate(("Ely", "Stade", "Bree", "Ulm"), 2)
+    ]
+    known = base(FATHOM, *units, *odd)
+    # Neither its own words, nor those that facts of its relation have in common, speak of a toll.
+    assert known.offers("What do 3 rods and 2 feet come to in feet?") == [("rods", "makes")]
+    assert known.offers("What do 3 rods make?") == [("rods", "makes")]
+    assert known.offers("What is the toll in Ely on a rod?")[0] == ("rod", "toll in Ely")
+    # Where a question speaks of none, the most usual ones are offered.
+    assert known.offers("And the rod?") == [("rod", "makes")]
+
+
 def test_offers_are_written_as_calls() -> None:
     known = base(FATHOM, KAPH, fact("norm [L2]", "symbol | sign", "x"))
     question = "How many feet are 4 fathoms, and what is kaf?"

@@ -34,7 +34,7 @@ def contexts(examples: Sequence[Example], real: Sequence[Retrieval], seed: int =
 
 
 def test_needed_facts_are_hidden_and_the_block_is_filled_up_without_the_answer() -> None:
-    asked = question("q", "What is the length of 4 fathoms in feet?", "4 feet", LENGTH)
+    asked = question("q", "What is the length of 4 fathoms?", "4 feet", LENGTH)
     retriever = KnowledgeRetriever(ENTRIES, words)
     hits = (*retriever.retrieve(asked.question), Hit(item=OTHERS[9], score=1.0, why="x"))
     real = Retrieval(example="q", hits=(*hits, Hit(item=OTHERS[8], score=1.0, why="x")))
