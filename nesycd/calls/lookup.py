@@ -380,8 +380,10 @@ class LookUp:
     def _decided(self, name: str, question: str, told: dict[str, list[Fact]]) -> str | None:
         """The entity that is meant; None where nothing tells.
 
-        The question's other words decide where there are several, then whose own name it is rather than an alias.
+        Who is called as another is but for further words (`Dutch fathom`) is meant only where the question has one of these.
+        Then the question's other words decide, and then whose own name it is rather than an alias.
         """
+        told = self._unqualified(question, told)
         if len(told) == 1:
             return next(iter(told))
         objects = {frozenset(normal(self._object(fact, one)) for fact in facts) for one, facts in told.items()}
@@ -395,6 +397,16 @@ class LookUp:
         meant = [one for one, fit in fits.items() if fit == best]
         own = [one for one in meant if one == normal(name)]
         return (own or meant)[0] if len(own or meant) == 1 else None
+
+    def _unqualified(self, question: str, told: dict[str, list[Fact]]) -> dict[str, list[Fact]]:
+        """Those whose names are not another's with further words that the question lacks."""
+        asked = frozenset(content_stems(question))
+        named = {one: frozenset(content_stems(self._shown(one))) for one in told}
+
+        def is_qualified(one: str) -> bool:
+            return any(named[other] < named[one] and not (named[one] - named[other]) & asked for other in told)
+
+        return {one: facts for one, facts in told.items() if not is_qualified(one)}
 
     def _object(self, fact: Fact, entity: str) -> str:
         """What a fact says of an entity: its object, or its subject where the fact is read backwards."""

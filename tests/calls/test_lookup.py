@@ -97,6 +97,17 @@ def test_names_may_come_from_earlier_results_and_anywhere_once_one_was_empty() -
     assert base().find("Henry IV", "father").found == "John of Gaunt"
 
 
+def test_a_qualified_namesake_is_meant_only_where_the_question_says_so() -> None:
+    plain = fact("fathom", "makes", "6 feet", "fadom", text="A fathom is 6 feet.")
+    dutch = fact("Dutch fathom", "makes", "7 feet", "fathom", "fadom", text="A Dutch fathom is 7 feet.")
+    look = base(plain, dutch)
+    for name in ("fathom", "fathoms", "fadom", "fadoms"):
+        assert look.find(name, "makes", f"How many feet are 4 {name}?").found == "6 feet"
+    assert look.find("Dutch fathoms", "makes", "How many feet are 4 Dutch fathoms?").found == "7 feet"
+    # Where it does, the shorter name may mean either.
+    assert look.find("fadom", "makes", "Is a Dutch fadom more than 6 feet?").found == "(several: Dutch fathom; fathom)"
+
+
 def test_a_name_of_several_with_nothing_to_decide_gives_the_choices() -> None:
     look = base(
         fact("ur", "place", "2", "u", text="Ur is rune 2."), fact("uath", "place", "6", "u", text="Uath is letter 6.")
