@@ -26,7 +26,7 @@ from nesycd.retrieval.paths import Chain, relation_chain
 from nesycd.retrieval.words import STOPWORDS, content_stems, forms, singulars, spans, tokens
 
 _EACH, _OFFERED = 3, 10
-_FITS = 0.5
+_FITS = 0.6
 """Share of the best relation's fit from which on another one is offered too."""
 _LOOKED_AT = 200
 """Facts of a relation whose words are counted: towns have thousands."""
