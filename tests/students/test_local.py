@@ -253,7 +253,7 @@ def test_a_killed_training_goes_on_and_ends_equal(student, tmp_path, dropout):
 
 def test_a_disk_that_fills_up_keeps_the_last_checkpoint(student, tmp_path, file_limit):
     folder = tmp_path / "student"
-    settings = TrainSettings(epochs=1, batch_tokens=512, rank=1, alpha=1, checkpoint_seconds=0.0)
+    settings = TrainSettings(epochs=1, batch_tokens=64, rank=1, alpha=1, checkpoint_seconds=0.0)
     seen = []
 
     with ExitStack() as full, pytest.raises(RunError, match=r"state\.safetensors: the disk is full"):
