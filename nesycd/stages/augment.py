@@ -13,15 +13,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from nesycd.core.protocols import Retriever
 from nesycd.core.records import Entry, Example, Fact, Item, Rationale, Retrieval, Status, TrainingText
 from nesycd.core.segments import Segment, own
-from nesycd.prompts import Prompts, Shown, completion_text
+from nesycd.prompts import Prompts, completion_text
 from nesycd.stages.distil import direct_text
-
-ShownT = TypeVar("ShownT", bound=Shown)
 
 
 @dataclass(frozen=True)

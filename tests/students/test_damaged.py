@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from nesycd.core.errors import ModelError  # noqa: E402
-from nesycd.core.protocols import TrainSettings  # noqa: E402
+from nesycd.core.protocols import TrainReport, TrainSettings  # noqa: E402
 from nesycd.core.records import TrainingText  # noqa: E402
 from nesycd.core.segments import own  # noqa: E402
 from nesycd.students.local import LocalStudent  # noqa: E402
@@ -26,8 +26,9 @@ SETTINGS = TrainSettings(epochs=1, rank=2, alpha=4)
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 269060552\n"
 
 
-def train(folder: Path) -> None:
-    LocalStudent(str(folder), device="cpu", compile="off").train(TEXTS, SETTINGS, folder.parent / "trained", seed=0)
+def train(folder: Path) -> TrainReport:
+    student = LocalStudent(str(folder), device="cpu", compile="off")
+    return student.train(TEXTS, SETTINGS, folder.parent / "trained", seed=0)
 
 
 @pytest.mark.parametrize(
@@ -76,4 +77,5 @@ def test_a_token_without_an_embedding_is_told_before_training(
 def test_a_token_for_padding_that_the_model_does_not_know_is_not_used(
     tiny_student: Callable[..., Path], tiny_tokenizer: Callable[..., Any]
 ) -> None:
-    train(tiny_student(tokenizer=tiny_tokenizer(pad_token="[PAD]")))
+    folder = tiny_student(tokenizer=tiny_tokenizer(pad_token="[PAD]"))
+    assert train(folder).steps > 0 and (folder.parent / "trained" / "adapter_model.safetensors").is_file()
