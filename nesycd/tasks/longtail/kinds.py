@@ -27,7 +27,8 @@ from nesycd.tasks.longtail.families import (
 )
 from nesycd.tasks.longtail.tables import Entity, Table
 
-_PLACES = ("first", "second", "third")
+_BELONGING = {"one": 1, "two": 2, "three": 3}
+"""How many of the three things are of the class asked for, by form."""
 
 _CLAUSE = (
     "counted(C, P, R) :- counted(C, Q, S), P is Q + 1, listed(P, X, N), class(X, C), R is S + N. "
@@ -42,7 +43,7 @@ class Kinds(Family):
     name = "categories"
     forms = tuple(
         Form(
-            f"not_{place}",
+            number,
             Rule(
                 text="If things of one class are counted, find the class of each, then add the numbers that belong.",
                 clause=_CLAUSE,
@@ -60,9 +61,10 @@ class Kinds(Family):
                 "The record reads {listed}. What is the number of {target}?",
             ),
         )
-        for place in _PLACES
+        for number in _BELONGING
     )
-    """One form for each place of the thing that does not belong, so that no place is worth guessing."""
+    """One form for each number of things that belong, in any place: a student that counts the same number always, or
+    the same place, would be right without reading a class, and could not follow an edit."""
 
     def __init__(self, table: Table) -> None:
         self._members = Members(table)
@@ -91,18 +93,19 @@ class Kinds(Family):
         return rng.choice([other for other in dict.fromkeys(classes) if other != fact.object])
 
     def draw(self, rng: random.Random, form: str, reserved: bool) -> Problem | None:
-        """See `Family.draw`: three things of one domain, exactly two of them of the class asked for."""
+        """See `Family.draw`: three things of one domain, as many of the class asked for as the form says."""
         pool = self._members.pool(reserved)
         domain = rng.choice(pool).values[1]
         mates = [entity for entity in pool if entity.values[1] == domain]
-        odd = rng.choice(mates)
         target = rng.choice(mates).values[0]
         members = [entity for entity in mates if entity.values[0] == target]
-        if odd.values[0] == target or len(members) < 2:
+        others = [entity for entity in mates if entity.values[0] != target]
+        belonging = _BELONGING[form]
+        if len(members) < belonging or len(others) < 3 - belonging:
             return None
-        chosen = rng.sample(members, 2)
-        chosen.insert(_PLACES.index(form.removeprefix("not_")), odd)
-        numbers = tuple(rng.sample(range(2, 16), len(chosen)))
+        chosen = rng.sample(members, belonging) + rng.sample(others, 3 - belonging)
+        rng.shuffle(chosen)
+        numbers = tuple(rng.sample(range(2, 12), len(chosen)))
         return Problem(self.name, form, tuple(entity.name for entity in chosen), numbers, (str(target),))
 
     def needs(self, problem: Problem, look: Lookup) -> list[Fact]:

@@ -25,7 +25,7 @@ from nesycd.tasks.longtail.places import Elements, Intervals, Letters
 from nesycd.tasks.longtail.planning import Key, Plan, Planner, group_of
 from nesycd.tasks.longtail.tables import real_tables, renamed_tables
 
-VERSION = 4
+VERSION = 5
 """Grows when the same settings give other questions."""
 
 _REWORDINGS = 20
