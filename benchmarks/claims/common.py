@@ -18,8 +18,9 @@ from nesycd.api.build import build_parts
 from nesycd.api.running import opened
 from nesycd.calls import Calls, Sums
 from nesycd.core.answers import Attempt
-from nesycd.core.config import Recipe, apply_override
+from nesycd.core.config import Recipe
 from nesycd.core.errors import ConfigError, RunError
+from nesycd.core.overrides import apply_override
 from nesycd.core.protocols import Tools
 from nesycd.core.records import Entry, Example, Item
 from nesycd.core.storage import write_json_atomic

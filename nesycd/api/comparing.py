@@ -36,7 +36,8 @@ from nesycd.methods.evaluate import Scored, score, splits_of
 from nesycd.methods.method import BASE, Method
 from nesycd.reports.comparison import Comparison, compare
 from nesycd.reports.comparison_page import render_comparison
-from nesycd.reports.folder import Row, read_material
+from nesycd.reports.folder import Row, read_base, read_material
+from nesycd.runs.consent import Consent
 from nesycd.runs.folders import COMPARISON
 from nesycd.runs.manifest import read_manifest, read_recipe
 from nesycd.runs.predictions import FILE as PREDICTIONS
@@ -59,6 +60,7 @@ def run_comparison(
     names: Sequence[str] = (),
     seeds: Sequence[int] = (),
     run: bool = True,
+    consent: Consent | None = None,
 ) -> Comparison | None:
     """Run the methods and seeds asked for (unless `run` is false), then compare all that the folder has been asked for.
 
@@ -70,6 +72,7 @@ def run_comparison(
         names: methods; none: those of the recipe and those asked for before.
         seeds: none: likewise.
         run: whether anything is run.
+        consent: see `Run.open`.
 
     Returns:
         The comparison; None where no seed has answers of all methods yet.
@@ -102,7 +105,9 @@ def run_comparison(
     asked = {"methods": [one.name for one in now], "seeds": numbers}
     if run:
         asked = _remember(folder, asked["methods"], numbers)
-    job = _Job(varied, folder, console, now, table.named(asked["methods"], recipe, str(folder / COMPARISON)), scored)
+    job = _Job(
+        varied, folder, console, now, table.named(asked["methods"], recipe, str(folder / COMPARISON)), scored, consent
+    )
     for number, seed in enumerate(numbers if run else [], 1):
         job.tell(f"seed {seed} ({number} of {len(numbers)})")
         job.run_seed(seed)
@@ -160,7 +165,7 @@ def _asked(folder: Path) -> dict[str, list[Any]]:
         return {"methods": [], "seeds": []}
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         stored = None
     match stored:
         case {"methods": [*methods], "seeds": [*seeds]}:
@@ -253,8 +258,9 @@ class _Job:
         now: Sequence[Method],
         wanted: Sequence[Method],
         scored: Sequence[str],
+        consent: Consent | None,
     ) -> None:
-        self.varied, self.folder, self.console = varied, folder, console
+        self.varied, self.folder, self.console, self.consent = varied, folder, console, consent
         self.now, self.wanted = now, wanted
         self.scored = scored
         self._hashes: dict[str, dict[str, str]] = {}
@@ -279,8 +285,10 @@ class _Job:
         own = table.in_order({table.BASELINE, table.MAIN, *(m.name for m in self.wanted if self.of_run(m))})
         for rate in rates:
             base = folder_of(self.folder, seed, rate)
-            with opened(self.settings(seed, rate, own=own), base, self.console) as context:
+            with opened(self.settings(seed, rate, own=own), base, self.console, self.consent) as context:
                 context, scored = complete(context)
+                if using := [m.name for m in self.now if m.uses_base and not m.beside]:
+                    read_base(base, using[0])  # before hours of work on further methods
                 answer_further(context, [m for m in self.now if not m.beside and not self.of_run(m)], scored)
                 finish(context)
             for method in self.now:
@@ -290,7 +298,7 @@ class _Job:
                     changed = self.settings(seed, rate, method.changes(recipe), (method.answered_by,))
                     beside = folder_of(self.folder, seed, rate, method.name)
                     begin_from(base, beside)
-                    with opened(changed, beside, self.console) as context:
+                    with opened(changed, beside, self.console, self.consent) as context:
                         complete(context)
 
     def of_run(self, method: Method) -> bool:
@@ -323,6 +331,7 @@ class _Job:
                 self.count_scored(rows, scored),
                 {name: by_seed for name, by_seed in rates.items() if by_seed},
                 resamples,
+                settings.names_primary,
             )
             write_json_atomic(self.folder / "comparison.json", made.to_json())
             write_atomic(self.folder / "report.html", render_comparison(made, material))

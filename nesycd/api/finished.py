@@ -21,7 +21,7 @@ from nesycd.core.records import Entry, Example, Hit, Rationale, Status, content_
 from nesycd.core.segments import Segment, text_of
 from nesycd.knowledge import Entities, KnowledgeBase, knowledge_version, read_entities
 from nesycd.methods import table
-from nesycd.methods.distil import KNOWLEDGE
+from nesycd.methods.context import KNOWLEDGE, checked_training
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.method import BASE, CallSource, Method, Source
 from nesycd.methods.predict import Predictor, Resources, Responded, Way, respond, way_of
@@ -310,7 +310,7 @@ class OpenRun:
             raise RunError(
                 f"{self.folder}: {student} was not trained in this run; name it in the recipe's evaluation.methods"
             )
-        return open_artifact(self.folder, stage)
+        return checked_training(open_artifact(self.folder, stage), self.folder)
 
     def resources(self, knowledge: Knowledge, limit: int | None = None) -> Resources:
         """What methods need to answer questions.

@@ -21,6 +21,8 @@ from nesycd.core.protocols import Task
 from nesycd.methods.method import Method
 from nesycd.methods.table import METHODS, named
 from nesycd.reports.comparison import Comparison
+from nesycd.runs.consent import Consent
+from nesycd.runs.folders import named_folder
 from nesycd.tasks.registry import build_task
 
 RecipeLike = Recipe | str | os.PathLike[str] | Mapping[str, Any]
@@ -34,6 +36,7 @@ def run(
     root: str | os.PathLike[str] = "runs",
     limit: int | None = None,
     progress: bool = True,
+    redo: bool = False,
     **settings: Any,
 ) -> OpenRun:
     """Run a recipe, or continue its run: finished stages are not repeated.
@@ -44,6 +47,7 @@ def run(
         root: the folder with the runs.
         limit: greatest number of questions of each split.
         progress: whether notes and a progress bar are shown.
+        redo: whether finished stages of this run may be redone or removed because settings changed; otherwise that is an error.
         settings: changes to the recipe, sections as mappings: `run("recipe.toml", seed=1, training={"epochs": 2})`. `task` and
             `teacher` may be a name, `student` a model: `student="table"`.
 
@@ -54,8 +58,8 @@ def run(
         NesycdError: a mistake of the user, in one sentence.
     """
     wanted = as_recipe(recipe, settings, limit)
-    folder = Path(root) / (name or wanted.name)
-    with opened(wanted, folder, Console() if progress else None) as context:
+    folder = named_folder(Path(root), name or wanted.name, "name")
+    with opened(wanted, folder, Console() if progress else None, _unless(redo)) as context:
         complete(context)
     return OpenRun(folder)
 
@@ -69,12 +73,13 @@ def compare(
     root: str | os.PathLike[str] = "runs",
     limit: int | None = None,
     progress: bool = True,
+    redo: bool = False,
     **settings: Any,
 ) -> Comparison:
     """Compare methods over seeds; see `nesycd compare --help`.
 
     Args:
-        recipe, root, limit, progress, settings: see `run`.
+        recipe, root, limit, progress, redo, settings: see `run`.
         methods: names (`nesycd.list_methods()` lists all); none: those of the recipe, and those asked for before.
         seeds: none: likewise.
         name: of the comparison's folder; by default `compare-` and the recipe's name.
@@ -86,7 +91,7 @@ def compare(
         NesycdError: a mistake of the user, in one sentence; or no seed has answers of all methods asked for so far.
     """
     wanted = as_recipe(recipe, settings, limit)
-    folder = Path(root) / (name or comparison_name(wanted))
+    folder = named_folder(Path(root), name or comparison_name(wanted), "name")
     if isinstance(methods, str):
         raise ConfigError(f"methods: must be a list of names, but is {methods!r}")
     named(methods, wanted, "methods")
@@ -96,12 +101,22 @@ def compare(
     def varied(changes: Sequence[str]) -> Recipe:
         return as_recipe(recipe, settings, limit, changes)
 
-    made = run_comparison(wanted, varied, folder, Console() if progress else None, methods, seeds)
+    made = run_comparison(
+        wanted, varied, folder, Console() if progress else None, methods, seeds, consent=_unless(redo)
+    )
     if made is None:
         raise RunError(
             f"{folder}: no seed has answers of all methods that were asked for here; name them all, or another folder"
         )
     return made
+
+
+def _unless(redo: bool) -> Consent:
+    def ask(told: str) -> None:
+        if not redo:
+            raise RunError(f"{told}; pass redo=True if that is wanted, or another name for a run of its own")
+
+    return ask
 
 
 def comparison_name(recipe: Recipe) -> str:
@@ -117,6 +132,7 @@ def distil(
     name: str = "distilled",
     root: str | os.PathLike[str] = "runs",
     progress: bool = True,
+    redo: bool = False,
     **settings: Any,
 ) -> OpenRun:
     """Distil a teacher into a student on questions of your own.
@@ -136,7 +152,7 @@ def distil(
             `{"name": "api", "api": {"model": "...", "base_url": "http://localhost:8000/v1"}}`.
         student: a model's name, id or folder, or the table of the recipe's `student` section.
         name: of the run's folder; the questions are stored beside it.
-        root, progress, settings: see `run`.
+        root, progress, redo, settings: see `run`.
 
     Example:
         >>> import nesycd
@@ -161,7 +177,7 @@ def distil(
             "teacher that can be asked"
         )
     asked.write(folder)
-    return run(recipe, root=root, progress=progress)
+    return run(recipe, root=root, progress=progress, redo=redo)
 
 
 def as_recipe(
@@ -182,7 +198,8 @@ def as_recipe(
         raise ConfigError(f"limit: must be at least 1, but is {limit}")
     changes = _in_full(settings)
     if isinstance(recipe, Recipe):
-        return recipe_of(recipe.model_dump(mode="json"), overrides, limit, changes)
+        # What the recipe leaves open stays open: a comparison asks which endpoint it names.
+        return recipe_of(recipe.model_dump(mode="json", exclude_unset=True), overrides, limit, changes)
     if isinstance(recipe, Mapping):
         return recipe_of(_in_full(recipe), overrides, limit, changes)
     return load_recipe(Path(recipe), overrides, limit, changes)

@@ -25,6 +25,7 @@ from nesycd.reports import accuracy_interval, paired_difference
 from nesycd.reports.router_page import write_router_page
 from nesycd.reports.stats import Design, choice_interval
 from nesycd.routing import ROUTERS, Case, Judged, judge, outcomes, right, routes, sweep, tokens
+from nesycd.runs.consent import Consent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,14 +42,14 @@ HELD_OUT_SPLIT = "valid"
 
 
 def measure_edits(
-    recipe: Recipe, folder: Path, console: Console | None = None, count: int = 50
+    recipe: Recipe, folder: Path, console: Console | None = None, count: int = 50, consent: Consent | None = None
 ) -> tuple[dict[str, Any], edits.Measurement]:
     """Complete a recipe's run, measure whether answers change as `count` edits of its knowledge base require, write `edits.json`.
 
     Returns:
         The content of the file (`docs/results.md`), and the measurement.
     """
-    with opened(recipe, folder, console) as context:
+    with opened(recipe, folder, console, consent) as context:
         edits.check(context)
         context, _ = complete(context)
         measured = edits.measure(context, count)
@@ -153,11 +154,12 @@ def measure_effect(
     masks: int = 8,
     rate: float = 0.1,
     retire: bool = False,
+    consent: Consent | None = None,
 ) -> tuple[dict[str, Any], effect.Measurement]:
     """Complete a recipe's run, measure the effect of each item of its knowledge base, and write `effect.json`.
 
     Args:
-        recipe, folder, console: see `running.opened`.
+        recipe, folder, console, consent: see `running.opened`.
         masks: most masked contexts to score for a question.
         rate: false discovery rate among the items named harmful, at most.
         retire: whether the items proposed for retirement are retired.
@@ -165,7 +167,7 @@ def measure_effect(
     Returns:
         The content of the file (`docs/results.md`), and the measurement.
     """
-    with opened(recipe, folder, console) as context:
+    with opened(recipe, folder, console, consent) as context:
         context, _ = complete(context)
         measured = effect.measure(context, masks, rate)
         finish(context)
@@ -205,17 +207,19 @@ def effect_json(kb: KnowledgeBase, measured: effect.Measurement) -> dict[str, An
 # --- comparison of routers ------------------------------------------------------------------------------------------------
 
 
-def compare_routers(recipe: Recipe, folder: Path, console: Console | None = None, test: bool = False) -> dict[str, Any]:
+def compare_routers(
+    recipe: Recipe, folder: Path, console: Console | None = None, test: bool = False, consent: Consent | None = None
+) -> dict[str, Any]:
     """Complete a recipe's run, compare routers on its validation questions, and write `router.json` and `router.html`.
 
     Args:
-        recipe, folder, console: see `running.opened`.
+        recipe, folder, console, consent: see `running.opened`.
         test: also evaluate on the test questions; the number of times is recorded.
 
     Returns:
         The content of `router.json` (`docs/results.md`).
     """
-    with opened(recipe, folder, console) as context:
+    with opened(recipe, folder, console, consent) as context:
         context, _ = complete(context)
         steps = context.distilled
         cases = steps.routing.held_out
@@ -244,7 +248,7 @@ def _uses(path: Path) -> int:
         return int(json.loads(path.read_text(encoding="utf-8"))["test_uses"])
     except FileNotFoundError:
         return 0
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise DataError(f"{path}: not what `nesycd router calibrate` wrote; move it away") from None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -40,6 +42,13 @@ class StageProgress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._bars.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Without bars meanwhile: the terminal is used for a question."""
+        self._bars.stop()
+        yield
+        self._bars.start()
 
     def watch(self, stage: str, done: int, total: int) -> None:
         """Show the number of units of a stage that are done."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nesycd.api.build import build_parts, commit_of
+from nesycd.api.build import asks_api, build_parts, commit_of
 from nesycd.api.checks import check_sources
 from nesycd.api.progress import StageProgress
 from nesycd.api.results import results_of
@@ -24,6 +24,7 @@ from nesycd.methods.distil import distil
 from nesycd.methods.evaluate import Scored, evaluate, splits_of
 from nesycd.reports import load_results, write_report
 from nesycd.rules import Engine
+from nesycd.runs.consent import Consent
 from nesycd.runs.manifest import read_manifest
 from nesycd.runs.predictions import VERDICTS
 from nesycd.runs.run import Run, read_records
@@ -36,13 +37,16 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(recipe: Recipe, folder: Path, console: Console | None = None) -> Iterator[Context]:
+def opened(
+    recipe: Recipe, folder: Path, console: Console | None = None, consent: Consent | None = None
+) -> Iterator[Context]:
     """The context of a recipe's run; the run folder is locked meanwhile.
 
     Args:
         recipe: what to run.
         folder: of the run; created where it is missing.
         console: where notes and progress are shown; None: nowhere.
+        consent: see `Run.open`.
 
     Raises:
         NesycdError: a part cannot be built, or the folder cannot be used.
@@ -52,11 +56,25 @@ def opened(recipe: Recipe, folder: Path, console: Console | None = None) -> Iter
     progress = StageProgress(console)
     for warning in parts.warnings:
         progress.notify(f"note: {warning}")
+
+    def ask(told: str) -> None:
+        with progress.paused():
+            assert consent is not None
+            paid = f", and answers of {recipe.teacher.api.model} that the ledger does not hold paid for"
+            consent(told + (paid if asks_api(recipe) else ""))
+
     config = parts.recipe.model_dump(mode="json")
     seeds = {"seed": recipe.seed}
     with (
         progress,
-        Run.open(folder, config, seeds=seeds, notify=progress.notify, watch=progress.watch) as run,
+        Run.open(
+            folder,
+            config,
+            seeds=seeds,
+            notify=progress.notify,
+            watch=progress.watch,
+            consent=None if consent is None else ask,
+        ) as run,
         Engine() as engine,
     ):
         run.describe(**parts.hashes)
@@ -107,8 +125,9 @@ def complete(context: Context) -> tuple[Context, Scored]:
     assert steps is not None  # it is None only where `until` is given
     context = context.after(steps)
     scored = evaluate(context, methods)
-    results = results_of(context, scored)
     run = context.run
+    run.settle(beside(context))
+    results = results_of(context, scored)
     if not run.report_path.exists() or _stored_results(run.results_path) != results:
         write_json_atomic(run.results_path, results)
         write_report(run.folder)
@@ -130,17 +149,22 @@ def drop_failed(context: Context) -> None:
 
 def finish(context: Context) -> None:
     """Mark the run as finished; measurements and answers of further methods are kept while their predictions exist."""
-    own, run = {method.name for method in table.of_recipe(context.recipe)}, context.run
-    beside = [stage for stage in read_states(run.folder) if is_beside(stage, own)]
-    run.finish(keep=beside)
+    run, kept = context.run, beside(context)
+    run.finish(keep=kept)
     known = run.predictions.by_id
-    for stage in beside:
-        if f"{stage}{VERDICTS}" in beside:
+    for stage in kept:
+        if f"{stage}{VERDICTS}" in kept:
             answers = read_records(run.folder, stage, Answer)
             if not all(one in known for answer in answers for one in answer.predictions):
                 run.notify(f"{stage}: removed, because the student that answered is gone")
                 for name in (stage, f"{stage}{VERDICTS}"):
                     run.clear(name)
+
+
+def beside(context: Context) -> list[str]:
+    """The stages of the run that belong to measurements and further methods."""
+    own = {method.name for method in table.of_recipe(context.recipe)}
+    return [stage for stage in read_states(context.run.folder) if is_beside(stage, own)]
 
 
 def is_beside(stage: str, own: set[str] | None = None) -> bool:

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from nesycd.cli.run import Limit, Overrides, RecipeFile, Root
+from nesycd.cli.run import Limit, Overrides, RecipeFile, Root, Yes, consent
 from nesycd.core.config import Recipe, load_recipe
 from nesycd.core.errors import ConfigError
+from nesycd.runs.folders import named_folder
 
 app = typer.Typer()
 
@@ -61,6 +62,7 @@ def compare(
     limit: Limit = None,
     name: Folder = "",
     root: Root = Path("runs"),
+    yes: Yes = False,
     table: Annotated[
         bool, typer.Option("--table", help="Run nothing: report what is finished, also while other processes run.")
     ] = False,
@@ -95,9 +97,9 @@ def compare(
         return load_recipe(recipe, [*(overrides or []), *changes], limit)
 
     settings, console = varied(()), Console()
-    folder = root / (name or comparison_name(settings))
+    folder = named_folder(root, name or comparison_name(settings))
     given = [one.strip() for one in methods.split(",") if one.strip()]
-    made = run_comparison(settings, varied, folder, console, given, _numbers(seeds), run=not table)
+    made = run_comparison(settings, varied, folder, console, given, _numbers(seeds), not table, consent(yes))
     if made is not None:
         print_comparison(made, console)
         console.print(f"Report: {folder / 'report.html'}", markup=False, highlight=False)

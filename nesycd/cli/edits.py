@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root
+from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, Yes, consent
 from nesycd.core.config import load_recipe
+from nesycd.runs.folders import named_folder
 
 if TYPE_CHECKING:
     from nesycd.measure.edits import Outcome
@@ -32,6 +33,7 @@ def edits(
     limit: Limit = None,
     name: Name = "",
     root: Root = Path("runs"),
+    yes: Yes = False,
 ) -> None:
     """Measure how well answers follow edits of the knowledge base.
 
@@ -46,8 +48,8 @@ def edits(
     from nesycd.api.measuring import EDITS_FILE, measure_edits
 
     settings, console = load_recipe(recipe, overrides or [], limit), Console()
-    folder = root / (name or settings.name)
-    content, measured = measure_edits(settings, folder, console, count)
+    folder = named_folder(root, name or settings.name)
+    content, measured = measure_edits(settings, folder, console, count, consent(yes))
     console.print(rates_table(content))
     console.print(samples_table(measured.outcomes))
     console.print(f"All answers: {folder / EDITS_FILE}", markup=False, highlight=False)

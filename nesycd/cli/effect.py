@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root
+from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, Yes, consent
 from nesycd.core.config import load_recipe
+from nesycd.runs.folders import named_folder
 
 if TYPE_CHECKING:
     pass
@@ -32,6 +33,7 @@ def effect(
     limit: Limit = None,
     name: Name = "",
     root: Root = Path("runs"),
+    yes: Yes = False,
 ) -> None:
     """Measure the effect of each item on the answers, and propose harmful items for retirement.
 
@@ -47,8 +49,8 @@ def effect(
     from nesycd.api.measuring import EFFECT_FILE, measure_effect
 
     settings, console = load_recipe(recipe, overrides or [], limit), Console()
-    folder = root / (name or settings.name)
-    content, measured = measure_effect(settings, folder, console, masks, rate, retire)
+    folder = named_folder(root, name or settings.name)
+    content, measured = measure_effect(settings, folder, console, masks, rate, retire, consent(yes))
     console.print(table(content))
     for line in summary(content):
         console.print(line, markup=False, highlight=False)

@@ -21,6 +21,7 @@ from nesycd.cli.kb_common import (
     State,
     Why,
     changed_base,
+    kind_of,
     open_base,
     plain,
     print_entries,
@@ -68,7 +69,7 @@ def kb() -> None:
 def list_entries(kb: Kb = None, status: State = None, kind: Kind = None, limit: Limit = 50) -> None:
     """List items."""
     with open_base(kb) as base:
-        print_entries(base.entries(status=status_of(status), kind=kind), limit)
+        print_entries(base.entries(status=status_of(status), kind=kind_of(kind)), limit)
 
 
 @kb_app.command()
@@ -166,6 +167,8 @@ def add(
     from nesycd.core.records import Evidence, Fact, Lesson, Rule, Status
 
     who = user(by)
+    if not text.strip():
+        raise KnowledgeError("the item's text is empty")
     try:
         if kind == "fact":
             made: Any = Fact(text=text, subject=subject, relation=relation, object=object_, aliases=tuple(alias or ()))

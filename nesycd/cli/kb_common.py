@@ -83,8 +83,15 @@ def changed_base(place: str | None, *, create: bool = False, dry_run: bool = Fal
 
 
 def user(by: str) -> str:
-    """Who acts."""
-    return by or getpass.getuser()
+    """Who acts.
+
+    Raises:
+        KnowledgeError: not given, and this account has no name (as in some containers).
+    """
+    try:
+        return by or getpass.getuser()
+    except (KeyError, OSError):
+        raise KnowledgeError("this account has no user name: say who acts by --by NAME") from None
 
 
 def status_of(name: str | None) -> Any:
@@ -95,6 +102,15 @@ def status_of(name: str | None) -> Any:
         return None if name is None else Status(name)
     except ValueError:
         raise KnowledgeError(f"--status {name}: use proposed, approved, rejected or retired") from None
+
+
+def kind_of(name: str | None) -> str | None:
+    """A kind given on the command line."""
+    from nesycd.core.config import KINDS
+
+    if name is not None and name not in KINDS:
+        raise KnowledgeError(f"--kind {name}: use {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+    return name
 
 
 def plain(text: str, most: int = 0) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from nesycd.cli.kb_common import By, Kb, Why, changed_base, open_base
+from nesycd.cli.kb_common import By, Kb, Why, changed_base, open_base, user
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.text import printable
 
@@ -73,7 +72,7 @@ def merge(entity: Entity, into: Entity, kb: Kb = None, by: By = "", why: Why = "
     from nesycd.knowledge import merge_entities
 
     with changed_base(kb) as base:
-        done = merge_entities(base, entity, into, by or getpass.getuser(), why)
+        done = merge_entities(base, entity, into, user(by), why)
         typer.echo(f"merge {done.number}: {printable(done.entity)} is now {printable(done.into)}")
         typer.echo(f"take it back by: nesycd kb unmerge {done.number}")
 
@@ -88,7 +87,7 @@ def unmerge(
     from nesycd.knowledge import unmerge_entities
 
     with changed_base(kb) as base:
-        done = unmerge_entities(base, number, by or getpass.getuser(), why)
+        done = unmerge_entities(base, number, user(by), why)
         typer.echo(f"{printable(done.entity)} and {printable(done.into)} are two again")
 
 
@@ -117,7 +116,7 @@ def relations(
         return
     found = read_relations(file)
     with changed_base(kb) as base:
-        changed = declare_relations(base, found, by or getpass.getuser(), why)
+        changed = declare_relations(base, found, user(by), why)
         typer.echo(f"{len(found)} declared, {changed} of them new or changed")
 
 

@@ -5,6 +5,7 @@ To add a command, write a file with a `typer.Typer` named `app` and name it in `
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from nesycd import __version__
 from nesycd.core.errors import NesycdError
+from nesycd.core.text import printable
 
 STEPS = {
     "rationalise": "Step 1a: have the teacher write a rationale for each training question.",
@@ -87,6 +89,12 @@ class LazyGroup(TyperGroup):
             return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1], rich_help_panel=panel)
         return super().get_command(ctx, cmd_name)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse an argument that is not UTF-8: nothing could store or print it."""
+        if odd := next((arg for arg in args if re.search("[\ud800-\udfff]", arg)), ""):
+            raise typer.BadParameter(f"{printable(odd)} is not valid UTF-8 text", ctx)
+        return super().parse_args(ctx, args)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Load what is about to be called."""
         if args and args[0] in COMMANDS:
@@ -98,18 +106,29 @@ class LazyGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except NesycdError as error:
-            typer.echo(f"error: {error}", err=True)
+            _tell_error(str(error))
+            raise typer.Exit(2) from None
+        except OSError as error:
+            # A file that is not there, or may not be read or written; others (a closed pipe) name no file.
+            if error.filename is None:
+                raise
+            _tell_error(f"{error.filename}: {error.strerror or error}")
             raise typer.Exit(2) from None
         except ModuleNotFoundError as error:
             missing = (error.name or "").partition(".")[0]
             extra = next((extra for extra, libraries in EXTRAS.items() if missing in libraries), "")
             if not extra:
                 raise
-            typer.echo(f"error: {error.name} is not installed; get it by: pip install 'nesycd[{extra}]'", err=True)
+            _tell_error(f"{error.name} is not installed; get it by: pip install 'nesycd[{extra}]'")
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             typer.echo("\ninterrupted; run the same command again to go on", err=True)
             raise typer.Exit(130) from None
+
+
+def _tell_error(text: str) -> None:
+    """One line on standard error, which a terminal shows and does not obey."""
+    typer.echo(f"error: {printable(' '.join(text.split()))}", err=True)
 
 
 app = typer.Typer(

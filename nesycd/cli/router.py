@@ -10,8 +10,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root
+from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, Yes, consent
 from nesycd.core.config import load_recipe
+from nesycd.runs.folders import named_folder
 
 if TYPE_CHECKING:
     pass
@@ -45,6 +46,7 @@ def calibrate(
     limit: Limit = None,
     name: Name = "",
     root: Root = Path("runs"),
+    yes: Yes = False,
 ) -> None:
     """Draw accuracy against retrieved tokens for every router.
 
@@ -60,8 +62,8 @@ def calibrate(
     from nesycd.api.measuring import HELD_OUT_SPLIT, ROUTER_FILE, ROUTER_PAGE, compare_routers
 
     settings, console = load_recipe(recipe, overrides or [], limit), Console()
-    folder = root / (name or settings.name)
-    content = compare_routers(settings, folder, console, test)
+    folder = named_folder(root, name or settings.name)
+    content = compare_routers(settings, folder, console, test, consent(yes))
     for split, part in ((HELD_OUT_SPLIT, content["held_out"]), ("test", content["test"])):
         if part is not None:
             _print(console, split, part)

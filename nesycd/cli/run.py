@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +13,9 @@ from rich.console import Console
 
 from nesycd.cli.main import STEPS
 from nesycd.core.config import Recipe, load_recipe
-from nesycd.core.errors import ConfigError
+from nesycd.core.errors import ConfigError, ReviewWaits, RunError
+from nesycd.runs.consent import Consent
+from nesycd.runs.folders import named_folder
 
 app = typer.Typer()
 
@@ -29,6 +33,10 @@ RetryFailed = Annotated[
         help="Ask the teacher again, and pay again, where its answer was unusable (refused, cut off).",
     ),
 ]
+Yes = Annotated[
+    bool,
+    typer.Option("--yes", "-y", help="Do not ask before finished work is redone or removed because settings changed."),
+]
 Until = Annotated[str, typer.Option("--until", help=f"Stop after a step: {', '.join(STEPS)}.")]
 
 
@@ -41,15 +49,17 @@ def run(
     root: Root = Path("runs"),
     until: Until = "",
     retry_failed: RetryFailed = False,
+    yes: Yes = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what the teacher would be asked, and what it would cost.")
     ] = False,
 ) -> None:
     """Run a recipe, or resume its run.
 
-    Finished stages are never repeated: after a change of a setting only what depends on it is redone; after an interruption
-    (Ctrl-C) the same command resumes. Each step is also a command of its own, explained by its
-    help: nesycd rationalise, distil, collect, diagnose, augment, evaluate.
+    Finished stages are never repeated: after a change of a setting only what depends on it is redone, and you are asked first,
+    since an option may have been forgotten (--yes answers); after an interruption (Ctrl-C) the same command resumes. With
+    knowledge.review = "human" the run stops where its items wait for review (exit code 1), and says how to go on. Each step is
+    also a command of its own, explained by its help: nesycd rationalise, distil, collect, diagnose, augment, evaluate.
 
     Examples:
 
@@ -68,42 +78,72 @@ def run(
 
         print_plan(load_recipe(recipe, overrides or [], limit), Console())
         return
-    begin(recipe, overrides, limit, name, root, until, retry_failed)
+    begin(recipe, overrides, limit, name, root, Going(until, retry_failed, yes))
 
 
-def begin(
-    recipe: Path,
-    overrides: list[str] | None,
-    limit: int | None,
-    name: str,
-    root: Path,
-    until: str = "",
-    retry_failed: bool = False,
-) -> None:
+@dataclass(frozen=True)
+class Going:
+    """How a run is to go: the step to stop after, whether the teacher's failures are asked again, whether nothing is asked."""
+
+    until: str = ""
+    retry_failed: bool = False
+    yes: bool = False
+
+
+def begin(recipe: Path, overrides: list[str] | None, limit: int | None, name: str, root: Path, how: Going) -> None:
     """What `nesycd run` and the commands of the single steps do with their options: run, then say what comes next."""
     settings = load_recipe(recipe, overrides or [], limit)
-    folder = root / (name or settings.name)
-    execute(settings, folder, Console(), until, retry_failed)
-    if not until:
-        return
-    if until == [*STEPS][-1]:
-        following = ["nesycd", "ask", "QUESTION", "--run", str(folder)]
-    else:
-        following = ["nesycd", [*STEPS][[*STEPS].index(until) + 1], str(recipe)]
-        following += [word for override in overrides or [] for word in ("--set", override)]
+    folder = named_folder(root, name or settings.name)
+
+    def command(verb: str) -> str:
+        words = ["nesycd", verb, str(recipe)]
+        words += [word for override in overrides or [] for word in ("--set", override)]
         given = {"--limit": limit, "--name": name, "--root": root if root != Path("runs") else None}
-        following += [str(word) for option, value in given.items() if value for word in (option, value)]
-    typer.echo(f"Next: {shlex.join(following)}")
+        return shlex.join(
+            [*words, *(str(word) for option, value in given.items() if value for word in (option, value))]
+        )
+
+    try:
+        execute(settings, folder, Console(), how.until, how.retry_failed, consent(how.yes))
+    except ReviewWaits as waits:
+        typer.echo(f"{waits}\nThen: {command(how.until or 'run')}")
+        raise typer.Exit(1) from None
+    if how.until:
+        steps = [*STEPS]
+        last = how.until == steps[-1]
+        asking = shlex.join(["nesycd", "ask", "QUESTION", "--run", str(folder)])
+        typer.echo(f"Next: {asking if last else command(steps[steps.index(how.until) + 1])}")
 
 
-def execute(settings: Recipe, folder: Path, console: Console, until: str = "", retry_failed: bool = False) -> None:
+def consent(yes: bool) -> Consent:
+    """Asks on the terminal; without one only `--yes` agrees."""
+
+    def ask(told: str) -> None:
+        if yes:
+            return
+        if not sys.stdin.isatty():
+            raise RunError(f"{told}; give --yes if that is wanted, or --name NAME for a run of its own")
+        if not typer.confirm(f"{told}. Go on?"):
+            raise RunError(f"{told}; nothing was done (--name NAME makes a run of its own)")
+
+    return ask
+
+
+def execute(
+    settings: Recipe,
+    folder: Path,
+    console: Console,
+    until: str = "",
+    retry_failed: bool = False,
+    consent: Consent | None = None,
+) -> None:
     """Run a recipe in a folder and print its results, or what its last step made if it is to stop after one."""
     from nesycd.api.running import complete, drop_failed, opened
     from nesycd.cli.made import print_made
     from nesycd.methods.distil import distil
     from nesycd.reports import load_results, print_results
 
-    with opened(settings, folder, console) as context:
+    with opened(settings, folder, console, consent) as context:
         if retry_failed:
             drop_failed(context)
         if until and distil(context, until=until) is None:

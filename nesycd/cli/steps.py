@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from nesycd.cli.main import STEPS
-from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, RetryFailed, Root, begin
+from nesycd.cli.run import Going, Limit, Name, Overrides, RecipeFile, RetryFailed, Root, Yes, begin
 
 TAUGHT = {
     "rationalise": """
@@ -63,8 +63,9 @@ def _command(step: str) -> typer.Typer:
         name: Name = "",
         root: Root = Path("runs"),
         retry_failed: RetryFailed = False,
+        yes: Yes = False,
     ) -> None:
-        begin(recipe, overrides, limit, name, root, step, retry_failed)
+        begin(recipe, overrides, limit, name, root, Going(step, retry_failed, yes))
 
     return app
 

@@ -12,8 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from nesycd.api.build import data_root
-from nesycd.core.config import apply_override, load_recipe
+from nesycd.core.config import load_recipe
 from nesycd.core.errors import DataError
+from nesycd.core.overrides import apply_override
 from nesycd.core.paths import locate_settings
 from nesycd.core.protocols import Task
 from nesycd.core.records import Example, Fact, Rule

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,14 +16,18 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
-from nesycd.core.address import parts_of, without_logins
+from nesycd.core.address import parts_of
 from nesycd.core.errors import ConfigError
 from nesycd.core.files import read_text
+from nesycd.core.overrides import MOST_DEEP, apply_override, unusable
 from nesycd.core.recipe_source import RecipeSource
+from nesycd.core.text import printable, shortened
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Epochs = Annotated[float, Field(gt=0, le=10_000)]
 Source = Literal["linked", "lexical", "dense"]
 QueryField = Literal["task", "question", "options"]
 
@@ -98,7 +101,7 @@ class ApiSection(Section):
     """Hard cap on what all calls of the budget may cost; the model's price must be known."""
     max_calls: Annotated[int, Field(ge=0)] | None = None
     """Hard cap on the calls of the budget that were, or may have been, answered."""
-    budget: str = ""
+    budget: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{0,100}$")] = ""
     """The name of the budget that the caps apply to, over all runs that use it; not given: the recipe's name."""
     prices: Path | None = None
     """A price table of your own, read before the package's (`nesycd ledger prices`); not given: `NESYCD_PRICES`."""
@@ -164,7 +167,7 @@ class TrainingSection(Section):
 
     learning_rate: Rate = 1e-3
     """Peak learning rate of general distillation. Lower it for larger students: 2e-4 is usual at 7B."""
-    epochs: Annotated[float, Field(gt=0)] = 3.0
+    epochs: Epochs = 3.0
     """Passes over the training texts in general distillation. Use fewer for large data, more for small data."""
     batch_tokens: Count = 256
     """Completion tokens of a training batch (one optimiser step); prompts come on top. Small data wants small batches."""
@@ -189,7 +192,7 @@ class CollectionSection(Section):
     folds: Annotated[int, Field(ge=2)] = 2
     """Number of folds for `out_of_fold`: one student is trained for each, on the other folds. More folds give each student more
     training data, at higher cost."""
-    epochs: Annotated[float, Field(gt=0)] | None = None
+    epochs: Epochs | None = None
     """Epochs of a fold's student; not given: as `training.epochs`."""
 
 
@@ -197,7 +200,8 @@ class KnowledgeSection(Section):
     """What enters the knowledge base."""
 
     review: Literal["auto", "human"] = "auto"
-    """`auto` approves what the teacher proposes; `human` leaves it for `nesycd kb approve`."""
+    """`auto` approves what the teacher proposes; with `human` the run stops until a person has approved items (`nesycd kb
+    approve`)."""
     source: Literal["errors", "unsure", "all", "random"] = "unsure"
     """Which questions the teacher is asked about: the student's errors; these and the questions it answered correctly with a
     margin below the router's threshold; all; or as many as there are errors, at random."""
@@ -306,7 +310,7 @@ class AugmentedSection(Section):
     """Start from the base model (for as many completion tokens as general distillation), or from S_P."""
     learning_rate: Rate = 1e-3
     """Peak learning rate of augmented distillation; the other training settings are those of `training`."""
-    epochs: Annotated[float, Field(gt=0)] = 1.0
+    epochs: Epochs = 1.0
     """Passes over the training mix where `init` is `general`."""
 
     @property
@@ -339,12 +343,12 @@ class EvaluationSection(Section):
     base, NesyCD with it, without it, routed, and given exactly the needed facts."""
     splits: tuple[str, ...] = ()
     """Splits to score; empty: `test` and all out-of-domain ones."""
-    bootstrap: Count = 2000
+    bootstrap: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
     """Bootstrap resamples for the 95 % intervals; fewer are faster and less precise."""
 
 
 class PrimarySection(Section):
-    """The primary endpoint, fixed beforehand; all other comparisons are corrected for their number."""
+    """The primary endpoint: give it before you look; all other comparisons are corrected for their number."""
 
     left: str = "nesycd"
     """The method expected to be better."""
@@ -361,10 +365,10 @@ class CompareSection(Section):
 
     methods: tuple[str, ...] = ()
     """Methods, including ablations; empty: those of `evaluation.methods`. See `nesycd compare --list`."""
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    seeds: tuple[Seed, ...] = ()
     """Each is a run of its own; intervals include the variance between seeds. Empty: the recipe's own seed."""
     primary: PrimarySection = PrimarySection()
-    max_passes: Annotated[float, Field(gt=0)] | None = None
+    max_passes: Epochs | None = None
     """Maximum number of passes of a baseline over its training texts, even if it has tokens left: answers alone are short, and
     would be repeated dozens of times."""
     corpus: Path | None = None
@@ -372,16 +376,16 @@ class CompareSection(Section):
     benchmark's own."""
     learning_rates: tuple[Rate, ...] = ()
     """Tuning: every method is trained with each of these, and the best on valid is scored; empty: the recipe's rates."""
-    variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], tuple[str, ...]] = {}
+    variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]{1,60}$")], tuple[str, ...]] = {}
     """Ablations of your own: a name and the settings it changes, as `{few_items = ["knowledge.max_items=50"]}`."""
 
 
 class Recipe(Section):
     """A whole recipe; each field is a section of the TOML file."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
     """Name of the run's folder (`--name` gives another), and of the teacher's budget."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of everything random: splits and samples of questions, folds, training order, distractors. Run several (`--set
     seed=1 --name seed-1`) to see how much results depend on it."""
     prompts: Path | None = None
@@ -406,6 +410,11 @@ class Recipe(Section):
         return f"<recipe {self.name}: {parts}>"
 
     __str__ = __repr__
+
+    @property
+    def names_primary(self) -> bool:
+        """Whether the recipe itself, not an override of the command line, names the primary endpoint of a comparison."""
+        return "primary" in self.compare.model_fields_set and not self._source.is_overridden("compare.primary")
 
     def where(self, dotted: str) -> str:
         """The beginning of an error about a setting: the file and line or the override that set it, and its dotted key."""
@@ -451,10 +460,16 @@ def recipe_of(
     Raises:
         ConfigError: a wrong key or value.
     """
+    for given_tables in (data, settings or {}):
+        if problem := unusable(given_tables, deep_only=True):
+            raise ConfigError(problem)
     changes = _plain(settings or {})
     tables = _over(changes, _plain(data))
     given = [*overrides, *([] if limit is None else [f"task.limit={limit}"])]
     source = RecipeSource(texts, {apply_override(tables, override): override for override in given}, changes)
+    if problem := unusable(tables):
+        place = source.place(problem.partition(":")[0])
+        raise ConfigError(f"{place}: {problem}" if place else problem)
     try:
         recipe = Recipe.model_validate_json(json.dumps(tables, default=str))
     except ValidationError as error:
@@ -479,6 +494,10 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> tuple[dict[str, Any], dic
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: lists or tables in it are nested more than {MOST_DEEP} deep") from None
+    if problem := unusable(data, deep_only=True):
+        raise ConfigError(f"{path}: {problem}")
     base = data.pop(EXTENDS, None)
     if base is None:
         return data, {path: text}
@@ -498,39 +517,6 @@ def _are_tables(one: Any, other: Any) -> bool:
     return isinstance(one, dict) and isinstance(other, dict)
 
 
-def apply_override(data: dict[str, Any], override: str) -> str:
-    """Set `a.b=value` in nested tables; later ones win.
-
-    Returns:
-        The dotted key.
-
-    Raises:
-        ConfigError: no `=`, a broken value, or a key below something that is not a table.
-    """
-    dotted, equals, value = override.partition("=")
-    dotted = dotted.strip()
-    parts = dotted.split(".")
-    if not equals or not all(re.fullmatch(r"[\w-]+", part) for part in parts):
-        raise ConfigError(f"--set {without_logins(override)}: write it as key=value, such as training.epochs=2")
-    table = data
-    for depth, part in enumerate(parts[:-1], 1):
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            given = without_logins(override)
-            raise ConfigError(f"--set {given}: {'.'.join(parts[:depth])} is a value, it has no keys below it")
-    table[parts[-1]] = _value(value.strip(), override)
-    return dotted
-
-
-def _value(text: str, override: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError as error:
-        if not text or text[0] in "\"'[{":
-            raise ConfigError(f"--set {without_logins(override)}: not a TOML value ({error})") from None
-        return text
-
-
 def known_keys() -> tuple[str, ...]:
     """All dotted keys of a recipe, sections left out."""
     return tuple(_keys(Recipe, ""))
@@ -545,7 +531,7 @@ def _keys(section: type[BaseModel], prefix: str) -> Iterator[str]:
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location)
+    return ".".join(printable(str(part)) for part in location)
 
 
 def _problem(dotted: str, error: Any) -> str:
@@ -557,7 +543,7 @@ def _problem(dotted: str, error: Any) -> str:
     # A secret key given by mistake in place of its variable's name must not be printed.
     message = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     hidden = isinstance(given, dict | list) or dotted in ("teacher.api.key_env", "teacher.api.base_url")
-    shown = "" if hidden else f", but it is {json.dumps(given, default=str)}"
+    shown = "" if hidden else f", but it is {shortened(json.dumps(given, default=str))}"
     return f"{dotted}: {message}{shown}"
 
 

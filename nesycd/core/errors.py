@@ -22,6 +22,10 @@ class RunError(NesycdError):
     """A run folder that cannot be read, written or continued."""
 
 
+class ReviewWaits(RunError):
+    """A run with `knowledge.review = "human"` whose items wait for review; not a mistake, but the run cannot go on yet."""
+
+
 class ModelError(NesycdError):
     """A model folder or id that cannot be loaded."""
 

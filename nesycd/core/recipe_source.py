@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nesycd.core.address import without_logins
+from nesycd.core.text import printable, shortened
 
 
 class RecipeSource:
@@ -35,6 +36,10 @@ class RecipeSource:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def is_overridden(self, dotted: str) -> bool:
+        """Whether a `--set` override gives a key, a part of it, or a table around it."""
+        return any(f"{dotted}.".startswith(f"{key}.") or f"{key}.".startswith(f"{dotted}.") for key in self._overrides)
+
     def place(self, dotted: str) -> str:
         """The override, or file and line, that set a key; the recipe's file where neither is known.
 
@@ -42,7 +47,7 @@ class RecipeSource:
         """
         for key, override in reversed(self._overrides.items()):
             if dotted == key or dotted.startswith(f"{key}.") or key.startswith(f"{dotted}."):
-                return f"--set {without_logins(override)}"
+                return f"--set {shortened(printable(without_logins(override)))}"
         if _says(self._laid_over, dotted):
             return ""
         # Files that set the key come first; others may only contain its section.

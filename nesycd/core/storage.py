@@ -187,7 +187,7 @@ class RecordLog(Generic[R]):
             return self.record_type.from_json(row, where)
         except DataError as error:
             problem = str(error)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             problem = f"{where}: not valid JSON ({error})"
         raise RunError(f"{problem}; mend the line, or delete the file to have its stage done again")
 

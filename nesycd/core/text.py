@@ -13,6 +13,11 @@ def normal(text: str) -> str:
     return " ".join(folded.split())
 
 
+def shortened(text: str, most: int = 200) -> str:
+    """`text`, cut to `most` characters, for messages that quote what was given."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def is_visible(char: str) -> bool:
     """Whether a terminal shows a character as one: no control, format, surrogate, private or unassigned one."""
     return unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}

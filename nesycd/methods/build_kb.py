@@ -7,6 +7,7 @@ some; the knowledge base is built from the rest once, and is edited only by peop
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 
 from nesycd.core.answers import Attempt
 from nesycd.core.config import KINDS
-from nesycd.core.errors import KnowledgeError, RunError
+from nesycd.core.errors import KnowledgeError, ReviewWaits, RunError
 from nesycd.core.records import Diagnosis, Entry, Evidence, Example, Item, Rationale, Refusal, Rule, Status
 from nesycd.knowledge import KnowledgeBase, LeakFilter, filters, knowledge_version, read_file
 from nesycd.knowledge.carry import carry_over, is_worked_on
@@ -47,6 +48,8 @@ class Known:
     self_check: dict[str, int] | None
     version: dict[str, Any]
     """`version`, `revision` and `items` of the knowledge base: stored with S_E's checkpoint."""
+    waiting: int
+    """How many items wait for review where none is approved; 0 where one is."""
 
 
 def build_knowledge(
@@ -94,11 +97,7 @@ def build_knowledge(
     with KnowledgeBase.open(context.run.kb_path, notify=context.run.notify) as kb:
         revision = kb.revision
         entries = kb.entries(status=Status.APPROVED)
-        if not entries and kb.entries():
-            context.run.notify(
-                f"{len(kb.entries())} items wait for review: nesycd kb list --kb {context.run.kb_path} "
-                "--status proposed; approve them and run again"
-            )
+        waiting = 0 if entries else len(kb.entries(status=Status.PROPOSED))
     self_checked = None if checked is None else {"asked": checked.asked, "repaired": len(checked.repaired)}
     leaks = {
         "proposed": len(proposed),
@@ -113,7 +112,25 @@ def build_knowledge(
         "revision": revision,
         "items": len(entries),
     }
-    return Known(entries, diagnoses, leaks, self_checked, version)
+    return Known(entries, diagnoses, leaks, self_checked, version, waiting)
+
+
+def check_reviewed(context: Context, known: Known) -> None:
+    """Stop before augmented distillation where people are to review the base, and have approved nothing of it yet.
+
+    Raises:
+        ReviewWaits: with the commands for the review.
+    """
+    if not known.waiting:
+        return
+    base = shlex.quote(str(context.run.kb_path))
+    if context.recipe.knowledge.review == "human":
+        raise ReviewWaits(
+            f"{known.waiting} items wait for review, and none is approved: list them by `nesycd kb list --status proposed --kb "
+            f"{base}`, approve or reject them by `nesycd kb approve ID... --kb {base}` (`all` for all that wait) and `nesycd kb "
+            f"reject ID... --kb {base}`, and run again"
+        )
+    context.run.notify(f"{known.waiting} items wait for review, and none is approved: nesycd kb list --kb {base}")
 
 
 @dataclass(frozen=True)

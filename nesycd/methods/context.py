@@ -33,6 +33,25 @@ if TYPE_CHECKING:
     from nesycd.methods.distil import Distilled
 
 
+KNOWLEDGE = "knowledge"
+"""Key in a checkpoint's metadata: the version of the knowledge base that it was trained with."""
+_COUNTS = ("steps", "tokens", "completion_tokens", "loss", "dropped")
+
+
+def checked_training(made: Artifact, run: Path) -> Artifact:
+    """An adapter of a run's student, once its metadata are found to be those of a training.
+
+    Raises:
+        RunError: they are not: the stage's file was changed.
+    """
+    version = made.metadata.get(KNOWLEDGE, {"version": ""})
+    counted = all(isinstance(made.metadata.get(key), int | float) for key in _COUNTS)
+    if not counted or not isinstance(version, dict) or not isinstance(version.get("version"), str):
+        state = run / "stages" / f"{made.path.name}.json"
+        raise RunError(f"{state}: lacks what the training counted; delete the file to have its stage done again")
+    return made
+
+
 def no_progress(stage: str, state: dict[str, Any]) -> None:
     """Ignore the training progress."""
 
@@ -241,7 +260,7 @@ class Context:
             "seed": self.recipe.seed,
             "init": init.fingerprint if init is not None else "",
         }
-        return self.run.artifact(name, depends, make, TRAINING)
+        return checked_training(self.run.artifact(name, depends, make, TRAINING), self.run.folder)
 
     # --- answering --------------------------------------------------------------------------------------------------------
 

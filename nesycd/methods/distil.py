@@ -15,9 +15,9 @@ from nesycd.core.errors import DataError
 from nesycd.core.protocols import Router
 from nesycd.core.records import Entry, Example, Fact, Rationale, Retrieval, TrainingText
 from nesycd.methods import mixing
-from nesycd.methods.build_kb import Collected, build_knowledge
+from nesycd.methods.build_kb import Collected, build_knowledge, check_reviewed
 from nesycd.methods.choose_router import Routing, choose_router
-from nesycd.methods.context import Context
+from nesycd.methods.context import KNOWLEDGE, Context
 from nesycd.methods.knowledge import Knowledge
 from nesycd.retrieval.recall import count_recall
 from nesycd.runs.stage import Artifact
@@ -69,10 +69,6 @@ class Distilled:
         return found
 
 
-KNOWLEDGE = "knowledge"
-"""Key in a checkpoint's metadata: the version of the knowledge base that it was trained with."""
-
-
 def distil(context: Context, until: str = "") -> Distilled | None:
     """Run all steps of the method; finished ones are read back.
 
@@ -82,6 +78,7 @@ def distil(context: Context, until: str = "") -> Distilled | None:
 
     Raises:
         DataError: no training questions, or no right rationale for any of them.
+        ReviewWaits: see `check_reviewed`.
     """
     train = context.examples("train")
     if not train:
@@ -107,6 +104,7 @@ def distil(context: Context, until: str = "") -> Distilled | None:
     entries = known.entries
     if until == "diagnose":
         return None
+    check_reviewed(context, known)
     augmented, mix = _augmented(context, train, kept, entries, general, known.version)
     if until == "augment":
         return None

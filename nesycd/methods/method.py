@@ -86,6 +86,11 @@ class Method:
         return self.changes is not None
 
     @property
+    def uses_base(self) -> bool:
+        """Whether its student is trained on, reads or looks up what the run's knowledge base holds."""
+        return self.reads_base or self.calls == "kb" or self.source in ("kb", "read", "all")
+
+    @property
     def shows_knowledge(self) -> bool:
         """Whether its prompts may contain knowledge."""
         return self.source not in ("", "rules")

@@ -284,7 +284,7 @@ def register(method: Method) -> None:
     Raises:
         ConfigError: the name is taken or invalid; or `student` and `train` do not fit together or name no method.
     """
-    if not re.fullmatch(r"[a-z0-9_]+", method.name):
+    if not re.fullmatch(r"[a-z0-9_]{1,60}", method.name):
         raise ConfigError(f"method {method.name!r}: a name is made of lower-case letters, digits and _")
     if find(method.name) is not None:
         raise ConfigError(f"method {method.name!r}: there is one of this name already")

@@ -24,7 +24,7 @@ from nesycd.reports.folder import Material, Row
 from nesycd.reports.results import Document, Part, Results
 from nesycd.reports.stats import agresti_min, wilson
 
-SCHEMA = "comparison/2"
+SCHEMA = "comparison/3"
 IN, OUT = "in domain", "out of domain"
 
 
@@ -52,11 +52,15 @@ class MethodInfo(Part):
     about: str
     learning_rates: dict[str, float] = Field(default_factory=dict)
     """With tuning: seed -> the rate that was best on valid."""
+    base: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """Seed -> approved items of its knowledge base, by kind; empty for a method that uses none."""
 
 
 class Primary(Part):
-    """The comparison that was named beforehand."""
+    """The comparison that is not corrected."""
 
+    named: bool
+    """Whether the recipe names it; otherwise it is the default one, and says less."""
     left: str
     right: str
     split: str
@@ -68,7 +72,7 @@ class Primary(Part):
 class Comparison(Document):
     """All of `comparison.json`."""
 
-    schema_: Literal["comparison/2"] = Field(alias="schema", default="comparison/2")
+    schema_: Literal["comparison/3"] = Field(alias="schema", default="comparison/3")
     name: str
     seeds: list[int]
     methods: dict[str, MethodInfo]
@@ -130,6 +134,7 @@ def compare(
     scored: Mapping[str, Mapping[str, int]],
     rates: Mapping[str, Mapping[int, float]],
     resamples: int,
+    named: bool = False,
 ) -> Comparison:
     """Put a comparison together.
 
@@ -140,6 +145,7 @@ def compare(
         scored: how often each method's answers were scored on each split.
         rates: with tuning, method -> seed -> the learning rate chosen.
         resamples: of the bootstrap.
+        named: whether the recipe names the primary endpoint.
 
     Raises:
         ConfigError: the primary endpoint's split has no questions, or none of the kind that it names.
@@ -179,12 +185,13 @@ def compare(
                 role=row.method.role,
                 about=row.method.about,
                 learning_rates={str(seed): rate for seed, rate in rates.get(row.name, {}).items()},
+                base={str(seed): held for (name, seed), held in material.bases.items() if name == row.name},
             )
             for row in material.rows
         },
         scores=scores,
         domains={one: _domains(benchmarks[one]) for one in names},
-        primary=Primary(left=left, right=right, split=place, kind=kind, difference=first),
+        primary=Primary(named=named, left=left, right=right, split=place, kind=kind, difference=first),
         differences=differences,
         costs={row.name: cost(material, row, place) for row in material.rows},
         errors={row.name: _causes(material, row, place) for row in material.rows},
@@ -317,5 +324,5 @@ def load_comparison(path: Path) -> Comparison:
     """
     try:
         return Comparison.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path}: not a readable comparison: {str(error).splitlines()[0]}") from None

@@ -113,7 +113,9 @@ def told(made: Comparison) -> list[str]:
         lines = [f"primary endpoint ({asked}): not run"]
     else:
         found = f"{_points(first.difference)} points, p = {_p(first.difference.p)}"
-        lines = [f"primary endpoint, named beforehand: {asked}: {found}"]
+        how = ", named beforehand" if first.named else " (the default: name one in the recipe before you look)"
+        lines = [f"primary endpoint{how}: {asked}: {found}"]
+    lines += bases(made)
     behind = [name for name in made.differences if (gap := _test(made, name)) is not None and gap.high < 0]
     lines += [f"better than {first.left} there: {', '.join(behind)}"] if behind else []
     several = {
@@ -127,6 +129,24 @@ def told(made: Comparison) -> list[str]:
     if len(made.seeds) == 1:
         lines.append("one seed: the intervals say nothing about other seeds")
     return lines
+
+
+def bases(made: Comparison) -> list[str]:
+    """What the knowledge base of each method held, methods with equal bases together."""
+    found: dict[str, list[str]] = {}
+    for name, info in made.methods.items():
+        kinds = list(dict.fromkeys(kind for held in info.base.values() for kind in held))
+        counts = {kind: [held.get(kind, 0) for held in info.base.values()] for kind in kinds}
+        held = ", ".join(f"{_range(numbers)} {kind}" for kind, numbers in counts.items())
+        found.setdefault(held, []).append(name)
+    alone = found.pop("", [])
+    told = [f"knowledge base of {', '.join(names)}: {held} items approved" for held, names in found.items()]
+    return [*told, f"without a knowledge base: {', '.join(alone)}"] if told and alone else told
+
+
+def _range(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low}" if low == high else f"{low}-{high}"
 
 
 def _test(made: Comparison, name: str) -> Difference | None:
@@ -224,14 +244,15 @@ def _differences(made: Comparison) -> Markup:
             tag("h3", place),
             table([f"{made.primary.left} minus", "", "points (95 %)", "p", "p, Holm"], rows, "figures"),
         ]
+    named_where = "was named in the recipe" if made.primary.named else "is the default, since the recipe names none"
     return section(
         "differences",
         f"{made.primary.left} minus each other method",
         parts or note(f"{made.primary.left} was not run."),
         note(
             f"Paired: both methods on the same questions under the same seeds. The primary endpoint ({made.primary.left} - "
-            f"{made.primary.right}, {made.primary.split}, {made.primary.kind}) was named in the recipe; the others there are "
-            "corrected for their number (Holm). Other tables are not corrected: read them as description."
+            f"{made.primary.right}, {made.primary.split}, {made.primary.kind}) {named_where}; the others there are corrected for "
+            "their number (Holm). Other tables are not corrected: read them as description."
         ),
     )
 

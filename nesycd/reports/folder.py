@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from nesycd.core.answers import Attempt
 from nesycd.core.errors import RunError
-from nesycd.core.records import Entry, Example, Item, Retrieval
+from nesycd.core.records import Entry, Example, Item, Retrieval, Status
 from nesycd.knowledge import KnowledgeBase
 from nesycd.methods.method import Method
 from nesycd.reports.results import Results, load_results
@@ -71,6 +72,8 @@ class Material:
     examples: dict[tuple[int, str], dict[str, Example]] = field(default_factory=dict)
     """(seed, split) -> `Example.uid` -> question."""
     results: dict[int, Results] = field(default_factory=dict)
+    bases: dict[tuple[str, int], dict[str, int]] = field(default_factory=dict)
+    """(method, seed) -> approved items of the base that the method used, by kind; only methods that use one."""
 
     @cached_property
     def kinds(self) -> dict[str, str]:
@@ -117,13 +120,17 @@ def read_material(rows: Sequence[Row], seeds: Sequence[int], splits: Sequence[st
     """Read answers and questions of a comparison.
 
     Raises:
-        RunError: a damaged file, or a method that lacks answers.
+        RunError: a damaged file, a method that lacks answers, or one whose knowledge base is empty.
     """
     made = Material(rows, seeds, splits)
+    bases: dict[Path, dict[str, int]] = {}
     read: dict[Path, Predictions] = {}
     for row in rows:
         for seed in seeds:
             folder = row.folders[seed]
+            if row.method.uses_base:
+                bases[folder] = bases.get(folder) or read_base(folder, row.name)
+                made.bases[row.name, seed] = bases[folder]
             predictions = read.setdefault(folder, Predictions(folder / FILE))
             for split in splits:
                 if (seed, split) not in made.examples:
@@ -138,6 +145,23 @@ def read_material(rows: Sequence[Row], seeds: Sequence[int], splits: Sequence[st
     for seed in seeds:
         made.results[seed] = load_results(first.folders[seed] / "results.json")
     return made
+
+
+def read_base(folder: Path, method: str) -> dict[str, int]:
+    """How many approved items of each kind a run's knowledge base holds.
+
+    Raises:
+        RunError: none: `method` cannot be compared by it.
+        KnowledgeError: the base is not there, or cannot be read.
+    """
+    with KnowledgeBase.open(folder / "kb.sqlite", create=False) as base:
+        entries = base.entries(status=Status.APPROVED)
+    if not entries:
+        raise RunError(
+            f"{folder / 'kb.sqlite'}: no approved items, so {method} has no knowledge to be compared by; approve some (nesycd kb "
+            f"approve) and compare again, or leave {method} out"
+        )
+    return dict(sorted(Counter(entry.item.kind for entry in entries).items()))
 
 
 def _examples(folder: Path, split: str) -> dict[str, Example]:

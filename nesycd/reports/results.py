@@ -321,7 +321,7 @@ def load_results(path: Path) -> Results:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror or error}; has the run's evaluation ended?") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: not JSON: {error}") from None
     try:
         return Results.model_validate(value)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from nesycd.core.errors import RunError
+from nesycd.core.errors import ConfigError, RunError
 from nesycd.core.storage import FolderLock, disk_errors
+from nesycd.core.text import printable, shortened
 from nesycd.runs.manifest import read_manifest
 from nesycd.runs.stage import read_states
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 COMPARISON = "asked.json"
 """The file by which a comparison's folder is recognised."""
@@ -37,6 +41,25 @@ class RunSummary:
     def name(self) -> str:
         """The folder's name."""
         return self.folder.name
+
+
+def named_folder(root: Path, name: str, option: str = "--name") -> Path:
+    """The folder of a run or comparison below `root`, by the name that it is to have.
+
+    Args:
+        root: the folder with the runs.
+        name: letters, digits, `_`, `.` and `-`, a letter or digit first; COMPARISON/seed-N for a run of a comparison.
+        option: what gave the name, for the message.
+
+    Raises:
+        ConfigError: a name that leads elsewhere (`..`, absolute), holds control characters or cannot be a folder's.
+    """
+    if not all(_NAME.fullmatch(part) for part in name.split("/")):
+        raise ConfigError(
+            f"{option} {shortened(printable(name))}: cannot name a run's folder; use at most 100 letters, digits, _ . and -, a "
+            "letter or digit first (where the folder lies: --root)"
+        )
+    return root / name
 
 
 def list_runs(root: Path, compared: bool = False) -> list[RunSummary]:
@@ -84,13 +107,19 @@ def find_run(root: Path, name: str) -> Path:
     Raises:
         RunError: there is no such folder, or it is no run folder.
     """
-    for folder in (root / name, Path(name)):
-        if (folder / "manifest.json").is_file():
-            return folder
-    if Path(name).is_dir() or (root / name).is_dir():
-        raise RunError(f"{name}: not a run folder (it has no manifest.json)")
+    shown = shortened(printable(name))
+    if not name.strip():
+        raise RunError("a run's name is empty")
+    try:
+        places = (root / name, Path(name))
+        if found := next((folder for folder in places if (folder / "manifest.json").is_file()), None):
+            return found
+        if other := next((folder for folder in places if folder.is_dir()), None):
+            raise RunError(f"{other}: not a run folder (it has no manifest.json)")
+    except (OSError, ValueError):  # too long, or half a character in it
+        raise RunError(f"{shown}: cannot be the name of a run or of its folder") from None
     known = ", ".join(run.name for run in list_runs(root)) or "there is none"
-    raise RunError(f"no run {name!r} below {root} (known: {known})")
+    raise RunError(f"no run {shown!r} below {root} (known: {known})")
 
 
 def newest_run(root: Path, file: str, finished: bool = False) -> Path:

@@ -123,12 +123,26 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        schema = content["schema"]
-    except (OSError, ValueError, TypeError, KeyError):
-        raise RunError(f"{path}: not a readable manifest; remove the run with `nesycd clean`, or its folder") from None
-    if schema != SCHEMA:
+    except (OSError, ValueError, RecursionError):
+        content = None
+    if isinstance(content, dict) and isinstance(schema := content.get("schema"), str) and schema != SCHEMA:
         raise RunError(f"{path}: schema is {schema!r}, but this version of nesycd knows {SCHEMA!r}")
+    if not _is_manifest(content):
+        raise RunError(f"{path}: not a readable manifest; remove the run with `nesycd clean`, or its folder")
     return dict(content)
+
+
+def _is_manifest(value: Any) -> bool:
+    """Whether a JSON value is a manifest, its fields with their types."""
+    tables = ("seeds", "hashes", "versions", "machine")
+    return (
+        isinstance(value, dict)
+        and value.keys() == {*tables, "schema", "created", "finished"}
+        and all(isinstance(value[table], dict) for table in tables)
+        and all(isinstance(one, str) for one in value["hashes"].values())
+        and isinstance(value["created"], int | float)
+        and isinstance(value["finished"], int | float | None)
+    )
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -140,7 +154,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise RunError(f"{path}: not a readable config; run the recipe again to have it written")

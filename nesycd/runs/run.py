@@ -30,6 +30,7 @@ from nesycd.core.records import Record, content_hash
 from nesycd.core.storage import FolderLock, RecordLog, disk_errors, sync_tree, write_atomic, write_json_atomic
 from nesycd.runs import manifest
 from nesycd.runs.artifacts import find_lost, hash_files
+from nesycd.runs.consent import Consent, Guard
 from nesycd.runs.predictions import FILE, Predictions
 from nesycd.runs.stage import Artifact, Notify, Stage, StageRecords, read_states
 
@@ -45,13 +46,27 @@ Watch = Callable[[str, int, int], None]
 class Run:
     """A run folder, locked by this process; use it as a context manager. See `Run.open`."""
 
-    def __init__(self, folder: Path, lock: FolderLock, content: dict[str, Any], notify: Notify, watch: Watch) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        lock: FolderLock,
+        content: dict[str, Any],
+        config: str,
+        guard: Guard,
+        notify: Notify,
+        watch: Watch,
+    ) -> None:
         self.folder = folder
         self.notify = notify
         self._watch = watch
         self._lock = lock
         self._manifest = content
+        self._config = config
+        self._guard = guard
         self._asked: dict[str, str] = {}
+        self._is_settled = False
+        if not guard.watches:
+            self._store_config()
 
     @classmethod
     def open(
@@ -62,6 +77,7 @@ class Run:
         seeds: Mapping[str, int] | None = None,
         notify: Notify | None = None,
         watch: Watch | None = None,
+        consent: Consent | None = None,
     ) -> Self:
         """Start a run, or continue one.
 
@@ -71,6 +87,8 @@ class Run:
             seeds: the seeds in use, for the manifest.
             notify: see `Notify`.
             watch: see `Watch`.
+            consent: asked before finished stages are redone or removed because settings differ from those stored; until then
+                the stored config stays. None: nobody is asked.
 
         Raises:
             RunError: the folder is no run folder, is damaged, is in use or cannot be written.
@@ -87,17 +105,17 @@ class Run:
             stored = manifest.read_manifest(folder)
             content = {**(stored or manifest.fresh_manifest()), "seeds": dict(seeds or {})}
             # Before config.json, since a folder with files and without a manifest is refused.
-            if stored != content:
+            if stored is None:
                 write_json_atomic(folder / "manifest.json", content)
-            if _read_text(folder / "config.json") != (text := json.dumps(dict(config), indent=2) + "\n"):
-                write_atomic(folder / "config.json", text)
+            guard = Guard(folder, _read_config(folder), config, content["finished"] is not None, consent)
             with disk_errors(folder):
                 (folder / "stages").mkdir(exist_ok=True)
                 (folder / "checkpoints").mkdir(exist_ok=True)
+            said, text = notify or (lambda text: None), json.dumps(dict(config), indent=2) + "\n"
+            return cls(folder, lock, content, text, guard, said, watch or (lambda stage, done, total: None))
         except BaseException:
             lock.release()
             raise
-        return cls(folder, lock, content, notify or (lambda text: None), watch or (lambda stage, done, total: None))
 
     def __enter__(self) -> Self:
         return self
@@ -148,7 +166,7 @@ class Run:
         """
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} cannot be a stage's name")
-        stage = Stage(self.folder, name, inputs, version, self.notify, self._begin_work)
+        stage = Stage(self.folder, name, inputs, version, self.notify, self._begin_work, self._redo)
         if self._asked.setdefault(name, stage.fingerprint) != stage.fingerprint:
             raise ValueError(f"stage {name!r} was asked for twice in one run, with different inputs")
         return stage
@@ -296,6 +314,9 @@ class Run:
     def value(self, name: str, inputs: Mapping[str, Any], compute: Callable[[], Any], version: int = 1) -> Any:
         """One JSON value (a threshold, counts), stored in the stage's state file."""
         stage = self.stage(name, inputs, version)
+        if stage.done and content_hash(stage.state["metadata"].get("value")) != stage.output:
+            self.notify(f"{name}: its value is not the one it made; done again")
+            stage.state["done"] = False
         if not stage.done:
             with stage.working():
                 # Through JSON, so that the first run and a later one get the same value (tuples become lists).
@@ -409,7 +430,35 @@ class Run:
         states = read_states(self.folder)
         return {name: float(state["seconds"]) for name, state in states.items() if name in self._asked}
 
-    def _begin_work(self) -> None:
+    def _redo(self, name: str) -> None:
+        states = read_states(self.folder)
+        later = {one: state for one, state in states.items() if state["done"] and one not in (*self._asked, name)}
+        self._guard.redo(name, later)
+        self._store_config()
+
+    def _store_config(self) -> None:
+        """Write the present config and manifest; until then the folder has those of the settings that it was made with."""
+        if self._is_settled:
+            return
+        self._is_settled = True
+        if _read_text(self.folder / "config.json") != self._config:
+            write_atomic(self.folder / "config.json", self._config)
+        if manifest.read_manifest(self.folder) != self._manifest:
+            write_json_atomic(self.folder / "manifest.json", self._manifest)
+
+    def settle(self, keep: Iterable[str] = ()) -> None:
+        """Ask before stages of an earlier config are removed, as `finish` does; from here on the run has the present config."""
+        states = read_states(self.folder)
+        if gone := [name for name in self._leftover(keep) if states[name]["done"]]:
+            self._guard.remove(gone)
+        self._store_config()
+
+    def _leftover(self, keep: Iterable[str]) -> list[str]:
+        return sorted(read_states(self.folder).keys() - self._asked.keys() - set(keep))
+
+    def _begin_work(self, name: str) -> None:
+        self._guard.begin(name)
+        self._store_config()
         # The run is unfinished again; record this machine and its library versions.
         self._note(versions=manifest.versions(), machine=manifest.machine(), finished=None)
 
@@ -419,7 +468,9 @@ class Run:
         Args:
             keep: stages to keep although they were not asked for, such as those of measurements.
         """
-        for name in read_states(self.folder).keys() - self._asked.keys() - set(keep):
+        keep = [*keep]
+        self.settle(keep)
+        for name in self._leftover(keep):
             self.notify(f"{name}: removed, because it is no longer part of the run")
             self.clear(name)
         self.predictions.keep_only({"", *(str(state["output"]) for state in read_states(self.folder).values())})
@@ -427,10 +478,11 @@ class Run:
             self._note(finished=round(time.time(), 3))
 
     def _note(self, **fields: Any) -> None:
-        """Set fields of the manifest; it is written only where one of them changes."""
+        """Set fields of the manifest; it is written only where one of them changes, and the run is settled."""
         content = {**self._manifest, **fields}
         if content != self._manifest:
-            write_json_atomic(self.folder / "manifest.json", content)
+            if self._is_settled:
+                write_json_atomic(self.folder / "manifest.json", content)
             self._manifest = content
 
 
@@ -445,6 +497,14 @@ def _has_each_once(batches: list[list[str]], keys: Sequence[str] | None) -> bool
     """Whether each key occurs once in a plan, and the plan has exactly `keys`, where these are given."""
     planned = [key for batch in batches for key in batch]
     return len(set(planned)) == len(planned) and (keys is None or set(keys) == set(planned))
+
+
+def _read_config(folder: Path) -> dict[str, Any] | None:
+    """The config of the last call; None where it is missing or damaged, so that it is written anew."""
+    try:
+        return manifest.read_config(folder)
+    except RunError:
+        return None
 
 
 def _read_text(path: Path) -> str | None:

@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from types import NoneType
+from typing import Any, Generic, TypeGuard, TypeVar
 
 from pydantic import BaseModel
 
@@ -91,7 +92,8 @@ class Stage:
         inputs: Mapping[str, Any],
         version: int,
         notify: Notify = lambda text: None,
-        on_work: Callable[[], None] = lambda: None,
+        on_work: Callable[[str], None] = lambda name: None,
+        on_redo: Callable[[str], None] = lambda name: None,
     ) -> None:
         self.name = name
         self.state_path = folder / "stages" / f"{name}.json"
@@ -103,6 +105,8 @@ class Stage:
         self.fingerprint = content_hash([version, hashes])
         stored = read_state(self.state_path)
         if stored is not None and stored["fingerprint"] != self.fingerprint:
+            if stored["done"]:
+                on_redo(name)
             notify(f"{name}: redone, because {_difference(stored, version, hashes)} changed")
             stored = None
         if stored is None:
@@ -132,7 +136,7 @@ class Stage:
             # After a kill the time was not recorded; estimate it from the newest file.
             lost = max(0.0, self._newest() - self.state["started"])
         self.state |= {"done": False, "seconds": self.state["seconds"] + lost, "started": round(time.time(), 3)}
-        self._on_work()
+        self._on_work(self.name)
         self._save()
         clock = time.perf_counter()
         try:
@@ -199,11 +203,38 @@ def read_state(path: Path) -> dict[str, Any] | None:
         state = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         state = None
-    if not isinstance(state, dict) or state.keys() != _fresh_state("", 0, {}).keys() or state["schema"] != STAGE_SCHEMA:
+    if not _is_state(state):
         raise RunError(f"{path}: not a readable stage file; delete it to have the stage done again")
     return state
+
+
+_NUMBER = (int, float)
+_TYPES: dict[str, tuple[type, ...]] = {
+    "schema": (str,),
+    "fingerprint": (str,),
+    "version": (int,),
+    "inputs": (dict,),
+    "done": (bool,),
+    "output": (str,),
+    "metadata": (dict,),
+    "files": (dict,),
+    "created": _NUMBER,
+    "started": (*_NUMBER, NoneType),
+    "seconds": _NUMBER,
+}
+
+
+def _is_state(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether a JSON value is a stage's state, each field with its type."""
+    return (
+        isinstance(value, dict)
+        and value.keys() == _TYPES.keys()
+        and all(isinstance(value[key], kinds) for key, kinds in _TYPES.items())
+        and value["schema"] == STAGE_SCHEMA
+        and all(isinstance(made, dict) and made.keys() == {"size", "sha256"} for made in value["files"].values())
+    )
 
 
 def read_states(folder: Path) -> dict[str, dict[str, Any]]:

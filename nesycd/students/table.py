@@ -211,7 +211,7 @@ def _row(text: TrainingText) -> list[Any]:
 def _read_adapter(folder: Path) -> dict[str, Any]:
     try:
         stored = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         stored = None
     if not isinstance(stored, dict) or not {"inputs", "table", "report"} <= set(stored):
         raise ModelError(f"{folder}: not an adapter of the table student ({ADAPTER} is missing or damaged)")
@@ -230,6 +230,9 @@ def _resume_step(folder: Path, inputs: str) -> int:
     """The last step written by a training with the same inputs that was cut short; 0 where there is none."""
     try:
         state = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return 0
-    return int(state["step"]) if state.get("inputs") == inputs else 0
+    match state:
+        case {"inputs": str(made_of), "step": int(step)} if made_of == inputs:
+            return step
+    return 0

@@ -112,7 +112,7 @@ def test_an_edited_recording_redoes_the_rationales_but_not_the_questions(bench: 
 
 def test_another_seed_draws_other_splits_in_the_same_folder_too(bench: Bench) -> None:
     first = {one.uid for one in bench.records("examples-test", Example)}
-    bench.sets = ["--set", "seed=7"]
+    bench.sets = ["--set", "seed=7", "--yes"]
     assert "examples-test: redone, because seed changed" in bench.said()
     again = {one.uid for one in bench.records("examples-test", Example)}
     bench.sets += ["--name", "fresh"]

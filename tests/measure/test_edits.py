@@ -18,7 +18,7 @@ from nesycd.calls import LOOK_UP, LookUp, annotate, question_of
 from nesycd.calls.notation import write
 from nesycd.core.answers import Attempt, Call, Prediction, Segment
 from nesycd.core.config import load_recipe
-from nesycd.core.errors import ConfigError, DataError
+from nesycd.core.errors import ConfigError, DataError, ReviewWaits
 from nesycd.core.protocols import Generation, Prompt
 from nesycd.core.records import Entry, Example, Fact, Status
 from nesycd.core.storage import RecordLog
@@ -396,6 +396,8 @@ def test_where_edits_cannot_be_measured(tmp_path: Path) -> None:
     assert told(measuring("evaluation.splits=['test']", "evaluation.methods=['std_cot']")) == told(usual)
     assert told(measuring("evaluation.splits=['ood_unseen']")) == told(usual)
     with pytest.raises(DataError, match="no approved fact"):
+        measuring("knowledge.kinds=['lesson']")
+    with pytest.raises(ReviewWaits, match="items wait for review"):
         measuring("knowledge.review=human")
     (tmp_path / "q.jsonl").write_text("".join(f'{{"question": "{n}?", "answer": "1"}}\n' for n in range(30)))
     own = tmp_path / "own.toml"

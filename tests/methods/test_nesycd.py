@@ -21,9 +21,9 @@ from nesycd.api import build
 from nesycd.cli.run import execute
 from nesycd.core.answers import Answer, Segment
 from nesycd.core.config import load_recipe
-from nesycd.core.errors import NesycdError
+from nesycd.core.errors import NesycdError, ReviewWaits
 from nesycd.core.protocols import Generation, Prompt, Task
-from nesycd.core.records import Annotation, Example, Status
+from nesycd.core.records import Annotation, Example, Retrieval, Status
 from nesycd.grading import closing
 from nesycd.knowledge import KnowledgeBase
 from nesycd.methods.table import METHODS, knowledge_cells
@@ -216,11 +216,28 @@ def test_a_checkpoint_knows_the_knowledge_it_was_trained_with(finished: Path) ->
         run(finished)
 
 
-def test_human_review_keeps_items_out_until_they_are_approved(tmp_path: Path) -> None:
-    said = run(tmp_path / "r", "knowledge.review=human", "task.limit=30")
-    assert "wait for review" in said
+def test_human_review_stops_until_items_are_approved_and_others_stay_out(tmp_path: Path) -> None:
+    with pytest.raises(ReviewWaits, match="items wait for review"):
+        run(tmp_path / "r", "knowledge.review=human", "task.limit=30")
+    assert not (tmp_path / "r" / "stages" / "augmented.json").exists()
+    with KnowledgeBase.open(tmp_path / "r" / "kb.sqlite") as kb:
+        [first, *others] = kb.entries(status=Status.PROPOSED, kind="fact")
+        kb.approve(first.item_id, "ann")
+    run(tmp_path / "r", "knowledge.review=human", "task.limit=30")
     results = load_results(tmp_path / "r" / "results.json").to_json()
-    assert results["knowledge"]["by_status"] == {"proposed": results["knowledge"]["items"]}
+    assert others and results["knowledge"]["by_status"]["approved"] == 1
+    shown = {item.id for one in read_records(tmp_path / "r", "retrieve-test", Retrieval) for item in one.items}
+    assert shown <= {first.item_id}
+
+
+def test_without_approved_items_s_e_is_s_p(tmp_path: Path) -> None:
+    with pytest.raises(ReviewWaits):
+        run(tmp_path / "r", "knowledge.review=human", "task.limit=30")
+    with KnowledgeBase.open(tmp_path / "r" / "kb.sqlite") as kb:
+        for entry in kb.entries():
+            kb.reject(entry.item_id, "ann")
+    run(tmp_path / "r", "knowledge.review=human", "task.limit=30")
+    results = load_results(tmp_path / "r" / "results.json").to_json()
     assert results["methods"]["std_cot_kb"]["test"]["delivered"] == 0.0
     assert results["methods"]["nesycd"]["test"]["look_ups_found"] == 0
     # Without approved knowledge S_E is S_P, which looks nothing up.

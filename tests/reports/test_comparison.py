@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
+from nesycd.api.front import as_recipe
 from nesycd.core.answers import Attempt
-from nesycd.core.errors import ConfigError
-from nesycd.core.records import Diagnosis, Example, Rationale, Record
+from nesycd.core.config import recipe_of
+from nesycd.core.errors import ConfigError, RunError
+from nesycd.core.records import Diagnosis, Evidence, Example, Lesson, Rationale, Record
+from nesycd.knowledge import KnowledgeBase
 from nesycd.methods.table import METHODS
 from nesycd.reports.comparison import Comparison, compare
 from nesycd.reports.comparison_costs import Cost, cost
-from nesycd.reports.folder import Material, Row
+from nesycd.reports.comparison_page import bases, told
+from nesycd.reports.folder import Material, Row, read_base
 from nesycd.runs.run import Run
 
 TOKENS = {"steps": 1, "tokens": 50, "completion_tokens": 10}
@@ -67,6 +71,56 @@ def test_every_method_says_what_it_is(tmp_path: Path) -> None:
     assert all(one.about for one in found.values())
     roles = {"std_cot": "baseline", "nesycd": "method", "cascod": "rival", "no_graph": "ablation"}
     assert {name: one.role for name, one in found.items()} == roles
+
+
+def test_each_methods_base_is_told_and_an_empty_one_is_refused(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "r", ["general", "augmented"])
+    made = material(folder, {"std_cot": True, "kard_kb": True, "nesycd": True, "no_facts": True})
+    made.seeds = [0, 1]
+    for split in made.splits:
+        made.examples[1, split] = made.examples[0, split]
+        for row in made.rows:
+            made.attempts[row.name, 1, split] = made.attempts[row.name, 0, split]
+    made.rows = [Row(row.method, {0: folder, 1: folder}, row.stored) for row in made.rows]
+    for name in ("kard_kb", "nesycd"):
+        made.bases |= {(name, 0): {"fact": 41, "rule": 5}, (name, 1): {"fact": 45, "rule": 5}}
+    made.bases |= {("no_facts", seed): {"rule": 5} for seed in (0, 1)}
+    found = compared(made)
+    assert found.methods["nesycd"].base == {"0": {"fact": 41, "rule": 5}, "1": {"fact": 45, "rule": 5}}
+    assert bases(found) == [
+        "knowledge base of kard_kb, nesycd: 41-45 fact, 5 rule items approved",
+        "knowledge base of no_facts: 5 rule items approved",
+        "without a knowledge base: std_cot",
+    ]
+    using = {name for name, method in METHODS.items() if method.uses_base}
+    assert {"kard_kb", "nesycd", "std_cot_kb", "whole_kb", "facts_in_weights", "no_rules"} <= using
+    assert not {"std_cot", "zero_shot", "kard_corpus", "std_cot_calls"} & using
+    with KnowledgeBase.open(folder / "kb.sqlite") as kb:
+        item = kb.propose(Lesson(text="Count first."), Evidence(example="", source="x")).item_id
+        with pytest.raises(RunError, match=r"kb\.sqlite: no approved items, so nesycd has no knowledge"):
+            read_base(folder, "nesycd")
+        kb.approve(item, "ann")
+    assert read_base(folder, "nesycd") == {"lesson": 1}
+
+
+def test_only_an_endpoint_that_the_recipe_names_was_named_beforehand(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "r", ["general", "augmented"])
+    made = material(folder, {"std_cot": True, "nesycd": False})
+    assert told(compared(made))[0].startswith(
+        "primary endpoint (the default: name one in the recipe before you look): "
+    )
+    named = compare("c", made, ("nesycd", "std_cot", "test", "all"), {}, {}, 50, named=True)
+    assert told(named)[0].startswith("primary endpoint, named beforehand: nesycd - std_cot on test: ")
+    tables: dict[str, Any] = {"name": "r", "task": {"name": "longtail"}}
+    primary = {"compare": {"primary": {"right": "raft_kb"}}}
+    assert not recipe_of(tables).names_primary
+    assert recipe_of(tables | primary).names_primary
+    assert not recipe_of(tables, ["compare.primary.right=raft_kb"]).names_primary
+    assert not recipe_of(tables | primary, ["compare.primary.right=std_cot"]).names_primary
+    assert not recipe_of(tables | {"compare": {"seeds": [1]}}).names_primary
+    # A recipe that is handed on in Python names no more than it did.
+    assert not as_recipe(recipe_of(tables), {}).names_primary
+    assert as_recipe(recipe_of(tables | primary), {"seed": 3}).names_primary
 
 
 def test_a_primary_split_without_questions_is_told(tmp_path: Path) -> None:
