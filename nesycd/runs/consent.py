@@ -12,8 +12,6 @@ from nesycd.core.text import printable, shortened
 Consent = Callable[[str], None]
 """Called with one sentence, without its full stop: what would be redone or removed, and why; raises to refuse."""
 
-ONLY_MEASURES = ("evaluation.", "compare.")
-"""Beginnings of settings that add or take away measurements, and change none."""
 _SHOWN = 4
 """Changed settings that are named."""
 
@@ -25,19 +23,13 @@ class Guard:
         folder: of the run.
         before: the settings that it was made with; None: a new run, or not known.
         now: the present ones.
-        finished: whether the run was finished.
         ask: see `Consent`; None: nobody is asked.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        before: Mapping[str, Any] | None,
-        now: Mapping[str, Any],
-        finished: bool,
-        ask: Consent | None,
+        self, folder: Path, before: Mapping[str, Any] | None, now: Mapping[str, Any], ask: Consent | None
     ) -> None:
-        self._folder, self._ask, self._finished = folder, ask, finished
+        self._folder, self._ask = folder, ask
         self._changed = {} if ask is None or before is None else changed_settings(before, now)
 
     @property
@@ -50,11 +42,6 @@ class Guard:
         also = f" and up to {len(later)} finished stages after it" if later else ""
         seconds = sum(float(state["seconds"]) for state in later.values())
         self._asked(f"{name}{also} ({seconds:,.0f} s of work) would be redone")
-
-    def begin(self, name: str) -> None:
-        """Ask before new work is begun in a finished run whose settings changed in more than what is measured."""
-        if self._finished and not all(key.startswith(ONLY_MEASURES) for key in self._changed):
-            self._asked(f"work on {name} would begin, and what depends on it would be redone")
 
     def remove(self, names: Sequence[str]) -> None:
         """Ask before finished stages are removed."""

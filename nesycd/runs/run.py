@@ -107,7 +107,7 @@ class Run:
             # Before config.json, since a folder with files and without a manifest is refused.
             if stored is None:
                 write_json_atomic(folder / "manifest.json", content)
-            guard = Guard(folder, _read_config(folder), config, content["finished"] is not None, consent)
+            guard = Guard(folder, _read_config(folder), config, consent)
             with disk_errors(folder):
                 (folder / "stages").mkdir(exist_ok=True)
                 (folder / "checkpoints").mkdir(exist_ok=True)
@@ -456,9 +456,7 @@ class Run:
     def _leftover(self, keep: Iterable[str]) -> list[str]:
         return sorted(read_states(self.folder).keys() - self._asked.keys() - set(keep))
 
-    def _begin_work(self, name: str) -> None:
-        self._guard.begin(name)
-        self._store_config()
+    def _begin_work(self) -> None:
         # The run is unfinished again; record this machine and its library versions.
         self._note(versions=manifest.versions(), machine=manifest.machine(), finished=None)
 

@@ -92,7 +92,7 @@ class Stage:
         inputs: Mapping[str, Any],
         version: int,
         notify: Notify = lambda text: None,
-        on_work: Callable[[str], None] = lambda name: None,
+        on_work: Callable[[], None] = lambda: None,
         on_redo: Callable[[str], None] = lambda name: None,
     ) -> None:
         self.name = name
@@ -136,7 +136,7 @@ class Stage:
             # After a kill the time was not recorded; estimate it from the newest file.
             lost = max(0.0, self._newest() - self.state["started"])
         self.state |= {"done": False, "seconds": self.state["seconds"] + lost, "started": round(time.time(), 3)}
-        self._on_work(self.name)
+        self._on_work()
         self._save()
         clock = time.perf_counter()
         try:

@@ -127,16 +127,15 @@ def test_only_the_first_loss_is_asked_about_and_settings_are_named() -> None:
         "task.limit": "task.limit was 40, is not given",
         "teacher.x": "teacher.x was not given, is [1]",
     }
-    guard = Guard(Path("r"), before, now, True, told.append)
+    guard = Guard(Path("r"), before, now, told.append)
     guard.redo("one", {"two": {"seconds": 90.0}})
     guard.remove(["three"])
-    guard.begin("four")
     assert told == [
         "r: made with other settings (task.limit was 40, is not given; teacher.x was not given, is [1]): one and up to 1 "
         "finished stages after it (90 s of work) would be redone"
     ]
-    assert not Guard(Path("r"), None, now, True, told.append).watches, "a new run"
-    assert not Guard(Path("r"), before, now, True, None).watches, "nobody is asked"
+    assert not Guard(Path("r"), None, now, told.append).watches, "a new run"
+    assert not Guard(Path("r"), before, now, None).watches, "nobody is asked"
 
 
 def test_human_review_stops_the_run_with_the_commands_that_go_on(tmp_path: Path) -> None:
