@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
+from types import TracebackType, UnionType
 from typing import Any, Self
 
 from nesycd.api.build import commit_of, corpus_of, data_root, student_of, task_of
@@ -177,8 +177,19 @@ class OpenRun:
 
     @cached_property
     def summary(self) -> Results:
-        """All of `results.json` (see `docs/results.md`)."""
-        return load_results(self.folder / "results.json")
+        """All of `results.json` (see `docs/results.md`).
+
+        Raises:
+            RunError: it is damaged, or does not say how the run's router was set.
+        """
+        found = load_results(self.folder / "results.json")
+        kinds: dict[str, type | UnionType] = {"mode": str, "closed_book": str, "threshold": int | float}
+        if wrong := [key for key, kind in kinds.items() if not isinstance(found.router.get(key), kind)]:
+            path = self.folder / "results.json"
+            raise RunError(
+                f"{path}: router.{wrong[0]} is missing or wrong; run the recipe again to have the file written anew"
+            )
+        return found
 
     @property
     def results(self) -> list[dict[str, Any]]:
