@@ -49,7 +49,7 @@ def test_types_and_defaults_are_written_as_a_recipe_would() -> None:
     assert found["task.name"] == ("text", "required")
     assert found["training.learning_rate"] == ("number, above 0, below 1", "`0.001`")
     assert found["collection.mode"] == ('`"out_of_fold"` or `"in_sample"`', '`"out_of_fold"`')
-    assert found["collection.epochs"] == ("number, above 0", "not given")
+    assert found["collection.epochs"] == ("number, above 0, at most 10000", "not given")
     assert found["teacher.paths"] == ("list of paths", "`[]`")
     assert found["task.sizes"] == ("table of whole numbers, at least 1", "`{}`")
     assert found["compare.seeds"] == ("list of whole numbers, at least 0", "`[]`")
@@ -62,7 +62,7 @@ def test_a_section_a_key_or_a_benchmark_can_be_asked_for() -> None:
     teacher = said("teacher")
     assert "teacher.paths" in teacher and "teacher.ask.samples" in teacher and "training.epochs" not in teacher
     one = said("training.epochs")
-    assert "training.epochs  number, above 0; default 3.0" in one and "training.rank" not in one
+    assert "training.epochs  number, above 0, at most 10000; default 3.0" in one and "training.rank" not in one
     assert "task.settings.sets" in said("arc") and "task.settings.parts[].use" in said("mixture")
 
 

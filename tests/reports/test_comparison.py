@@ -74,7 +74,7 @@ def test_every_method_says_what_it_is(tmp_path: Path) -> None:
 
 
 def test_each_methods_base_is_told_and_an_empty_one_is_refused(tmp_path: Path) -> None:
-    folder = run_folder(tmp_path / "r", ["general", "augmented"])
+    folder = run_folder(tmp_path / "r", ["general", "augmented", "train-kard_kb"])
     made = material(folder, {"std_cot": True, "kard_kb": True, "nesycd": True, "no_facts": True})
     made.seeds = [0, 1]
     for split in made.splits:
