@@ -52,7 +52,7 @@ def test_types_and_defaults_are_written_as_a_recipe_would() -> None:
     assert found["collection.epochs"] == ("number, above 0, at most 10000", "not given")
     assert found["teacher.paths"] == ("list of paths", "`[]`")
     assert found["task.sizes"] == ("table of whole numbers, at least 1", "`{}`")
-    assert found["compare.seeds"] == ("list of whole numbers, at least 0", "`[]`")
+    assert found["compare.seeds"] == ("list of whole numbers, at least 0, at most 4294967295", "`[]`")
     assert found["student.stop_repetition"] == ("`true` or `false`", "`false`")
     assert found["calls.sums"] == ("`true` or `false`", "`true`")
     assert found["calls.rationales"] == ('`"auto"` or `"text"`', '`"auto"`')
