@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from nesycd.api import build
+from nesycd.api import build, preflight
 from nesycd.cli.main import app
 from nesycd.cli.run import execute
 from nesycd.core.config import Recipe, load_recipe
@@ -29,6 +29,7 @@ from nesycd.grading import closing
 from nesycd.knowledge import KnowledgeBase, LeakFilter, read_file
 from nesycd.knowledge.filters import ill_formed
 from nesycd.llm.chat import Request
+from nesycd.llm.reachable import Reached
 from nesycd.llm.scripted_chat import ScriptedChat
 from nesycd.reports import load_results
 
@@ -181,7 +182,7 @@ def test_a_papers_recipe_runs_in_miniature(
 
 
 @pytest.mark.parametrize("name", ["paper-llama3-8b", "bbh-replay"])
-def test_a_dry_run_says_what_would_be_asked(
+def test_a_check_says_what_would_be_asked(
     name: str, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NESYCD_DATA", str(published))
@@ -192,8 +193,10 @@ def test_a_dry_run_says_what_would_be_asked(
         if name.startswith("paper")
         else [f"teacher.paths=['{tmp_path}/r.jsonl']", "teacher.diagnose=api", "teacher.api.model=gpt-4o-mini"]
     )
+    sets += ["student.model=table"]
     options = [word for one in sets for word in ("--set", one)]
-    done = CliRunner().invoke(app, ["run", str(RECIPES / f"{name}.toml"), "--dry-run", *options])
+    monkeypatch.setattr(preflight, "reach", lambda endpoint: Reached())
+    done = CliRunner().invoke(app, ["check", str(RECIPES / f"{name}.toml"), *options])
     assert done.exit_code == 0, done.output
     [rationales] = [line.split() for line in done.output.splitlines() if line.startswith("rationales")]
     [diagnoses] = [line.split() for line in done.output.splitlines() if line.startswith("diagnoses")]

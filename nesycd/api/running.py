@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nesycd.api.build import asks_api, build_parts, commit_of
 from nesycd.api.checks import check_sources
+from nesycd.api.preflight import check_ready
 from nesycd.api.progress import StageProgress
 from nesycd.api.results import results_of
 from nesycd.core.answers import Answer
@@ -93,6 +95,7 @@ def opened(
             engine=engine,
             corpus=parts.corpus,
             training=progress.training,
+            ready=partial(check_ready, parts, progress.notify),
         )
 
 

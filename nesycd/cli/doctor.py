@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 import typer
@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nesycd import __version__
+from nesycd.api.findings import Finding
 from nesycd.runs import manifest
 
 CORE = ("pydantic", "typer", "rich", "SQLAlchemy", "bm25s", "pyahocorasick", "networkx", "PyYAML", "numpy")
@@ -26,30 +27,26 @@ STUDENT_GIB = 5.0
 app = typer.Typer()
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report: `remedy` says what to do, "" where all is well."""
-
-    what: str
-    state: str
-    remedy: str = ""
-
-
 @app.command()
 def doctor() -> None:
     """Say what is installed, which devices there are, and what is missing."""
     console = Console()
     findings = [Finding("nesycd", __version__), *_machine(), *_libraries(), *_devices(), _embedded(), _data(), _disk()]
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for finding in findings:
-        mark = "[green]ok[/green]" if not finding.remedy else "[yellow]--[/yellow]"
-        table.add_row(mark, escape(finding.what), escape(finding.state))
-    console.print(table)
+    console.print(as_table(findings))
     missing = [finding for finding in findings if finding.remedy]
     if missing:
         console.print("\n[bold]What is missing, and how to get it[/bold]")
     for finding in missing:
         console.print(f"  {escape(finding.what)}: {escape(finding.remedy)}", soft_wrap=True)
+
+
+def as_table(findings: Iterable[Finding]) -> Table:
+    """One row for each finding, marked where something is to be done."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for finding in findings:
+        mark = "[green]ok[/green]" if not finding.remedy else "[yellow]--[/yellow]"
+        table.add_row(mark, escape(finding.what), escape(finding.state))
+    return table
 
 
 def _machine() -> list[Finding]:

@@ -30,6 +30,8 @@ STEPS = {
 STEPS_PANEL = "The method step by step"
 
 COMMANDS = {
+    "init": ("nesycd.cli.init", "Write a commented recipe for your own questions."),
+    "check": ("nesycd.cli.check", "Look at all that a recipe needs, before anything is computed or paid."),
     "run": ("nesycd.cli.run", "Run a recipe, or resume its run."),
     **{step: (f"nesycd.cli.steps:{step}", summary) for step, summary in STEPS.items()},
     "compare": ("nesycd.cli.compare", "Compare methods, baselines and ablations over seeds."),

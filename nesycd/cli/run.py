@@ -50,9 +50,6 @@ def run(
     until: Until = "",
     retry_failed: RetryFailed = False,
     yes: Yes = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what the teacher would be asked, and what it would cost.")
-    ] = False,
 ) -> None:
     """Run a recipe, or resume its run.
 
@@ -69,15 +66,10 @@ def run(
 
         nesycd run recipes/quickstart.toml --set seed=1 --name seed-1
 
-        nesycd run my-recipe.toml --dry-run
+    What a recipe needs, and what it would cost, is told beforehand by: nesycd check RECIPE
     """
     if until and until not in STEPS:
         raise ConfigError(f"--until {until}: not a step; use one of {', '.join(STEPS)}")
-    if dry_run:
-        from nesycd.cli.dry_run import print_plan
-
-        print_plan(load_recipe(recipe, overrides or [], limit), Console())
-        return
     begin(recipe, overrides, limit, name, root, Going(until, retry_failed, yes))
 
 

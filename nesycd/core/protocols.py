@@ -270,6 +270,14 @@ class Student(Protocol):
         """Hash of the base model's files or commit, and of its template."""
         ...
 
+    def load(self) -> None:
+        """Load tokenizer and weights once, so that a student that cannot be loaded is known before others are asked or paid.
+
+        Raises:
+            ModelError: it cannot be loaded.
+        """
+        ...
+
     def train(
         self,
         texts: Sequence[TrainingText],

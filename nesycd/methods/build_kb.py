@@ -65,6 +65,7 @@ def build_knowledge(
     sure = MarginRouter(calibrate(attempts, signal).threshold, signal)
     asked = diagnose.cases(train, kept, attempts, settings.source, context.recipe.seed, sure.unsure)
     cases = {case.example.uid: case for case in asked}
+    brought = _imported(context)  # a file that cannot be read is told before the teacher is asked
     diagnoses = context.run.records(
         "diagnoses",
         Diagnosis,
@@ -73,7 +74,7 @@ def build_knowledge(
         list(cases),
         lambda uids: context.teacher.diagnoses([cases[uid] for uid in uids]),
     )
-    proposed = [*diagnose.proposals(diagnoses), *(brought := _imported(context))]
+    proposed = [*diagnose.proposals(diagnoses), *brought]
     refused = _refused(context, train, kept, diagnoses, brought)
     limit, seed = settings.max_items, context.recipe.seed
     fit = diagnose.without(proposed, refused)

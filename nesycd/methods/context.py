@@ -56,6 +56,10 @@ def no_progress(stage: str, state: dict[str, Any]) -> None:
     """Ignore the training progress."""
 
 
+def nothing_to_check() -> None:
+    """Find all parts ready."""
+
+
 @dataclass(frozen=True)
 class Turn:
     """The prompts for one question: the last is to be answered now; the earlier ones with their predictions in `before`."""
@@ -73,6 +77,7 @@ class Context:
         engine: runs the rules' clauses, where the recipe asks for that; its process starts at the first query.
         corpus: passages, for methods that retrieve from a corpus; None: there are none.
         training: called with (stage, state) while the student is fine-tuned; state is what `Student.train` reports.
+        ready: called before the teacher is first asked; raises a `NesycdError` where a part could not be used later.
         steps: the results of NesyCD's steps; None before they are done (see `distilled`).
     """
 
@@ -86,6 +91,7 @@ class Context:
     engine: Engine
     corpus: PassageIndex | None = None
     training: Callable[[str, dict[str, Any]], None] = no_progress
+    ready: Callable[[], None] = nothing_to_check
     steps: Distilled | None = None
 
     @property

@@ -6,7 +6,7 @@ Each call of `context.run` is one stage of the run folder, fingerprinted by its 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,13 +135,13 @@ def distil(context: Context, until: str = "") -> Distilled | None:
 
 def _rationales(context: Context, train: Sequence[Example]) -> Sequence[Rationale]:
     by_uid = {example.uid: example for example in train}
-    return context.run.records(
-        "rationales",
-        Rationale,
-        {"teacher": context.teacher.fingerprint, "examples": train},
-        list(by_uid),
-        lambda uids: rationalise.rationalise([by_uid[uid] for uid in uids], context.teacher, context.task),
-    )
+
+    def ask(uids: Sequence[str]) -> Iterable[Rationale]:
+        context.ready()
+        return rationalise.rationalise([by_uid[uid] for uid in uids], context.teacher, context.task)
+
+    inputs = {"teacher": context.teacher.fingerprint, "examples": train}
+    return context.run.records("rationales", Rationale, inputs, list(by_uid), ask)
 
 
 def _continues(context: Context, general: Artifact, augmented: Artifact) -> bool:

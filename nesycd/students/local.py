@@ -141,6 +141,10 @@ class LocalStudent:
                 "the tokenizer that belongs to the model"
             )
 
+    def load(self) -> None:
+        """See `Student.load`. The weights are let go of: training takes fresh ones."""
+        self._fresh()
+
     def _with_adapter(self, adapter: Path | None) -> Any:
         """The model to generate with. An adapter is merged into fresh weights: a third faster, no drift of the base."""
         if self._merged is None or self._merged[0] != adapter:

@@ -48,6 +48,10 @@ class LazyStudent:
 
         return LocalStudent(self.name, system="", revision=self.commit, **self._options)
 
+    def load(self) -> None:
+        """See `Student.load`."""
+        self._student.load()
+
     def train(
         self,
         texts: Sequence[TrainingText],

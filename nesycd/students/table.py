@@ -68,6 +68,9 @@ class TableStudent:
         self.decoding = ""
         self._loaded: dict[tuple[Path, int], Memory] = {}
 
+    def load(self) -> None:
+        """See `Student.load`: there is nothing to load."""
+
     def train(
         self,
         texts: Sequence[TrainingText],

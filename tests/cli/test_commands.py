@@ -28,7 +28,8 @@ def invoke(*words: str, ok: bool = True) -> str:
 
 
 def readme_commands() -> list[str]:
-    blocks = re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    text = "\n".join((ROOT / name).read_text() for name in ("README.md", "docs/start.md"))
+    blocks = re.findall(r"```\n(.*?)```", text, re.DOTALL)
     return [line for block in blocks for line in block.splitlines() if line.startswith(("nesycd ", "make "))]
 
 

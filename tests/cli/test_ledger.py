@@ -1,19 +1,18 @@
-"""`nesycd ledger` and `nesycd run --dry-run`: what was paid, and what would be."""
+"""`nesycd ledger` and `nesycd check`: what was paid, and what would be."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from nesycd.api import estimate
-from nesycd.api.build import build_parts, chat_of
-from nesycd.cli.dry_run import print_plan
+from nesycd.api import preflight
+from nesycd.api.build import chat_of
+from nesycd.cli.check import print_report
 from nesycd.cli.main import app
 from nesycd.core.config import Recipe, load_recipe
 from nesycd.core.errors import ConfigError, TeacherError
@@ -147,14 +146,15 @@ class Planning:
         return [Request(f"d:{case.example.uid}", (Message("user", case.example.question),), 200) for case in cases]
 
 
-def test_a_dry_run_tells_calls_tokens_and_usd(tmp_path: Path, ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_tells_calls_tokens_and_usd(tmp_path: Path, ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     examples = [Example(uid=f"q{n}", task="t", question=f"What is {n}?", answer="1") for n in range(5)]
     task = StoredTask("t", {"train": examples})
     console = Console(width=120, record=True, file=(tmp_path / "shown").open("w"))
     asked = recipe(tmp_path, 'model = "gpt-4o-mini"\nmax_usd = 2.5')
-    built = replace(build_parts(asked), task=task, teacher=Planning())  # type: ignore[arg-type]
-    monkeypatch.setattr(estimate, "build_parts", lambda recipe: built)
-    print_plan(asked, console)
+    monkeypatch.setattr(preflight, "task_of", lambda recipe: task)
+    monkeypatch.setattr(preflight, "teacher_of", lambda recipe, task: Planning())
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    print_report(preflight.preflight(asked, tmp_path), console)
     shown = console.export_text()
     console.file.close()
     assert "gpt-4o-mini: 5 training questions; no call was sent" in shown
@@ -163,9 +163,10 @@ def test_a_dry_run_tells_calls_tokens_and_usd(tmp_path: Path, ledger: Path, monk
     assert not ledger.exists()
 
 
-def test_a_dry_run_of_a_teacher_without_calls_says_so(tmp_path: Path) -> None:
+def test_a_check_of_a_teacher_without_calls_says_so(tmp_path: Path) -> None:
     quick = str(Path(__file__).parent.parent.parent / "recipes" / "quickstart.toml")
-    assert run("run", quick, "--dry-run", "--limit", "2", "--root", str(tmp_path)) == (
-        "The teacher 'expert' sends no calls: nothing to pay for.\n"
+    table = ("--set", "student.model=table")
+    assert "The teacher 'expert' sends no calls: nothing to pay for.\n" in run(
+        "check", quick, "--limit", "2", "--root", str(tmp_path), *table
     )
     assert not (tmp_path / "quickstart").exists()
