@@ -84,8 +84,8 @@ def _print_counts(counts: QuestionCounts, console: Console) -> None:
         _say(console, f"and {more} more")
     _say(
         console,
-        f"{counts.repeated} repeated, {len(counts.contradicting)} contradicting; {counts.rationales} training questions have "
-        "a rationale of their own",
+        f"{counts.repeated} repeated, {len(counts.contradicting)} contradicting; {counts.rationales} of train have a rationale "
+        "of their own",
     )
     console.print()
 

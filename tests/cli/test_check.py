@@ -86,7 +86,7 @@ def test_what_is_there_is_counted_and_priced(monkeypatch: pytest.MonkeyPatch) ->
     assert ["jsonl/cloth", "number"] in [row[:2] for row in rows] and ["jsonl", "yes", "or", "no"] in [
         r[:4] for r in rows
     ]
-    assert "2 repeated, 1 contradicting; 0 training questions have a rationale" in said
+    assert "2 repeated, 1 contradicting; 0 of train have a rationale" in said
     assert "equal questions with different answers" in said and "an accuracy on them is known to within" in said
     assert "http://localhost:9 answers, lists the model" in said and "note: the server is slow" in said
     assert "Cost: likely ~0." in said and "max_calls 9" in said and "nothing is missing" in said
