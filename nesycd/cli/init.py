@@ -104,10 +104,20 @@ def _teacher(server: str, model: str, counts: QuestionCounts | None) -> tuple[As
         return Asked(model, rationales=writes), ""
     note = ""
     for url in (server, f"{server.rstrip('/')}/v1") if not server.rstrip("/").endswith("/v1") else (server,):
-        found = reach(endpoint_of(ApiSection(model=model, base_url=url)))
+        found = reach(endpoint_of(_api(model, url)))
         if found.models:
             chosen = model or (found.models[0] if len(found.models) == 1 else "")
             told = found.note or ("" if chosen else "the server has several models: fill in teacher.api.model")
             return Asked(chosen, url, found.models, writes), told
         note = note or found.problem or found.note
     return Asked(model, server, (), writes), note or "the server lists no models: fill in teacher.api.model"
+
+
+def _api(model: str, url: str) -> ApiSection:
+    """The section of a recipe that names this server.
+
+    Raises:
+        ConfigError: an address that cannot be used.
+    """
+    given = {"model": model, "base_url": url}
+    return recipe_of({"name": "init", "task": {"name": "jsonl"}, "teacher": {"api": given}}).teacher.api

@@ -94,7 +94,8 @@ class LazyGroup(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Refuse an argument that is not UTF-8: nothing could store or print it."""
         if odd := next((arg for arg in args if re.search("[\ud800-\udfff]", arg)), ""):
-            raise typer.BadParameter(f"{printable(odd)} is not valid UTF-8 text", ctx)
+            _tell_error(f"{odd}: not valid UTF-8 text")
+            raise typer.Exit(2)
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -129,8 +130,8 @@ class LazyGroup(TyperGroup):
 
 
 def _tell_error(text: str) -> None:
-    """One line on standard error, which a terminal shows and does not obey."""
-    typer.echo(f"error: {printable(' '.join(text.split()))}", err=True)
+    """On standard error, in a form that a terminal shows and does not obey."""
+    typer.echo(f"error: {printable(text, keep_lines=True)}", err=True)
 
 
 app = typer.Typer(

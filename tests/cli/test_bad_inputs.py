@@ -50,7 +50,7 @@ FILES = {
 
 def settings(*texts: str) -> list[list[str]]:
     """A run of the good recipe with each setting."""
-    return [["run", GOOD, "--dry-run", "--set", text] for text in texts]
+    return [["run", GOOD, "--root", "@new", "--set", text] for text in texts]
 
 
 NUMBERS = settings(
@@ -121,12 +121,10 @@ TEXTS = settings(
     "extends=other.toml",
     'prompts="a\\u0000b"',
 )
-RECIPES = [
-    ["run", f"@{name}", "--dry-run"] for name in FILES if not name.endswith((".json", ".jsonl", ".yaml", "good.toml"))
-] + [
-    ["run", "@", "--dry-run"],
-    ["run", "@none.toml", "--dry-run"],
-    ["run", "@nan.jsonl", "--dry-run"],
+RECIPES = [["check", f"@{name}"] for name in FILES if not name.endswith((".json", ".jsonl", ".yaml", "good.toml"))] + [
+    ["check", "@"],
+    ["check", "@none.toml"],
+    ["check", "@nan.jsonl"],
 ]
 RUNS = [
     *(["run", GOOD, "--name", name] for name in ("../up", "/tmp/up", "..", ".", "a/../../up", "a\x1bb", "a\nb")),
@@ -253,12 +251,13 @@ def attack(words: list[str], place: Path) -> Result:
 
 
 def told(result: Result) -> str:
-    """The error, which must be one line (or a usage error) with nothing that a terminal obeys."""
+    """The error, which must be one line (a clause follows below it), or a usage error, with nothing that a terminal obeys."""
     assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
     assert result.exit_code == 2, result.output
     lines = result.stderr.rstrip("\n").split("\n")
     errors = [line for line in lines if line.startswith("error: ")]
     if "Usage:" not in result.stderr:
+        lines = [line for line in lines if not line.startswith("    ")]
         assert len(errors) == 1 and lines[-1] == errors[0], result.stderr
     assert result.stderr.replace("\n", "").isprintable(), repr(result.stderr)
     assert max(map(len, lines)) < 1000, "a sentence, not what was given"

@@ -106,8 +106,8 @@ def test_formats_for_reading(path: Path, tmp_path: Path) -> None:
         (["log", "ffffffff"], "no item has the id"),
         (["export", "x.yaml", "--format", "docx"], "format 'docx' is none of"),
         (["import", "x.md"], "only written"),
-        (["add", "half \udcff"], "unable to parse"),
-        (["reject", COUNT.id, "--by", "half \udcff"], "half a character"),
+        (["add", "half \udcff"], "not valid UTF-8 text"),
+        (["reject", COUNT.id, "--by", "half \udcff"], "not valid UTF-8 text"),
     ],
 )
 def test_mistakes_are_told_in_one_line(path: Path, arguments: list[str], message: str) -> None:

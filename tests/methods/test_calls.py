@@ -92,7 +92,7 @@ def test_nesycd_finds_facts_of_the_base_and_reads_those_that_no_name_leads_to(fi
     found = {uid: {item for call in look_ups(one) for item in call.items} for uid, one in made.items()}
     assert set.union(*found.values()) <= known.keys()
     right = [uid for uid, items in found.items() if {known[item] for item in items} & {*needed(asked[uid]).values()}]
-    assert len(right) > len(made) / 8
+    assert len(right) >= len(made) / 8
     # Of what is retrieved it reads lessons, rules, and those facts that the question names no subject of.
     retrieved = {one.example: one for one in read_records(finished, "retrieve-test", Retrieval)}
     assert all(one.knowledge == tuple(item.id for item in retrieved[uid].read) for uid, one in made.items())
