@@ -208,10 +208,9 @@ def _leaking(context: Context, train: Sequence[Example], entries: Sequence[Entry
     inputs = {"entries": approved, "examples": train, "held_out": _texts(held_out), "algorithm": filters.ALGORITHM}
     leaking = int(context.run.value("leaks", inputs, count))
     if leaking:
-        # Not `--run NAME`: a run may lie anywhere.
         place = shlex.quote(str(context.run.folder))
         context.run.notify(
-            f"{leaking} approved items give questions away; which, and which questions: nesycd kb leaks --run {place}"
+            f"approved items that give questions away: {leaking}; see which by nesycd kb leaks --run {place}"
         )
     return leaking
 
