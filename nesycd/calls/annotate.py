@@ -1,7 +1,8 @@
 """Rationales with calls: where a text states the object of a fact after its subject, that place becomes a call.
 
 `Kaph is number 11.` becomes `[kaf | place] 11.`, with the name as the question has it: to turn it into the base's own name is
-knowledge, which a small student makes up. A place is kept only if the call, made again, gives back what the text says.
+knowledge, which a small student makes up. A place is kept only if the call, made again, gives back what the text says, or has it
+among several values that the base states.
 """
 
 from __future__ import annotations
@@ -57,10 +58,12 @@ def annotate(example: Example, rationale: str, base: LookUp, *, given: bool = Fa
             skipped["name"] += 1
             continue
         found = base.find(name, fact.relation, question, known)
-        if normal(found.found) != normal(notation.one_line(fact.object)):
+        states = notation.one_line(fact.object)
+        if not found.says(states):
             skipped["replay"] += 1
             continue
-        place = {"name": name, "relation": fact.relation, "object": found.found, "fact": fact.id}
+        said = states if found.disputed else found.found
+        place = {"name": name, "relation": fact.relation, "object": said, "fact": fact.id}
         places.append(CallPlace(start=stated.start, end=stated.end, **place))
         known.append(found.found)
         end = stated.end
@@ -77,8 +80,8 @@ def with_calls(
     """A rationale with its look-ups, as the student is trained to write it; what the base supplies is marked and has no loss.
 
     Where the base does not have a fact of a name in the question, which the prompt then does not offer, the rationale stays as it
-    is, as where the base has another one. Where it lacks the fact of a name that is found on the way, the result says so and the
-    student learns to go on by itself.
+    is, as where the base has another one. Where it lacks the fact of a name that is found on the way, or has other values beside
+    this one, the result says so and the student learns to go on by itself.
 
     Args:
         example, rationale: see `annotate`.
@@ -91,15 +94,16 @@ def with_calls(
     written, done = "", 0
     before: list[str] = []
     for number, place in enumerate(annotation.places):
-        found = base.find(place.name, place.relation, question, before).found
+        looked = base.find(place.name, place.relation, question, before)
+        found, is_said = looked.found, looked.says(place.object)
         leads_on = any(normal(other.name) == normal(place.object) for other in annotation.places[number + 1 :])
         if found == notation.NOT_FOUND and place.name in question and not leads_on:
             # The prompt does not offer it: nothing is asked.
             continue
-        if found == notation.NOT_FOUND or (normal(found) == normal(place.object) and leave_empty()):
+        if found == notation.NOT_FOUND or (is_said and not looked.disputed and leave_empty()):
             result, after = notation.NOT_FOUND, f" {place.object}"
-        elif normal(found) == normal(place.object):
-            result, after = found, ""
+        elif is_said:
+            result, after = found, f" {place.object}" if looked.disputed else ""
         else:
             continue
         before.append(result)

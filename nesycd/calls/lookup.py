@@ -2,7 +2,8 @@
 
 What a small student cannot do is left to the base: names are linked whatever alias, inflection, spelling or merge they come by; a
 relation in other words is settled by what the base states of the entity; a name of several entities is settled by the
-question's other words. Where nothing decides, the result says so and is no guess.
+question's other words. Where nothing decides, and where facts give several values of what has one, the result says so and is no
+guess.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from typing import NamedTuple, Self
@@ -45,11 +46,19 @@ _POSSESSIVE = re.compile(r"(?P<name>.+)['’]s? (?P<relation>[^'’]+)")
 
 @dataclass(frozen=True)
 class LookedUp:
-    """The result of a look-up: as it is supplied, the ids of the facts that state it, and how it was found."""
+    """The result of a look-up: as it is supplied, the ids of the facts that state it, and how it was found.
+
+    `disputed`: the values that facts of the base give where only one can be right; the result is then no value.
+    """
 
     found: str
     items: tuple[str, ...] = ()
     how: str = ""
+    disputed: tuple[str, ...] = ()
+
+    def says(self, value: str) -> bool:
+        """Whether a value is the one that was found, or one of those in dispute."""
+        return normal(value) in map(normal, self.disputed or (self.found,))
 
 
 class _Named(NamedTuple):
@@ -138,7 +147,9 @@ class LookUp:
             if not notation.is_note(first.found):
                 then = self.find(first.found, relation, question, [*before, first.found])
                 how = f"{name!r} is {first.found!r}" + (f"; {then.how}" if then.how else "")
-                return LookedUp(then.found, (*first.items, *then.items) if then.items else (), how)
+                return replace(then, items=(*first.items, *then.items) if then.items else (), how=how)
+            if first.disputed:
+                return LookedUp(notation.NOT_FOUND, how=f"{name!r}: {first.how}")
         if not named.entities:
             return LookedUp(notation.NOT_FOUND, how=named.how)
         told = {entity: self._stated(entity, relation, question, name) for entity in named.entities}
@@ -153,9 +164,13 @@ class LookUp:
                 notation.several([self._shown(one) for one in told]), items, "the name has several meanings"
             )
         settled, facts = told[entity]
-        objects = {normal(one): one for one in (self._object(fact, entity) for fact in reversed(facts))}
-        how = "; ".join(filter(None, (named.how, settled)))
-        return LookedUp(notation.listed([*reversed(objects.values())]), tuple(fact.id for fact in facts), how)
+        objects = {self._value(fact, entity): self._object(fact, entity) for fact in reversed(facts)}
+        values, items = [*reversed(objects.values())], tuple(fact.id for fact in facts)
+        why = self._dispute(facts, entity) if len(values) > 1 else ""
+        how = "; ".join(filter(None, (named.how, settled, why)))
+        if why:
+            return LookedUp(notation.several(values), items, how, tuple(map(notation.one_line, values)))
+        return LookedUp(notation.listed(values), items, how)
 
     def offers(self, question: str) -> list[tuple[str, str]]:
         """What can be looked up of the names in a question: names as the question has them, each with relations of the base.
@@ -227,9 +242,10 @@ class LookUp:
         made: list[tuple[str, str]] = []
         for step in chain:
             relations = [one for one in self.relations if (stems := frozenset(content_stems(one))) and stems <= step]
-            known = [one for one in relations if not notation.is_note(self.find(name, one, question).found)]
+            found = {one: self.find(name, one, question) for one in relations}
+            known = [one for one, told in found.items() if told.disputed or not notation.is_note(told.found)]
             made += [(name, one) for one in known]
-            name = said_way(question, name, known[0]) if len(known) == 1 else ""
+            name = said_way(question, name, known[0]) if len(known) == 1 and not found[known[0]].disputed else ""
             if not name:
                 break
         return made
@@ -407,6 +423,27 @@ class LookUp:
             return any(named[other] < named[one] and not (named[one] - named[other]) & asked for other in told)
 
         return {one: facts for one, facts in told.items() if not is_qualified(one)}
+
+    # --- values -------------------------------------------------------------------------------------------------------
+
+    def _dispute(self, facts: Sequence[Fact], entity: str) -> str:
+        """Why several values of one relation cannot all be right; "" where they can.
+
+        As `kb lint` has it. Read backwards they can, as many may have one father, unless the inverse is declared functional.
+        """
+        relation = facts[0].relation
+        if self._entities.node(facts[0].subject) != entity:
+            inverse = self._entities.backwards[normal(relation)]
+            return f"{inverse!r} is declared functional" if self._entities.is_functional(inverse) else ""
+        if self._entities.is_many_valued(relation):
+            return ""
+        return f"several values of {relation!r}, which is not declared many_valued"
+
+    def _value(self, fact: Fact, entity: str) -> str:
+        """What `_object` is compared as: the entity that it names, under whatever name, else its text."""
+        name = self._object(fact, entity)
+        node, named = self._entities.node(name), self._names.get(normal(name), {})
+        return next(iter(named)) if node not in self._about and len(named) == 1 else node
 
     def _object(self, fact: Fact, entity: str) -> str:
         """What a fact says of an entity: its object, or its subject where the fact is read backwards."""

@@ -104,7 +104,7 @@ def without_calls(text: str) -> str:
 
 
 def several(choices: Sequence[str]) -> str:
-    """The result where a name may mean several things and nothing decides between them.
+    """The result where a name may mean several things, or have several values, and nothing decides between them.
 
     >>> several(["Kaf", "Kaph"])
     '(several: Kaf; Kaph)'
@@ -135,7 +135,7 @@ def one_line(text: str) -> str:
 
 
 def is_note(found: str) -> bool:
-    """Whether a result is a remark and no value: nothing found, several meanings, an error, no more calls."""
+    """Whether a result is a remark and no value: nothing found, several meanings or values, an error, no more calls."""
     return found in ("", NOT_FOUND, NO_MORE) or found.startswith(("(several: ", "(error: "))
 
 

@@ -22,7 +22,7 @@ SUM = "sum"
 """Name of sums in traces."""
 LOOK_UP = "look_up"
 """Name of look-ups in traces."""
-_VERSIONS = {SUM: 2, LOOK_UP: 1}
+_VERSIONS = {SUM: 2, LOOK_UP: 2}
 """Raised when results would be supplied otherwise."""
 
 

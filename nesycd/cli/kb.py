@@ -38,6 +38,7 @@ kb_app.command("lint")(kb_lint.lint)
 kb_app.command("queue")(kb_lint.queue)
 kb_app.command("test")(kb_test.test)
 kb_app.command("refused")(kb_refused.refused)
+kb_app.command("leaks")(kb_refused.leaks)
 
 
 @kb_app.callback()
@@ -236,19 +237,24 @@ def edit(
     if not changes:
         raise KnowledgeError("nothing to change was given; see: nesycd kb edit --help")
     with changed_base(kb) as base:
-        if text is not None and not text_only and not {"subject", "relation", "object"} & set(changes):
-            _refuse_to_leave_behind(base.get(item).item, text)
+        if text is not None and not text_only:
+            _refuse_to_leave_behind(base.get(item).item, changes)
         entry = base.edit(item, changes, user(by), why)
         typer.echo(f"{entry.item_id[:8]} now reads: {plain(entry.item.text, MOST_SHOWN)}")
         if object_ is not None and object_.casefold() not in entry.item.text.casefold():
             typer.echo("note: the text does not say the new object; the student reads only the text (--text)", err=True)
 
 
-def _refuse_to_leave_behind(item: Any, text: str) -> None:
-    """A fact's new text must say its triple."""
-    from nesycd.knowledge.wording import left_behind
+def _refuse_to_leave_behind(item: Any, changes: dict[str, Any]) -> None:
+    """A fact's new text must say what stays of its triple: the object, and the subject where the old text said it."""
+    from nesycd.core.records import Fact
+    from nesycd.knowledge.wording import unsaid
 
-    if parts := left_behind(item, item.model_copy(update={"text": text})):
+    if not isinstance(item, Fact):
+        return
+    unsaid_before, unsaid_now = unsaid(item), unsaid(item.model_copy(update=changes))
+    parts = [part for part in unsaid_now if part not in changes and (part == "object" or part not in unsaid_before)]
+    if parts:
         told = plain(" and ".join(f"the {part} {getattr(item, part)!r}" for part in parts))
         options = " and ".join(f"--{part}" for part in parts)
         raise KnowledgeError(

@@ -312,11 +312,13 @@ FilterName = Literal["leak", "ill_formed", "instance_specific"]
 class Refusal(Record):
     """A proposed item that was kept out of the knowledge base, by which filter, and why."""
 
-    schema_name = "refusal/2"
+    schema_name = "refusal/3"
     item: Item
     evidence: Evidence
     filter: FilterName
     reason: str
+    question: str = ""
+    """Text of the question that the item would give away, or whose course it tells; "" of an ill-formed one."""
 
 
 FoundBy = Literal["name", "object", "hop", "lexical", "dense", "derived", "drawn"]

@@ -31,6 +31,8 @@ from nesycd.knowledge.store import KnowledgeBase
 from nesycd.knowledge.yaml_text import emit_mapping, parse
 
 FORMAT = "nesycd-graph/1"
+IS_A = "is a"
+"""The relation whose objects are an entity's classes, for the domains and ranges of relations."""
 _MARKS = ("functional", "symmetric", "many_valued")
 _TEXTS = ("inverse", "domain", "range")
 
@@ -87,6 +89,18 @@ class Entities:
         while node in self.merged:
             node = self.merged[node]
         return node
+
+    def is_many_valued(self, relation: str) -> bool:
+        """Whether several objects of one subject are right: it is declared so; a thing may be of several classes."""
+        declared = self.relations.get(normal(relation))
+        if declared is not None and (declared.many_valued or declared.functional):
+            return declared.many_valued
+        return normal(relation) == IS_A
+
+    def is_functional(self, relation: str) -> bool:
+        """Whether a relation is declared to have at most one object of each subject."""
+        declared = self.relations.get(normal(relation))
+        return declared is not None and declared.functional
 
     def inverse(self, relation: str) -> str:
         """The name of the relation as seen from the object's side; "" where nothing is declared."""

@@ -16,11 +16,9 @@ from typing import Any
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Entry, Fact, Status
 from nesycd.core.text import normal, printable
-from nesycd.knowledge.entities import Entities
+from nesycd.knowledge.entities import IS_A, Entities
 from nesycd.knowledge.merge import entry_order
 
-IS_A = "is a"
-"""The relation whose objects are an entity's classes, for the domains and ranges of relations."""
 _NUMBER = re.compile(r"[-+]?\d")
 
 
@@ -168,6 +166,10 @@ class KnowledgeGraph:
             "hubs": {name: -degree for degree, name in degrees[:10]},
         }
 
+    def value(self, fact: Fact) -> str:
+        """What a fact's object is compared as: the entity that it names, under whatever name, else its text."""
+        return self._object(fact) or self._entities.node(fact.object)
+
     def misfits(self) -> list[Misfit]:
         """Facts that break what is declared: a second object of a functional relation, a wrong class at either end."""
         return [*self._second_objects(), *self._wrong_classes()]
@@ -210,7 +212,7 @@ class KnowledgeGraph:
             declared = self._entities.relations.get(normal(fact.relation))
             if declared and declared.functional:
                 same = objects.setdefault((self._entities.node(fact.subject), declared.name), {})
-                same.setdefault(self._object(fact) or normal(fact.object), fact)
+                same.setdefault(self.value(fact), fact)
         for (_, relation), facts in objects.items():
             if len(facts) > 1:
                 yield Misfit(tuple(facts.values()), f"{relation} has one object, but {len(facts)} are given")

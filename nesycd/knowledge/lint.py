@@ -23,7 +23,7 @@ from nesycd.core.text import normal
 from nesycd.knowledge.conflicts import Conflict
 from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.filters import Text, ill_formed
-from nesycd.knowledge.graph import IS_A, KnowledgeGraph
+from nesycd.knowledge.graph import KnowledgeGraph
 from nesycd.knowledge.merge import entry_order
 
 FindingKind = Literal[
@@ -93,25 +93,25 @@ def _contradictions(entries: Sequence[Entry], entities: Entities) -> Iterator[Fi
     # The graph looks at approved facts only; what is proposed must be held against them before it joins them.
     as_one = [entry.model_copy(update={"status": Status.APPROVED}) for entry in entries]
     named: set[frozenset[str]] = set()
-    for misfit in KnowledgeGraph(as_one, entities).misfits():
+    graph = KnowledgeGraph(as_one, entities)
+    for misfit in graph.misfits():
         ids = [fact.id for fact in misfit.facts]
         named.add(frozenset(ids))
         yield Finding("contradiction", tuple(by_id[fact_id] for fact_id in ids), misfit.why)
-    for found in _several(entries, entities):
+    for found in _several(entries, entities, graph):
         if frozenset(entry.item_id for entry in found.entries) not in named:
             yield found
 
 
-def _several(entries: Sequence[Entry], entities: Entities) -> Iterator[Finding]:
-    """Subjects with several objects of a relation of which nothing is declared; a thing may be of several classes."""
+def _several(entries: Sequence[Entry], entities: Entities, graph: KnowledgeGraph) -> Iterator[Finding]:
+    """Subjects with several objects of a relation of which nothing is declared."""
     objects: dict[str, dict[str, dict[str, list[Entry]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for entry in entries:
-        if isinstance(entry.item, Fact) and normal(entry.item.relation) != IS_A:
-            subject, value = entities.node(entry.item.subject), entities.node(entry.item.object)
-            objects[normal(entry.item.relation)][subject][value].append(entry)
+        if isinstance(entry.item, Fact):
+            subject, relation = entities.node(entry.item.subject), normal(entry.item.relation)
+            objects[relation][subject][graph.value(entry.item)].append(entry)
     for relation, subjects in objects.items():
-        declared = entities.relations.get(relation)
-        if declared and (declared.functional or declared.many_valued):
+        if entities.is_functional(relation) or entities.is_many_valued(relation):
             continue
         single = sum(len(values) == 1 for values in subjects.values())
         looks_functional = len(subjects) >= _SUBJECTS and single >= _LOOKS * len(subjects)

@@ -156,10 +156,15 @@ def _self_checked(
     return _SelfChecked(len(answers), self_check.repaired(answers))
 
 
-def _held_out(context: Context) -> list[str]:
-    """The texts of all questions outside the training split: used only to refuse leaking items, never to choose items."""
+def _held_out(context: Context) -> list[Example]:
+    """All questions outside the training split: their texts are used only to refuse leaking items, never to choose items."""
     splits = [split for split in context.task.splits() if split != "train"]
-    return [question_text(example) for split in splits for example in context.examples(split)]
+    return [example for split in splits for example in context.examples(split)]
+
+
+def _texts(held_out: Sequence[Example]) -> list[list[str]]:
+    """All of these questions that the filters read."""
+    return [[example.uid, example.split, question_text(example)] for example in held_out]
 
 
 def _refused(
@@ -182,7 +187,7 @@ def _refused(
         {
             "diagnoses": diagnoses,
             "examples": train,
-            "held_out": held_out,
+            "held_out": _texts(held_out),
             "algorithm": filters.ALGORITHM,
             "rationales": texts,
             **({"brought": brought} if brought else {}),
@@ -197,11 +202,17 @@ def _leaking(context: Context, train: Sequence[Example], entries: Sequence[Entry
 
     def count() -> int:
         leaks = LeakFilter(train, held_out)
-        return sum(bool(leaks.reason(entry.item, entry.evidence)) for entry in entries)
+        return sum(leaks.leak(entry.item, entry.evidence) is not None for entry in entries)
 
     approved = [[entry.item, list(entry.evidence)] for entry in entries]
-    inputs = {"entries": approved, "examples": train, "held_out": held_out, "algorithm": filters.ALGORITHM}
-    return int(context.run.value("leaks", inputs, count))
+    inputs = {"entries": approved, "examples": train, "held_out": _texts(held_out), "algorithm": filters.ALGORITHM}
+    leaking = int(context.run.value("leaks", inputs, count))
+    if leaking:
+        place = shlex.quote(str(context.run.folder))
+        context.run.notify(
+            f"approved items that give questions away: {leaking}; see which by nesycd kb leaks --run {place}"
+        )
+    return leaking
 
 
 def _build(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nesycd.methods.context import Context
     from nesycd.methods.knowledge import Knowledge
 
-ANNOTATION = 2
+ANNOTATION = 3
 """Raised when the same rationales and facts would give other annotations."""
 
 

@@ -163,8 +163,13 @@ def test_an_option_is_part_of_the_question() -> None:
             (fact("gold", "period", "6"), fact("gold", "neighbours", "6")),
             "relation",
         ),
-        # The look-up would find something else: two objects, or another entity of that name.
-        ("How many feet are 4 fathoms?", "A fathom is 6 feet.", (FATHOM, fact("fathom", "makes", "7 feet")), "replay"),
+        # The look-up would find something else: a list, or another entity of that name.
+        (
+            "What is a fathom?",
+            "A fathom is a unit.",
+            (fact("fathom", "is a", "unit"), fact("fathom", "is a", "measure")),
+            "replay",
+        ),
         (
             "What is the place of the bell?",
             "The crotal has place 2.",
@@ -250,6 +255,40 @@ def test_where_the_base_says_something_else_the_rationale_stays_as_it_is() -> No
     assert shown(with_calls(example, RATIONALE, made, other)) == (
         "A fathom is 6 feet. 2 x 6 = 12. A [nobles | worth]{ 80 pence}. 3 x 80 = 240."
     )
+
+
+def test_where_the_base_has_several_values_the_call_stays_unanswered_as_when_it_is_asked() -> None:
+    """So that training teaches nothing that inference refuses, and the call that is offered is made."""
+    example, disputed = asked(QUESTION), base([FATHOM, fact("fathom", "makes", "7 feet"), NOBLE])
+    written = "A [fathoms | makes]{ (several: 6 feet; 7 feet)} 6 feet. 2 x 6 = 12. A [nobles | worth]{ 80 pence}. 3 x 80 = 240."
+    # Whether the places come from a derivation or from the base itself.
+    for source in (base(), disputed):
+        made = annotate(example, RATIONALE, source)
+        assert [place.object for place in made.places] == ["6 feet", "80 pence"] and not made.skipped
+        segments = with_calls(example, RATIONALE, made, disputed, lambda: False)
+        assert shown(segments) == written
+        again, trace = replay(text_of(segments), Calls(disputed), QUESTION)
+        assert again == segments and [call.kind for call in trace] == ["note", "value"]
+    assert ("fathoms", "makes") in disputed.offers(QUESTION)
+    # No call for a value that none of its facts has, and a call that never finds its value is not left empty.
+    other = "A fathom is 8 feet."
+    stated = annotate(example, other, base([fact("fathom", "makes", "8 feet")]))
+    assert shown(with_calls(example, other, stated, disputed)) == other
+    made = annotate(example, RATIONALE, base())
+    assert shown(with_calls(example, RATIONALE, made, disputed, lambda: True)).startswith(
+        "A [fathoms | makes]{ (several"
+    )
+    # After it any name may follow: the student wrote it itself.
+    kin, chain = (
+        asked("From whom was Henry V descended?"),
+        "Henry V's father: Henry IV. Henry IV's mother: Blanche of Lancaster.",
+    )
+    two = base([*KIN, fact("Henry V", "father", "Richard II")])
+    segments = with_calls(kin, chain, annotate(kin, chain, two), two)
+    assert shown(segments) == (
+        "[Henry V | father]{ (several: Henry IV; Richard II)} Henry IV. [Henry IV | mother]{ Blanche of Lancaster}."
+    )
+    assert replay(text_of(segments), Calls(two), kin.question)[0] == segments
 
 
 def test_some_look_ups_are_left_empty_and_those_that_find_nothing_are_not_asked_about() -> None:

@@ -9,6 +9,7 @@ from nesycd.calls.spelling import Spellings, is_slip
 from nesycd.core.records import Entry, Fact, Status
 from nesycd.knowledge import Entities
 from nesycd.knowledge.entities import EntityMerge, Relation
+from nesycd.knowledge.lint import lint
 
 
 def fact(subject: str, relation: str, object: str, *aliases: str, text: str = "") -> Fact:
@@ -31,10 +32,12 @@ FACTS = (
     fact("perfect fourth", "semitones", "5", "quart", text="A perfect fourth has 5 semitones."),
 )
 
+CHILDREN = Entities(relations={"child": Relation(name="child", many_valued=True)})
+
 
 def base(*facts: Fact, entities: Entities | None = None, **options: bool) -> LookUp:
     entries = [Entry(item=one, status=Status.APPROVED) for one in facts or FACTS]
-    return LookUp(entries, entities, **options)
+    return LookUp(entries, entities or CHILDREN, **options)
 
 
 @pytest.mark.parametrize(
@@ -133,14 +136,67 @@ def test_merged_entities_and_declared_inverses() -> None:
     assert look.find("Henry IV", "son", "Who was Henry IV's son?").found == "Henry V"
 
 
-def test_only_approved_facts_are_found_and_both_of_two_that_contradict() -> None:
+def test_only_approved_facts_are_found_and_two_that_contradict_leave_the_call_unanswered() -> None:
     entries = [Entry(item=FACTS[0]), Entry(item=fact("noble", "worth", "80 pence"), status=Status.RETIRED)]
     assert LookUp(entries).find("fathom", "makes").found == "(not found)"
     both = base(
         fact("fathom", "makes", "6 feet"), fact("fathom", "makes", "7 feet"), fact("fathom", "makes", "6  Feet")
     )
     made = both.find("fathom", "makes")
-    assert sorted(made.found.split("; ")) == ["6 feet", "7 feet"] and len(made.items) == 3
+    assert made.found in ("(several: 6 feet; 7 feet)", "(several: 7 feet; 6 feet)") and len(made.items) == 3
+    assert sorted(made.disputed) == ["6 feet", "7 feet"]
+    assert made.how == "several values of 'makes', which is not declared many_valued"
+
+
+TWO = (fact("Ann", "office", "Rome"), fact("Ann", "office", "Oslo"), fact("Rome", "river", "Tiber"))
+
+
+@pytest.mark.parametrize(
+    ("facts", "declared", "asked", "found"),
+    [
+        (TWO, {}, ("Ann", "office"), "(several: Oslo; Rome)"),
+        (TWO, {"functional": True}, ("Ann", "office"), "(several: Oslo; Rome)"),
+        (TWO, {"inverse": "seat of"}, ("Ann", "office"), "(several: Oslo; Rome)"),
+        (TWO, {"many_valued": True}, ("Ann", "office"), "Oslo; Rome"),
+        # In other words, and further on the way.
+        (TWO, {}, ("Ann", "the office"), "(several: Oslo; Rome)"),
+        (TWO, {}, ("Ann's office", "river"), "(not found)"),
+        (TWO[::2], {}, ("Ann's office", "river"), "Tiber"),
+        # Who is of several classes is of all of them.
+        ((fact("Ann", "is a", "judge"), fact("Ann", "is a", "poet")), {}, ("Ann", "is a"), "judge; poet"),
+        # One entity by two names is one value, and so is a text in other case.
+        ((*TWO[::2], fact("Ann", "office", "Roma"), fact("Rome", "rank", "1", "Roma")), {}, ("Ann", "office"), "Roma"),
+        ((TWO[0], fact("Ann", "office", "ROME")), {}, ("Ann", "office"), "Rome"),
+        # Many may have one office: read backwards that is no dispute, unless it is declared one.
+        ((*TWO[::2], fact("Bea", "office", "Rome")), {"inverse": "seat of"}, ("Rome", "seat of"), "Ann; Bea"),
+    ],
+)
+def test_several_values_are_listed_only_where_several_are_right(
+    facts: tuple[Fact, ...], declared: dict[str, object], asked: tuple[str, str], found: str
+) -> None:
+    relation = Relation.model_validate({"name": "Office", **declared})
+    look = base(*facts, entities=Entities(relations={"office": relation}))
+    made = look.find(*asked)
+    assert made.found == found and bool(made.disputed) is found.startswith("(several")
+
+
+def test_an_inverse_that_is_declared_functional_has_one_value() -> None:
+    declared = {
+        "office": Relation(name="office", inverse="seat of"),
+        "seat of": Relation(name="seat of", functional=True),
+    }
+    look = base(*TWO[::2], fact("Bea", "office", "Rome"), entities=Entities(relations=declared))
+    made = look.find("Rome", "seat of")
+    assert (made.found, made.how) == ("(several: Ann; Bea)", "'seat of' is declared functional")
+
+
+def test_what_is_left_unanswered_is_what_lint_reports() -> None:
+    approved = [Entry(item=one, status=Status.APPROVED) for one in (*TWO, *FACTS)]
+    for entities in (None, CHILDREN, Entities(relations={"office": Relation(name="office", functional=True)})):
+        told = {entry.item for finding in lint(approved, entities) for entry in finding.entries}
+        look = LookUp(approved, entities)
+        disputed = {fact for fact in (*TWO, *FACTS) if look.find(fact.subject, fact.relation).disputed}
+        assert told == disputed and disputed
 
 
 def test_facts_and_settings_have_a_hand_in_its_fingerprint_and_their_order_has_not() -> None:

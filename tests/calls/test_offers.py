@@ -109,6 +109,14 @@ def test_offers_are_written_as_calls() -> None:
     assert gold.offers(question) == ["[kaf | place]"] and gold.offers("What is kaf?") == []
 
 
+def test_a_way_is_offered_up_to_the_step_that_has_several_values() -> None:
+    two = (fact("Henry IV", "mother", "Blanche of Lancaster"), fact("Henry IV", "mother", "Mary"))
+    known = base(*KIN, *two, fact("Mary", "father", "Hugh"))
+    way = "Who was Henry V's father's mother's father?"
+    assert known.offers(way) == [("Henry V", "father"), ("Henry V's father", "mother")]
+    assert known.find("Henry V's father", "mother", way).disputed
+
+
 def test_a_name_followed_by_a_relation_is_a_name() -> None:
     known = base(*KIN, fact("Henry IV", "mother", "Blanche of Lancaster"))
     made = known.find("Henry V's father", "mother", "Who was Henry V's father's mother?")

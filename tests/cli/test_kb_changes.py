@@ -101,6 +101,13 @@ def test_a_text_that_leaves_the_triple_behind_is_refused(path: Path) -> None:
     )
     refused = nesycd("edit", ACRE.id, "--text", "A rood has 40 perches.", "--kb", path, code=2)
     assert "the subject 'acre' and the object '4 roods': give --subject and --object too" in refused
+    # What is given of the triple does not let the rest of it stay behind.
+    for given, told in (
+        (["A rood has 40 perches.", "--object", "40 perches"], "the subject 'acre': give --subject too"),
+        (["A rood has 40 perches.", "--subject", "rood"], "the object '4 roods': give --object too"),
+        (["An acre measures 5 roods.", "--relation", "measures"], "the object '4 roods': give --object too"),
+    ):
+        assert told in nesycd("edit", ACRE.id, "--text", *given, "--kb", path, code=2)
     with KnowledgeBase.open(path) as kb:
         assert kb.get(ACRE.id).item == ACRE and kb.revision == 1
 
@@ -112,6 +119,8 @@ def test_a_text_that_leaves_the_triple_behind_is_refused(path: Path) -> None:
         ["--text", "An acre has four roods.", "--object", "4 roods"],
         ["--text", "Four roods are an acre.", "--text-only"],
         ["--text", "An acre: 4 roods."],
+        ["--text", "A rood has 40 perches.", "--subject", "rood", "--object", "40 perches"],
+        ["--text", "A yoke has 4 roods.", "--alias", "yoke"],
         ["--alias", "acres"],
     ],
 )

@@ -22,11 +22,13 @@ FRAGMENTS = [
     "Mr. ", '"A,"', "A, ", "1/2 ", "1,000", "7", "7 ", "a ", "the answer is ", "The answer is 5. ", "The answer is correct. ",
     "\\boxed{", "####", "$ ", "* ", "**", "\n", "1. a\n", "<think>", "<answer>", '{"a":1}', "(A) ", "(b) no, ", "= ", "1 = 1 ",
     "1 + ", "mod 5 = ", "max(1, 2) = ", "x ", "March 5 + ", "“", "<", "[1. a] ", "identify the ", "is a part of ", "(", "\\text{",
-    "p(X) :- q(X). ", '"\\',
+    "p(X) :- q(X). ", '"\\', "grade 3 ", "g3 ", "in 1066 ", "above 5 ", "between 2 and 3 ",
 ]  # fmt: skip
 NUMERIC = Example(uid="q", task="t", question="How many more eggs has Ann Lee than 3?", answer="14")
 CHOICE = Example(uid="q", task="t", question="Which?", answer="(B)", options=("red", "blue", "green"))
-LEAKS = LeakFilter([NUMERIC], ["Ann has 3 eggs and 4 hens in the yard of the farm"])
+LEAKS = LeakFilter(
+    [NUMERIC], [NUMERIC.model_copy(update={"question": "Ann has 3 eggs and 4 hens in the yard of the farm"})]
+)
 INSTANCES = InstanceFilter([NUMERIC], {"q": "3 + 11 = 14"})
 
 
@@ -52,7 +54,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "mining": lambda text: items_of(text, NUMERIC),
     "mining a question": lambda text: items_of("All of it holds.", NUMERIC.model_copy(update={"question": text})),
     "ill_formed": lambda text: ill_formed(Lesson(text=f"a {text}")),
-    "leaks": lambda text: LEAKS.reason(Lesson(text=f"a {text}")),
+    "leaks": lambda text: LEAKS.leak(Lesson(text=f"a {text}")),
     "instances": lambda text: INSTANCES.reason(Lesson(text=f"a {text}"), ["q"]),
     "results": lambda text: InstanceFilter([NUMERIC], {"q": text}),
     "clauses": parse_clauses,

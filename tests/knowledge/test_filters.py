@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,11 +25,22 @@ TRAIN = [
     asked("gas", "Which gas do plants take in from the air by day?", "(B)", "oxygen", "carbon dioxide"),
 ]
 HELD_OUT = [
-    "How many logs are 7 hins and 9 logs more?",
-    "The zorbex of Quandle weighs how many fnords today?",
-    "A girl buys 13 pens for $4 each and 6 books. How much does the girl pay for the pens?",
+    Example(uid=f"held-{number}", task="t", question=question, answer="", split="test")
+    for number, question in enumerate(
+        (
+            "How many logs are 7 hins and 9 logs more?",
+            "The zorbex of Quandle weighs how many fnords today?",
+            "A girl buys 13 pens for $4 each and 6 books. How much does the girl pay for the pens?",
+        )
+    )
 ]
 CHECK = LeakFilter(TRAIN, HELD_OUT)
+
+
+def why(check: LeakFilter, item: Item, evidence: Iterable[Evidence] = ()) -> str:
+    """Why an item leaks; "" where it does not."""
+    leak = check.leak(item, evidence)
+    return leak.reason if leak else ""
 
 
 def fact(text: str, subject: str = "hin", relation: str = "makes", thing: str = "12 logs", *aliases: str) -> Fact:
@@ -55,7 +68,7 @@ def by(*uids: str) -> list[Evidence]:
     ids=lambda item: item.text,
 )
 def test_general_knowledge_passes(item: Item) -> None:
-    assert CHECK.reason(item, by("logs", "eggs")) == ""
+    assert why(CHECK, item, by("logs", "eggs")) == ""
 
 
 @pytest.mark.parametrize(
@@ -78,7 +91,7 @@ def test_general_knowledge_passes(item: Item) -> None:
     ],
 )
 def test_a_question_restated_with_its_answer_leaks(item: Item, reason: str) -> None:
-    assert reason in CHECK.reason(item, by("logs"))
+    assert reason in why(CHECK, item, by("logs"))
 
 
 @pytest.mark.parametrize(
@@ -93,49 +106,140 @@ def test_a_question_restated_with_its_answer_leaks(item: Item, reason: str) -> N
     ids=lambda item: item.text,
 )
 def test_the_text_of_a_held_out_question_leaks(item: Item) -> None:
-    assert "outside training" in CHECK.reason(item)
+    assert "outside training" in why(CHECK, item)
+
+
+STAFF = [
+    asked("grade", "Mo is grade G3 and has 3 full years of service. How many days of leave does Mo have?", "26"),
+    asked("plain", "Mo is in grade 3 and has 4 years of service. How many days of leave does Mo have?", "26"),
+    asked("code", "How many days of leave does an employee of grade G3 have?", "26"),
+    asked("spend", "Who has to approve an expense of 800 EUR?", "(B)", "nobody", "the team lead", "the director"),
+    asked("ends", "May an expense of 40 EUR without a receipt be paid?", "no"),
+    asked("king", "Which king fell in the battle of Hastings in 1066?", "Harold"),
+    asked("fare", "A ticket of EUR20 is paid by Mo for 3 days. What does Mo pay for the tickets?", "60"),
+]
+STAFF_TEST = [
+    asked("t1", "Jo is grade G4 and has 5 full years of service. How many days of leave does Jo have?", "29"),
+    asked("t2", "May a G1 employee work at home 3 days a week?", "no"),
+    asked("t3", "Do G4 and G2 employees of Quandle differ in days of leave?", "yes"),
+]
+POLICY = LeakFilter(STAFF, [one.model_copy(update={"split": "test"}) for one in STAFF_TEST])
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        fact("Grade G3 has 26 days of leave.", "grade G3", "leave", "26 days"),
+        fact("Grade 3 has 26 days of leave.", "grade 3", "leave", "26 days"),
+        Lesson(
+            text="Annual leave is 24 days in grade G2, 26 in G3, 28 days in G4; one is added for five full years of service."
+        ),
+        fact("An expense above 200 EUR up to 800 EUR is approved by the team lead.", "team lead", "limit", "800 EUR"),
+        Lesson(text="Between 200 and 800 EUR the team lead has to approve an expense."),
+        Lesson(text="No expense above 40 EUR is paid without a receipt."),
+        Lesson(text="Work at home is allowed up to 3 days a week, in G1 no employee may more than 2 days a week."),
+        fact("King Harold fell near Hastings in 1066, in battle.", "Harold", "fell in", "the battle of Hastings"),
+    ],
+    ids=lambda item: item.text,
+)
+def test_general_facts_pass_whose_numbers_are_names_or_limits(item: Item) -> None:
+    assert why(POLICY, item) == why(POLICY, item, by(*(one.uid for one in STAFF))) == ""
+
+
+@pytest.mark.parametrize(
+    ("item", "reason"),
+    [
+        (Lesson(text="Mo, grade G3, with 3 full years of service has 26 days of leave."), "restates question grade"),
+        (Lesson(text="In grade 3 with 4 years of service Mo has 26 days of leave."), "restates question plain"),
+        (Lesson(text="An expense of 800 EUR: the team lead has to approve it."), "restates question spend"),
+        (Lesson(text="An expense of 40 EUR without a receipt? No."), "restates question ends"),
+        (Lesson(text="Mo pays EUR20 for a ticket, for 3 days: 60."), "restates question fare"),
+        (Lesson(text="Jo of grade G4 with 5 full years of service: days of leave."), "t1 of test"),
+        (Lesson(text="Does a G1 employee work 3 days a week at home?"), "t2 of test"),
+        (Lesson(text="Employees of Quandle of G2 and of G4 differ in leave by days."), "t3 of test"),
+    ],
+)
+def test_a_question_with_names_and_limits_restated_leaks(item: Item, reason: str) -> None:
+    assert reason in why(POLICY, item)
+
+
+def test_an_answer_may_be_the_number_of_a_name() -> None:
+    for answer in ("3", "G3", "grade 3"):
+        check = LeakFilter(
+            [asked("of", "With 26 days of leave and 130 EUR for hotels, of which grade is Mo?", answer)], []
+        )
+        for said in ("G3", "grade 3") if answer == "3" else (answer,):
+            assert why(check, Lesson(text=f"With 26 days of leave and 130 EUR for hotels Mo is of {said}."))
+
+
+def test_years_that_are_computed_with_are_premises() -> None:
+    check = LeakFilter([asked("born", "Mo was born in 1932, and Jo in 1936. By how many years is Mo older?", "4")], [])
+    assert why(check, Lesson(text="Mo and Jo were born in 1932 and in 1936: Mo is 4 years older."))
+
+
+def test_a_limit_of_the_question_is_its_premise() -> None:
+    check = LeakFilter([asked("over", "Mo pays for at most 12 pens and at least 7 books. How many things?", "19")], [])
+    assert why(check, Lesson(text="At most 12 pens and at least 7 books that Mo pays for are 19 things."))
+    check = LeakFilter(
+        [asked("sum", "Mo pays 10 EUR for pens and 15 EUR for books. What is left of 50 EUR?", "25")], []
+    )
+    assert why(check, Lesson(text="What Mo pays for pens sums up to 10 EUR, for books to 15 EUR: 25 EUR are left."))
+
+
+def test_a_leak_tells_the_question_that_it_gives_away() -> None:
+    leak = CHECK.leak(Lesson(text="How many logs are 7 hins and 9 logs more?"))
+    assert leak is not None and leak.question == HELD_OUT[0].question
+    assert leak.reason.startswith("carries the text of a question outside training, held-0 of test: 'how many logs")
+    leak = CHECK.leak(Lesson(text="Which gas do plants take in from the air by day? The answer is (B)."))
+    assert leak is not None and leak.question.splitlines()[1:] == ["(A) oxygen", "(B) carbon dioxide"]
+    item = fact("A hin is 12 logs.")
+    assert [leak.question for leak in CHECK.leaks([(item, by("held-1")[0])]) if leak] == [HELD_OUT[1].question]
+    # The options of test questions that training questions have too are nobody's text.
+    options = ("one", "the second of all these things", "none of all these things")
+    check = LeakFilter([asked("a", "Who?", "(A)", *options)], [asked("b", "Which?", "(A)", *options)])
+    assert check.leak(Lesson(text=f"Choose {' '.join(options[1:])}.")) is None
 
 
 def test_words_that_training_questions_share_are_nobodys_text() -> None:
     train = [asked("a", "So how much money does the girl have left in the end of 5?", "7")]
-    check = LeakFilter(train, ["Ann has 3. So how much money does the girl have left in the end?"])
-    assert check.reason(Lesson(text="Ask: how much money does the girl have left in the end?")) == ""
+    check = LeakFilter(train, [asked("b", "Ann has 3. So how much money does the girl have left in the end?", "")])
+    assert why(check, Lesson(text="Ask: how much money does the girl have left in the end?")) == ""
 
 
 def test_items_come_from_training_questions_only() -> None:
     item = fact("A hin is 12 logs.")
-    assert "no training question" in CHECK.reason(item, by("test-1"))
+    assert "no training question" in why(CHECK, item, by("test-1"))
     proposed = [(item, one) for one in by("logs", "test-1")]
     [refusal] = refusals(proposed, TRAIN, HELD_OUT, {})
     assert refusal.filter == "leak" and refusal.evidence.example == "test-1", (
         "the same item from a training question stays"
     )
-    assert CHECK.reason(item, [Evidence(example="", source="ann")]) == "", "a person's"
+    assert why(CHECK, item, [Evidence(example="", source="ann")]) == "", "a person's"
 
 
 def test_an_item_is_judged_by_all_errors_it_comes_from() -> None:
     item = Lesson(text="3 x 12 = 36, and 36 + 5 = 41.")
-    assert len(list(filter(None, CHECK.reasons([(item, one) for one in by("eggs", "logs")])))) == 2
-    assert not any(CHECK.reasons([(item, one) for one in by("eggs")])), "numbers alone, of no question of its own"
+    assert len(list(filter(None, CHECK.leaks([(item, one) for one in by("eggs", "logs")])))) == 2
+    assert not any(CHECK.leaks([(item, one) for one in by("eggs")])), "numbers alone, of no question of its own"
 
 
 def test_no_true_fact_or_rule_of_the_embedded_benchmark_leaks_and_every_question_does() -> None:
     task = build_task("longtail", {"seed": 0})
     train = task.load("train")
     held = [example for split in task.splits() if split != "train" for example in task.load(split)]
-    check = LeakFilter(train, [example.question for example in held])
+    check = LeakFilter(train, held)
     truths = [example.truth for example in train + held if example.truth is not None]
     items = {item.id: item for truth in truths for item in (*truth.facts, *truth.rules)}
-    assert len(items) > 250 and not [item for item in items.values() if check.reason(item, by(train[0].uid))]
+    assert len(items) > 250 and not [item for item in items.values() if why(check, item, by(train[0].uid))]
     told = [Lesson(text=f"{example.question} The answer is {example.answer}.") for example in train[::4]]
-    assert all(check.reason(item) for item in told)
-    assert all(check.reason(Lesson(text=f"Remember: {example.question}")) for example in held[::4])
+    assert all(why(check, item) for item in told)
+    assert all(why(check, Lesson(text=f"Remember: {example.question}")) for example in held[::4])
 
 
 @given(st.text(max_size=60), st.text(min_size=1, max_size=60))
 def test_any_text_can_be_checked(question: str, text: str) -> None:
-    check = LeakFilter([asked("a", question or "?", text)], [question])
-    assert isinstance(check.reason(Lesson(text=text)), str)
+    check = LeakFilter([asked("a", question or "?", text)], [asked("b", question or "?", "")])
+    assert isinstance(why(check, Lesson(text=text)), str)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +318,7 @@ def test_a_story_retold_is_instance_specific(item: Item) -> None:
     assert SPECIFIC.reason(item, ["hins"]) == SPECIFIC.reason(item, [""]) == SPECIFIC.reason(item, ["unknown"]) == ""
     evidence = Evidence(example="melon", source="t")
     [refusal] = refusals([(item, evidence), (Lesson(text="A stone is 14 pounds."), evidence)], POUNDS, [], WORKINGS)
-    assert refusal.filter == "instance_specific" and refusal.item == item
+    assert refusal.filter == "instance_specific" and refusal.item == item and refusal.question == MELON.question
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,12 @@ def test_names_of_one_entity_have_one_value_together() -> None:
     assert lint(entries(fact("hin", "log", "holds"), fact("hin", "measure", "kind")), merged) == []
     same = entries(fact("hin", "log", "holds"), fact("hin", "log measure", "holds"))
     assert "several values" not in sorts(lint(same, merged)) and sorts(lint(same)) == ["several values"]
+    # An alias is another name of the same thing.
+    log = Fact(text="A log is small.", subject="log", relation="kind", object="small", aliases=("log measure",))
+    assert lint([*same, *entries(log)]) == []
+    functional = {"holds": Relation(name="holds", functional=True)}
+    assert lint([*same, *entries(log)], Entities(relations=functional)) == []
+    assert "contradiction" not in sorts(lint(same, Entities(merged.merges, functional)))
 
 
 def test_what_is_proposed_is_held_against_what_is_approved_and_the_rejected_count_for_nothing() -> None:

@@ -158,6 +158,8 @@ def test_an_entry_that_a_person_lets_leak_is_counted(finished: tuple[Path, Scrip
         patch.setattr(build, "teacher_of", lambda recipe, task: build.asking_teacher(recipe, task, ScriptedChat(model)))
         execute(load_recipe(QUICKSTART, SETTINGS), folder, out := Console(file=io.StringIO(), width=120))
     assert load_results(folder / "results.json").to_json()["method"]["leaks"]["approved_leaking"] == 1
+    told = " ".join(out.file.getvalue().split())  # type: ignore[attr-defined]
+    assert "approved items that give questions away: 1; see which by nesycd kb leaks --run" in told
     assert " 0.0 % of" not in out.file.getvalue().split("leak filter")[1].splitlines()[0]  # type: ignore[attr-defined]
 
 
