@@ -22,11 +22,15 @@ Kb = Annotated[
     ),
 ]
 ItemId = Annotated[str, typer.Argument(help="An item's id, or its first characters (4 at least).", show_default=False)]
+Items = Annotated[list[str], typer.Argument(help="Their ids, or first characters (4 at least).", show_default=False)]
 By = Annotated[str, typer.Option("--by", help="Who decides; your user name if not given.")]
 Why = Annotated[str, typer.Option("--why", help="The reason, for the log.")]
 Kind = Annotated[str | None, typer.Option("--kind", help="lesson, fact or rule.")]
 State = Annotated[str | None, typer.Option("--status", help="proposed, approved, rejected or retired.")]
-Limit = Annotated[int, typer.Option("--limit", min=1)]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="How many to show at most.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Agree to what is otherwise refused; see above.")]
+RunName = Annotated[str, typer.Option("--run", help="A run's name, or its folder.", show_default=False)]
+Root = Annotated[Path, typer.Option("--root", help="The folder with the runs.")]
 
 MOST_SHOWN = 300
 """Characters of a text in a listing."""

@@ -13,6 +13,7 @@ from nesycd.cli.kb_common import (
     Kb,
     Limit,
     Why,
+    Yes,
     changed_base,
     open_base,
     plain,
@@ -23,12 +24,9 @@ from nesycd.cli.kb_common import (
 )
 from nesycd.core.errors import KnowledgeError
 
-app = typer.Typer()
-
 VERSION_HELP = "A revision's number, a version's name, or now."
 
 
-@app.command()
 def log(
     item: Annotated[str, typer.Argument(help="Only what happened to this item.", show_default=False)] = "",
     limit: Limit = 50,
@@ -72,7 +70,6 @@ def log(
     tell_more(count, limit)
 
 
-@app.command()
 def tag(
     name: Annotated[str, typer.Argument(help="Such as v1 or before-review.", show_default=False)],
     kb: Kb = None,
@@ -85,7 +82,6 @@ def tag(
         typer.echo(f"{name} is revision {revision}, version {base.version}")
 
 
-@app.command()
 def diff(
     before: Annotated[str, typer.Argument(help=VERSION_HELP, show_default=False)],
     after: Annotated[str, typer.Argument(help=VERSION_HELP)] = "now",
@@ -105,7 +101,6 @@ def diff(
         typer.echo(f"{plain(before)} and {plain(after)} are alike")
 
 
-@app.command()
 def revert(
     revision: Annotated[
         int | None, typer.Argument(help="What this revision did is taken back.", show_default=False)
@@ -130,7 +125,6 @@ def revert(
         typer.echo(f"{count} items changed by revision {base.revision}" if count else "nothing to change")
 
 
-@app.command()
 def verify(kb: Kb = None) -> None:
     """Check that the file is sound and that the history accounts for every item; exits with 1 where not."""
     with open_base(kb) as base:
@@ -143,15 +137,11 @@ def verify(kb: Kb = None) -> None:
     typer.echo(f"sound: every item is what {count} revisions made of it")
 
 
-@app.command()
-def migrate(
-    kb: Kb = None,
-    yes: Annotated[bool, typer.Option("--yes", help="A server's database is backed up: go on.")] = False,
-) -> None:
+def migrate(yes: Yes = False, kb: Kb = None) -> None:
     """Bring a base of an older nesycd up to date.
 
     A file needs no such command: it is backed up next to itself and brought up to date when it is opened. A database on a
-    server is only changed by this, and its backup is yours to make (pg_dump).
+    server is only changed by this, and its backup is yours to make (pg_dump); --yes says that there is one.
     """
     with open_base(kb, is_backed_up=yes) as base:
         typer.echo(f"{base.place} is up to date")
