@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from nesycd.cli.kb_common import (
     By,
@@ -18,12 +17,29 @@ from nesycd.cli.kb_common import (
     open_base,
     plain,
     print_differences,
-    shown,
     tell_more,
     user,
 )
+from nesycd.cli.tables import Column, print_table
 from nesycd.core.errors import KnowledgeError
 
+REVISION_COLUMNS = (
+    Column("revision", right=True),
+    Column("at", rank=2),
+    Column("by", wraps=True, rank=1),
+    Column("what"),
+    Column("items", right=True, rank=3),
+    Column("why", wraps=True),
+)
+ITEM_COLUMNS = (
+    Column("revision", right=True),
+    Column("at", rank=3),
+    Column("by", wraps=True, rank=2),
+    Column("what"),
+    Column("status", rank=1),
+    Column("text", wraps=True),
+    Column("why", wraps=True, rank=4),
+)
 VERSION_HELP = "A revision's number, a version's name, or now."
 
 
@@ -42,32 +58,31 @@ def log(
         revisions = base.revisions(None if item else limit + 1)
         lines = base.history(item) if item else []
         count = base.revision
-    console = Console()
-    table = Table(box=None, pad_edge=False)
     why = {revision.number: revision.why for revision in revisions}
+    columns: tuple[Column, ...]
+    rows: list[tuple[str, ...]]
     if item:
-        for heading in ("revision", "at", "by", "what", "status", "text", "why"):
-            table.add_column(heading, no_wrap=heading not in ("text", "why"))
-        for line in reversed(lines[-limit:]):
-            told = (
-                str(line.revision),
-                line.at[:19],
-                line.actor,
-                line.action,
-                str(line.status or "gone"),
-                line.item.text,
-            )
-            table.add_row(*(shown(text, 200) for text in (*told, why.get(line.revision, ""))))
-        count = len(lines)
+        columns, count = ITEM_COLUMNS, len(lines)
+        rows = [
+            (str(one.revision), one.at[:19], one.actor, one.action, *_state(one), why.get(one.revision, ""))
+            for one in reversed(lines[-limit:])
+        ]
     else:
-        for heading in ("revision", "at", "by", "what", "items", "why"):
-            table.add_column(heading, no_wrap=heading != "why")
-        for one in revisions[:limit]:
-            names = "".join(f"[{name}] " for name in one.versions)
-            told = (str(one.number), one.at[:19], one.actor, one.action, str(one.entries), names + one.why)
-            table.add_row(*(shown(text, 200) for text in told))
-    console.print(table)
+        columns = REVISION_COLUMNS
+        rows = [
+            (str(one.number), one.at[:19], one.actor, one.action, str(one.entries), _reason(one))
+            for one in revisions[:limit]
+        ]
+    print_table(Console(), columns, [[plain(text, 200) for text in row] for row in rows])
     tell_more(count, limit)
+
+
+def _state(line: Any) -> tuple[str, str]:
+    return str(line.status or "gone"), line.item.text
+
+
+def _reason(revision: Any) -> str:
+    return "".join([*(f"[{name}] " for name in revision.versions), revision.why])
 
 
 def tag(
