@@ -142,11 +142,13 @@ class StageProgress:
 
     def _tick(self) -> None:
         while not self._ended.wait(self._every):
-            if self._stage and not self._idle.is_set():
+            if not self._idle.is_set():
                 self._line(self._told())
 
     def _told(self) -> str:
         """The line of a minute."""
+        if not self._stage:
+            return f"reading what the run needs ({self._so_far()})"
         done, total, note = self._state
         step = f"step {STEPS.index(self._step) + 1} of {len(STEPS)}, " if step_of(self._stage) else ""
         return f"{step}{self._stage}: {done} of {total}{f', {note}' if note else ''} ({self._so_far()})"

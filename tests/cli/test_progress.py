@@ -77,13 +77,13 @@ def test_a_line_a_minute_says_how_far_a_batch_is_and_what_was_paid(capsys: pytes
     assert {*told[2:]} == {line} and 2 <= len(told[2:]) <= 6
 
 
-def test_nothing_more_is_told_before_the_first_stage_nor_while_a_question_is_asked(
+def test_a_line_a_minute_is_told_before_the_first_stage_too_and_none_while_a_question_is_asked(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with StageProgress(log(), lambda: None, every=0.02) as progress:
-        time.sleep(0.1)
-        assert capsys.readouterr().err == ""
+        time.sleep(0.2)
         with progress.paused():
+            assert {*lines(capsys.readouterr().err)} == {"reading what the run needs (T so far, cost not known)"}
             progress.watch("rationales", 1, 2)
             time.sleep(0.1)
         assert lines(capsys.readouterr().err) == [
