@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nesycd.core.config import ApiSection, Recipe
-from nesycd.core.errors import ConfigError, DataError
+from nesycd.core.errors import ConfigError, DataError, NesycdError
 from nesycd.core.files import file_hash
 from nesycd.core.paths import locate_data
 from nesycd.core.protocols import Student, Task, Teacher
@@ -131,6 +131,30 @@ def chat_of(recipe: Recipe) -> PaidChat:
     if api.batch:
         return BatchChat(endpoint, place, price, limits, api.poll, tell)
     return PaidChat(endpoint, place, price, limits, tell)
+
+
+def payments(recipe: Recipe) -> Callable[[], float | None]:
+    """Tells what was paid under the recipe's budget since this call, in USD; None where the ledger or a price does not say."""
+    api = recipe.teacher.api
+    place, name = api.ledger or ledger.default_path(), api.budget or recipe.name
+
+    def counted() -> float | None:
+        if not place.exists():
+            return 0.0
+        try:
+            with ledger.Ledger.open(place, create=False) as opened:
+                usd = {row["budget"]: row["usd"] for row in opened.totals("budget")}.get(name, 0)
+        except NesycdError:
+            return None
+        return None if usd is None else usd / ledger.PICO
+
+    before = counted()
+
+    def since() -> float | None:
+        now = counted()
+        return None if now is None or before is None else now - before
+
+    return since
 
 
 def tell(text: str) -> None:

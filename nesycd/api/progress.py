@@ -1,53 +1,107 @@
-"""Progress on a terminal: a bar for the current stage, with loss and speed while a student is fine-tuned."""
+"""Progress of a run: which step of the method works, how far it is, and what time and money it took so far.
+
+On a terminal a bar for the stage at work, which also moves within a batch of answers; elsewhere (a log file, a notebook, a
+batch job) a line on standard error when a step and a stage begin, and one a minute.
+"""
 
 from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
+
+from nesycd.measure import edits, effect
+from nesycd.methods.choose_router import HELD_OUT
+
+STAGES = {
+    "rationalise": ("examples-train", "rationales"),
+    "distil": ("general",),
+    "collect": ("fold-", "collect"),
+    "diagnose": ("diagnoses", "refused", "self-check", "knowledge"),
+    "augment": ("retrieve-train", "annotate", "augmented"),
+}
+"""How the names of a step's stages begin; those of the last step, `evaluate`, are all others."""
+STEPS = (*STAGES, "evaluate")
+MINUTE = 60.0
+ROOMY = 100
+"""Columns of a terminal from which on it has room for a bar and for the time that remains."""
+
+
+def step_of(stage: str) -> str:
+    """The step of the method that a stage belongs to; "" for stages of measurements."""
+    if stage in edits.STAGES or stage.startswith((effect.PREFIX, HELD_OUT)):
+        return ""
+    return next((step for step, begins in STAGES.items() if stage.startswith(begins)), STEPS[-1])
 
 
 class StageProgress:
-    """Shows one bar at a time; where the output is no terminal, one line when a stage starts.
+    """Shows the stage at work; its `watch`, `training`, `writing` and `notify` are what `Run` and the methods call."""
 
-    Its `watch`, `training` and `notify` are what `Run` and the methods call.
-    """
+    def __init__(
+        self,
+        console: Console | None = None,
+        paid: Callable[[], float | None] | None = None,
+        every: float = MINUTE,
+    ) -> None:
+        """Shows nothing yet.
 
-    def __init__(self, console: Console | None = None) -> None:
-        """`console`: where progress is shown; None: nowhere."""
+        Args:
+            console: where progress is shown; None: nowhere.
+            paid: tells the USD paid so far, None where that is not known; not given: nothing is paid for.
+            every: seconds from line to line where the console is no terminal.
+        """
         self.console = Console(quiet=True, file=io.StringIO()) if console is None else console
-        self._quiet = console is None
+        self._has_lines = console is not None and not self.console.is_terminal
+        self._paid, self._every = paid, every
+        has_room = self.console.width >= ROOMY
         self._bars = Progress(
-            TextColumn("{task.description:<28}"),
-            BarColumn(bar_width=28),
+            TextColumn("{task.description}"),
+            *([BarColumn(bar_width=12)] if has_room else []),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[note]}"),
+            *([TimeRemainingColumn(compact=True)] if has_room else []),
+            # Goes on in a next line where there is no room, so that no number is cut.
+            TextColumn("{task.fields[note]}", table_column=Column(no_wrap=False)),
             console=self.console,
             disable=not self.console.is_terminal,
         )
-        self._stage = ""
+        self._began = time.monotonic()
+        self._step, self._stage = "", ""
         self._bar: Any = None
+        self._state = (0, 0, "")
+        self._idle = threading.Event()
+        self._ended = threading.Event()
+        self._ticker: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         self._bars.start()
+        if self._has_lines:
+            self._ticker = threading.Thread(target=self._tick, daemon=True)
+            self._ticker.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._ended.set()
+        if self._ticker is not None:
+            self._ticker.join()
         self._bars.stop()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Without bars meanwhile: the terminal is used for a question."""
+        """Without bars and lines meanwhile: the terminal is used for a question."""
         self._bars.stop()
+        self._idle.set()
         yield
+        self._idle.clear()
         self._bars.start()
 
     def watch(self, stage: str, done: int, total: int) -> None:
@@ -57,16 +111,56 @@ class StageProgress:
     def training(self, stage: str, state: dict[str, Any]) -> None:
         """Show a training step."""
         note = state.get("note") or f"loss {state['loss']:.3f}, {state['tokens_per_second']:.0f} tokens/s"
-        self._show(f"train {stage}", state["step"], state["steps"], note)
+        self._show(stage, state["step"], state["steps"], note)
+
+    def writing(self, stage: str, total: int, rows: int, tokens: int, limit: int) -> None:
+        """Show a batch of a stage of `total` answers: `rows` are being written, `tokens` of at most `limit` tokens so far."""
+        done = self._state[0] if stage == self._stage else 0
+        self._show(stage, done, total, f"{rows} at token {tokens} of {limit}")
 
     def notify(self, text: str) -> None:
         """Print a sentence above the bars."""
         self.console.print(text, markup=False, highlight=False)
 
     def _show(self, stage: str, done: int, total: int, note: str) -> None:
+        self._state = (done, total, note)
         if stage != self._stage:
             self._stage = stage
+            if (step := step_of(stage)) and step != self._step:
+                self._step = step
+                self._tell(f"step {STEPS.index(step) + 1} of {len(STEPS)}: {step} ({self._so_far()})")
             self._bar = self._bars.add_task(stage, total=total, note=note)
-            if not self.console.is_terminal and not self._quiet:
-                print(f"{stage} ({total})", file=sys.stderr, flush=True)
+            if self._has_lines:
+                self._line(f"{stage} ({total})")
         self._bars.update(self._bar, completed=done, total=total, note=note)
+
+    def _tell(self, text: str) -> None:
+        if self._has_lines:
+            self._line(text)
+        else:
+            self.notify(text)
+
+    def _tick(self) -> None:
+        while not self._ended.wait(self._every):
+            if not self._idle.is_set():
+                self._line(self._told())
+
+    def _told(self) -> str:
+        """The line of a minute."""
+        if not self._stage:
+            return f"reading what the run needs ({self._so_far()})"
+        done, total, note = self._state
+        step = f"step {STEPS.index(self._step) + 1} of {len(STEPS)}, " if step_of(self._stage) else ""
+        return f"{step}{self._stage}: {done} of {total}{f', {note}' if note else ''} ({self._so_far()})"
+
+    def _so_far(self) -> str:
+        minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
+        told = f"{minutes} min {seconds:02} s so far"
+        if self._paid is None:
+            return told
+        usd = self._paid()
+        return f"{told}, {'cost not known' if usd is None else f'{usd:.4f} USD'}"
+
+    @staticmethod
+    def _line(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)

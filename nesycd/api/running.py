@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nesycd.api.build import asks_api, build_parts, commit_of
+from nesycd.api.build import asks_api, build_parts, commit_of, payments
 from nesycd.api.checks import check_sources
 from nesycd.api.preflight import check_ready
 from nesycd.api.progress import StageProgress
@@ -55,7 +55,7 @@ def opened(
     """
     parts = build_parts(recipe, commit_of(recipe, read_manifest(folder)))
     table.of_recipe(recipe)  # report a wrong name before the folder is touched
-    progress = StageProgress(console)
+    progress = StageProgress(console, payments(recipe) if asks_api(recipe) else None)
     for warning in parts.warnings:
         progress.notify(f"note: {warning}")
 
@@ -95,6 +95,7 @@ def opened(
             engine=engine,
             corpus=parts.corpus,
             training=progress.training,
+            writing=progress.writing,
             ready=partial(check_ready, parts, progress.notify),
         )
 

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from nesycd.api.estimate import ANSWER_TOKENS, WRONG, Estimated
 from nesycd.api.preflight import Report, preflight
 from nesycd.api.question_counts import QuestionCounts
 from nesycd.cli.doctor import as_table
 from nesycd.cli.run import Limit, Overrides, RecipeFile, Root
+from nesycd.cli.tables import Column, print_table
 from nesycd.core.config import load_recipe
 from nesycd.llm.batch_chat import BatchChat
 from nesycd.llm.paid_chat import Estimate, PaidChat
@@ -73,13 +73,14 @@ def _say(console: Console, text: str) -> None:
 
 
 def _print_counts(counts: QuestionCounts, console: Console) -> None:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("task", "answers", *counts.sizes):
-        table.add_column(heading, justify="left" if heading in ("task", "answers") else "right")
-    for (task, form), found in [*counts.by_task.items()][:MOST]:
-        table.add_row(task, form, *(str(found.get(split, 0)) for split in counts.sizes))
+    columns = [Column("task", wraps=True), Column("answers", wraps=True)]
+    columns += [Column(split, right=True, rank=1 if split in ("train", "test") else 2) for split in counts.sizes]
+    rows = [
+        [task, form, *(str(found.get(split, 0)) for split in counts.sizes)]
+        for (task, form), found in [*counts.by_task.items()][:MOST]
+    ]
     console.print()
-    console.print(table)
+    print_table(console, columns, rows)
     if (more := len(counts.by_task) - MOST) > 0:
         _say(console, f"and {more} more")
     _say(
@@ -95,9 +96,9 @@ def _print_cost(found: Estimated, console: Console) -> None:
     if found.chat is None:
         _say(console, f"The teacher {found.teacher!r} sends no calls: nothing to pay for.")
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("at most", "calls", "in the ledger", "prompt tokens", "answer tokens", "USD", "likely"):
-        table.add_column(heading, justify="left" if heading == "at most" else "right")
+    ranks = {"calls": 0, "in the ledger": 4, "prompt tokens": 3, "answer tokens": 2, "USD": 0, "likely": 1}
+    columns = [Column("at most"), *(Column(heading, right=True, rank=rank) for heading, rank in ranks.items())]
+    rows = []
     for name, one in found.asked.items():
         likely = f"~{found.likely[name].calls}"
         row = [
@@ -108,9 +109,9 @@ def _print_cost(found: Estimated, console: Console) -> None:
             _usd(one.max_usd, "<= "),
             likely,
         ]
-        table.add_row(name, *row)
+        rows.append([name, *row])
     _say(console, f"{found.chat.name}: {found.questions} training questions; no call was sent")
-    console.print(table)
+    print_table(console, columns, rows)
     likely_usd = _sum([one.usd for one in found.likely.values()])
     most_usd = _sum([one.max_usd for one in found.asked.values()])
     _say(console, f"Cost: likely {_usd(likely_usd, '~')}, at most {_usd(most_usd, '')} USD")

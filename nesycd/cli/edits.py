@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, Yes, consent
+from nesycd.cli.tables import Column, print_table
 from nesycd.core.config import load_recipe
 from nesycd.runs.folders import named_folder
 
@@ -50,17 +49,17 @@ def edits(
     settings, console = load_recipe(recipe, overrides or [], limit), Console()
     folder = named_folder(root, name or settings.name)
     content, measured = measure_edits(settings, folder, console, count, consent(yes))
-    console.print(rates_table(content))
-    console.print(samples_table(measured.outcomes))
+    print_rates(content, console)
+    print_samples(measured.outcomes, console)
     console.print(f"All answers: {folder / EDITS_FILE}", markup=False, highlight=False)
 
 
-def rates_table(content: dict[str, Any]) -> Table:
-    """The shares with their intervals, in percent."""
+def print_rates(content: dict[str, Any], console: Console) -> None:
+    """Print the shares with their intervals, in percent."""
     title = f"{content['edits']} edits, {content['questions']} {content['split']} questions each; % (95 % interval)"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=0)
-    for heading in ("answers", "do", "of", "%", ""):
-        table.add_column(heading, justify="left" if heading == "answers" else "right", no_wrap=True)
+    columns = [Column("answers", wraps=True), Column("do", right=True), Column("of", right=True)]
+    columns += [Column("%", right=True), Column("interval", right=True, rank=1)]
+    rows: list[list[str | Text]] = []
     affected, others = content["affected"], content["others"]
     for label, rate in (
         ("affected, right before the edit: follow it", affected["right_before"]),
@@ -70,20 +69,20 @@ def rates_table(content: dict[str, Any]) -> Table:
         ("others, all: stay", others["all"]),
     ):
         if rate["share"] is None:
-            table.add_row(label, "0", "0", "–", "")
+            rows.append([label, "0", "0", "–", ""])
             continue
         interval = f"({100 * rate['low']:.1f}–{100 * rate['high']:.1f})"
         share = f"{100 * rate['share']:.1f}"
-        table.add_row(label, f"{rate['count']:,}", f"{rate['n']:,}", share, Text(interval, style="dim"))
-    return table
+        rows.append([label, f"{rate['count']:,}", f"{rate['n']:,}", share, Text(interval, style="dim")])
+    print_table(console, columns, rows, title=title, rules=True)
 
 
-def samples_table(outcomes: Iterable[Outcome]) -> Table:
-    """A few answers of each kind, of different tasks: that follow, that do not, and others that did not stay."""
+def print_samples(outcomes: Iterable[Outcome], console: Console) -> None:
+    """Print a few answers of each kind, of different tasks: that follow, that do not, and others that did not stay."""
     told = list(outcomes)
-    table = Table(box=box.SIMPLE_HEAD, title="Samples", title_justify="left", padding=(0, 1, 0, 0))
-    for heading in ("", "question", "edit", "before", "after", "expected"):
-        table.add_column(heading)
+    columns = [Column(""), Column("question", wraps=True), Column("edit", wraps=True, rank=2)]
+    columns += [Column("before", wraps=True, rank=1), Column("after", wraps=True), Column("expected", wraps=True)]
+    rows: list[list[str | Text]] = []
     for label, style, sort in (
         ("follows", "green", [o for o in told if o.case.affected and o.before.correct and o.as_wanted]),
         ("fails", "red", [o for o in told if o.case.affected and o.before.correct and not o.as_wanted]),
@@ -95,5 +94,5 @@ def samples_table(outcomes: Iterable[Outcome]) -> Table:
             cells = [case.example.question, f"{case.edit.fact.object} → {case.edit.changed.text}"]
             expected = case.expected if case.affected else outcome.before.answer
             cells += [outcome.before.answer or "none", outcome.after.answer or "none", expected or "none"]
-            table.add_row(Text(label, style=style), *map(Text, cells))
-    return table
+            rows.append([Text(label, style=style), *cells])
+    print_table(console, columns, rows, title="Samples", rules=True)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, Yes, consent
+from nesycd.cli.tables import Column, print_table
 from nesycd.core.config import load_recipe
 from nesycd.runs.folders import named_folder
-
-if TYPE_CHECKING:
-    pass
 
 _SHOWN = 8
 """Items in the table from either end."""
@@ -51,7 +47,7 @@ def effect(
     settings, console = load_recipe(recipe, overrides or [], limit), Console()
     folder = named_folder(root, name or settings.name)
     content, measured = measure_effect(settings, folder, console, masks, rate, retire, consent(yes))
-    console.print(table(content))
+    print_effects(content, console, EFFECT_FILE)
     for line in summary(content):
         console.print(line, markup=False, highlight=False)
     if retire and measured.proposed:
@@ -62,24 +58,23 @@ def effect(
     console.print(f"All items: {folder / EFFECT_FILE}", markup=False, highlight=False)
 
 
-def table(content: dict[str, Any]) -> Table:
-    """The worst and the best items, in nats."""
-    made = Table(
-        box=box.SIMPLE_HEAD, title="Effect on the least likely tokens of right answers, nats", title_justify="left"
-    )
-    for heading in ("effect", "±", "n", "harms", "item"):
-        made.add_column(heading, justify="left" if heading == "item" else "right", no_wrap=heading != "item")
+def print_effects(content: dict[str, Any], console: Console, file: str) -> None:
+    """Print the worst and the best items, in nats; `file` has all of them."""
+    columns = [Column("effect", right=True), Column("±", right=True, rank=2), Column("n", right=True, rank=3)]
+    columns += [Column("harms", right=True, rank=1), Column("item", wraps=True)]
+    rows: list[list[Text]] = []
     known = [row for row in content["items"] if "all" in row]
     shown = known if len(known) <= 2 * _SHOWN else [*known[:_SHOWN], None, *known[-_SHOWN:]]
     for row in shown:
         if row is None:
-            made.add_row("…", "", "", "", "")
+            rows.append([Text("…"), *(Text() for _ in columns[1:])])
             continue
         seen = row["all"]
         style = "red" if row["id"] in content["proposed"] else ""
         cells = (f"{seen['shrunk']:+.2f}", f"{seen['sd']:.2f}", str(seen["n"]), f"{100 * seen['harm']:.0f} %")
-        made.add_row(*cells, Text(f"{row['text']}  {row['id']}"), style=style)
-    return made
+        rows.append([Text(cell, style=style) for cell in (*cells, f"{row['text']}  {row['id']}")])
+    title = "Effect on the least likely tokens of right answers, nats"
+    print_table(console, columns, rows, title=title, rules=True, elsewhere=file)
 
 
 def summary(content: dict[str, Any]) -> list[str]:

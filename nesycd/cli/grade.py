@@ -11,11 +11,10 @@ from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from nesycd.api.regrade import regraded
 from nesycd.cli.runs import Root
+from nesycd.cli.tables import Column, print_table
 from nesycd.core.errors import ConfigError, DataError
 from nesycd.core.files import read_jsonl
 from nesycd.core.storage import whole_file
@@ -97,7 +96,7 @@ def grade(
         rows = _graded_rows(benchmark, file)
     tallies = _written(rows, out, benchmark)
     console = Console()
-    _print(tallies, benchmark, console)
+    _print(tallies, benchmark, out, console)
     if run:
         console.print(
             f"{tallies[_ALL].unlike} of {tallies[_ALL].total} graded unlike the run's record", highlight=False
@@ -130,22 +129,25 @@ def _written(rows: Iterable[dict[str, Any]], out: Path, benchmark: str) -> dict[
     return tallies
 
 
-def _print(tallies: dict[str, Tally], benchmark: str, console: Console) -> None:
+def _print(tallies: dict[str, Tally], benchmark: str, out: Path, console: Console) -> None:
     """The table, and what is suspected where hardly any answer was found."""
     every = tallies[_ALL]
     # Of one task, its own line says it all; a run's methods are not added up.
     named = sorted(name for name in tallies if name != _ALL)
     shown = [*named, *([_ALL] if benchmark and len(named) > 1 else [])]
     sources = [source for source in SOURCES if source not in _RARE or every.how[source]]
-    table = Table(box=None, pad_edge=False)
-    for column in ("", "n", "correct", "accuracy", "lenient", *sources):
-        table.add_column(column, justify="right" if column else "left")
+    # How an answer was found is left out first, "none" last of these: it tells of a file that was not read as meant.
+    ranks = {source: 1 if source == "none" else 3 + place for place, source in enumerate(sources)}
+    columns = [Column("", wraps=True), Column("n", right=True), Column("correct", right=True, rank=2)]
+    columns += [Column("accuracy", right=True), Column("lenient", right=True)]
+    columns += [Column(source, right=True, rank=ranks[source]) for source in sources]
+    rows = []
     for name in shown:
         tally = tallies[name]
         shares = [f"{100 * count / tally.total:.1f} %" for count in (tally.right, tally.lenient)]
         counts = [str(tally.how[source]) for source in sources]
-        table.add_row(escape(name.removeprefix("\n")), str(tally.total), str(tally.right), *shares, *counts)
-    console.print(table)
+        rows.append([name.removeprefix("\n"), str(tally.total), str(tally.right), *shares, *counts])
+    print_table(console, columns, rows, elsewhere=f"by row in {out}")
     if every.how["none"] >= _NEARLY_ALL * every.total:
         console.print(
             f"{every.how['none']} of {every.total} responses state no answer: is `response` the whole response, and was a "

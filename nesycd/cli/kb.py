@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,9 +15,12 @@ from nesycd.cli.kb_common import (
     MOST_SHOWN,
     By,
     ItemId,
+    Items,
     Kb,
     Kind,
     Limit,
+    Root,
+    RunName,
     State,
     Why,
     changed_base,
@@ -32,66 +35,45 @@ from nesycd.cli.kb_common import (
 from nesycd.cli.kb_rules import RuleTests, tests_of
 from nesycd.core.errors import KnowledgeError, RunError
 
-kb_app = typer.Typer(no_args_is_help=True)
-kb_app.command("effect")(effect)
-kb_app.command("lint")(kb_lint.lint)
-kb_app.command("queue")(kb_lint.queue)
-kb_app.command("test")(kb_test.test)
-kb_app.command("refused")(kb_refused.refused)
-kb_app.command("leaks")(kb_refused.leaks)
+Subject = Annotated[str | None, typer.Option("--subject", help="Of a fact: what it is about.")]
+Relation = Annotated[str | None, typer.Option("--relation", help="Of a fact: which property.")]
+Object = Annotated[str | None, typer.Option("--object", help="Of a fact: its value.")]
+Aliases = Annotated[list[str] | None, typer.Option("--alias", help="Of a fact: another name of its subject.")]
+Clause = Annotated[str | None, typer.Option("--clause", help="Of a rule: its Horn clauses.")]
+Says = Annotated[str | None, typer.Option("--says", help="Of a rule: its conclusion as 'subject | relation | object'.")]
+Scope = Annotated[list[str] | None, typer.Option("--scope", help="Of a rule: a task it runs for.")]
+Exceptions = Annotated[list[str] | None, typer.Option("--exception", help="Of a rule: when it does not hold.")]
 
 
-@kb_app.callback()
-def kb() -> None:
-    """Read, edit, review and exchange a knowledge base.
-
-    A run with knowledge.review = "human" stops where its items wait: list them, approve or reject them, run again.
-    After an edit, run the recipe again: what depends on the base is redone, nothing else.
-
-    Examples:
-
-        nesycd kb list --status proposed
-
-        nesycd kb edit 3fa9 --text "A fathom is 6 feet." --object "6 feet"
-
-        nesycd kb reject 3fa9 81c0 --by Ann
-
-        nesycd kb graph fathom --hops 2
-
-        nesycd kb log; nesycd kb diff v1; nesycd kb revert 12
-
-        nesycd kb export kb.yaml; nesycd kb import kb.yaml --kb other.sqlite
-
-    A base may also lie in PostgreSQL: --kb postgresql+psycopg://USER@HOST/NAME, or NESYCD_KB in the environment.
-    """
-
-
-@kb_app.command("list")
-def list_entries(kb: Kb = None, status: State = None, kind: Kind = None, limit: Limit = 50) -> None:
+def list_entries(kind: Kind = None, status: State = None, limit: Limit = 50, kb: Kb = None) -> None:
     """List items."""
     with open_base(kb) as base:
         print_entries(base.entries(status=status_of(status), kind=kind_of(kind)), limit)
 
 
-@kb_app.command()
 def search(
     words: Annotated[list[str], typer.Argument(help="All of them must occur.", show_default=False)],
-    kb: Kb = None,
+    kind: Kind = None,
+    status: State = None,
     limit: Limit = 50,
-) -> None:
-    """List the items that contain all the words given, in text or triple: nesycd kb search fathom feet."""
-    with open_base(kb) as base:
-        print_entries(base.entries(search=" ".join(words)), limit)
-
-
-@kb_app.command()
-def show(
-    item: ItemId,
     kb: Kb = None,
-    run: Annotated[str, typer.Option("--run", help="A run's name or folder, where the base lies in none.")] = "",
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Pieces of evidence to show in full.")] = 3,
 ) -> None:
-    """Show one item with its evidence (question, the student's wrong answer, what the teacher said of it) and history."""
+    """List the items that contain all the words given, in text or triple.
+
+    Example:
+
+        nesycd kb search fathom feet --kind fact
+    """
+    with open_base(kb) as base:
+        print_entries(base.entries(status=status_of(status), kind=kind_of(kind), search=" ".join(words)), limit)
+
+
+def show(item: ItemId, limit: Limit = 3, kb: Kb = None, run: RunName = "", root: Root = Path("runs")) -> None:
+    """Show one item with its evidence (question, the student's wrong answer, what the teacher said of it) and history.
+
+    Questions and answers are those of the run whose base it is; of a base that lies in no run, --run names it. --limit is of
+    the pieces of evidence that are shown in full.
+    """
     with open_base(kb) as base:
         entry, place = base.get(item), base.place
         history = base.history(entry.item_id)
@@ -101,7 +83,7 @@ def show(
             told = "; ".join(f"{k}: {v}" for k, v in one.items() if v) if isinstance(one, dict) else one
             console.print(f"[bold]{key:10}[/bold] {shown(', '.join(told) if isinstance(told, list) else str(told))}")
     console.print(f"[bold]status    [/bold] {entry.status} {shown(entry.reviewer)}")
-    _show_evidence(console, entry.evidence, kb_evidence.folder_of(place, run), limit)
+    _show_evidence(console, entry.evidence, kb_evidence.folder_of(place, run, root), limit)
     for line in history:
         told = f"{line.at} {line.actor}: {line.action} (revision {line.revision})"
         console.print(f"[bold]history   [/bold] {shown(told)}")
@@ -124,7 +106,6 @@ def _show_evidence(console: Console, evidence: Sequence[Any], folder: Path | Non
         typer.echo(f"note: show the questions and answers of all evidence by --limit {len(evidence)}")
 
 
-@kb_app.command()
 def stats(kb: Kb = None) -> None:
     """Count the items by kind, status and source."""
     with open_base(kb) as base:
@@ -134,18 +115,17 @@ def stats(kb: Kb = None) -> None:
         typer.echo(f"version: {base.version} (revision {base.revision})")
 
 
-@kb_app.command()
 def add(
     text: Annotated[str, typer.Argument(help="The item's text.", show_default=False)],
-    kind: Annotated[str, typer.Option("--kind", help="lesson, fact or rule.")] = "lesson",
-    subject: Annotated[str, typer.Option(help="Of a fact: what it is about.")] = "",
-    relation: Annotated[str, typer.Option(help="Of a fact: which property.")] = "",
-    object_: Annotated[str, typer.Option("--object", help="Of a fact: its value.")] = "",
-    alias: Annotated[list[str] | None, typer.Option(help="Of a fact: another name of the subject.")] = None,
-    clause: Annotated[str | None, typer.Option(help="Of a rule: its Horn clauses.")] = None,
-    says: Annotated[str, typer.Option(help="Of a rule: its conclusion as 'subject | relation | object'.")] = "",
-    scope: Annotated[list[str] | None, typer.Option(help="Of a rule: a task it runs for.")] = None,
-    exception: Annotated[list[str] | None, typer.Option(help="Of a rule: when it does not hold.")] = None,
+    kind: Kind = "lesson",
+    subject: Subject = None,
+    relation: Relation = None,
+    object_: Object = None,
+    alias: Aliases = None,
+    clause: Clause = None,
+    says: Says = None,
+    scope: Scope = None,
+    exception: Exceptions = None,
     test: RuleTests = None,
     kb: Kb = None,
     by: By = "",
@@ -172,12 +152,18 @@ def add(
         raise KnowledgeError("the item's text is empty")
     try:
         if kind == "fact":
-            made: Any = Fact(text=text, subject=subject, relation=relation, object=object_, aliases=tuple(alias or ()))
+            made: Any = Fact(
+                text=text,
+                subject=subject or "",
+                relation=relation or "",
+                object=object_ or "",
+                aliases=tuple(alias or ()),
+            )
         elif kind == "rule":
             made = Rule(
                 text=text,
                 clause=clause,
-                says=says,
+                says=says or "",
                 scope=tuple(scope or ()),
                 exceptions=tuple(exception or ()),
                 tests=tests_of(test) or (),
@@ -199,18 +185,17 @@ def add(
             typer.echo(f"it was there already, {entry.status}; to change that: nesycd kb approve {entry.item_id[:8]}")
 
 
-@kb_app.command()
 def edit(
     item: ItemId,
-    text: Annotated[str | None, typer.Option(help="New text.")] = None,
-    subject: Annotated[str | None, typer.Option(help="New subject of a fact.")] = None,
-    relation: Annotated[str | None, typer.Option(help="New relation of a fact.")] = None,
-    object_: Annotated[str | None, typer.Option("--object", help="New value of a fact.")] = None,
-    alias: Annotated[list[str] | None, typer.Option(help="New names of a fact's subject, instead of the old.")] = None,
-    clause: Annotated[str | None, typer.Option(help="New clauses of a rule.")] = None,
-    says: Annotated[str | None, typer.Option(help="New reading of a rule's conclusion.")] = None,
-    scope: Annotated[list[str] | None, typer.Option(help="New tasks of a rule, instead of the old.")] = None,
-    exception: Annotated[list[str] | None, typer.Option(help="New exceptions of a rule, instead of the old.")] = None,
+    text: Annotated[str | None, typer.Option("--text", help="The item's text.")] = None,
+    subject: Subject = None,
+    relation: Relation = None,
+    object_: Object = None,
+    alias: Aliases = None,
+    clause: Clause = None,
+    says: Says = None,
+    scope: Scope = None,
+    exception: Exceptions = None,
     test: RuleTests = None,
     text_only: Annotated[
         bool, typer.Option("--text-only", help="The text may say another thing than the triple, which stays.")
@@ -221,6 +206,7 @@ def edit(
 ) -> None:
     """Change an item; the old content stays in its history.
 
+    What is given takes the place of the old: of aliases, scope, exceptions and tests all of them. What is not given stays.
     The student reads a fact's text, look-ups and the graph its subject, relation and object: change both together. A text that
     does not say the object is refused where the triple is to stay, unless --text-only says that it is meant.
     """
@@ -263,8 +249,7 @@ def _refuse_to_leave_behind(item: Any, changes: dict[str, Any]) -> None:
         )
 
 
-@kb_app.command()
-def approve(items: list[str], kb: Kb = None, by: By = "", why: Why = "") -> None:
+def approve(items: Items, kb: Kb = None, by: By = "", why: Why = "") -> None:
     """Approve items: from the next run on they are retrieved. `all` stands for everything that is proposed.
 
     A rule whose clause cannot run, or with a test that fails, is not approved: nothing of the call then is.
@@ -277,26 +262,85 @@ def approve(items: list[str], kb: Kb = None, by: By = "", why: Why = "") -> None
             typer.echo(f"approved {entry.item_id[:8]}")
 
 
-@kb_app.command()
-def reject(items: list[str], kb: Kb = None, by: By = "", why: Why = "") -> None:
+def reject(items: Items, kb: Kb = None, by: By = "", why: Why = "") -> None:
     """Reject items: they are kept, but never retrieved."""
     with changed_base(kb) as base:
         for item in items:
             typer.echo(f"rejected {base.reject(item, user(by), why).item_id[:8]}")
 
 
-@kb_app.command()
-def retire(items: list[str], kb: Kb = None, by: By = "", why: Why = "") -> None:
+def retire(items: Items, kb: Kb = None, by: By = "", why: Why = "") -> None:
     """Retire items that were good once: they are kept, but no longer retrieved."""
     with changed_base(kb) as base:
         for item in items:
             typer.echo(f"retired {base.retire(item, user(by), why).item_id[:8]}")
 
 
-# After the commands above, so that the help lists reading and review first.
-kb_app.add_typer(kb_versions.app)
-kb_app.add_typer(kb_exchange.app)
-kb_app.add_typer(kb_rules.app)
+GROUPS: dict[str, dict[str, Callable[..., None]]] = {
+    "Read": {"list": list_entries, "search": search, "show": show, "stats": stats},
+    "Review": {
+        "queue": kb_lint.queue,
+        "approve": approve,
+        "reject": reject,
+        "retire": retire,
+        "refused": kb_refused.refused,
+        "leaks": kb_refused.leaks,
+        "lint": kb_lint.lint,
+    },
+    "Begin and change": {
+        "add": add,
+        "edit": edit,
+        "log": kb_versions.log,
+        "diff": kb_versions.diff,
+        "tag": kb_versions.tag,
+        "revert": kb_versions.revert,
+    },
+    "Exchange": {
+        "import": kb_exchange.import_,
+        "export": kb_exchange.export,
+        "verify": kb_versions.verify,
+        "migrate": kb_versions.migrate,
+    },
+    "Graph and rules": {
+        "graph": kb_graph.graph,
+        "relations": kb_graph.relations,
+        "merge": kb_graph.merge,
+        "unmerge": kb_graph.unmerge,
+        "derive": kb_rules.derive,
+        "test-rules": kb_rules.test_rules,
+    },
+    "What it does to answers": {"test": kb_test.test, "effect": effect},
+}
+"""The commands below `nesycd kb` as its help groups them, in its order."""
+
+kb_app = typer.Typer(no_args_is_help=True)
 
 
-kb_graph.add_to(kb_app)
+@kb_app.callback()
+def kb() -> None:
+    """Read, edit, review and exchange a knowledge base.
+
+    A run with knowledge.review = "human" stops where its items wait: list them, approve or reject them, run again.
+    After an edit, run the recipe again: what depends on the base is redone, nothing else.
+
+    Examples:
+
+        nesycd kb list --status proposed
+
+        nesycd kb edit 3fa9 --text "A fathom is 6 feet." --object "6 feet"
+
+        nesycd kb reject 3fa9 81c0 --by Ann
+
+        nesycd kb graph fathom --hops 2
+
+        nesycd kb log; nesycd kb diff v1; nesycd kb revert 12
+
+        nesycd kb export kb.yaml; nesycd kb import kb.yaml --kb other.sqlite
+
+    A base may also lie in PostgreSQL: --kb postgresql+psycopg://USER@HOST/NAME, or NESYCD_KB in the environment.
+    """
+
+
+for _group, _commands in GROUPS.items():
+    for _name, _command in _commands.items():
+        kb_app.command(_name, rich_help_panel=_group)(_command)

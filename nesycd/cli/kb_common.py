@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from nesycd.cli.tables import Column, print_table
 from nesycd.core.errors import KnowledgeError
 
 Kb = Annotated[
@@ -22,12 +22,24 @@ Kb = Annotated[
     ),
 ]
 ItemId = Annotated[str, typer.Argument(help="An item's id, or its first characters (4 at least).", show_default=False)]
+Items = Annotated[list[str], typer.Argument(help="Their ids, or first characters (4 at least).", show_default=False)]
 By = Annotated[str, typer.Option("--by", help="Who decides; your user name if not given.")]
 Why = Annotated[str, typer.Option("--why", help="The reason, for the log.")]
 Kind = Annotated[str | None, typer.Option("--kind", help="lesson, fact or rule.")]
 State = Annotated[str | None, typer.Option("--status", help="proposed, approved, rejected or retired.")]
-Limit = Annotated[int, typer.Option("--limit", min=1)]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="How many to show at most.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Agree to what is otherwise refused; see above.")]
+RunName = Annotated[str, typer.Option("--run", help="A run's name, or its folder.", show_default=False)]
+Root = Annotated[Path, typer.Option("--root", help="The folder with the runs.")]
 
+ENTRY_COLUMNS = (
+    Column("id"),
+    Column("kind", rank=1),
+    Column("status", rank=2),
+    Column("by", rank=3, wraps=True),
+    Column("evidence", right=True, rank=4),
+    Column("text", wraps=True, least=30),
+)
 MOST_SHOWN = 300
 """Characters of a text in a listing."""
 
@@ -127,13 +139,11 @@ def shown(text: str, most: int = 0) -> str:
 
 def print_entries(entries: list[Any], limit: int) -> None:
     """A table of entries, as many as `limit`."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("id", "kind", "status", "by", "evidence", "text"):
-        table.add_column(heading, justify="right" if heading == "evidence" else "left", no_wrap=heading != "text")
+    rows = []
     for entry in entries[:limit]:
         columns = [entry.item_id[:8], entry.item.kind, str(entry.status), entry.reviewer, str(len(entry.evidence))]
-        table.add_row(*(shown(text, MOST_SHOWN) for text in (*columns, entry.item.text)))
-    Console().print(table)
+        rows.append([plain(text, MOST_SHOWN) for text in (*columns, entry.item.text)])
+    print_table(Console(), ENTRY_COLUMNS, rows, elsewhere="nesycd kb show ID")
     tell_more(len(entries), limit)
 
 

@@ -14,7 +14,7 @@ _MOST = 1500
 Told = list[tuple[str, str]]
 
 
-def folder_of(base: str, run: str) -> Path | None:
+def folder_of(base: str, run: str, root: Path) -> Path | None:
     """The folder of the run that is named, else of the one whose base this is; None of a base that lies elsewhere.
 
     Raises:
@@ -23,7 +23,7 @@ def folder_of(base: str, run: str) -> Path | None:
     from nesycd.runs.folders import find_run
 
     if run:
-        return find_run(Path("runs"), run)
+        return find_run(root, run)
     folder = Path(base).parent
     return folder if (folder / "manifest.json").is_file() else None
 

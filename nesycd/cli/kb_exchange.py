@@ -8,9 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nesycd.cli.kb_common import By, Kb, Limit, Why, changed_base, open_base, plain, print_differences, user
-
-app = typer.Typer()
+from nesycd.cli.kb_common import By, Kb, Limit, Why, Yes, changed_base, open_base, plain, print_differences, user
 
 FormatName = Annotated[
     str,
@@ -20,7 +18,6 @@ FormatName = Annotated[
 ]
 
 
-@app.command("export")
 def export(
     file: Annotated[Path, typer.Argument(help="Where to; - for standard output.", show_default=False)],
     form: FormatName = "",
@@ -46,7 +43,6 @@ def export(
     typer.echo(f"wrote {file}")
 
 
-@app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="As export writes it, or by hand.", show_default=False)],
     form: FormatName = "",
@@ -57,7 +53,7 @@ def import_(
     replace: Annotated[
         bool, typer.Option("--replace", help="The base becomes what the file says: what is not in it goes.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="With --replace: approved items may go.")] = False,
+    yes: Yes = False,
     encoding: Annotated[
         str, typer.Option("--encoding", help="Of a text file that is not UTF-8, such as windows-1252.")
     ] = "",
@@ -83,7 +79,8 @@ def import_(
     Content changed under the id of an exported item is an edit of that item; a status given in the file holds. A graph that
     people made comes in as CSV with the columns subject, relation, object, or as Turtle: its facts have the source "human".
 
-    With --replace (YAML, Turtle, JSON-LD) the file's state takes the place of the base's, as one revision that kb revert undoes:
+    With --replace (YAML, Turtle, JSON-LD) the file's state takes the place of the base's, as one revision that kb revert undoes;
+    approved items go only with --yes:
 
         nesycd kb import kb.yaml --replace --dry-run
     """

@@ -7,27 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
-from nesycd.cli.kb_common import By, Kb, Why, changed_base, open_base, user
+from nesycd.cli.kb_common import By, Kb, Limit, Why, changed_base, open_base, tell_more, user
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.text import printable
 
 Entity = Annotated[str, typer.Argument(help="A name or alias, in quotes.", show_default=False)]
 
 
-def add_to(kb_app: typer.Typer) -> None:
-    """Register the commands below `nesycd kb`."""
-    for command in (graph, merge, unmerge, relations):
-        kb_app.command()(command)
-
-
 def graph(
-    entity: Annotated[str, typer.Argument(help="A name or alias, in quotes.")] = "",
-    to: Annotated[str, typer.Option("--to", help="Show the paths from the entity to this one instead.")] = "",
+    entity: Annotated[str, typer.Argument(help="A name or alias, in quotes.", show_default=False)] = "",
+    to: Annotated[str, typer.Argument(help="Another: show the paths to it instead.", show_default=False)] = "",
     hops: Annotated[int, typer.Option("--hops", min=1, help="How many facts away.")] = 1,
     stats: Annotated[
         bool, typer.Option("--stats", help="Describe the whole graph, with facts that break declarations.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1)] = 100,
+    limit: Limit = 100,
     kb: Kb = None,
 ) -> None:
     """Show the neighbourhood of an entity in the graph of approved facts.
@@ -38,7 +32,7 @@ def graph(
 
         nesycd kb graph fathom --hops 2
 
-        nesycd kb graph "Louis XIV" --to "Henry IV"
+        nesycd kb graph "Louis XIV" "Henry IV"
 
         nesycd kb graph --stats
     """
@@ -78,7 +72,9 @@ def merge(entity: Entity, into: Entity, kb: Kb = None, by: By = "", why: Why = "
 
 
 def unmerge(
-    number: Annotated[int, typer.Argument(help="Of the merge, as `nesycd kb graph --stats` shows it.")],
+    number: Annotated[
+        int, typer.Argument(help="Of the merge, as `nesycd kb graph --stats` shows it.", show_default=False)
+    ],
     kb: Kb = None,
     by: By = "",
     why: Why = "",
@@ -157,8 +153,7 @@ def _tell_steps(steps: list[Any], limit: int) -> None:
         typer.echo(
             f"{'  ' * step.depth}{arrow} {printable(step.fact.text)}  [{printable(step.fact.relation)}] {step.fact.id[:8]}"
         )
-    if len(steps) > limit:
-        typer.echo(f"{len(steps) - limit} more; show them by --limit {len(steps)}")
+    tell_more(len(steps), limit)
 
 
 def _tell_stats(graph: Any, entities: Any) -> None:

@@ -15,9 +15,9 @@ from nesycd.cli.kb_common import MOST_SHOWN, By, Kb, Limit, Why, changed_base, o
 
 
 def lint(
-    kb: Kb = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Findings of each kind to show.")] = 20,
     queue: Annotated[bool, typer.Option("--queue", help="Put the findings into the review queue.")] = False,
+    limit: Limit = 20,
+    kb: Kb = None,
     by: By = "",
     why: Why = "",
 ) -> None:
@@ -26,7 +26,7 @@ def lint(
     Approved and proposed items are checked, with all facts derived by their rules, and nothing is changed. Declare relations
     to have contradictions found with certainty: nesycd kb relations FILE. With --queue the items found are listed for review
     in nesycd kb queue; approved ones stay approved until then. The exit code is 1 where there are contradictions, for Git
-    hooks and CI.
+    hooks and CI. --limit is of the findings of each kind.
 
     Example:
 
@@ -61,7 +61,7 @@ def lint(
         raise typer.Exit(1)
 
 
-def queue(kb: Kb = None, limit: Limit = 50) -> None:
+def queue(limit: Limit = 50, kb: Kb = None) -> None:
     """List the review queue: queued items with the reasons, then other proposed items.
 
     An item leaves the queue by nesycd kb approve (it stays, or becomes, approved), reject, retire or edit.

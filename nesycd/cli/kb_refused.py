@@ -9,22 +9,21 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from nesycd.cli.kb_common import MOST_SHOWN, Kb, open_base, shown
+from nesycd.cli.kb_common import MOST_SHOWN, Kb, Limit, Root, RunName, open_base, shown, tell_more
 from nesycd.core.errors import RunError
-
-Root = Annotated[Path, typer.Option("--root", help="The folder with the runs.")]
 
 
 def refused(
     words: Annotated[str, typer.Argument(metavar="[TEXT]", help="Only items with this text; all if not given.")] = "",
-    run: Annotated[str, typer.Option("--run", help="A run's name, or its folder; the newest if not given.")] = "",
+    limit: Limit = 50,
+    run: RunName = "",
     root: Root = Path("runs"),
 ) -> None:
     """List the proposed items that a run kept out of its knowledge base, with the filter, the reason and the question.
 
     Items pass three filters in this order: leak (they restate a question with its answer, or carry a test question),
     ill-formed (they could be knowledge nowhere) and instance-specific (they tell the course of one question). The first
-    that refuses decides. What is in a base: nesycd kb leaks.
+    that refuses decides. Without --run it is the newest run's. What is in a base: nesycd kb leaks.
 
     Examples:
 
@@ -40,24 +39,20 @@ def refused(
     all_refused = read_records(folder, "refused", Refusal)
     found = [one for one in all_refused if words.casefold() in one.item.text.casefold()]
     console = Console()
-    for one in found:
+    for one in found[:limit]:
         console.print(f"[bold]{one.filter}[/bold] {one.item.kind}: {shown(one.item.text)}", highlight=False)
         source = one.evidence.example or one.evidence.source
         _tell_why(console, f"{shown(one.reason)}  [dim]({shown(source)})[/dim]", one.question)
+    tell_more(len(found), limit)
     console.print(f"{len(found)} of {len(all_refused)} refused items of {folder}", markup=False, highlight=False)
 
 
-def leaks(
-    run: Annotated[
-        str, typer.Option("--run", help="Whose questions: a run's name, or its folder; else the newest.")
-    ] = "",
-    kb: Kb = None,
-    root: Root = Path("runs"),
-) -> None:
+def leaks(kb: Kb = None, run: RunName = "", root: Root = Path("runs")) -> None:
     """List the approved and proposed items of a base that give a run's questions away, each with its question.
 
-    A run refuses such items; a person may have approved, written or edited one. The base is the run's, unless --kb names
-    another one, such as one that was reviewed for a run with other splits. The exit code is 1 where an approved item leaks.
+    A run refuses such items; a person may have approved, written or edited one. Without --run it is the newest run's questions.
+    The base is the run's, unless --kb names another one, such as one that was reviewed for a run with other splits. The exit
+    code is 1 where an approved item leaks.
 
     Examples:
 

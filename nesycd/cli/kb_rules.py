@@ -10,8 +10,6 @@ from rich.console import Console
 from nesycd.cli.kb_common import Kb, Limit, State, open_base, shown, status_of, tell_more
 from nesycd.core.errors import KnowledgeError
 
-app = typer.Typer()
-
 RuleTests = Annotated[
     list[str] | None,
     typer.Option("--test", help="Of a rule: 'GIVEN => EXPECTED', or 'GIVEN =/> UNEXPECTED', facts on both sides."),
@@ -36,8 +34,7 @@ def tests_of(given: list[str] | None) -> tuple[Any, ...] | None:
     return tuple(made)
 
 
-@app.command("test-rules")
-def test_rules(kb: Kb = None, state: State = "approved") -> None:
+def test_rules(status: State = "approved", kb: Kb = None) -> None:
     """Check all rules with clauses and run their tests; ends with 1 where one fails.
 
     A test uses only its given facts, and all rules of the same status. See docs/rules.md.
@@ -48,7 +45,7 @@ def test_rules(kb: Kb = None, state: State = "approved") -> None:
     from nesycd.rules.clauses import predicate_of
 
     with open_base(kb) as base:
-        entries = base.entries(status=status_of(state))
+        entries = base.entries(status=status_of(status))
     rules = [
         entry.item for entry in entries if isinstance(entry.item, Rule) and (entry.item.clause or entry.item.tests)
     ]
@@ -62,12 +59,11 @@ def test_rules(kb: Kb = None, state: State = "approved") -> None:
         raise typer.Exit(1)
 
 
-@app.command()
 def derive(
     question: Annotated[str, typer.Argument(help="The question, in quotes.", show_default=False)],
-    kb: Kb = None,
-    task: Annotated[str, typer.Option(help="The question's task, for rules with a scope.")] = "",
+    task: Annotated[str, typer.Option("--task", help="The question's task, for rules with a scope.")] = "",
     limit: Limit = 10,
+    kb: Kb = None,
 ) -> None:
     """Show what the rules derive from the facts that a question is linked to, with proofs; what it asks for comes first.
 

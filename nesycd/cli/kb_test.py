@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from nesycd.cli.kb_common import Root, RunName
 from nesycd.core.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,17 +21,19 @@ _STYLES = {"intended": "green", "regression": "red", "drift": "yellow"}
 
 
 def test(
-    suite: Annotated[Path, typer.Argument(help="JSONL with question and answer, as for a benchmark of your own.")],
-    run: Annotated[
-        str, typer.Option("--run", help="A run's name, or its folder; the newest finished one if not given.")
-    ] = "",
-    root: Annotated[Path, typer.Option("--root", help="The folder with the runs.")] = Path("runs"),
+    suite: Annotated[
+        Path,
+        typer.Argument(help="JSONL with question and answer, as for a benchmark of your own.", show_default=False),
+    ],
     split: Annotated[str, typer.Option("--from", help="Write the suite from this split of the run first.")] = "",
     pin: Annotated[bool, typer.Option("--pin", help="Pin the present answers.")] = False,
     report: Annotated[Path | None, typer.Option("--json", help="Write every change into this file.")] = None,
+    run: RunName = "",
+    root: Root = Path("runs"),
 ) -> None:
     """Regression test of the knowledge base: which answers of a suite does an edit change?
 
+    The answers are those of --run, or of the newest finished run.
     The suite is a JSONL file of yours; the run's answers are pinned beside it (SUITE.pins.json) the first time. After an edit
     only questions whose prompt changed are answered again. A change is intended where the new answer is the suite's, and a
     regression where the old one was: then the exit code is 1, for Git hooks and CI. Commit both files.

@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from nesycd.cli.kb_common import (
     By,
     Kb,
     Limit,
     Why,
+    Yes,
     changed_base,
     open_base,
     plain,
     print_differences,
-    shown,
     tell_more,
     user,
 )
+from nesycd.cli.tables import Column, print_table
 from nesycd.core.errors import KnowledgeError
 
-app = typer.Typer()
-
+REVISION_COLUMNS = (
+    Column("revision", right=True),
+    Column("at", rank=2),
+    Column("by", wraps=True, rank=1),
+    Column("what"),
+    Column("items", right=True, rank=3),
+    Column("why", wraps=True),
+)
+ITEM_COLUMNS = (
+    Column("revision", right=True),
+    Column("at", rank=3),
+    Column("by", wraps=True, rank=2),
+    Column("what"),
+    Column("status", rank=1),
+    Column("text", wraps=True),
+    Column("why", wraps=True, rank=4),
+)
 VERSION_HELP = "A revision's number, a version's name, or now."
 
 
-@app.command()
 def log(
     item: Annotated[str, typer.Argument(help="Only what happened to this item.", show_default=False)] = "",
     limit: Limit = 50,
@@ -44,35 +58,33 @@ def log(
         revisions = base.revisions(None if item else limit + 1)
         lines = base.history(item) if item else []
         count = base.revision
-    console = Console()
-    table = Table(box=None, pad_edge=False)
     why = {revision.number: revision.why for revision in revisions}
+    columns: tuple[Column, ...]
+    rows: list[tuple[str, ...]]
     if item:
-        for heading in ("revision", "at", "by", "what", "status", "text", "why"):
-            table.add_column(heading, no_wrap=heading not in ("text", "why"))
-        for line in reversed(lines[-limit:]):
-            told = (
-                str(line.revision),
-                line.at[:19],
-                line.actor,
-                line.action,
-                str(line.status or "gone"),
-                line.item.text,
-            )
-            table.add_row(*(shown(text, 200) for text in (*told, why.get(line.revision, ""))))
-        count = len(lines)
+        columns, count = ITEM_COLUMNS, len(lines)
+        rows = [
+            (str(one.revision), one.at[:19], one.actor, one.action, *_state(one), why.get(one.revision, ""))
+            for one in reversed(lines[-limit:])
+        ]
     else:
-        for heading in ("revision", "at", "by", "what", "items", "why"):
-            table.add_column(heading, no_wrap=heading != "why")
-        for one in revisions[:limit]:
-            names = "".join(f"[{name}] " for name in one.versions)
-            told = (str(one.number), one.at[:19], one.actor, one.action, str(one.entries), names + one.why)
-            table.add_row(*(shown(text, 200) for text in told))
-    console.print(table)
+        columns = REVISION_COLUMNS
+        rows = [
+            (str(one.number), one.at[:19], one.actor, one.action, str(one.entries), _reason(one))
+            for one in revisions[:limit]
+        ]
+    print_table(Console(), columns, [[plain(text, 200) for text in row] for row in rows])
     tell_more(count, limit)
 
 
-@app.command()
+def _state(line: Any) -> tuple[str, str]:
+    return str(line.status or "gone"), line.item.text
+
+
+def _reason(revision: Any) -> str:
+    return "".join([*(f"[{name}] " for name in revision.versions), revision.why])
+
+
 def tag(
     name: Annotated[str, typer.Argument(help="Such as v1 or before-review.", show_default=False)],
     kb: Kb = None,
@@ -85,7 +97,6 @@ def tag(
         typer.echo(f"{name} is revision {revision}, version {base.version}")
 
 
-@app.command()
 def diff(
     before: Annotated[str, typer.Argument(help=VERSION_HELP, show_default=False)],
     after: Annotated[str, typer.Argument(help=VERSION_HELP)] = "now",
@@ -105,7 +116,6 @@ def diff(
         typer.echo(f"{plain(before)} and {plain(after)} are alike")
 
 
-@app.command()
 def revert(
     revision: Annotated[
         int | None, typer.Argument(help="What this revision did is taken back.", show_default=False)
@@ -130,7 +140,6 @@ def revert(
         typer.echo(f"{count} items changed by revision {base.revision}" if count else "nothing to change")
 
 
-@app.command()
 def verify(kb: Kb = None) -> None:
     """Check that the file is sound and that the history accounts for every item; exits with 1 where not."""
     with open_base(kb) as base:
@@ -143,15 +152,11 @@ def verify(kb: Kb = None) -> None:
     typer.echo(f"sound: every item is what {count} revisions made of it")
 
 
-@app.command()
-def migrate(
-    kb: Kb = None,
-    yes: Annotated[bool, typer.Option("--yes", help="A server's database is backed up: go on.")] = False,
-) -> None:
+def migrate(yes: Yes = False, kb: Kb = None) -> None:
     """Bring a base of an older nesycd up to date.
 
     A file needs no such command: it is backed up next to itself and brought up to date when it is opened. A database on a
-    server is only changed by this, and its backup is yours to make (pg_dump).
+    server is only changed by this, and its backup is yours to make (pg_dump); --yes says that there is one.
     """
     with open_base(kb, is_backed_up=yes) as base:
         typer.echo(f"{base.place} is up to date")

@@ -10,9 +10,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from nesycd.cli.tables import Column, print_table
 from nesycd.core.errors import ConfigError
 
 ledger_app = typer.Typer(no_args_is_help=True)
@@ -61,13 +60,15 @@ def show(
     if not rows:
         typer.echo(f"no calls in {place}")
         return
-    table = Table(box=None, pad_edge=False)
-    waiting = ("in batches",) if batches else ()
-    numbers = ("answered", *waiting, "possibly paid", "unpaid", "prompt tokens", "answer tokens", "USD", "s each")
-    for heading in (*_GROUPS[by], *numbers, "last"):
-        table.add_column(heading, justify="right" if heading in numbers else "left")
+    first, second = _GROUPS[by]
+    columns = [Column(first, wraps=True), Column(second, wraps=True, rank=2), Column("answered", right=True)]
+    columns += [Column("in batches", right=True)] if batches else []
+    columns += [Column("possibly paid", right=True, rank=4), Column("unpaid", right=True, rank=5)]
+    columns += [Column("prompt tokens", right=True, rank=6), Column("answer tokens", right=True, rank=6)]
+    columns += [Column("USD", right=True), Column("s each", right=True, rank=7), Column("last", rank=3)]
+    shown = []
     for row in rows:
-        names = [escape(str(row[name])) for name in _GROUPS[by]]
+        names = [str(row[name]) for name in _GROUPS[by]]
         counts = [
             row["answered"],
             *([row["batched"]] if batches else []),
@@ -78,8 +79,8 @@ def show(
         usd = "price unknown" if row["usd"] is None else dollars(row["usd"])
         each = f"{row['seconds'] / row['timed']:.1f}" if row["timed"] else "-"
         last = datetime.fromtimestamp(row["last"]).strftime("%Y-%m-%d %H:%M")
-        table.add_row(*names, *map(str, [*counts, *tokens]), usd, each, last)
-    Console().print(table)
+        shown.append([*names, *map(str, [*counts, *tokens]), usd, each, last])
+    print_table(Console(), columns, shown, elsewhere="by call: nesycd ledger export FILE")
     if bound := sum(row["bound"] for row in rows):
         typer.echo(
             f"{bound} calls count with the most they may have cost: how they ended, or their usage, is not known."
@@ -93,16 +94,17 @@ def _show_batches(batches: list[dict[str, Any]]) -> None:
     from nesycd.llm.ledger import dollars
 
     typer.echo("\nBatches at their providers; the command that submitted them collects the answers:")
-    table = Table(box=None, pad_edge=False)
-    for heading in ("batch", "model", "origin", "budget", "requests", "USD at most", "submitted"):
-        table.add_column(heading, justify="right" if heading in ("requests", "USD at most") else "left")
+    columns = [Column("batch", wraps=True), Column("model", wraps=True, rank=1), Column("origin", wraps=True, rank=4)]
+    columns += [Column("budget", wraps=True, rank=3), Column("requests", right=True)]
+    columns += [Column("USD at most", right=True), Column("submitted", rank=2)]
+    rows = []
     for batch in batches:
         name = batch["remote"] or f"{batch['name']} (not known whether submitted)"
         usd = "price unknown" if batch["usd"] is None else dollars(batch["usd"])
         made = datetime.fromtimestamp(batch["made"]).strftime("%Y-%m-%d %H:%M")
-        texts = [escape(text) for text in (name, batch["model"], batch["origin"], batch["budget"])]
-        table.add_row(*texts, str(batch["waiting"]), usd, made)
-    Console().print(table)
+        texts = [name, batch["model"], batch["origin"], batch["budget"]]
+        rows.append([*texts, str(batch["waiting"]), usd, made])
+    print_table(Console(), columns, rows)
 
 
 @ledger_app.command()

@@ -7,21 +7,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from nesycd.api.progress import STAGES
 from nesycd.core.records import Diagnosis, Rationale, Refusal, Retrieval
 from nesycd.knowledge import KnowledgeBase
 from nesycd.runs.predictions import VERDICTS, read_attempts
 from nesycd.runs.run import Run, read_records
 from nesycd.runs.stage import read_states
 from nesycd.stages import collect, rationalise
-
-STAGES = {
-    "rationalise": ("examples-train", "rationales"),
-    "distil": ("general",),
-    "collect": ("fold-", "collect"),
-    "diagnose": ("diagnoses", "refused", "knowledge"),
-    "augment": ("retrieve-train", "augmented"),
-}
-"""How the names of a step's stages begin."""
 
 
 def print_made(step: str, run: Run, console: Console) -> None:

@@ -1,6 +1,6 @@
 """The command `nesycd`: finds the command asked for, imports only that, and tells a user's mistake in one line.
 
-To add a command, write a file with a `typer.Typer` named `app` and name it in `COMMANDS`.
+To add a command, write a file with a `typer.Typer` named `app` and name it in `GROUPS`.
 """
 
 from __future__ import annotations
@@ -27,31 +27,43 @@ STEPS = {
 }
 """The steps of the method in their order, each with its summary: commands, and what `nesycd run --until` knows."""
 
-STEPS_PANEL = "The method step by step"
-
-COMMANDS = {
-    "init": ("nesycd.cli.init", "Write a commented recipe for your own questions."),
-    "check": ("nesycd.cli.check", "Look at all that a recipe needs, before anything is computed or paid."),
-    "run": ("nesycd.cli.run", "Run a recipe, or resume its run."),
-    **{step: (f"nesycd.cli.steps:{step}", summary) for step, summary in STEPS.items()},
-    "compare": ("nesycd.cli.compare", "Compare methods, baselines and ablations over seeds."),
-    "edits": ("nesycd.cli.edits", "Measure how well answers follow edits of the knowledge base."),
-    "ask": ("nesycd.cli.ask", "Answer a question with a run's student and its knowledge base."),
-    "router": ("nesycd.cli.router:router_app", "Compare routers, which decide when knowledge is used."),
-    "kb": ("nesycd.cli.kb:kb_app", "Read, edit, review and exchange a knowledge base."),
-    "runs": ("nesycd.cli.runs", "List the runs."),
-    "results": ("nesycd.cli.results", "Show the results of a run again, or those of several (seeds) together."),
-    "clean": ("nesycd.cli.clean", "Remove runs, or only their checkpoints."),
-    "ledger": ("nesycd.cli.ledger:ledger_app", "Show, export and prune the ledger of paid calls."),
-    "settings": ("nesycd.cli.settings", "Explain every key of a recipe."),
-    "tasks": ("nesycd.cli.tasks", "List the benchmarks, and show their questions."),
-    "grade": ("nesycd.cli.grade", "Grade stored answers to a benchmark: those of any model, or a run's again."),
-    "harness": ("nesycd.cli.harness", "Evaluate a run by lm-evaluation-harness, knowledge base and router included."),
-    "doctor": ("nesycd.cli.doctor", "Say what is installed, which devices there are, and what is missing."),
+GROUPS = {
+    "Start": {
+        "init": ("nesycd.cli.init", "Write a commented recipe for your own questions."),
+        "check": ("nesycd.cli.check", "Look at all that a recipe needs, before anything is computed or paid."),
+        "run": ("nesycd.cli.run", "Run a recipe, or resume its run."),
+        "results": ("nesycd.cli.results", "Show the results of a run again, or those of several (seeds) together."),
+        "ask": ("nesycd.cli.ask", "Answer a question with a run's student and its knowledge base."),
+        "runs": ("nesycd.cli.runs", "List the runs."),
+        "doctor": ("nesycd.cli.doctor", "Say what is installed, which devices there are, and what is missing."),
+    },
+    "Knowledge": {
+        "kb": ("nesycd.cli.kb:kb_app", "Read, edit, review and exchange a knowledge base."),
+    },
+    "Measure": {
+        "tasks": ("nesycd.cli.tasks", "List the benchmarks, and show their questions."),
+        "compare": ("nesycd.cli.compare", "Compare methods, baselines and ablations over seeds."),
+        "edits": ("nesycd.cli.edits", "Measure how well answers follow edits of the knowledge base."),
+        "router": ("nesycd.cli.router:router_app", "Compare routers, which decide when knowledge is used."),
+        "grade": ("nesycd.cli.grade", "Grade stored answers to a benchmark: those of any model, or a run's again."),
+        "harness": (
+            "nesycd.cli.harness",
+            "Evaluate a run by lm-evaluation-harness, knowledge base and router included.",
+        ),
+    },
+    "Advanced": {
+        "settings": ("nesycd.cli.settings", "Explain every key of a recipe."),
+        **{step: (f"nesycd.cli.steps:{step}", summary) for step, summary in STEPS.items()},
+        "ledger": ("nesycd.cli.ledger:ledger_app", "Show, export and prune the ledger of paid calls."),
+        "clean": ("nesycd.cli.clean", "Remove runs, or only their checkpoints."),
+    },
 }
-"""Module (`:attribute` where it is not `app`) and summary of each command, in the order of `--help`.
+"""The commands in the groups of `--help`, in their order: module (`:attribute` where it is not `app`) and summary of each.
 
 A test compares the summaries with what the modules say."""
+
+COMMANDS = {name: told for commands in GROUPS.values() for name, told in commands.items()}
+_GROUP_OF = {name: group for group, commands in GROUPS.items() for name in commands}
 
 EXTRAS = {
     "student": ("torch", "transformers", "tokenizers", "peft", "safetensors", "gguf", "accelerate"),
@@ -87,8 +99,7 @@ class LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command if it is loaded, else one that only has a summary: enough for `--help`."""
         if cmd_name in COMMANDS and cmd_name not in self.commands:
-            panel = STEPS_PANEL if cmd_name in STEPS else None
-            return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1], rich_help_panel=panel)
+            return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1], rich_help_panel=_GROUP_OF[cmd_name])
         return super().get_command(ctx, cmd_name)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -154,4 +165,17 @@ def main(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Distil a large model's reasoning into a small one, and its sparse knowledge into a base people can edit."""
+    """Distil a large model's reasoning into a small one, and its sparse knowledge into a base people can edit.
+
+    Begin with the embedded benchmark, or with questions of your own:
+
+        nesycd run recipes/quickstart.toml
+
+        nesycd init helpdesk --questions questions.jsonl
+
+        nesycd check helpdesk.toml
+
+        nesycd run helpdesk.toml
+
+    Then read what it learned (nesycd kb list), change it (nesycd kb edit), ask (nesycd ask), and run the recipe again.
+    """

@@ -42,7 +42,7 @@ def results(
         nesycd results seed-0 seed-1 seed-2 --json seeds.json
     """
     from nesycd.core.storage import write_json_atomic
-    from nesycd.reports import load_results, print_results, print_spread, spread_of_runs
+    from nesycd.reports import load_results, print_advice, print_results, print_spread, spread_of_runs
 
     folders = _folders(root, names)
     for warning in _warnings(folders):
@@ -51,6 +51,7 @@ def results(
     summary = spread_of_runs(found)
     if len(found) == 1:
         print_results(next(iter(found.values())), Console())
+        print_advice(next(iter(folders.values())), Console())
     else:
         print_spread(summary, Console())
     if json_file is not None:

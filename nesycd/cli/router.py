@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from nesycd.cli.run import Limit, Name, Overrides, RecipeFile, Root, Yes, consent
+from nesycd.cli.tables import Column, print_table
 from nesycd.core.config import load_recipe
 from nesycd.runs.folders import named_folder
-
-if TYPE_CHECKING:
-    pass
 
 router_app = typer.Typer(no_args_is_help=True)
 
@@ -76,21 +72,24 @@ def calibrate(
 
 
 def _print(console: Console, split: str, part: dict[str, Any]) -> None:
+    from nesycd.api.measuring import ROUTER_FILE
     from nesycd.reports.router_page import percent
 
     kinds = [*next(iter(part["routers"].values()))["accuracy"]]
     out_of = "chosen on other templates" if split == SPLIT else "chosen on the validation questions"
     title = f"{split}: {part['n']} questions, something found for {part['found']}; routers {out_of}; % (95 %)"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
-    heads = ["router", *kinds, "routed", "tokens", *(["threshold (95 %)"] if split == SPLIT else [])]
-    for heading in heads:
-        table.add_column(heading, justify="left" if heading == "router" else "right", no_wrap=True)
+    columns = [
+        Column("router", wraps=True),
+        *(Column(kind, right=True, rank=0 if kind == "all" else 3) for kind in kinds),
+    ]
+    columns += [Column("routed", right=True, rank=1), Column("tokens", right=True)]
+    columns += [Column("threshold (95 %)", right=True, rank=2)] if split == SPLIT else []
+    rows = []
     for name, row in part["routers"].items():
         cells = [name, *(percent(row["accuracy"][kind]) for kind in kinds)]
-        table.add_row(
-            *cells, f"{100 * row['routed']:.0f}", f"{row['tokens']:.1f}", *([_threshold(row)] if split == SPLIT else [])
-        )
-    console.print(table)
+        cells += [f"{100 * row['routed']:.0f}", f"{row['tokens']:.1f}", *([_threshold(row)] if split == SPLIT else [])]
+        rows.append(cells)
+    print_table(console, columns, rows, title=title, rules=True, elsewhere=ROUTER_FILE)
     for pair, groups in part["differences"].items():
         told = ", ".join(f"{kind} {_points(estimate)}" for kind, estimate in groups.items())
         console.print(f"{pair}: {told} points", markup=False, highlight=False)

@@ -8,12 +8,21 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from nesycd.cli.tables import Column, print_table
 from nesycd.runs.folders import list_runs
 
 app = typer.Typer()
 
+COLUMNS = (
+    Column("run", wraps=True),
+    Column("status"),
+    Column("stages", right=True, rank=5),
+    Column("time", right=True, rank=2),
+    Column("size", right=True, rank=1),
+    Column("checkpoints", right=True, rank=4),
+    Column("last change", rank=3),
+)
 Root = Annotated[Path, typer.Option("--root", help="The folder with the runs.")]
 
 
@@ -27,16 +36,13 @@ def runs(root: Root = Path("runs")) -> None:
     if not found:
         typer.echo(f"no runs in {root}; begin one by: nesycd run recipes/quickstart.toml")
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("run", "status", "stages", "time", "size", "checkpoints", "last change"):
-        right = heading in {"stages", "time", "size", "checkpoints"}
-        table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "run")
+    rows = []
     for run in found:
         changed = datetime.fromtimestamp(run.updated).strftime("%Y-%m-%d %H:%M")
         name = str(run.folder.relative_to(root))
         sizes = (size_text(run.size), size_text(run.checkpoints_size))
-        table.add_row(name, run.status, str(run.stages_done), time_text(run.seconds), *sizes, changed)
-    Console().print(table)
+        rows.append([name, run.status, str(run.stages_done), time_text(run.seconds), *sizes, changed])
+    print_table(Console(), COLUMNS, rows)
 
 
 def size_text(count: int) -> str:

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from nesycd.api.build import data_root
+from nesycd.cli.tables import Column, print_table
 from nesycd.core.config import load_recipe
 from nesycd.core.errors import DataError
 from nesycd.core.overrides import apply_override
@@ -29,10 +30,8 @@ def tasks(context: typer.Context) -> None:
     """List the benchmarks, and show their questions."""
     if context.invoked_subcommand is not None:
         return
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for name in task_names():
-        table.add_row(f"[bold]{name}[/bold]", escape(summary(name)))
-    Console().print(table)
+    rows = [(Text(name, style="bold"), summary(name)) for name in task_names()]
+    print_table(Console(), [Column(""), Column("", wraps=True)], rows)
     typer.echo(
         "\nSee questions: nesycd tasks show NAME --set path=FOLDER, or --set hub=OWNER/DATASET (no --set for longtail)"
     )

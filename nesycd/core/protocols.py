@@ -299,8 +299,18 @@ class Student(Protocol):
         """Split prompts (by index) into generation batches of like length, deterministically."""
         ...
 
-    def generate(self, prompts: Sequence[Prompt], *, adapter: Path | None, decoding: Decoding) -> list[Generation]:
-        """Answer one planned batch greedily; text that a prompt's tools supply is marked as such, and its calls are traced."""
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        adapter: Path | None,
+        decoding: Decoding,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Generation]:
+        """Answer one planned batch greedily; text that a prompt's tools supply is marked as such, and its calls are traced.
+
+        `progress` gets the tokens that each unfinished answer has so far, and the most that it may have.
+        """
         ...
 
     def least_likely(

@@ -56,6 +56,10 @@ def no_progress(stage: str, state: dict[str, Any]) -> None:
     """Ignore the training progress."""
 
 
+def no_writing(stage: str, total: int, rows: int, tokens: int, limit: int) -> None:
+    """Ignore the progress of a batch of answers."""
+
+
 def nothing_to_check() -> None:
     """Find all parts ready."""
 
@@ -77,6 +81,7 @@ class Context:
         engine: runs the rules' clauses, where the recipe asks for that; its process starts at the first query.
         corpus: passages, for methods that retrieve from a corpus; None: there are none.
         training: called with (stage, state) while the student is fine-tuned; state is what `Student.train` reports.
+        writing: called with (stage, its number of answers, rows, tokens so far, most tokens) while a batch is answered.
         ready: called before the teacher is first asked; raises a `NesycdError` where a part could not be used later.
         steps: the results of NesyCD's steps; None before they are done (see `distilled`).
     """
@@ -91,6 +96,7 @@ class Context:
     engine: Engine
     corpus: PassageIndex | None = None
     training: Callable[[str, dict[str, Any]], None] = no_progress
+    writing: Callable[[str, int, int, int, int], None] = no_writing
     ready: Callable[[], None] = nothing_to_check
     steps: Distilled | None = None
 
@@ -364,7 +370,10 @@ class Context:
             return [[uids[place] for place in batch] for batch in predictor.plan([turns[uid].asks[-1] for uid in uids])]
 
         def produce(batch: list[str]) -> list[Answer]:
-            made = predictor.predict([turns[uid].asks[-1] for uid in batch])
+            made = predictor.predict(
+                [turns[uid].asks[-1] for uid in batch],
+                lambda rows, tokens, limit: self.writing(name, len(uids), rows, tokens, limit),
+            )
             return [
                 predictor.answer(method, examples[uid], turns[uid].asks, [*turns[uid].before, one])
                 for uid, one in zip(batch, made, strict=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +26,8 @@ from nesycd.routing import AlwaysRouter
 from nesycd.runs.predictions import Predictions
 from nesycd.stages import baselines
 
+Writing = Callable[[int, int, int], None]
+"""Called with (rows of a batch, tokens that each unfinished row has so far, most tokens) while the batch is generated."""
 FEW_SHOT_STOP = ("\nQ:",)
 """After a few-shot prompt a student tends to go on with a next question."""
 
@@ -108,11 +111,11 @@ class Predictor:
         planned = [[new[index] for index in batch] for batch in self._batches([asks[place] for place in new])]
         return [*planned, known] if known else planned
 
-    def predict(self, asks: Sequence[Ask]) -> list[Prediction]:
+    def predict(self, asks: Sequence[Ask], writing: Writing | None = None) -> list[Prediction]:
         """The predictions of one planned batch, in order.
 
         Where one is missing the whole batch is generated again: in bf16 an answer may depend on the other prompts of its batch.
-        Predictions that were cached before are kept.
+        Predictions that were cached before are kept. `writing` is told how far those are that are generated.
         """
         keys = [self.key(ask) for ask in asks]
         found = [self.find(ask, key) for ask, key in zip(asks, keys, strict=True)]
@@ -120,7 +123,7 @@ class Predictor:
             missing = {(key, _state(ask)): ask for key, ask in zip(keys, asks, strict=True)}
             # Planning a planned batch gives the same batch; more than one only where cached predictions have since been lost.
             for batch in self._batches([*missing.values()]):
-                self._generate([key for key, _ in missing], [*missing.values()], batch)
+                self._generate([key for key, _ in missing], [*missing.values()], batch, writing)
             found = [self.find(ask, key) for ask, key in zip(asks, keys, strict=True)]
         made = [one for one in found if one is not None]
         assert len(made) == len(asks), "tools gave one call two results"
@@ -137,13 +140,16 @@ class Predictor:
             for batch in self.student.plan([Prompt(str(place), asks[place].prompt) for place in places])
         ]
 
-    def _generate(self, keys: Sequence[str], asks: Sequence[Ask], batch: Sequence[int]) -> None:
+    def _generate(
+        self, keys: Sequence[str], asks: Sequence[Ask], batch: Sequence[int], writing: Writing | None
+    ) -> None:
         first = asks[batch[0]]
         started = time.monotonic()
         made = self.student.generate(
             [Prompt(keys[place], asks[place].prompt, asks[place].tools, asks[place].question) for place in batch],
             adapter=first.adapter.path if first.adapter is not None else None,
             decoding=first.decoding,
+            progress=None if writing is None else partial(writing, len(batch)),
         )
         seconds = (time.monotonic() - started) / len(batch)
         self.predictions.add(

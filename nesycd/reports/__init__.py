@@ -3,6 +3,7 @@
 Reports read run folders and plain records only; they know neither models nor stages.
 """
 
+from nesycd.reports.advice import print_advice
 from nesycd.reports.build import Evaluation, build_results
 from nesycd.reports.page import write_report
 from nesycd.reports.results import load_results
@@ -16,6 +17,7 @@ __all__ = [
     "build_results",
     "load_results",
     "paired_difference",
+    "print_advice",
     "print_results",
     "print_spread",
     "spread_of_runs",

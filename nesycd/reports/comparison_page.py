@@ -30,6 +30,10 @@ SECTIONS = {
 }
 
 
+TESTED: tuple[str, ...] = ("difference", "p")
+"""The columns of the primary endpoint: the difference to each method, and its p after Holm."""
+
+
 def columns(made: Comparison) -> list[tuple[str, str]]:
     """(split, group) of the table's columns: the primary split's groups first, then `all` of the others and its benchmarks."""
     every = list(dict.fromkeys(split for by_split in made.scores.values() for split in by_split))
@@ -47,11 +51,15 @@ def columns(made: Comparison) -> list[tuple[str, str]]:
 def print_comparison(made: Comparison, console: Console) -> None:
     """The table of methods, best first, and the primary endpoint."""
     shown = columns(made)
-    # A narrow terminal gets fewer columns rather than cut cells.
-    room = next((n for n in range(len(shown), 0, -1) if fits(_grid(made, shown[:n]), console)), 1)
-    console.print(_grid(made, shown[:room]))
+    # A narrow terminal gets fewer columns rather than cut cells: further splits and groups go first, then what is tested.
+    layouts = [(shown[:room], TESTED) for room in range(len(shown), 0, -1)]
+    layouts += [(shown[:1], TESTED[:room]) for room in range(len(TESTED) - 1, -1, -1)]
+    places, tested = next((one for one in layouts if fits(_grid(made, *one), console)), layouts[-1])
+    console.print(_grid(made, places, tested))
     lines = told(made)
-    if left_out := [f"{split} {group}" for split, group in shown[room:]]:
+    left_out = [f"{split} {group}" for split, group in shown[len(places) :]]
+    left_out += [f"{made.primary.left} - it" if name == "difference" else name for name in TESTED[len(tested) :]]
+    if left_out:
         lines.insert(0, f"left out here, see the page: {', '.join(left_out)}")
     console.print(Padding(Text("\n".join(lines)), (0, 1)))
 
@@ -76,20 +84,23 @@ def comparison_table(made: Comparison) -> Markup:
     return tag("div", table(heads, rows), [tag("p", line) for line in told(made)])
 
 
-def _grid(made: Comparison, shown: Sequence[tuple[str, str]]) -> Table:
+def _grid(made: Comparison, shown: Sequence[tuple[str, str]], tested: Sequence[str] = TESTED) -> Table:
     title = f"{made.name}: accuracy, % (95 % interval), {_seeds(made)}"
     grid = titled(title, padding=1)
-    grid.add_column("method", no_wrap=True)
+    # Where even the last layout is too wide, long names go on in a next line.
+    grid.add_column("method", overflow="fold", no_wrap=len(tested) > 0)
     for split, group in shown:
         grid.add_column(f"{SHORT_SPLITS.get(split, split)}\n{group}", justify="right", no_wrap=True)
-    grid.add_column(f"{made.primary.left}\n- it", justify="right", no_wrap=True)
-    grid.add_column("p\nHolm", justify="right", no_wrap=True)
+    heads = {"difference": f"{made.primary.left}\n- it", "p": "p\nHolm"}
+    for name in tested:
+        grid.add_column(heads[name], justify="right", no_wrap=True)
     for name in ranked(made):
         cells = [_cell(made.scores[name].get(split, {}).get(group)) for split, group in shown]
         gap = _test(made, name)
-        tested = "–" if gap is None or gap.p_holm is None else _p(gap.p_holm)
+        found = {"difference": "–" if gap is None else _points(gap)}
+        found["p"] = "–" if gap is None or gap.p_holm is None else _p(gap.p_holm)
         style = "bold" if name == made.primary.left else "dim" if made.methods[name].role == "ablation" else ""
-        grid.add_row(Text(name), *cells, "–" if gap is None else _points(gap), tested, style=style)
+        grid.add_row(Text(name), *cells, *(found[one] for one in tested), style=style)
     return grid
 
 

@@ -12,6 +12,7 @@ from nesycd.core.answers import Attempt
 from nesycd.core.errors import RunError
 from nesycd.core.records import Entry, Example, Item, Retrieval, Status
 from nesycd.knowledge import KnowledgeBase
+from nesycd.knowledge.queue import waiting
 from nesycd.methods.method import Method
 from nesycd.reports.results import Results, load_results
 from nesycd.runs.predictions import FILE, Predictions, read_attempts
@@ -34,8 +35,12 @@ class RunFiles:
     retrievals: Mapping[str, Mapping[str, Retrieval]] = field(default_factory=dict)
     """Split -> `Example.uid` -> what was retrieved."""
     entries: Sequence[Entry] = ()
+    waiting: int = 0
+    """How many items of the base wait for a decision (`knowledge/queue.py`)."""
     documents: Mapping[str, str] = field(default_factory=dict)
     """File name -> text."""
+    folder: Path = Path()
+    """As it was named; for commands that are shown."""
 
     @cached_property
     def items(self) -> dict[str, Item]:
@@ -102,6 +107,7 @@ def read_run(folder: Path) -> RunFiles:
     splits = results.splits()
     methods = [(method, split) for method, by_split in results.methods.items() for split in by_split]
     base, predictions = folder / "kb.sqlite", Predictions(folder / FILE)
+    entries, queued = _entries(base) if base.is_file() else ([], 0)
     return RunFiles(
         name=folder.resolve().name,
         results=results,
@@ -111,8 +117,10 @@ def read_run(folder: Path) -> RunFiles:
             split: {one.example: one for one in read_records(folder, f"retrieve-{split}", Retrieval)}
             for split in splits
         },
-        entries=_entries(base) if base.is_file() else (),
+        entries=entries,
+        waiting=queued,
         documents={name: _text(folder / name) for name in DOCUMENTS if (folder / name).is_file()},
+        folder=folder,
     )
 
 
@@ -173,9 +181,10 @@ def _attempts(folder: Path, split: str, method: str, predictions: Predictions) -
     return {one.example: one for one in read_attempts(folder, f"eval-{split}-{method}", predictions)}
 
 
-def _entries(path: Path) -> list[Entry]:
+def _entries(path: Path) -> tuple[list[Entry], int]:
+    """The entries of a base, and how many wait for a decision."""
     with KnowledgeBase.open(path, create=False) as base:
-        return base.entries()
+        return base.entries(), len(waiting(base))
 
 
 def _text(path: Path) -> str:

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from nesycd.core.storage import write_atomic
+from nesycd.reports.advice import what_next
 from nesycd.reports.folder import RunFiles, read_run
 from nesycd.reports.markup import Markup, tag
 from nesycd.reports.samples import sample_answers
@@ -25,8 +26,9 @@ SECTIONS = {
     "knowledge": "knowledge base",
     "costs": "costs",
     "run": "run",
+    "next": "what next",
 }
-"""Ids of the page's sections and what the menu calls them."""
+"""Ids of the page's sections and what the menu calls them; `next` is left out where there is nothing to do."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 """Keeps the browser from loading anything, whatever a text in the page might say."""
 
@@ -62,7 +64,12 @@ def render_report(run: RunFiles) -> str:
         costs(results),
         how_it_was_run(run),
     ]
-    return whole_page(f"Run {run.name}", f"{run.name}: nesycd report", SECTIONS, body)
+    sections = dict(SECTIONS)
+    if (last := what_next(run)) is not None:
+        body.append(last)
+    else:
+        del sections["next"]
+    return whole_page(f"Run {run.name}", f"{run.name}: nesycd report", sections, body)
 
 
 def whole_page(heading: str, title: str, sections: Mapping[str, str], body: Sequence[Markup]) -> str:

@@ -136,15 +136,29 @@ def _print_tables(
     if fits(whole, console):
         console.print(whole)
         return
-    for places in filter(None, (test, others)):
-        console.print(_table(title, head, rows, places, sign))
+    # "all" stands last of the kinds, and stays.
+    for places, drops_first in ((test, True), (others, False)):
+        parts = [places[n:] if drops_first else places[: len(places) - n] for n in range(len(places))]
+        for shown in parts:
+            made = _table(title, head, rows, shown, sign)
+            if fits(made, console) or shown is parts[-1]:
+                console.print(made)
+                _tell_left_out([place for place in places if place not in shown], console)
+                break
+
+
+def _tell_left_out(places: Sequence[Place], console: Console) -> None:
+    if places:
+        told = ", ".join(kind if split == "test" else SHORT_SPLITS.get(split, split) for split, kind in places)
+        text = f"left out, as the terminal is too narrow: {told} (all: --json FILE, or a wider terminal)"
+        console.print(Padding(Text(text, style="dim"), (0, 1)))
 
 
 def _table(
     title: str, head: str, rows: Mapping[str, Mapping[str, Mapping[str, Spread]]], places: Sequence[Place], sign: bool
 ) -> Table:
     table = titled(title)
-    table.add_column(head, no_wrap=True)
+    table.add_column(head, no_wrap=len(places) > 1, overflow="fold")
     for split, kind in places:
         table.add_column(kind if split == "test" else SHORT_SPLITS.get(split, split), justify="right", no_wrap=True)
     for name, found in rows.items():

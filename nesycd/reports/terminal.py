@@ -30,6 +30,10 @@ class Layout:
     splits: bool = True
     left_out: str = ""
     """What a reader of it is told."""
+    kinds: bool = True
+    """Whether each kind of question has a column, or only all together."""
+    whole_names: bool = True
+    """Whether names of methods stay in one line."""
 
 
 LAYOUTS = (
@@ -37,8 +41,15 @@ LAYOUTS = (
     Layout("below"),
     Layout("below", splits=False, left_out="too narrow for other splits than test"),
     Layout("none", splits=False, left_out="too narrow for intervals and for other splits than test"),
+    Layout(
+        "none",
+        splits=False,
+        left_out="too narrow for intervals, for other splits than test and for kinds of questions",
+        kinds=False,
+        whole_names=False,
+    ),
 )
-"""From the widest to the narrowest: the first that fits is taken (they need some 100, 80, 55 and 50 columns)."""
+"""From the widest to the narrowest: the first that fits is taken (with the usual names, they need some 100, 80, 55 and 50)."""
 
 
 def print_results(results: Results, console: Console) -> None:
@@ -67,10 +78,10 @@ def fits(table: Table, console: Console) -> bool:
 
 def arms_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
     """Methods as rows: accuracy on `test` by kind with intervals, on the other splits, tokens per question, share routed."""
-    kinds = _kinds(results)
+    kinds = _kinds(results) if layout.kinds else ["all"]
     others = [split for split in results.splits() if split != "test"] if layout.splits else []
     table = titled(f"Accuracy, %{_told(layout, '95 % interval')}")
-    table.add_column("method", no_wrap=True)
+    table.add_column("method", no_wrap=layout.whole_names, overflow="fold")
     for kind in kinds:
         table.add_column(_head(kind, _questions(results, "test", kind)), justify="right", no_wrap=True)
     for split in others:
@@ -102,9 +113,9 @@ def arms_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
 def differences_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
     """Paired differences between methods in points, and the gap closed, on `test` by kind and on the other splits."""
     table = titled(f"Paired differences, points{_told(layout, '95 % interval')}")
-    kinds = _kinds(results)
+    kinds = _kinds(results) if layout.kinds else ["all"]
     others = [split for split in results.differences if split != "test"] if layout.splits else []
-    table.add_column("", no_wrap=True)
+    table.add_column("", no_wrap=layout.whole_names, overflow="fold")
     for name in (*kinds, *(SHORT_SPLITS.get(split, split) for split in others)):
         table.add_column(name, justify="right", no_wrap=True)
     names = dict.fromkeys(name for pairs in results.differences.values() for name in pairs)

@@ -40,7 +40,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _SYNC_SECONDS = 1.0
 
 Watch = Callable[[str, int, int], None]
-"""Called with (stage, units done, units in all) as records arrive."""
+"""Called with (stage, units done, units in all) when a stage's work begins, and as its records arrive."""
 
 
 class Run:
@@ -408,6 +408,8 @@ class Run:
         elif 0 < len(have) < len(keys):
             self.notify(f"{stage.name}: going on, {len(have)} of {len(keys)} are done")
         with stage.working():
+            if len(have) < len(keys):
+                self._watch(stage.name, len(have), len(keys))
             fill()
             records = StageRecords(have[key] for key in keys)
             if [*have] != [*keys] or len(stored) > len(keys):

@@ -120,7 +120,12 @@ class Row:
 
 
 def greedy_with_workers(
-    model: Any, prompts: Sequence[list[int]], *, supplies: Sequence[Supplier | None] | None = None, **options: Any
+    model: Any,
+    prompts: Sequence[list[int]],
+    *,
+    supplies: Sequence[Supplier | None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
 ) -> list[Row]:
     """As `greedy`; on a CPU the rows are distributed over workers (threads), each with its share of torch's threads.
 
@@ -129,11 +134,13 @@ def greedy_with_workers(
     threads = torch.get_num_threads()
     workers = min(threads, len(prompts) // WORKER_ROWS) if model.device.type == "cpu" else 1
     if workers < 2:
-        return greedy(model, prompts, supplies=supplies, **options)
+        return greedy(model, prompts, supplies=supplies, progress=progress, **options)
 
     def part(worker: int) -> list[Row]:
         mine = None if supplies is None else supplies[worker::workers]
-        return greedy(model, prompts[worker::workers], supplies=mine, **options)
+        # The workers' shares are alike, so that one of them tells for all.
+        told = None if worker else progress
+        return greedy(model, prompts[worker::workers], supplies=mine, progress=told, **options)
 
     try:
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
@@ -155,6 +162,7 @@ def greedy(
     stops: Any = None,
     supplies: Sequence[Supplier | None] | None = None,
     repetitive: Callable[[list[int]], bool] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Row]:
     """Continue each prompt greedily. A long common prefix (`SHARED`) is processed only once.
 
@@ -168,6 +176,7 @@ def greedy(
         supplies: one for each prompt (None: nothing), called likewise; the tokens that it returns come next (see `Supplier`).
             They have no margin, since nobody chose them.
         repetitive: called likewise; True ends the row as one that was cut off (see `is_repetitive`).
+        progress: called after each token with the number of tokens so far and `max_new_tokens`.
 
     Returns:
         Rows in the order of the prompts: ids without the end token, and p1 - p2 in [0, 1] of each token that was chosen.
@@ -195,6 +204,8 @@ def greedy(
         _hold(alive, chosen, logits)
         _give(alive, chosen)
         keep = _advance(alive, chosen, margins, eos_ids, stops, repetitive)
+        if progress is not None:
+            progress(step + 1, max_new_tokens)
         if not keep:
             break
         ids = torch.tensor(chosen, device=device)[:, None]

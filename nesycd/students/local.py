@@ -225,7 +225,14 @@ class LocalStudent:
             batches[-1].append(index)
         return batches
 
-    def generate(self, prompts: Sequence[Prompt], *, adapter: Path | None, decoding: Decoding) -> list[Generation]:
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        adapter: Path | None,
+        decoding: Decoding,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Generation]:
         """See `Student.generate`. A prompt too long for the model's context yields `too_long`, never a cut prompt."""
         if not prompts:
             return []
@@ -235,7 +242,7 @@ class LocalStudent:
         fits = [index for index, row in enumerate(ids) if len(row) + decoding.limit <= context]
         results = [Generation.too_long(len(row)) for row in ids]
         stops = _StopStrings(self.renderer, decoding.stop) if decoding.stop else None
-        for index, row in self._rows(model, prompts, ids, fits, decoding.limit, stops):
+        for index, row in self._rows(model, prompts, ids, fits, decoding.limit, stops, progress):
             signals = Generation.signals(row.margins)
             segments = self._segments(row.ids, row.supplied)
             trace = () if row.supply is None else tuple(row.supply.trace)
@@ -265,6 +272,7 @@ class LocalStudent:
         places: list[int],
         limit: int,
         stops: Any,
+        progress: Callable[[int, int], None] | None,
     ) -> list[tuple[int, Any]]:
         """The generated rows of the prompts at some places; in halves where memory runs out."""
         if not places:
@@ -282,6 +290,7 @@ class LocalStudent:
                 stops=stops,
                 supplies=[self._supplying.row(prompts[place]) for place in places],
                 repetitive=self._repetitive,
+                progress=progress,
             )
             return list(zip(places, rows, strict=True))
         except RuntimeError as error:
@@ -289,7 +298,7 @@ class LocalStudent:
                 raise
         half = len(places) // 2
         parts = (places[:half], places[half:])
-        return [row for part in parts for row in self._rows(model, prompts, ids, part, limit, stops)]
+        return [row for part in parts for row in self._rows(model, prompts, ids, part, limit, stops, progress)]
 
     def least_likely(
         self, prompts: Sequence[Prompt], completions: Sequence[str], *, adapter: Path | None

@@ -69,9 +69,16 @@ class LazyStudent:
         """See `Student.plan`."""
         return self._student.plan(prompts)
 
-    def generate(self, prompts: Sequence[Prompt], *, adapter: Path | None, decoding: Decoding) -> list[Generation]:
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        adapter: Path | None,
+        decoding: Decoding,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Generation]:
         """See `Student.generate`."""
-        return self._student.generate(prompts, adapter=adapter, decoding=decoding)
+        return self._student.generate(prompts, adapter=adapter, decoding=decoding, progress=progress)
 
     def least_likely(
         self, prompts: Sequence[Prompt], completions: Sequence[str], *, adapter: Path | None

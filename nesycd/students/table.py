@@ -129,8 +129,15 @@ class TableStudent:
         order = sorted(range(len(prompts)), key=lambda index: (-_length(prompts[index].text), index))
         return [order[start : start + self.batch] for start in range(0, len(order), self.batch)]
 
-    def generate(self, prompts: Sequence[Prompt], *, adapter: Path | None, decoding: Decoding) -> list[Generation]:
-        """Recall and adapt; without an adapter it says that it does not know, with margin 0.
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        adapter: Path | None,
+        decoding: Decoding,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Generation]:
+        """Recall and adapt; without an adapter it says that it does not know, with margin 0. All tokens come at once.
 
         Raises:
             ModelError: `adapter` is not an adapter folder of this student.

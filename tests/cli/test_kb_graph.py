@@ -48,8 +48,8 @@ def test_what_lies_around_an_entity(path: Path) -> None:
     assert "1 more" in nesycd("graph", "fathom", "--hops", 2, "--limit", 1, "--kb", path)
     back = nesycd("graph", "foot", "--kb", path)
     assert f"<- {FACTS[0].text}" in back
-    assert FACTS[2].text in nesycd("graph", "Louis XIII", "--to", "Louis XIV", "--kb", path)
-    assert "no way leads" in nesycd("graph", "Louis XIII", "--to", "foot", "--kb", path)
+    assert FACTS[2].text in nesycd("graph", "Louis XIII", "Louis XIV", "--kb", path)
+    assert "no way leads" in nesycd("graph", "Louis XIII", "foot", "--kb", path)
 
 
 def test_the_whole_graph_and_what_breaks_declarations(path: Path, tmp_path: Path) -> None:

@@ -658,6 +658,22 @@ def test_a_batch_may_hold_prompts_with_different_tools(begin: Begin, task: LongT
         assert [one.id for one in alone.predict(asks)] == [made[at].id for at in range(len(asks))]
 
 
+def test_a_batch_tells_how_far_its_answers_are(task: LongTail, tmp_path: Path, begin: Begin) -> None:
+    class Telling(Counting):
+        def generate(self, prompts: Sequence[Prompt], **options: Any) -> list[Generation]:
+            for tokens in (1, 2):
+                options["progress"](tokens, options["decoding"].limit)
+            return super().generate(prompts, **options)
+
+    seen: list[tuple[str, int, int, int, int]] = []
+    examples = task.load("test")[:3]
+    with begin(Telling()) as (context, adapter):
+        telling = replace(context, writing=lambda *state: seen.append(state))
+        telling.answered("told", telling.reading("told", adapter), examples)
+        limit = context.recipe.student.max_new_tokens
+    assert seen == [("told", 3, 3, 1, limit), ("told", 3, 3, 2, limit)]
+
+
 def test_what_rules_tell_is_kept_as_predictions_of_nobody(begin: Begin, task: LongTail, tmp_path: Path) -> None:
     examples = task.load("test")[:3]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from nesycd.api.front import as_recipe
 from nesycd.core.answers import Attempt
@@ -16,7 +18,7 @@ from nesycd.knowledge import KnowledgeBase
 from nesycd.methods.table import METHODS
 from nesycd.reports.comparison import Comparison, compare
 from nesycd.reports.comparison_costs import Cost, cost
-from nesycd.reports.comparison_page import bases, told
+from nesycd.reports.comparison_page import bases, print_comparison, told
 from nesycd.reports.folder import Material, Row, read_base
 from nesycd.runs.run import Run
 
@@ -63,6 +65,23 @@ def test_a_domain_of_equal_answers_has_an_interval(splits: tuple[str, ...], high
     assert found["std_cot"]["in domain"].high == pytest.approx(0.39, abs=0.01)
     assert found["std_cot"]["out of domain"].high == pytest.approx(high, abs=0.01)
     assert found["nesycd"]["out of domain"].low == pytest.approx(1 - found["std_cot"]["out of domain"].high)
+
+
+@pytest.mark.parametrize(
+    ("width", "left_out"),
+    [(120, ""), (80, "ood_b all"), (60, "ood_a all, ood_b all"), (44, "p")],
+)
+def test_a_narrow_terminal_gets_fewer_columns_and_no_cut_cell(width: int, left_out: str, tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "r", ["general", "augmented"])
+    made = compared(material(folder, {"std_cot": False, "nesycd": True}, ("test", "ood_a", "ood_b")))
+    stream = io.StringIO()
+    print_comparison(made, Console(file=stream, width=width, color_system=None))
+    text = stream.getvalue()
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width and "…" not in text
+    table, _, said = text.partition("left out here, see the page: ")
+    assert "100.0 (" in table and left_out in " ".join(said.split())
+    assert bool(said) == bool(left_out)
+    assert ("+100.0 (" in table) == ("nesycd - it" not in " ".join(said.split()).partition("primary endpoint")[0])
 
 
 def test_every_method_says_what_it_is(tmp_path: Path) -> None:

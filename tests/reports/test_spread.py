@@ -64,6 +64,20 @@ def test_tables_fit_and_hold_the_figures(evaluation: Evaluation, width: int) -> 
         assert figure in text
     assert "not known in all" not in text
     assert "runs: a, b" in text
+    assert "left out" not in text
+
+
+def test_a_terminal_too_narrow_for_all_kinds_keeps_all_together_and_says_what_it_leaves_out(
+    evaluation: Evaluation,
+) -> None:
+    summary = spread_of_runs({"a": results_of(evaluation), "b": results_of(evaluation, wrong=4)})
+    stream = io.StringIO()
+    print_spread(summary, Console(file=stream, width=44, color_system=None))
+    text = stream.getvalue()
+    assert max(map(len, text.splitlines())) <= 44
+    assert not re.search(r"…(?![+-]?\d)", text)
+    assert "left out, as the terminal is too narrow: special" in " ".join(text.split())
+    assert re.search(r"^ nesycd +\d\d\.\d ±\d", text, re.M)
 
 
 def test_what_one_run_lacks_is_marked(evaluation: Evaluation) -> None:

@@ -117,3 +117,19 @@ def test_a_run_without_the_methods_steps_and_one_that_routed(evaluation: Evaluat
     assert "S_P's errors: 10.0 % in-sample\n" in re.sub(
         " +\n", "\n", printed(dataclasses.replace(evaluation, method=data))
     )
+
+
+@pytest.mark.parametrize("width", [80, 60, 44])
+def test_a_long_name_goes_on_in_a_next_line_before_a_number_is_cut(evaluation: Evaluation, width: int) -> None:
+    long = "a_method_that_somebody_registered_under_a_name_of_fifty_five"
+    attempts = {
+        (long if arm == "std_cot_kb" else arm, split): made for (arm, split), made in evaluation.attempts.items()
+    }
+    text = printed(dataclasses.replace(evaluation, attempts=attempts), width)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width and not re.search(r"…(?![+-]?\d)", text)
+    table = text.partition("Paired differences")[0]
+    assert long in "".join(line.split()[0] for line in table.splitlines() if line.startswith(" ") and line.split())
+    # Of 40 questions nesycd answers 27 rightly.
+    assert re.search(r"^ nesycd .*67\.5.* 50 *$", table, re.M)
+    assert "kinds of questions" in " ".join(text.split())

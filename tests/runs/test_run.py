@@ -139,7 +139,7 @@ class TestRecords:
             run_records(tmp_path / "run", Producer(limit=4))
         seen: list[tuple[str, int, int]] = []
         run_records(tmp_path / "run", Producer(), watch=lambda *progress: seen.append(progress))
-        assert seen == [("ask", 5, 6), ("ask", 6, 6)]
+        assert seen == [("ask", 4, 6), ("ask", 5, 6), ("ask", 6, 6)]
 
     def test_the_same_stage_with_other_inputs_in_one_run_is_our_own_mistake(self, tmp_path: Path) -> None:
         with Run.open(tmp_path / "run", {}) as run:

@@ -63,3 +63,22 @@ def test_a_row_that_repeats_itself_is_cut_off_and_others_go_on(model: Any) -> No
     for one, whole in zip(ended, free, strict=True):
         assert one.ids == whole.ids[: len(one.ids)] and one.finish == "length"
         assert (len(one.ids) < 320) == is_repetitive(one.ids)
+
+
+def test_progress_is_told_after_each_token_and_changes_nothing(model: Any) -> None:
+    prompts = [[1 + (row * 7 + place) % 63 for place in range(9)] for row in range(3)]
+    options = {**OPTIONS, "eos_ids": frozenset()}
+    seen: list[tuple[int, int]] = []
+    told = generation.greedy_with_workers(model, prompts, progress=lambda *at: seen.append(at), **options)
+    assert seen == [(token, 24) for token in range(1, 25)]
+    assert [row.ids for row in told] == [row.ids for row in greedy(model, prompts, **options)]
+
+
+def test_of_several_workers_one_tells_for_all(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "WORKER_ROWS", 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    seen: list[tuple[int, int]] = []
+    prompts = [[1 + (row * 7 + place) % 63 for place in range(9)] for row in range(4)]
+    options = {**OPTIONS, "eos_ids": frozenset(), "max_new_tokens": 5}
+    generation.greedy_with_workers(model, prompts, progress=lambda *at: seen.append(at), **options)
+    assert seen == [(token, 5) for token in range(1, 6)]

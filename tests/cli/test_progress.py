@@ -1,0 +1,123 @@
+"""Progress: the step, the stage, a batch within it, time and money; a line a minute where there is no terminal."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from nesycd.api.progress import STEPS, StageProgress, step_of
+from nesycd.cli.main import STEPS as COMMANDS
+from nesycd.cli.main import app
+
+
+def lines(error: str) -> list[str]:
+    """What was told, with times as `T`."""
+    return [re.sub(r"\d+ min \d\d s", "T", line) for line in error.splitlines()]
+
+
+def log() -> Console:
+    return Console(file=io.StringIO(), width=80)
+
+
+def test_the_steps_are_those_of_the_commands() -> None:
+    assert [*COMMANDS] == [*STEPS]
+
+
+@pytest.mark.parametrize(
+    ("stage", "step"),
+    [
+        ("rationales", "rationalise"),
+        ("general", "distil"),
+        ("fold-1", "collect"),
+        ("collect-fold-1", "collect"),
+        ("diagnoses", "diagnose"),
+        ("self-check-fold-1", "diagnose"),
+        ("augmented", "augment"),
+        ("std-cot", "evaluate"),
+        ("eval-test-nesycd", "evaluate"),
+        ("effect-valid", ""),
+    ],
+)
+def test_a_stage_is_told_as_part_of_its_step(stage: str, step: str) -> None:
+    assert step_of(stage) == step
+
+
+def test_without_a_terminal_step_and_stage_are_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    console = log()
+    with StageProgress(console) as progress:
+        for done in range(1, 1001):
+            progress.watch("collect-fold-0", done, 1000)
+        progress.training("fold-1", {"step": 1, "steps": 9, "loss": 0.5, "tokens_per_second": 80.0})
+        progress.watch("diagnoses", 1, 7)
+        progress.notify("diagnoses: going on")
+    assert lines(capsys.readouterr().err) == [
+        "step 3 of 6: collect (T so far)",
+        "collect-fold-0 (1000)",
+        "fold-1 (9)",
+        "step 4 of 6: diagnose (T so far)",
+        "diagnoses (7)",
+    ]
+    assert console.file.getvalue() == "diagnoses: going on\n"  # type: ignore[attr-defined]
+
+
+def test_a_line_a_minute_says_how_far_a_batch_is_and_what_was_paid(capsys: pytest.CaptureFixture[str]) -> None:
+    with StageProgress(log(), lambda: 0.0421, every=0.05) as progress:
+        progress.watch("collect-fold-0", 128, 512)
+        progress.writing("collect-fold-0", 512, 64, 37, 200)
+        time.sleep(0.3)
+    told = lines(capsys.readouterr().err)
+    assert told[:2] == ["step 3 of 6: collect (T so far, 0.0421 USD)", "collect-fold-0 (512)"]
+    line = "step 3 of 6, collect-fold-0: 128 of 512, 64 at token 37 of 200 (T so far, 0.0421 USD)"
+    assert {*told[2:]} == {line} and 2 <= len(told[2:]) <= 6
+
+
+def test_a_line_a_minute_is_told_before_the_first_stage_too_and_none_while_a_question_is_asked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with StageProgress(log(), lambda: None, every=0.02) as progress:
+        time.sleep(0.2)
+        with progress.paused():
+            assert {*lines(capsys.readouterr().err)} == {"reading what the run needs (T so far, cost not known)"}
+            progress.watch("rationales", 1, 2)
+            time.sleep(0.1)
+        assert lines(capsys.readouterr().err) == [
+            "step 1 of 6: rationalise (T so far, cost not known)",
+            "rationales (2)",
+        ]
+
+
+def test_nothing_is_told_to_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    with StageProgress(None, every=0.01) as progress:
+        progress.watch("rationales", 1, 2)
+        time.sleep(0.05)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_on_a_terminal_the_step_stands_above_the_bar(width: int) -> None:
+    shown = io.StringIO()
+    console = Console(file=shown, width=width, force_terminal=True, color_system=None, legacy_windows=False)
+    with StageProgress(console) as progress:
+        progress.watch("collect-fold-0", 128, 512)
+        progress.writing("collect-fold-0", 512, 64, 37, 200)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue()).replace("\r", "\n")
+    assert re.search(r"^step 3 of 6: collect \(\d+ min \d\d s so far\) *$", plain, re.M)
+    last = plain.rstrip().splitlines()[-1]
+    assert last.startswith("collect-fold-0 ") and "128/512" in last and "64 at token 37 of 200" in last
+    assert max(len(line.rstrip()) for line in plain.splitlines()) <= width and "…" not in plain
+
+
+def test_a_run_in_a_log_tells_its_six_steps_once(tmp_path: Path) -> None:
+    words = ["run", "recipes/quickstart.toml", "--set", "student.model=table", "--limit", "20", "--root", str(tmp_path)]
+    first, again = (CliRunner().invoke(app, words) for _ in range(2))
+    assert first.exit_code == again.exit_code == 0
+    assert re.findall(r"^step (\d) of 6: (\w+)", first.stderr, re.M) == [
+        (str(number), step) for number, step in enumerate(STEPS, 1)
+    ]
+    assert "step" not in again.stderr and "\r" not in first.output
