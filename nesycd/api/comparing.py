@@ -2,6 +2,7 @@
 
 runs/NAME/
   asked.json                methods and seeds asked for so far; later calls add to them
+  config.json               the recipe of the last call
   seed-0/                   an ordinary run; methods with students of their own are further stages in it
   seed-0.no_rules/          an ablation, started from the finished stages of its seed's run
   seed-0.lr-0.001/          with tuning: the same with another learning rate
@@ -104,7 +105,7 @@ def run_comparison(
     numbers = list(dict.fromkeys(seeds or sorted(known) or [recipe.seed]))
     asked = {"methods": [one.name for one in now], "seeds": numbers}
     if run:
-        asked = _remember(folder, asked["methods"], numbers)
+        asked = _remember(folder, asked["methods"], numbers, found)
     job = _Job(
         varied, folder, console, now, table.named(asked["methods"], recipe, str(folder / COMPARISON)), scored, consent
     )
@@ -174,8 +175,9 @@ def _asked(folder: Path) -> dict[str, list[Any]]:
     raise RunError(f"{path}: not readable; delete it, and name all methods and seeds again")
 
 
-def _remember(folder: Path, names: Sequence[str], seeds: Sequence[int]) -> dict[str, list[Any]]:
-    """Add methods and seeds to those that the comparison was asked for before; return all of them."""
+def _remember(folder: Path, names: Sequence[str], seeds: Sequence[int], recipe: Recipe) -> dict[str, list[Any]]:
+    """Store the recipe, and add methods and seeds to those that the comparison was asked for before; return all of them."""
+    config = recipe.model_dump(mode="json", exclude=None if recipe.names_primary else {"compare": {"primary"}})
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
@@ -184,6 +186,7 @@ def _remember(folder: Path, names: Sequence[str], seeds: Sequence[int]) -> dict[
             "methods": list(dict.fromkeys([*stored["methods"], *names])),
             "seeds": sorted({*stored["seeds"], *seeds}),
         }
+        write_json_atomic(folder / "config.json", config)
         write_json_atomic(folder / COMPARISON, united)
         return united
 

@@ -41,6 +41,8 @@ COMMANDS = {
     "kb": ("nesycd.cli.kb:kb_app", "Read, edit, review and exchange a knowledge base."),
     "runs": ("nesycd.cli.runs", "List the runs."),
     "results": ("nesycd.cli.results", "Show the results of a run again, or those of several (seeds) together."),
+    "pack": ("nesycd.cli.pack", "Pack a run or a comparison with all that it reads into one archive."),
+    "unpack": ("nesycd.cli.unpack", "Unpack what `nesycd pack` wrote, so that it goes on here."),
     "clean": ("nesycd.cli.clean", "Remove runs, or only their checkpoints."),
     "ledger": ("nesycd.cli.ledger:ledger_app", "Show, export and prune the ledger of paid calls."),
     "settings": ("nesycd.cli.settings", "Explain every key of a recipe."),
