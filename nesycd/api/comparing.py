@@ -31,6 +31,7 @@ from nesycd.core.paths import locate_data, settings_alone
 from nesycd.core.protocols import TRAINING
 from nesycd.core.records import content_hash
 from nesycd.core.storage import FolderLock, disk_errors, write_atomic, write_json_atomic
+from nesycd.knowledge.reviewed import read_reviewed
 from nesycd.methods import table
 from nesycd.methods.context import Context
 from nesycd.methods.evaluate import Scored, score, splits_of
@@ -335,6 +336,7 @@ class _Job:
                 {name: by_seed for name, by_seed in rates.items() if by_seed},
                 resamples,
                 settings.names_primary,
+                _reviewed(settings),
             )
             write_json_atomic(self.folder / "comparison.json", made.to_json())
             write_atomic(self.folder / "report.html", render_comparison(made, material))
@@ -435,6 +437,12 @@ class _Job:
             row.name: {split: max(len(seen[row.name, split, seed]) for seed in row.folders) for split in splits}
             for row in rows
         }
+
+
+def _reviewed(recipe: Recipe) -> str:
+    """The reviewed base of a recipe, for reports; "" where it has none."""
+    base = locate_data(recipe, data_root()).knowledge.base
+    return "" if base is None else f"{base.name}, version {read_reviewed(base).version}"
 
 
 def _is_empty(states: Mapping[str, Any], split: str) -> bool:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import os
 import re
-import sqlite3
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from nesycd.core.errors import NesycdError, RunError
 from nesycd.core.paths import locate_data, with_paths
 from nesycd.core.records import Example
 from nesycd.core.storage import FolderLock, write_json_atomic
+from nesycd.knowledge.reviewed import copy_base
 from nesycd.llm.ledger import default_path
 from nesycd.llm.ledger_copy import copy_ledger
 from nesycd.runs.folders import COMPARISON, find_run
@@ -150,7 +150,7 @@ class _Gathering:
         self.add_config(run, recipe)
         if (run / _BASE).is_file():
             name = self._name(run, _BASE)
-            self.made.files[name] = _database_copy(run / _BASE, self._copy_of(name))
+            self.made.files[name] = copy_base(run / _BASE, self._copy_of(name))
 
     def add_config(self, folder: Path, recipe: Recipe) -> None:
         """Add the files that a recipe names, and the recipe with their places in the archive as the folder's config."""
@@ -179,6 +179,8 @@ class _Gathering:
             if found.is_dir():
                 below = _files_below(found, _HIDDEN)
                 self.made.files |= {f"{place}/{file.relative_to(found).as_posix()}": file for file in below}
+            elif where == "knowledge.base":
+                self.made.files[place] = copy_base(found, self._copy_of(place))
             else:
                 self.made.files[place] = found
         return self._places[found]
@@ -276,17 +278,3 @@ def _secrets(named: tuple[str, ...]) -> dict[str, bytes]:
         for name, value in os.environ.items()
         if (name in named or _SECRET.fullmatch(name.upper())) and len(value) >= _SHORTEST_SECRET
     }
-
-
-def _database_copy(source: Path, target: Path) -> Path:
-    """A copy of an SQLite database with what its write-ahead log holds, while others may read and write it.
-
-    Raises:
-        RunError: it is damaged.
-    """
-    try:
-        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
-            old.backup(new)
-    except sqlite3.Error as error:
-        raise RunError(f"{source}: cannot be copied: {error}") from None
-    return target

@@ -30,14 +30,17 @@ def with_paths(recipe: Recipe, change: Change) -> Recipe:
         "api": teacher.api.model_copy(update={"prices": _maybe("teacher.api.prices", teacher.api.prices, change)}),
     }
     settings = _with_settings("task.settings", recipe.task.settings, change)
-    files = _each("knowledge.files", recipe.knowledge.files, change)
+    known = {
+        "files": _each("knowledge.files", recipe.knowledge.files, change),
+        "base": _maybe("knowledge.base", recipe.knowledge.base, change),
+    }
     corpus = _maybe("compare.corpus", recipe.compare.corpus, change)
     return recipe.model_copy(
         update={
             "prompts": _maybe("prompts", recipe.prompts, change),
             "task": recipe.task.model_copy(update={"settings": settings}),
             "teacher": teacher.model_copy(update=told),
-            "knowledge": recipe.knowledge.model_copy(update={"files": files}),
+            "knowledge": recipe.knowledge.model_copy(update=known),
             "compare": recipe.compare.model_copy(update={"corpus": corpus}),
         }
     )
@@ -89,7 +92,7 @@ def settings_alone(recipe: Recipe) -> dict[str, Any]:
         "prompts": True,
         "task": {"settings"},
         "teacher": {"paths": True, "diagnoses": True, "api": {"prices", "ledger"}},
-        "knowledge": {"files"},
+        "knowledge": {"files", "base"},
         "compare": {"corpus"},
     }
     alone = recipe.model_dump(mode="json", exclude=places)
