@@ -16,6 +16,7 @@ from nesycd.core.paths import locate_data
 from nesycd.core.protocols import Student, Task, Teacher
 from nesycd.core.records import Passage, content_hash
 from nesycd.core.row_files import Faults, RowFile
+from nesycd.knowledge.reviewed import Reviewed, read_reviewed
 from nesycd.llm import ledger
 from nesycd.llm.anthropic_api import ANTHROPIC, AnthropicEndpoint
 from nesycd.llm.batch_chat import BatchChat
@@ -201,6 +202,7 @@ class Parts:
     Attributes:
         recipe: with the paths of its data files resolved.
         corpus: passages for methods that retrieve passages: of `compare.corpus`, else the benchmark's own; None: there are none.
+        reviewed: the base of `knowledge.base`; None: the run builds one.
     """
 
     recipe: Recipe
@@ -210,6 +212,7 @@ class Parts:
     prompts: Prompts
     baseline_prompts: BaselinePrompts
     corpus: PassageIndex | None
+    reviewed: Reviewed | None
 
     @property
     def warnings(self) -> list[str]:
@@ -229,6 +232,7 @@ class Parts:
             "student": self.student.fingerprint,
             "prompts": self.prompts.fingerprint,
             "knowledge_files": content_hash([file_hash(path) for path in self.recipe.knowledge.files]),
+            **({} if self.reviewed is None else {"base": self.reviewed.fingerprint}),
         }
 
 
@@ -242,13 +246,14 @@ def build_parts(recipe: Recipe, commit: str = "") -> Parts:
     """A recipe's parts; for `commit` see `student_of`.
 
     Raises:
-        ConfigError, DataError, TeacherError: one of them cannot be built.
+        ConfigError, DataError, KnowledgeError, TeacherError: one of them cannot be built.
     """
     found = locate_data(recipe, data_root())
+    reviewed = None if found.knowledge.base is None else read_reviewed(found.knowledge.base)
     task = task_of(found)
     teacher, student = teacher_of(found, task), student_of(found, commit)
     prompts, others = Prompts.load(found.prompts), BaselinePrompts.load(found.prompts)
-    return Parts(found, task, teacher, student, prompts, others, corpus_of(found, task))
+    return Parts(found, task, teacher, student, prompts, others, corpus_of(found, task), reviewed)
 
 
 def corpus_of(recipe: Recipe, task: Task) -> PassageIndex | None:

@@ -2,6 +2,7 @@
 
 runs/NAME/
   asked.json                methods and seeds asked for so far; later calls add to them
+  config.json               the recipe of the last call
   seed-0/                   an ordinary run; methods with students of their own are further stages in it
   seed-0.no_rules/          an ablation, started from the finished stages of its seed's run
   seed-0.lr-0.001/          with tuning: the same with another learning rate
@@ -30,6 +31,7 @@ from nesycd.core.paths import locate_data, settings_alone
 from nesycd.core.protocols import TRAINING
 from nesycd.core.records import content_hash
 from nesycd.core.storage import FolderLock, disk_errors, write_atomic, write_json_atomic
+from nesycd.knowledge.reviewed import read_reviewed
 from nesycd.methods import table
 from nesycd.methods.context import Context
 from nesycd.methods.evaluate import Scored, score, splits_of
@@ -104,7 +106,7 @@ def run_comparison(
     numbers = list(dict.fromkeys(seeds or sorted(known) or [recipe.seed]))
     asked = {"methods": [one.name for one in now], "seeds": numbers}
     if run:
-        asked = _remember(folder, asked["methods"], numbers)
+        asked = _remember(folder, asked["methods"], numbers, found)
     job = _Job(
         varied, folder, console, now, table.named(asked["methods"], recipe, str(folder / COMPARISON)), scored, consent
     )
@@ -174,8 +176,9 @@ def _asked(folder: Path) -> dict[str, list[Any]]:
     raise RunError(f"{path}: not readable; delete it, and name all methods and seeds again")
 
 
-def _remember(folder: Path, names: Sequence[str], seeds: Sequence[int]) -> dict[str, list[Any]]:
-    """Add methods and seeds to those that the comparison was asked for before; return all of them."""
+def _remember(folder: Path, names: Sequence[str], seeds: Sequence[int], recipe: Recipe) -> dict[str, list[Any]]:
+    """Store the recipe, and add methods and seeds to those that the comparison was asked for before; return all of them."""
+    config = recipe.model_dump(mode="json", exclude=None if recipe.names_primary else {"compare": {"primary"}})
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
@@ -184,6 +187,7 @@ def _remember(folder: Path, names: Sequence[str], seeds: Sequence[int]) -> dict[
             "methods": list(dict.fromkeys([*stored["methods"], *names])),
             "seeds": sorted({*stored["seeds"], *seeds}),
         }
+        write_json_atomic(folder / "config.json", config)
         write_json_atomic(folder / COMPARISON, united)
         return united
 
@@ -332,6 +336,7 @@ class _Job:
                 {name: by_seed for name, by_seed in rates.items() if by_seed},
                 resamples,
                 settings.names_primary,
+                _reviewed(settings),
             )
             write_json_atomic(self.folder / "comparison.json", made.to_json())
             write_atomic(self.folder / "report.html", render_comparison(made, material))
@@ -432,6 +437,12 @@ class _Job:
             row.name: {split: max(len(seen[row.name, split, seed]) for seed in row.folders) for split in splits}
             for row in rows
         }
+
+
+def _reviewed(recipe: Recipe) -> str:
+    """The reviewed base of a recipe, for reports; "" where it has none."""
+    base = locate_data(recipe, data_root()).knowledge.base
+    return "" if base is None else f"{base.name}, version {read_reviewed(base).version}"
 
 
 def _is_empty(states: Mapping[str, Any], split: str) -> bool:

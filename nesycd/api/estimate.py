@@ -81,7 +81,8 @@ def estimate(recipe: Recipe, task: Task, teacher: Teacher) -> Estimated:
         return Estimated(teacher.name, len(train), None, {}, {})
     chat = chat_of(recipe)
     # Which answers will be wrong is not known yet; the upper bound is all.
-    cases = [_wrong(example, recipe.student.max_new_tokens) for example in train]
+    diagnosed = train if recipe.knowledge.base is None else []
+    cases = [_wrong(example, recipe.student.max_new_tokens) for example in diagnosed]
     planned = {"rationales": teacher.plan_rationales(train), "diagnoses": teacher.plan_diagnoses(cases)}
     asked = {name: chat.estimate(requests) for name, requests in planned.items()}
     ask = recipe.teacher.ask

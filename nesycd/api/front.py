@@ -18,6 +18,7 @@ from nesycd.core.config import Recipe, load_recipe, recipe_of
 from nesycd.core.errors import ConfigError, DataError, RunError
 from nesycd.core.paths import locate_settings
 from nesycd.core.protocols import Task
+from nesycd.core.toml_text import toml_string
 from nesycd.methods.method import Method
 from nesycd.methods.table import METHODS, named
 from nesycd.reports.comparison import Comparison
@@ -69,6 +70,7 @@ def compare(
     methods: Sequence[str] = (),
     seeds: Sequence[int] = (),
     *,
+    kb: str | os.PathLike[str] = "",
     name: str = "",
     root: str | os.PathLike[str] = "runs",
     limit: int | None = None,
@@ -82,6 +84,7 @@ def compare(
         recipe, root, limit, progress, redo, settings: see `run`.
         methods: names (`nesycd.list_methods()` lists all); none: those of the recipe, and those asked for before.
         seeds: none: likewise.
+        kb: a reviewed base (`kb.sqlite`) in place of the ones that runs build from errors; the same as `knowledge.base`.
         name: of the comparison's folder; by default `compare-` and the recipe's name.
 
     Returns:
@@ -90,7 +93,8 @@ def compare(
     Raises:
         NesycdError: a mistake of the user, in one sentence; or no seed has answers of all methods asked for so far.
     """
-    wanted = as_recipe(recipe, settings, limit)
+    given = [f"knowledge.base={toml_string(os.fspath(kb))}"] if kb else []
+    wanted = as_recipe(recipe, settings, limit, given)
     folder = named_folder(Path(root), name or comparison_name(wanted), "name")
     if isinstance(methods, str):
         raise ConfigError(f"methods: must be a list of names, but is {methods!r}")
@@ -99,7 +103,7 @@ def compare(
         raise ConfigError(f"seeds: must be at least 0, but there is {wrong[0]}")
 
     def varied(changes: Sequence[str]) -> Recipe:
-        return as_recipe(recipe, settings, limit, changes)
+        return as_recipe(recipe, settings, limit, [*given, *changes])
 
     made = run_comparison(
         wanted, varied, folder, Console() if progress else None, methods, seeds, consent=_unless(redo)

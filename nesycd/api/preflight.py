@@ -25,6 +25,7 @@ from nesycd.core.errors import ConfigError, NesycdError
 from nesycd.core.paths import locate_data
 from nesycd.core.protocols import Task, Teacher
 from nesycd.knowledge import read_file
+from nesycd.knowledge.reviewed import read_reviewed
 from nesycd.llm.reachable import reach
 from nesycd.methods import table
 from nesycd.methods.evaluate import splits_of
@@ -195,6 +196,10 @@ def _prompts(recipe: Recipe) -> None:
 
 
 def _knowledge(report: Report) -> None:
+    if (base := report.recipe.knowledge.base) is not None:
+        report.part(
+            "knowledge", partial(read_reviewed, base), lambda found: f"{base}: {len(found.entries)} approved items"
+        )
     for path in report.recipe.knowledge.files:
         report.part("knowledge", partial(read_file, path), partial(_items, path))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from nesycd.core.toml_text import toml_string
 
 _HEAD = """\
 # Look at all that this recipe needs, and at what it costs: nesycd check {file}
@@ -97,19 +98,19 @@ def starter(name: str, file: Path, questions: Path, asked: Asked | None, knowled
         asked: the teacher; None: the questions' own rationales.
         knowledge: files whose items join the knowledge base.
     """
-    text = _HEAD.format(file=file, name=_toml(name), questions=_toml(str(questions)))
+    text = _HEAD.format(file=file, name=toml_string(name), questions=toml_string(str(questions)))
     if asked is None:
         text += _OWN
     else:
         text += _ASKED.format(
             who=_ALL_ASKED if asked.rationales else _DIAGNOSES_ASKED,
-            model=_toml(asked.model),
+            model=toml_string(asked.model),
             comment=_choice(asked),
-            base_url=f"base_url = {_toml(asked.base_url)}"
+            base_url=f"base_url = {toml_string(asked.base_url)}"
             if asked.base_url
             else '# base_url = "http://localhost:8000/v1"',
         )
-    files = f"files = [{', '.join(_toml(str(path)) for path in knowledge)}]" if knowledge else _FILES
+    files = f"files = [{', '.join(toml_string(str(path)) for path in knowledge)}]" if knowledge else _FILES
     return text + _TAIL.format(files=files)
 
 
@@ -118,8 +119,3 @@ def _choice(asked: Asked) -> str:
         return ""
     shown = ", ".join(asked.models[:8]) or "such as gpt-4o-mini"
     return f"{' ' * 22}# to be filled in: the model's name at its server ({shown})"
-
-
-def _toml(text: str) -> str:
-    """A TOML string; its escapes are those of JSON."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -12,6 +12,7 @@ from rich.console import Console
 from nesycd.cli.run import Limit, Overrides, RecipeFile, Root, Yes, consent
 from nesycd.core.config import Recipe, load_recipe
 from nesycd.core.errors import ConfigError
+from nesycd.core.toml_text import toml_string
 from nesycd.runs.folders import named_folder
 
 app = typer.Typer()
@@ -62,6 +63,10 @@ def compare(
     limit: Limit = None,
     name: Folder = "",
     root: Root = Path("runs"),
+    kb: Annotated[
+        Path | None,
+        typer.Option("--kb", help="A reviewed base (kb.sqlite) in place of the ones that runs build from errors."),
+    ] = None,
     yes: Yes = False,
     table: Annotated[
         bool, typer.Option("--table", help="Run nothing: report what is finished, also while other processes run.")
@@ -85,6 +90,8 @@ def compare(
 
         nesycd compare recipes/quickstart.toml --methods std_cot,kard_kb,nesycd --seeds 0,1,2 --name trio
 
+        nesycd compare recipes/quickstart.toml --kb runs/quickstart/kb.sqlite --name reviewed
+
         nesycd compare recipes/compare-longtail.toml --table
 
         nesycd compare --list
@@ -93,8 +100,10 @@ def compare(
     from nesycd.api.front import comparison_name
     from nesycd.reports.comparison_page import print_comparison
 
+    given_base = [] if kb is None else [f"knowledge.base={toml_string(str(kb))}"]
+
     def varied(changes: Sequence[str]) -> Recipe:
-        return load_recipe(recipe, [*(overrides or []), *changes], limit)
+        return load_recipe(recipe, [*(overrides or []), *given_base, *changes], limit)
 
     settings, console = varied(()), Console()
     folder = named_folder(root, name or comparison_name(settings))

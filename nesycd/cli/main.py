@@ -54,6 +54,8 @@ GROUPS = {
     "Advanced": {
         "settings": ("nesycd.cli.settings", "Explain every key of a recipe."),
         **{step: (f"nesycd.cli.steps:{step}", summary) for step, summary in STEPS.items()},
+        "pack": ("nesycd.cli.pack", "Pack a run or a comparison with all that it reads into one archive."),
+        "unpack": ("nesycd.cli.unpack", "Unpack what `nesycd pack` wrote, so that it goes on here."),
         "ledger": ("nesycd.cli.ledger:ledger_app", "Show, export and prune the ledger of paid calls."),
         "clean": ("nesycd.cli.clean", "Remove runs, or only their checkpoints."),
     },

@@ -210,6 +210,9 @@ class KnowledgeSection(Section):
     files: tuple[Path, ...] = ()
     """Files as `nesycd kb import` reads them, whose items are added to the teacher's proposals: they pass the same filters and,
     with `review = "auto"`, are approved."""
+    base: Path | None = None
+    """A reviewed base (a `kb.sqlite`), taken in place of one built from errors: what it approves, without what leaks under the
+    run's splits. No error is diagnosed then. `nesycd compare --kb`."""
     language: Annotated[str, Field(pattern=r"^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$")] = "en"
     """Language of the names, where `files` are RDF graphs with labels in several: a tag such as `de`. Other labels become
     aliases."""
@@ -220,6 +223,14 @@ class KnowledgeSection(Section):
     are approved."""
     derive: bool = False
     """Whether rules with clauses are executed (extra `rules`): facts derived for a question are added to its context."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.base is not None and self.files:
+            raise ValueError(
+                "base takes the place of files; leave files empty and import the files into the base (nesycd kb import)"
+            )
+        return self
 
 
 class CallsSection(Section):

@@ -1,8 +1,8 @@
-"""The paths in a recipe: resolved below `NESYCD_DATA` where they do not exist, and removed where only content counts."""
+"""The paths in a recipe: resolved below `NESYCD_DATA` where they do not exist, changed, and removed where only content counts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,43 +12,68 @@ PATH_SETTINGS = frozenset({"path", "train", "valid", "test", "prompts"})
 """Settings of benchmarks that are paths if they are strings."""
 
 
+Change = Callable[[str, Path], Path]
+"""Called with a setting's dotted key and the path that it holds; returns the path to be put there."""
+
+
 def locate_data(recipe: Recipe, root: Path | None) -> Recipe:
     """The recipe with data paths that exist only below `root` (`NESYCD_DATA`) changed to those."""
-    if root is None:
-        return recipe
-    settings = locate_settings(recipe.task.settings, root)
+    return recipe if root is None else with_paths(recipe, lambda _, path: _located(path, root))
+
+
+def with_paths(recipe: Recipe, change: Change) -> Recipe:
+    """The recipe with each path of its data files and folders changed (not those of models and of the ledger)."""
     teacher = recipe.teacher
-    diagnoses = None if teacher.diagnoses is None else _located(teacher.diagnoses, root)
-    teacher = teacher.model_copy(
-        update={"paths": tuple(_located(path, root) for path in teacher.paths), "diagnoses": diagnoses}
+    told = {
+        "paths": _each("teacher.paths", teacher.paths, change),
+        "diagnoses": _maybe("teacher.diagnoses", teacher.diagnoses, change),
+        "api": teacher.api.model_copy(update={"prices": _maybe("teacher.api.prices", teacher.api.prices, change)}),
+    }
+    settings = _with_settings("task.settings", recipe.task.settings, change)
+    known = {
+        "files": _each("knowledge.files", recipe.knowledge.files, change),
+        "base": _maybe("knowledge.base", recipe.knowledge.base, change),
+    }
+    corpus = _maybe("compare.corpus", recipe.compare.corpus, change)
+    return recipe.model_copy(
+        update={
+            "prompts": _maybe("prompts", recipe.prompts, change),
+            "task": recipe.task.model_copy(update={"settings": settings}),
+            "teacher": teacher.model_copy(update=told),
+            "knowledge": recipe.knowledge.model_copy(update=known),
+            "compare": recipe.compare.model_copy(update={"corpus": corpus}),
+        }
     )
-    if teacher.api.prices is not None:
-        api = teacher.api.model_copy(update={"prices": _located(teacher.api.prices, root)})
-        teacher = teacher.model_copy(update={"api": api})
-    task = recipe.task.model_copy(update={"settings": settings})
-    prompts = None if recipe.prompts is None else _located(recipe.prompts, root)
-    compare = recipe.compare
-    if compare.corpus is not None:
-        compare = compare.model_copy(update={"corpus": _located(compare.corpus, root)})
-    files = tuple(_located(path, root) for path in recipe.knowledge.files)
-    knowledge = recipe.knowledge.model_copy(update={"files": files})
-    found = {"task": task, "teacher": teacher, "prompts": prompts, "knowledge": knowledge, "compare": compare}
-    return recipe.model_copy(update=found)
 
 
 def locate_settings(settings: Mapping[str, Any], root: Path | None) -> dict[str, Any]:
     """A benchmark's settings with their paths (`PATH_SETTINGS`) resolved as by `locate_data`; those of a mixture's parts too."""
     if root is None:
         return dict(settings)
-    return {key: _located_setting(key, value, root) for key, value in settings.items()}
+    return _with_settings("task.settings", settings, lambda _, path: _located(path, root))
 
 
-def _located_setting(key: str, value: Any, root: Path) -> Any:
+def _with_settings(where: str, settings: Mapping[str, Any], change: Change) -> dict[str, Any]:
+    return {key: _with_setting(f"{where}.{key}", key, value, change) for key, value in settings.items()}
+
+
+def _with_setting(where: str, key: str, value: Any, change: Change) -> Any:
     if key in PATH_SETTINGS and isinstance(value, str):
-        return str(_located(Path(value), root))
+        return str(change(where, Path(value)))
     if key == "parts" and isinstance(value, list) and all(isinstance(part, dict) for part in value):
-        return [{**part, "settings": locate_settings(part.get("settings", {}), root)} for part in value]
+        return [
+            {**part, "settings": _with_settings(f"{where}[{number}].settings", part.get("settings", {}), change)}
+            for number, part in enumerate(value)
+        ]
     return value
+
+
+def _maybe(where: str, path: Path | None, change: Change) -> Path | None:
+    return None if path is None else change(where, path)
+
+
+def _each(where: str, paths: tuple[Path, ...], change: Change) -> tuple[Path, ...]:
+    return tuple(change(where, path) for path in paths)
 
 
 def without_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,7 +92,7 @@ def settings_alone(recipe: Recipe) -> dict[str, Any]:
         "prompts": True,
         "task": {"settings"},
         "teacher": {"paths": True, "diagnoses": True, "api": {"prices", "ledger"}},
-        "knowledge": {"files"},
+        "knowledge": {"files", "base"},
         "compare": {"corpus"},
     }
     alone = recipe.model_dump(mode="json", exclude=places)

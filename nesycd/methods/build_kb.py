@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from nesycd.core.records import Diagnosis, Entry, Evidence, Example, Item, Ratio
 from nesycd.knowledge import KnowledgeBase, LeakFilter, filters, knowledge_version, read_file
 from nesycd.knowledge.carry import carry_over, is_worked_on
 from nesycd.methods.context import Context
-from nesycd.prompts import question_text
+from nesycd.methods.take_kb import Taken, held_out, read_of
 from nesycd.routing import MarginRouter, calibrate
 from nesycd.rules import failures
 from nesycd.runs.stage import Artifact
@@ -59,7 +59,15 @@ def build_knowledge(
     kept: Mapping[str, Rationale],
     collected: Collected,
 ) -> Known:
+    """The run's knowledge base from the teacher's diagnoses and the imported files, or from a reviewed base.
+
+    Raises:
+        KnowledgeError: an imported file or the reviewed base cannot be used.
+        RunError: a base that was made is gone.
+    """
     settings = context.recipe.knowledge
+    if settings.base is not None:
+        return _taken(context, Taken.of(context, train, settings.base))
     attempts = collected.attempts
     signal = context.recipe.router.signal
     sure = MarginRouter(calibrate(attempts, signal).threshold, signal)
@@ -89,24 +97,61 @@ def build_knowledge(
     if brought:
         inputs["brought"] = brought
     inputs["seed"] = seed
+    _make(context, inputs, lambda: _build(context, proposals, checked))
+    return _known(context, train, diagnoses, len(proposed), refused, checked)
+
+
+def _taken(context: Context, taken: Taken) -> Known:
+    """A reviewed base in place of one built from errors."""
+
+    def build() -> dict[str, Any]:
+        made = taken.build()
+        path = context.run.kb_path
+        if path.exists() and not taken.has_all_of(path):
+            _kept(context, path)
+        _replace(path)
+        return made
+
+    _make(context, taken.inputs, build)
+    return _known(context, taken.train, (), len(taken.base.entries), taken.refused, None, taken)
+
+
+def _make(context: Context, inputs: dict[str, Any], build: Callable[[], dict[str, Any]]) -> None:
+    """Make the run's base, unless it is there already.
+
+    Raises:
+        RunError: it was made and is gone.
+    """
     if context.run.stage("knowledge", inputs).done and not context.run.kb_path.exists():
         raise RunError(
             f"{context.run.kb_path}: gone, though it was made and students were trained with it; put a copy back, or delete "
             f"{context.run.folder / 'stages' / 'knowledge.json'} to have it made anew from the diagnoses (edits are then lost)"
         )
-    context.run.value("knowledge", inputs, lambda: _build(context, proposals, checked))
+    context.run.value("knowledge", inputs, build)
+
+
+def _known(
+    context: Context,
+    train: Sequence[Example],
+    diagnoses: Sequence[Diagnosis],
+    proposed: int,
+    refused: Sequence[Refusal],
+    checked: _SelfChecked | None,
+    taken: Taken | None = None,
+) -> Known:
+    """What the run's base holds now."""
     with KnowledgeBase.open(context.run.kb_path, notify=context.run.notify) as kb:
         revision = kb.revision
         entries = kb.entries(status=Status.APPROVED)
         waiting = 0 if entries else len(kb.entries(status=Status.PROPOSED))
     self_checked = None if checked is None else {"asked": checked.asked, "repaired": len(checked.repaired)}
     leaks = {
-        "proposed": len(proposed),
-        "refused": sum(refusal.filter == "leak" for refusal in refused),
+        "proposed": proposed,
+        "refused": sum(one.filter == "leak" for one in refused) if taken is None else len(taken.hidden),
         "ill_formed": sum(refusal.filter == "ill_formed" for refusal in refused),
         "instance_specific": sum(refusal.filter == "instance_specific" for refusal in refused),
         "approved": len(entries),
-        "approved_leaking": _leaking(context, train, entries),
+        "approved_leaking": _leaking(context, train, entries if taken is None else taken.localised(entries)),
     }
     version = {
         "version": knowledge_version(entry.item_id for entry in entries),
@@ -156,17 +201,6 @@ def _self_checked(
     return _SelfChecked(len(answers), self_check.repaired(answers))
 
 
-def _held_out(context: Context) -> list[Example]:
-    """All questions outside the training split: their texts are used only to refuse leaking items, never to choose items."""
-    splits = [split for split in context.task.splits() if split != "train"]
-    return [example for split in splits for example in context.examples(split)]
-
-
-def _texts(held_out: Sequence[Example]) -> list[list[str]]:
-    """All of these questions that the filters read."""
-    return [[example.uid, example.split, question_text(example)] for example in held_out]
-
-
 def _refused(
     context: Context,
     train: Sequence[Example],
@@ -175,10 +209,10 @@ def _refused(
     brought: Sequence[tuple[Item, Evidence]],
 ) -> Sequence[Refusal]:
     """The proposals that the filters refuse, with the reasons: a stage of the run."""
-    held_out = _held_out(context)
+    outside = held_out(context)
 
     def check() -> list[Refusal]:
-        return filters.refusals([*diagnose.proposals(diagnoses), *brought], train, held_out, texts)
+        return filters.refusals([*diagnose.proposals(diagnoses), *brought], train, outside, texts)
 
     texts = {uid: rationale.text for uid, rationale in kept.items()}
     return context.run.computed(
@@ -187,7 +221,7 @@ def _refused(
         {
             "diagnoses": diagnoses,
             "examples": train,
-            "held_out": _texts(held_out),
+            "held_out": read_of(outside),
             "algorithm": filters.ALGORITHM,
             "rationales": texts,
             **({"brought": brought} if brought else {}),
@@ -198,14 +232,14 @@ def _refused(
 
 def _leaking(context: Context, train: Sequence[Example], entries: Sequence[Entry]) -> int:
     """How many approved entries still leak: people may have approved, written or edited them."""
-    held_out = _held_out(context)
+    outside = held_out(context)
 
     def count() -> int:
-        leaks = LeakFilter(train, held_out)
+        leaks = LeakFilter(train, outside)
         return sum(leaks.leak(entry.item, entry.evidence) is not None for entry in entries)
 
     approved = [[entry.item, list(entry.evidence)] for entry in entries]
-    inputs = {"entries": approved, "examples": train, "held_out": _texts(held_out), "algorithm": filters.ALGORITHM}
+    inputs = {"entries": approved, "examples": train, "held_out": read_of(outside), "algorithm": filters.ALGORITHM}
     leaking = int(context.run.value("leaks", inputs, count))
     if leaking:
         place = shlex.quote(str(context.run.folder))
@@ -237,10 +271,15 @@ def _build(
         if path.exists() and _is_worked_on(path):
             _carry_over(context, _kept(context, path), kb)
         made = {"proposals": len(proposals), **kb.stats()}
+    _replace(path)
+    return made
+
+
+def _replace(path: Path) -> None:
+    """Let the base that was built take its place."""
     for suffix in ("-wal", "-shm"):  # of the old base: the new one must not be read with them
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-    os.replace(fresh, path)
-    return made
+    os.replace(path.with_name("kb.new.sqlite"), path)
 
 
 def _is_worked_on(path: Path) -> bool:

@@ -91,6 +91,10 @@ class Comparison(Document):
     scored: dict[str, dict[str, int]]
     """METHOD, SPLIT: how often other answers were scored there under one seed, at most: 1 where nothing was tried twice."""
     resamples: int
+    reviewed: str = ""
+    """The reviewed base that all methods were given, and its version; "": each run built its own from errors."""
+    hidden: dict[str, int] = Field(default_factory=dict)
+    """Seed -> approved items of the reviewed base that were hidden, because they leak under its splits."""
 
     @property
     def results(self) -> list[dict[str, Any]]:
@@ -135,6 +139,7 @@ def compare(
     rates: Mapping[str, Mapping[int, float]],
     resamples: int,
     named: bool = False,
+    reviewed: str = "",
 ) -> Comparison:
     """Put a comparison together.
 
@@ -146,6 +151,7 @@ def compare(
         rates: with tuning, method -> seed -> the learning rate chosen.
         resamples: of the bootstrap.
         named: whether the recipe names the primary endpoint.
+        reviewed: the reviewed base that all methods were given; "": there is none.
 
     Raises:
         ConfigError: the primary endpoint's split has no questions, or none of the kind that it names.
@@ -198,6 +204,8 @@ def compare(
         leaks={str(seed): _leaks(one) for seed, one in material.results.items()},
         scored={one: dict(counts) for one, counts in scored.items()},
         resamples=resamples,
+        reviewed=reviewed,
+        hidden={str(seed): _hidden(one) for seed, one in material.results.items()} if reviewed else {},
     )
 
 
@@ -314,6 +322,11 @@ def _causes(material: Material, row: Row, split: str) -> dict[str, float]:
 def _leaks(results: Results) -> int | None:
     found = results.method.leaks if results.method else None
     return found.approved_leaking if found else None
+
+
+def _hidden(results: Results) -> int:
+    found = results.method.leaks if results.method else None
+    return found.refused if found else 0
 
 
 def load_comparison(path: Path) -> Comparison:

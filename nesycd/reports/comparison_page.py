@@ -152,6 +152,10 @@ def bases(made: Comparison) -> list[str]:
         found.setdefault(held, []).append(name)
     alone = found.pop("", [])
     told = [f"knowledge base of {', '.join(names)}: {held} items approved" for held, names in found.items()]
+    if made.reviewed:
+        hidden = ", ".join(f"seed {seed}: {count}" for seed, count in made.hidden.items() if count)
+        less = f"; hidden, because they leak under its splits: {hidden}" if hidden else ""
+        told.insert(0, f"the knowledge is that of a reviewed base ({made.reviewed}), not built from errors{less}")
     return [*told, f"without a knowledge base: {', '.join(alone)}"] if told and alone else told
 
 

@@ -282,6 +282,12 @@ class LLMTeacher:
         self._chat.forget(keys)
 
 
+def asked_about(key: str) -> tuple[str, ...]:
+    """The question (`Example.uid`) that a call's key names, as far as the key shows where its name ends."""
+    named = key.partition(":")[2]
+    return (named, named.rpartition(":")[0], named.rpartition("+")[0])
+
+
 def _tell_of(unanswered: Mapping[str, str]) -> None:
     """End with the questions that are still open, each with its reason."""
     if unanswered:
