@@ -27,6 +27,7 @@ from nesycd.methods.method import BASE, CallSource, Method, Source
 from nesycd.methods.predict import Predictor, Resources, Responded, Way, respond, way_of
 from nesycd.prompts import BaselinePrompts, Prompts, Shown
 from nesycd.reports import load_results
+from nesycd.reports.figures import percent
 from nesycd.reports.markup import tag
 from nesycd.reports.results import Results
 from nesycd.reports.scores import table as html_table
@@ -153,14 +154,14 @@ class OpenRun:
             row["method"]: row["accuracy"] for row in self.results if (row["split"], row["kind"]) == ("test", "all")
         }
         shares = {name: found.get(name) for name in (table.MAIN, table.BASELINE)}
-        told = ", ".join(f"{name} {_percent(share)}" for name, share in shares.items() if share is not None)
+        told = ", ".join(f"{name} {percent(share)}" for name, share in shares.items() if share is not None)
         return f"<run {self.folder}: student {self.recipe.student.model}{f'; on test {told}' if told else ''}>"
 
     def _repr_html_(self) -> str:
         """For notebooks: the accuracies of all methods."""
         found = {(row["method"], f"{row['split']}: {row['kind']}"): row["accuracy"] for row in self.results}
         methods, places = (list(dict.fromkeys(key[side] for key in found)) for side in (0, 1))
-        rows = [[method, *(_percent(found.get((method, place))) for place in places)] for method in methods]
+        rows = [[method, *(percent(found.get((method, place))) for place in places)] for method in methods]
         head = tag("p", f"Run {self.folder}, student {self.recipe.student.model}: accuracy")
         return tag("div", head, html_table(["method", *places], rows))
 
@@ -484,10 +485,6 @@ def _asked(question: str, options: Sequence[str], task: str) -> Example:
     if len(options) == 1 or len(options) > 26:
         raise DataError(f"options: 2 to 26 are possible, or none for an open question, but there are {len(options)}")
     return Example(uid="question", task=task, question=question, answer="", options=tuple(options))
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f} %"
 
 
 def find(knowledge: Knowledge, example: Example) -> tuple[Hit, ...]:

@@ -174,8 +174,8 @@ def measure_effect(
         with KnowledgeBase.open(context.run.kb_path) as kb:
             content = effect_json(kb, measured)
             write_json_atomic(folder / EFFECT_FILE, content)
-            for item in measured.proposed if retire else ():
-                kb.retire(item, REVIEWER)
+            if retire:
+                kb.decide(measured.proposed, Status.RETIRED, REVIEWER)
     return content, measured
 
 

@@ -3,7 +3,7 @@
 from nesycd.calls.annotate import annotate, with_calls
 from nesycd.calls.lookup import LookedUp, LookUp
 from nesycd.calls.notation import without_calls
-from nesycd.calls.tools import LOOK_UP, SUM, Calls, GoldFacts, Sums, as_read, question_of, replay
+from nesycd.calls.tools import LOOK_UP, SUM, Calls, GoldFacts, Sums, as_read, question_of
 
 __all__ = [
     "LOOK_UP",
@@ -16,7 +16,6 @@ __all__ = [
     "annotate",
     "as_read",
     "question_of",
-    "replay",
     "with_calls",
     "without_calls",
 ]

@@ -12,9 +12,8 @@ from nesycd.calls import notation
 from nesycd.calls.lookup import LookedUp, LookUp
 from nesycd.core.answers import Call
 from nesycd.core.errors import NesycdError
-from nesycd.core.protocols import Supply, Tools
+from nesycd.core.protocols import Supply
 from nesycd.core.records import Example, Fact, content_hash
-from nesycd.core.segments import Segment
 from nesycd.core.text import normal
 from nesycd.grading.arithmetic import next_result
 
@@ -263,38 +262,6 @@ def _held(begun: str, known: Collection[str], close: str, whole: bool) -> Callab
     if whole:
         return lambda more: leads((begun + more).lstrip())
     return lambda more: leads(begun + more) or not (begun or more[:1].isalpha())
-
-
-def replay(text: str, tools: Tools | None, question: str) -> tuple[tuple[Segment, ...], tuple[Call, ...]]:
-    """A finished text as a student with these tools would have written it: what would have been supplied, marked as such.
-
-    Whatever is not supplied stays the student's own; a text whose sums are false keeps them.
-    """
-    if tools is None:
-        return ((Segment(text=text),) if text else ()), ()
-    segments: list[Segment] = []
-    trace: list[Call] = []
-    done = 0
-    place = 0
-    while place < len(text):
-        ends = [at + len(end) for end in tools.ends if (at := text.find(end, place)) >= 0]
-        if not ends:
-            break
-        place = min(ends)
-        made = tools.supply(text[:place], question, trace)
-        if made is not None and text.startswith(made.text, place) and _ends_word(text, place + len(made.text)):
-            segments += [Segment(text=text[done:place]), Segment(text=made.text, source="supplied")]
-            trace.append(made.call)
-            place = done = place + len(made.text)
-    if done < len(text):
-        segments.append(Segment(text=text[done:]))
-    return tuple(segments), tuple(trace)
-
-
-def _ends_word(text: str, place: int) -> bool:
-    """Whether no word or number goes on at a place."""
-    rest = text[place : place + 2]
-    return not rest[:1].isalnum() and not (rest[:1] in ".," and rest[1:].isdigit())
 
 
 def as_read(text: str, trace: Iterable[Call]) -> str:

@@ -252,28 +252,33 @@ def _refuse_to_leave_behind(item: Any, changes: dict[str, Any]) -> None:
 def approve(items: Items, kb: Kb = None, by: By = "", why: Why = "") -> None:
     """Approve items: from the next run on they are retrieved. `all` stands for everything that is proposed.
 
-    A rule whose clause cannot run, or with a test that fails, is not approved: nothing of the call then is.
+    All are one revision, or nothing is changed: where an id is unknown, a rule's clause cannot run, or a test of it fails.
     """
-    with changed_base(kb) as base:
-        if items == ["all"]:
+    if items == ["all"]:
+        with changed_base(kb) as base:
             typer.echo(f"approved {base.approve_all(user(by), why)}")
-            return
-        for entry in base.approve_these(items, user(by), why):
-            typer.echo(f"approved {entry.item_id[:8]}")
+    else:
+        _decide(items, "approved", kb, user(by), why)
 
 
 def reject(items: Items, kb: Kb = None, by: By = "", why: Why = "") -> None:
-    """Reject items: they are kept, but never retrieved."""
-    with changed_base(kb) as base:
-        for item in items:
-            typer.echo(f"rejected {base.reject(item, user(by), why).item_id[:8]}")
+    """Reject items: they are kept, but never retrieved. All are one revision; where an id is unknown, nothing is changed."""
+    _decide(items, "rejected", kb, user(by), why)
 
 
 def retire(items: Items, kb: Kb = None, by: By = "", why: Why = "") -> None:
-    """Retire items that were good once: they are kept, but no longer retrieved."""
+    """Retire items that were good once: they are kept, but no longer retrieved.
+
+    All are one revision; where an id is unknown, nothing is changed.
+    """
+    _decide(items, "retired", kb, user(by), why)
+
+
+def _decide(items: Sequence[str], status: str, kb: str | None, who: str, why: str) -> None:
+    """Set the status of items as one revision, and say of which."""
     with changed_base(kb) as base:
-        for item in items:
-            typer.echo(f"retired {base.retire(item, user(by), why).item_id[:8]}")
+        for entry in base.decide(items, status_of(status), who, why):
+            typer.echo(f"{status} {entry.item_id[:8]}")
 
 
 GROUPS: dict[str, dict[str, Callable[..., None]]] = {

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from nesycd.cli.runs import Root
 from nesycd.core.errors import RunError
+from nesycd.core.overrides import dotted
 from nesycd.runs.folders import find_run
 
 app = typer.Typer()
@@ -102,15 +103,7 @@ def _warnings(folders: Mapping[str, Path]) -> Iterator[str]:
 def _settings(config: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The run's settings by dotted key, and the hashes of what settings only name."""
     hashes = {key: value for key, value in manifest.get("hashes", {}).items() if key in {"student", "prompts"}}
-    return dict(_flat({**config, "hashes": hashes}))
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{key}.")
-        else:
-            yield f"{before}{key}", value
+    return dict(dotted({**config, "hashes": hashes}))
 
 
 def _text(value: Any) -> str:

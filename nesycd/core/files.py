@@ -25,6 +25,9 @@ from nesycd.core.records import content_hash
 
 ZERO = "has a zero byte: this is no text file, or UTF-16 without a byte order mark; save it as UTF-8"
 
+WINDOWS = "windows-1252"
+"""What spreadsheets and editors on Western Windows write where nobody asks for UTF-8."""
+
 
 class NotText(DataError):
     """Bytes that are no text in the encoding in which they were read."""
@@ -116,11 +119,10 @@ def read_text(path: Path, error: type[NesycdError] = DataError) -> str:
     """
     try:
         content = path.read_bytes()
-        encoding = encoding_of(content)
-        text = content.decode(encoding)
+        text = decoded(content)
     except UnicodeDecodeError as wrong:
-        line = content.count(b"\n", 0, wrong.start) + 1
-        raise error(f"{not_text(f'{path}:{line}', encoding, wrong)}; save it as UTF-8") from None
+        line = wrong.object.count(b"\n", 0, wrong.start) + 1
+        raise error(f"{not_text(f'{path}:{line}', wrong, encoding_of(content))}; save it as UTF-8") from None
     except OSError as wrong:
         raise error(f"{path}: cannot be read: {wrong.strerror or wrong}") from None
     if "\0" in text:
@@ -158,7 +160,7 @@ def text_lines(path: Path, encoding: str = "") -> Iterator[tuple[int, str]]:
                     raise DataError(f"{place}: {ZERO}")
                 yield number, raw.decode(encoding)
     except UnicodeDecodeError as error:
-        raise NotText(f"{not_text(place, encoding, error)}; save it as UTF-8") from None
+        raise NotText(f"{not_text(place, error, encoding)}; save it as UTF-8") from None
     except zlib.error:
         raise DataError(f"{place}: the gzip file is damaged; copy it again") from None
     except EOFError:
@@ -182,6 +184,20 @@ def open_bytes(path: Path) -> io.BufferedReader:
     return cast(io.BufferedReader, gzip.open(path))  # it has all methods used here
 
 
+def decoded(content: bytes, encoding: str = "") -> str:
+    """The text of a file's bytes, without its byte order mark; line ends stay.
+
+    Args:
+        content: all bytes.
+        encoding: a Python name; "": see `encoding_of`.
+
+    Raises:
+        UnicodeDecodeError: bytes that are no text in this encoding.
+        LookupError, ValueError: Python knows no such encoding.
+    """
+    return content.decode(encoding or encoding_of(content)).removeprefix("\ufeff")
+
+
 def encoding_of(content: bytes) -> str:
     """The encoding that a text's first bytes show, by a byte order mark or the zero bytes of UTF-16 and UTF-32; else UTF-8."""
     return json.detect_encoding(content)
@@ -193,11 +209,12 @@ def encoding_name(encoding: str) -> str:
     return name.removesuffix("-sig").upper() if name.startswith("utf") else name
 
 
-def not_text(where: str, encoding: str, error: UnicodeDecodeError) -> str:
+def not_text(where: str, error: UnicodeDecodeError, encoding: str) -> str:
     """What is wrong with bytes that are no text in an encoding, and how they read in the one that Windows writes most."""
-    near = error.object[max(0, error.start - 12) : error.end + 12].decode("cp1252", "replace")
-    reading = f" (in Windows-1252 it is {near!r})" if encoding.startswith("utf-8") else ""
-    return f"{where}: not valid {encoding_name(encoding)} text: byte 0x{error.object[error.start]:02x}{reading}"
+    name = encoding_name(encoding)
+    near = error.object[max(0, error.start - 12) : error.end + 12].decode(WINDOWS, "replace")
+    reading = f" (in Windows-1252 it is {near!r})" if name == "UTF-8" else ""
+    return f"{where}: not valid {name} text: byte 0x{error.object[error.start]:02x}{reading}"
 
 
 def file_hash(path: Path) -> str:

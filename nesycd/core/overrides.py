@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nesycd.core.address import without_logins
@@ -14,6 +14,15 @@ from nesycd.core.text import printable, shortened
 
 MOST_DEEP = 20
 """Levels of tables and lists: more than any setting has, and fewer than any parser follows."""
+
+
+def dotted(tables: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested tables, each with its dotted key."""
+    for key, value in tables.items():
+        if isinstance(value, Mapping):
+            yield from dotted(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
 
 
 def unusable(tables: Mapping[str, Any], deep_only: bool = False) -> str:
@@ -29,18 +38,18 @@ def unusable(tables: Mapping[str, Any], deep_only: bool = False) -> str:
     left: list[tuple[tuple[str, ...], Any]] = [((), tables)]
     while left:
         keys, value = left.pop()
-        dotted = printable(".".join(keys[:3]))
+        named = printable(".".join(keys[:3]))
         if isinstance(value, Mapping | list | tuple):
             if len(keys) == MOST_DEEP:
-                return f"{shortened(dotted)}: lists or tables in it are nested more than {MOST_DEEP} deep"
+                return f"{shortened(named)}: lists or tables in it are nested more than {MOST_DEEP} deep"
             pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
             left += [((*keys, str(key)), inner) for key, inner in pairs]
         elif deep_only:
             continue
         elif isinstance(value, float) and not math.isfinite(value):
-            return f"{dotted}: must be a finite number, but it is {value}"
+            return f"{named}: must be a finite number, but it is {value}"
         elif isinstance(value, str) and (odd := re.search("[\0\ud800-\udfff]", value)):
-            return f"{dotted}: holds {printable(odd[0])}, which cannot stand in a text; take it out"
+            return f"{named}: holds {printable(odd[0])}, which cannot stand in a text; take it out"
     return ""
 
 

@@ -16,8 +16,9 @@ _END = re.compile(r"<\|(?:return|end)\|>\s*\Z")
 def without_reasoning(text: str) -> str:
     """A response without its blocks of reasoning; "" where it is nothing else.
 
-    A block that is not closed lasts to the end if it begins a line (the response was cut off in it). One that is closed
-    without having been opened began with the text: some chat templates write `<think>` into the prompt.
+    A block that is not closed lasts to the end (the response was cut off in it), unless its tag is a word of a sentence
+    ("Write <think> first"). One that is closed without having been opened began with the text: some chat templates write
+    `<think>` into the prompt.
 
     >>> without_reasoning("<think>2 and 2?</think>The answer is 4.")
     'The answer is 4.'
@@ -35,6 +36,15 @@ def without_reasoning(text: str) -> str:
         if opened < 0:
             kept.clear()
         start, opened = tag.end(), -1
-    if opened < 0 or text[:opened].rpartition("\n")[2].strip():
+    if opened < 0 or _within_sentence(text[:opened]):
         kept.append(text[start:])
     return text if kept == [text] else "".join(kept).strip()
+
+
+def _within_sentence(before: str) -> bool:
+    """Whether what follows this text goes on with a sentence, as a word apart from the last or in quotes."""
+    line = before.rpartition("\n")[2]
+    said = line.rstrip()
+    if said == line:
+        return said.endswith(("'", '"', "`", "("))
+    return bool(said) and said.rstrip("*_\"')")[-1:] not in (*".!?", "")

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from nesycd.core.reasoning import without_reasoning
 from nesycd.core.records import Example
 from nesycd.grading.numbers import DIGITS, fits, quantity, same_answer, stated_number
 from nesycd.grading.options import gold_letter, option_letter
-from nesycd.grading.wording import BOXED, LONGEST_LINE, clean, first_sentence, is_markup, same_text, without_thinking
+from nesycd.grading.wording import BOXED, LONGEST_LINE, clean, first_sentence, is_markup, same_text
 
 CLOSING = "Therefore, the answer is"
 """The phrase that ends every rationale (released code of NesyCD)."""
@@ -79,14 +80,14 @@ def find_answer(text: str, *, formula: bool = False) -> Found:
         text: the response.
         formula: the answer is mathematics, see `clean`.
     """
-    line, source = _answer_line(without_thinking(text))
+    line, source = _answer_line(without_reasoning(text))
     found = clean(first_sentence(line, formula=formula), formula=formula)
     return Found(found, source if found else "none")
 
 
 def stated_rest(text: str) -> str:
     """All that follows the last "answer is" (else `####`), over as many lines as there are; "" where neither stands."""
-    text = without_thinking(text)
+    text = without_reasoning(text)
     closings = list(_ANSWER_IS.finditer(text))
     if closings:
         return text[closings[-1].end() :].strip()
@@ -107,7 +108,7 @@ def split_closing(text: str) -> tuple[str, str]:
     Returns:
         The working and the answer, or the whole text and "".
     """
-    text = without_thinking(text)
+    text = without_reasoning(text)
     closings = list(_CLOSING_SENTENCE.finditer(text))
     if not closings:
         return text.strip(), ""
@@ -126,7 +127,7 @@ def extract(response: str, example: Example) -> str:
         fits = found.source != "sentence" or _may_be_result(found.text, example)
         return found.text if fits and found.source != "whole" else ""
     # An option's text may hold a full stop, so the whole line is tried where its first sentence fits no option.
-    line = _answer_line(without_thinking(response))[0]
+    line = _answer_line(without_reasoning(response))[0]
     named = option_letter(found.text, example.options) or option_letter(line, example.options)
     return named if named or found.source in ("whole", "sentence") else found.text
 

@@ -11,11 +11,12 @@ from datetime import date
 from fractions import Fraction
 from typing import Literal
 
+from nesycd.core.reasoning import without_reasoning
 from nesycd.core.records import Example
 from nesycd.grading import answers, latex
 from nesycd.grading.numbers import quantity, stated_number
 from nesycd.grading.options import gold_letter, letter, option_letter
-from nesycd.grading.wording import LONGEST_LINE, clean, is_markup, same_text, without_thinking
+from nesycd.grading.wording import LONGEST_LINE, clean, is_markup, same_text
 
 Form = Literal["plain", "number", "words", "brackets", "date", "letters", "math"]
 """How an answer is compared with the gold one; see `FORMS`."""
@@ -204,7 +205,7 @@ def _math(answer: str, example: Example) -> bool:
 
 def _whole_formula(response: str) -> str:
     """A response that is as a whole one formula on one line, without words."""
-    text = clean(without_thinking(response)[: 4 * LONGEST_LINE], formula=True)
+    text = clean(without_reasoning(response)[: 4 * LONGEST_LINE], formula=True)
     is_formula = "answer" not in text and "####" not in text and latex.is_formula(text)
     return text if is_formula else ""
 

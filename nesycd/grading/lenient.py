@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from nesycd.core.reasoning import without_reasoning
 from nesycd.core.records import Example
 from nesycd.grading.answers import POLAR, polarity
 from nesycd.grading.numbers import DIGITS, quantity
 from nesycd.grading.options import letter
-from nesycd.grading.wording import without_thinking
 
 _NUMBER = re.compile(rf"(?<![\w.])-?[$£€¥]?(?:{DIGITS})(?:/\d+)?")
 # "A" and "I" before a word are an article and a pronoun.
@@ -24,7 +24,7 @@ _TAIL = 20_000
 
 def lenient_answer(response: str, example: Example) -> str:
     """The last option letter, number or yes/no word of a response, by what the gold answer is; "" where there is none."""
-    text = without_thinking(response)[-_TAIL:]
+    text = without_reasoning(response)[-_TAIL:]
     if example.options:
         last = ""
         for found in _LETTER.finditer(text):

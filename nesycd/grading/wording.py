@@ -1,4 +1,4 @@
-"""The text of an answer: without reasoning in tags, markup, quotes and final punctuation, and cut at the end of its sentence."""
+"""The text of an answer: without markup, quotes and final punctuation, and cut at the end of its sentence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 LONGEST_LINE = 2_000
 """Characters of what is still read as an answer: a response may repeat itself without end, and no gold answer is as long."""
 
-_THOUGHT = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
 # Braces in braces, four deep; possessive, so that unbalanced ones cost no time.
 _IN_BRACES = r"[^{}]*+"
 for _ in range(4):
@@ -25,21 +24,6 @@ _MATH_CLOSING = re.compile(r"(?:\\[)\]]|\$)[\s.]*+$")
 _OPENING = " \t\n\"'`*_#"
 _TRAILING = " \t\n\"'`*_.,;:!?。"
 _CLOSED_BY = {")": "(", "]": "[", "}": "{", ">": "<"}
-
-
-def without_thinking(text: str) -> str:
-    """A response without what stands in `<think>`: the rest after the last `</think>`, up to a `<think>` that is never closed."""
-    if "<" not in text:
-        return text
-    kept: list[str] = []
-    start: int | None = 0
-    for tag in _THOUGHT.finditer(text):
-        if tag[1]:
-            kept.clear()
-        elif start is not None:
-            kept.append(text[start : tag.start()])
-        start = tag.end() if tag[1] else None
-    return "".join([*kept, text[start:] if start is not None else ""])
 
 
 def clean(text: str, *, formula: bool = False) -> str:

@@ -20,9 +20,9 @@ from sqlalchemy import insert, select
 from sqlalchemy.engine import Connection
 
 from nesycd.core.errors import KnowledgeError
+from nesycd.core.files import read_text
 from nesycd.core.records import Fact, content_hash
 from nesycd.core.text import normal, printable
-from nesycd.knowledge.formats.decoding import decoded
 from nesycd.knowledge.formats.mapping import first_problem
 from nesycd.knowledge.rows import ITEM
 from nesycd.knowledge.schema import entries as entry_rows
@@ -219,11 +219,7 @@ def read_relations(path: Path) -> list[Relation]:
     Raises:
         KnowledgeError: it cannot be read, or a declaration cannot be used: named with line and key.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise KnowledgeError(f"{path}: cannot be read: {error.strerror}") from None
-    root = parse(decoded(data, str(path)), str(path)).value
+    root = parse(read_text(path, KnowledgeError), str(path)).value
     given = root.get("relations") if isinstance(root, Mapping) else None
     if given is None or set(root) - {"format", "relations"} or not isinstance(given.value, list):
         raise KnowledgeError(f"{path}: needs a mapping with `relations:`, a list of declarations")

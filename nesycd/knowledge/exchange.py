@@ -21,13 +21,13 @@ from pathlib import Path
 from sqlalchemy.engine import Connection
 
 from nesycd.core.errors import KnowledgeError
+from nesycd.core.files import WINDOWS, decoded
 from nesycd.core.records import Entry, Fact, Status
 from nesycd.core.text import printable
 from nesycd.knowledge import graph_exchange, rows, versions
 from nesycd.knowledge.changes import Difference, differences
 from nesycd.knowledge.entities import read_entities
 from nesycd.knowledge.formats import csv_file, lp, markdown, rdf, xlsx_file, yaml_file
-from nesycd.knowledge.formats.decoding import decoded
 from nesycd.knowledge.formats.mapping import FileEntry, Row, read_rows, valid_item
 from nesycd.knowledge.formats.rdf_graph import ENGLISH
 from nesycd.knowledge.formats.table import human_fact
@@ -67,6 +67,8 @@ FORMATS = {
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
 _ID = re.compile(r"[0-9a-f]{16}")
 """A whole id: numbers of somebody's own must not be taken for the beginning of one."""
+_SHOWN = 60
+"""Characters of a line that is shown as it reads in another encoding."""
 
 
 @dataclass(frozen=True)
@@ -253,10 +255,29 @@ def _read(
         data = path.read_bytes()
     except OSError as error:
         raise KnowledgeError(f"{path}: cannot be read: {error.strerror}") from None
-    content = data if FORMATS[name].is_binary else decoded(data, str(path), encoding)
+    content = data if FORMATS[name].is_binary else _text(data, path, encoding)
     found = list(read(content, str(path), *([language] if FORMATS[name].has_languages else [])))
     entries = read_rows((row for row in found if row.part == "entries"), str(path), path.name, (status, reviewer))
     return entries, graph_exchange.read((row for row in found if row.part != "entries"), str(path))
+
+
+def _text(data: bytes, path: Path, encoding: str) -> str:
+    """The text of a file; bytes that are none are told with their line, and how that reads in the likeliest encoding."""
+    try:
+        return decoded(data, encoding)
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].count(b"\n")
+        told = f"{path}: line {before + 1}: is not {(encoding or error.encoding).upper()} text (byte {error.start})"
+        if encoding or error.encoding != "utf-8":
+            raise KnowledgeError(told) from None
+        line = printable(error.object.split(b"\n")[before].decode(WINDOWS, errors="replace").strip())[:_SHOWN]
+        raise KnowledgeError(
+            f"{told}; save it as UTF-8, or import it with --encoding {WINDOWS} where this line should read: {line}"
+        ) from None
+    except (LookupError, ValueError):
+        raise KnowledgeError(
+            f"the encoding {printable(encoding)!r} is not known, such as {WINDOWS} or utf-16"
+        ) from None
 
 
 def _replace(connection: Connection, found: Sequence[FileEntry], before: Mapping[str, Entry], editor: str) -> None:

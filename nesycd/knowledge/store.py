@@ -199,23 +199,27 @@ class KnowledgeBase:
 
     def approve(self, item_id: str, reviewer: str, why: str = "") -> Entry:
         """Let an entry be retrieved."""
-        return self._decide(item_id, Status.APPROVED, reviewer, why)
-
-    def approve_these(self, item_ids: Iterable[str], reviewer: str, why: str = "") -> list[Entry]:
-        """Approve several entries as one change: all or none."""
-        with self._by(reviewer, "", why) as connection:
-            uids = [rows.find(connection, item_id) for item_id in item_ids]
-            rows.set_status(connection, list(dict.fromkeys(uids)), Status.APPROVED, reviewer)
-            after = rows.load(connection, uids)
-        return [after[uid] for uid in uids]
+        return self.decide([item_id], Status.APPROVED, reviewer, why)[0]
 
     def reject(self, item_id: str, reviewer: str, why: str = "") -> Entry:
         """Refuse an entry: it stays on record, and the same item proposed again stays rejected."""
-        return self._decide(item_id, Status.REJECTED, reviewer, why)
+        return self.decide([item_id], Status.REJECTED, reviewer, why)[0]
 
     def retire(self, item_id: str, reviewer: str, why: str = "") -> Entry:
         """Take an entry that was good out of use."""
-        return self._decide(item_id, Status.RETIRED, reviewer, why)
+        return self.decide([item_id], Status.RETIRED, reviewer, why)[0]
+
+    def decide(self, item_ids: Iterable[str], status: Status, reviewer: str, why: str = "") -> list[Entry]:
+        """Approve, reject or retire several entries as one revision: all or none.
+
+        Raises:
+            KnowledgeError: an id that is unknown, too short or fits several entries, no reviewer, or a rule that is refused.
+        """
+        with self._by(reviewer, "", why) as connection:
+            uids = list(dict.fromkeys(rows.find(connection, item_id) for item_id in item_ids))
+            rows.set_status(connection, uids, status, reviewer)
+            after = rows.load(connection, uids)
+        return [after[uid] for uid in uids]
 
     def approve_all(self, reviewer: str = AUTO, why: str = "", *, but: Collection[str] = ()) -> int:
         """Approve whatever is proposed (`review = "auto"`), recorded under `reviewer`; gives the number.
@@ -242,7 +246,10 @@ class KnowledgeBase:
             except ValidationError as error:
                 raise KnowledgeError(f"item {entry.item_id}: {first_problem(error)}") from None
 
-        return self._act(item_id, reviewer, why, lambda c, uid: rows.rewrite(c, uid, with_changes, reviewer))
+        with self._by(reviewer, "", why) as connection:
+            uid = rows.find(connection, item_id)
+            rows.rewrite(connection, uid, with_changes, reviewer)
+            return rows.load(connection, [uid])[uid]
 
     # --- versions ----------------------------------------------------------------------------------------------------
 
@@ -312,15 +319,6 @@ class KnowledgeBase:
             return versions.problems(connection)
 
     # -----------------------------------------------------------------------------------------------------------------
-
-    def _decide(self, item_id: str, status: Status, reviewer: str, why: str) -> Entry:
-        return self._act(item_id, reviewer, why, lambda c, uid: rows.set_status(c, [uid], status, reviewer))
-
-    def _act(self, item_id: str, reviewer: str, why: str, act: Callable[[Connection, str], object]) -> Entry:
-        with self._by(reviewer, "", why) as connection:
-            uid = rows.find(connection, item_id)
-            act(connection, uid)
-            return rows.load(connection, [uid])[uid]
 
     @contextmanager
     def _by(self, reviewer: str, action: str, why: str) -> Iterator[Connection]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from nesycd.core.records import Fact
 from nesycd.retrieval.linked import Found, Reason
@@ -45,15 +45,13 @@ class CoveringFacts:
             linked: numbers of the facts that links led to.
             hidden: numbers of facts that are as if they were not there.
         """
-        asked = dict.fromkeys(words_of(question))
+        asked = weights(question, self._size, lambda word: len(self._with.get(word, ())))
         shared: Counter[int] = Counter()
         covered: dict[int, float] = defaultdict(float)
-        whole = 0.0
-        for word in asked:
-            numbers = self._with.get(word, ())
-            weight = math.log(1 + self._size / max(1, len(numbers)))
+        whole = 0.0  # added up as the facts' are, so that one with all words covers exactly 1
+        for word, weight in asked.items():
             whole += weight
-            for number in numbers:
+            for number in self._with.get(word, ()):
                 shared[number] += 1
                 covered[number] += weight
         known = set(linked)
@@ -63,14 +61,23 @@ class CoveringFacts:
                 number
                 for number, weight in covered.items()
                 if weight > floor
-                and weight >= MIN_COVERAGE * whole
-                and shared[number] >= MIN_SHARED
+                and covers(shared[number], weight, whole)
                 and number not in known
                 and number not in hidden
             ),
             key=lambda number: (-covered[number], number),
         )
         return [Found(n, TIER, covered[n] / whole, told(shared[n], len(asked))) for n in passing[:most]]
+
+
+def weights(question: str, size: int, having: Callable[[str], int]) -> dict[str, float]:
+    """The words of a question that count, each with its rarity; `having` says how many of `size` texts have one."""
+    return {word: math.log(1 + size / max(1, having(word))) for word in words_of(question)}
+
+
+def covers(shared: int, weight: float, whole: float) -> bool:
+    """Whether a fact with so many of a question's words is found by them; `weight` is theirs, `whole` that of them all."""
+    return shared >= MIN_SHARED and weight >= MIN_COVERAGE * whole
 
 
 def told(shared: int, asked: int) -> Reason:

@@ -8,7 +8,6 @@ come first. What a source finds with too little confidence does not count (`min_
 from __future__ import annotations
 
 import gc
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from nesycd.knowledge.changes import changes_since
 from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.merge import entry_order
 from nesycd.knowledge.store import KnowledgeBase
-from nesycd.retrieval.covering import MIN_COVERAGE, MIN_SHARED, words_of
+from nesycd.retrieval.covering import covers, weights
 from nesycd.retrieval.dense import Embedder, VectorIndex
 from nesycd.retrieval.linked import UNFITTING, Found, LinkedFacts, Order, Reason
 from nesycd.retrieval.live import LiveIndex, Text
@@ -324,17 +323,18 @@ class FusedRetriever:
 
     def _by_words(self, question: str, hidden: frozenset[int], allowed: _Mask) -> list[tuple[int, Reason]]:
         scored = self._lexical.top(content_stems(question), _DEPTH, allowed)
-        asked = {word: math.log(1 + len(self) / max(1, self._lexical.having(word))) for word in words_of(question)}
-        floor = MIN_COVERAGE * sum(asked.values())
+        asked = weights(question, len(self), self._lexical.having)
+        whole = sum(asked.values())
 
-        def covers(number: int) -> bool:
+        def is_covering(number: int) -> bool:
             """Whether a fact has the question's words, whatever else it says (see `covering`)."""
             if not isinstance(self._items[number], Fact):
                 return False
-            shared = asked.keys() & self._texts[number][1]
-            return len(shared) >= MIN_SHARED and sum(asked[word] for word in shared) >= floor
+            words = set(self._texts[number][1])
+            shared = [weight for word, weight in asked.items() if word in words]
+            return covers(len(shared), sum(shared), whole)
 
-        near = [one for one in scored if one.cover >= self._fusion.min_coverage or covers(one.number)]
+        near = [one for one in scored if one.cover >= self._fusion.min_coverage or is_covering(one.number)]
         return [(one.number, Reason("lexical", f"bm25 #{rank}")) for rank, one in enumerate(near, 1)]
 
     def _by_meaning(self, question: str, hidden: frozenset[int], allowed: _Mask) -> list[tuple[int, Reason]]:

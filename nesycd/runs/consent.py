@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nesycd.core.overrides import dotted
 from nesycd.core.text import printable, shortened
 
 Consent = Callable[[str], None]
@@ -59,17 +60,9 @@ class Guard:
 
 def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:
     """The settings that two configs both have, with other values: dotted key -> a phrase with both values."""
-    old, new = dict(_flat(before)), dict(_flat(now))
+    old, new = dict(dotted(before)), dict(dotted(now))
     changed = [key for key in new if key in old and old[key] != new[key] and key != "name"]
     return {key: f"{printable(key)} was {_shown(old[key])}, is {_shown(new[key])}" for key in changed}
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{key}.")
-        else:
-            yield f"{before}{key}", value
 
 
 def _shown(value: Any) -> str:

@@ -29,8 +29,15 @@ def resolve_commit(model: str, revision: str = "") -> str:
         revision: "" is `main`.
 
     Raises:
-        ModelError: there is no such model or revision, neither the hub nor the cache knows it, or `huggingface_hub` is missing.
+        ModelError: a folder that is not there; a model or revision that neither the hub nor the cache knows, or
+            `huggingface_hub` is missing.
     """
+    if model.startswith((".", "/", "~")) or model.endswith("/") or "\\" in model:
+        hint = "; ~ is not read as the home folder, write its whole path" if model.startswith("~") else ""
+        raise ModelError(f"there is no folder {model!r} with a student's model; correct student.model{hint}")
+    if model.count("/") > 1:
+        missing = FileNotFoundError("there is no such folder, and a Hugging Face id has one / at most")
+        raise cannot_load(name_revision(model, revision), missing)
     if _COMMIT.fullmatch(revision):
         return revision
     try:

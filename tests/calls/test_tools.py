@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from nesycd.calls import LOOK_UP, SUM, Calls, GoldFacts, LookedUp, LookUp, Sums, replay
+from nesycd.calls import LOOK_UP, SUM, Calls, GoldFacts, LookedUp, LookUp, Sums
 from nesycd.calls.notation import MOST_CALLS, NO_MORE, NOT_FOUND
 from nesycd.core.answers import Call
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.protocols import Tools
 from nesycd.core.records import Entry, Fact, Status
 from nesycd.core.segments import Segment
+
+spec = importlib.util.spec_from_file_location("replaying", Path(__file__).with_name("replaying.py"))
+assert spec and spec.loader
+replaying = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(replaying)
+replay = replaying.replay
 
 
 def fact(subject: str, relation: str, object: str, *aliases: str) -> Fact:

@@ -53,6 +53,23 @@ def test_every_command_that_writes_says_which_base_it_changed(path: Path, tmp_pa
         assert "now at revision" not in nesycd(*command, "--kb", path)
 
 
+@pytest.mark.parametrize("command", ["approve", "reject", "retire"])
+def test_a_decision_on_several_items_is_one_revision_or_none(path: Path, command: str) -> None:
+    with KnowledgeBase.open(path) as kb:
+        before, revision = {entry.item_id: entry for entry in kb.entries()}, kb.revision
+    assert "no item" in nesycd(command, ACRE.id, "0000000000000000", "--kb", path, "--by", "Ann", code=2)
+    with KnowledgeBase.open(path) as kb:
+        assert {entry.item_id: entry for entry in kb.entries()} == before and kb.revision == revision
+    said = nesycd(command, ACRE.id, ADVICE.id, ACRE.id[:6], "--kb", path, "--by", "Ann")
+    assert said.count(ACRE.id[:8]) == 1 and said.count(ADVICE.id[:8]) == 1
+    with KnowledgeBase.open(path) as kb:
+        assert kb.revision == revision + 1
+        assert {kb.get(item.id).reviewer for item in (ACRE, ADVICE)} == {"Ann"}
+    nesycd("revert", revision + 1, "--kb", path, "--by", "Ann")
+    with KnowledgeBase.open(path) as kb:
+        assert {entry.item_id: entry for entry in kb.entries()} == before
+
+
 def test_a_base_is_begun_by_import_and_add_and_that_is_said(tmp_path: Path) -> None:
     table = tmp_path / "mine.csv"
     table.write_text("subject;relation;object\nrood;area;40 perches\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from nesycd.api.finished import OpenRun
-from nesycd.calls import LOOK_UP, Calls, LookUp, annotate, question_of, replay
+from nesycd.calls import LOOK_UP, Calls, LookUp, annotate, question_of
 from nesycd.calls.notation import requests
 from nesycd.cli.run import execute
 from nesycd.core.answers import Attempt, Call
@@ -25,6 +26,12 @@ from nesycd.reports.results import Results
 from nesycd.runs.predictions import FILE, Predictions, read_attempts
 from nesycd.runs.run import read_records
 from nesycd.runs.stage import read_states
+
+spec = importlib.util.spec_from_file_location("replaying", Path(__file__).parents[1] / "calls" / "replaying.py")
+assert spec and spec.loader
+replaying = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(replaying)
+replay = replaying.replay
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 SMALL = (

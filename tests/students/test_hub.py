@@ -95,6 +95,18 @@ def test_a_revision_is_the_commit_that_it_stands_for(hub: HubCache) -> None:
             resolve_commit(name)
 
 
+@pytest.mark.parametrize("model", ["./none", "/models/none", "~/none", "../none", "models/none/", r"C:\models\none"])
+def test_a_folder_that_is_missing_is_told_as_one(
+    hub: HubCache, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for revision in ("", "1" * 40):
+        with pytest.raises(ModelError, match=f"^there is no folder {re.escape(repr(model))} with a student's model"):
+            build_student(model, revision=revision).fingerprint  # noqa: B018
+    with pytest.raises(ModelError, match="there is no such folder, and a Hugging Face id has one / at most"):
+        resolve_commit("models/of/mine")
+
+
 def test_a_student_from_the_hub_counts_by_its_commit(hub: HubCache) -> None:
     first = hub.commit(1, "main", "v1")
     before = build_student(MODEL)
