@@ -1,9 +1,10 @@
-"""What all tests share: property tests that do not depend on the machine's speed, no colours, and full disks."""
+"""What all tests share: property tests that no machine's speed changes, no colours, ledgers of their own, and full disks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import count
 
 import pytest
 from hypothesis import settings
@@ -18,6 +19,16 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+
+_NUMBERS = count()
+
+
+@pytest.fixture(autouse=True)
+def no_ledger(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A ledger of its own for each test, which is not there yet: nobody's paid answers are read, added to or pruned."""
+    place = tmp_path_factory.getbasetemp() / f"ledger-{next(_NUMBERS)}.sqlite"
+    monkeypatch.setenv("NESYCD_LEDGER", str(place))
 
 
 @pytest.fixture

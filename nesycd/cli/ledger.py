@@ -144,7 +144,7 @@ def prune(
         raise ConfigError("nothing to prune was named; give --failed, --model, --before or --batch")
     try:
         limit = datetime.fromisoformat(before).timestamp() if before else None
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ConfigError(f"--before {before}: write the day as 2026-01-31") from None
     with _open(ledger) as opened:
         typer.echo(f"forgot {opened.prune(failed=failed, model=model, before=limit)} answers")

@@ -36,7 +36,8 @@ def test_commands_are_shown_in_four_groups_in_the_order_of_their_use() -> None:
         "Knowledge": ["kb"],
         "Measure": ["tasks", "compare", "edits", "router", "grade", "harness"],
         "Advanced": [
-            *("settings", "rationalise", "distil", "collect", "diagnose", "augment", "evaluate", "ledger", "clean"),
+            *("settings", "rationalise", "distil", "collect", "diagnose", "augment", "evaluate"),
+            *("pack", "unpack", "ledger", "clean"),
         ],
     }
     assert groups_shown() == {title: [*commands] for title, commands in GROUPS.items()}

@@ -212,7 +212,7 @@ def test_the_gate_refuses_reverts_and_imports_and_says_so_when_they_are_tried(en
         tries = (
             partial(kb.revert, 2, "Ann"),
             partial(kb.revert_to, "1", "Ann"),
-            partial(kb.approve_these, [bad.id], "Ann"),
+            partial(kb.decide, [bad.id], Status.APPROVED, "Ann"),
             partial(import_file, kb, file),
             partial(import_file, kb, file, dry_run=True),
         )
