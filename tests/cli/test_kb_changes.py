@@ -53,6 +53,16 @@ def test_every_command_that_writes_says_which_base_it_changed(path: Path, tmp_pa
         assert "now at revision" not in nesycd(*command, "--kb", path)
 
 
+def test_an_import_says_how_many_of_the_new_items_wait_for_approval(path: Path, tmp_path: Path) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("subject,relation,object\nrood,area,40 perches\nperch,length,11 cubits\n")
+    assert "2 of the new wait for approval" in nesycd("import", table, "--kb", path)
+    assert "wait for approval" not in nesycd("import", table, "--kb", path)
+    other = tmp_path / "other.csv"
+    other.write_text("subject,relation,object\ncubit,length,2 spans\n")
+    assert "wait for approval" not in nesycd("import", other, "--approve", "--kb", path)
+
+
 @pytest.mark.parametrize("command", ["approve", "reject", "retire"])
 def test_a_decision_on_several_items_is_one_revision_or_none(path: Path, command: str) -> None:
     with KnowledgeBase.open(path) as kb:
