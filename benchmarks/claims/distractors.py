@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ from nesycd.core.errors import DataError
 from nesycd.core.records import Entry, Evidence, Fact, Status
 from nesycd.core.text import normal
 from nesycd.knowledge import item_key
+from nesycd.prompts import question_text
 from nesycd.retrieval import count_recall
+from nesycd.retrieval.words import content_stems
 
 TARGET = 0.03
 """What the distractors may cost, as a fraction."""
@@ -49,7 +51,9 @@ _MADE_UP = {
 }
 
 
-def made_up(entries: Sequence[Entry], count: int, seed: int, shared_names: int) -> list[Fact]:
+def made_up(
+    entries: Sequence[Entry], count: int, seed: int, shared_names: int, questions: Iterable[str] = ()
+) -> list[Fact]:
     """`count` different facts in the style of the base, none about what the base says; the same for the same arguments.
 
     Half are about invented entities, with the relations, wordings and values of the base. A quarter are about entities of the
@@ -61,6 +65,7 @@ def made_up(entries: Sequence[Entry], count: int, seed: int, shared_names: int) 
         seed: of what is drawn.
         shared_names: how many namesakes of an entity bear its plain name as an alias, so that whoever asks for the entity
             by name is given them too.
+        questions: no invented entity is called by a word of these, of which a question would speak ("times" of a coin "time").
     """
     facts = [e.item for e in entries if e.status is Status.APPROVED and isinstance(e.item, Fact)]
     models = [fact for fact in facts if not re.match(r"1\b", fact.object)]  # "1 semitone" is no model for "2 semitones"
@@ -70,6 +75,7 @@ def made_up(entries: Sequence[Entry], count: int, seed: int, shared_names: int) 
     for fact in models:
         values.setdefault(fact.relation, []).append(fact.object)
     rng = random.Random(f"distractors-{seed}")
+    spoken = {stem for question in questions for stem in content_stems(question)}
     known = {normal(name) for fact in facts for name in (fact.subject, *fact.aliases)}
     found: dict[str, Fact] = {}
     namesakes: dict[str, int] = {}
@@ -78,6 +84,8 @@ def made_up(entries: Sequence[Entry], count: int, seed: int, shared_names: int) 
         make, model = sorts[len(found) % len(sorts)], rng.choice(models)
         fact = make(model, values[model.relation], rng)
         if make is not _other_relation and normal(fact.subject) in known:
+            continue
+        if make is _invented and not spoken.isdisjoint(content_stems(fact.subject)):
             continue
         if make is _namesake:
             number = namesakes[model.subject] = namesakes.get(model.subject, 0) + 1
@@ -144,7 +152,9 @@ def measure(
     with copied(source, work, recipe_of(source, overrides), console) as begun:
         context = after_steps(begun)
         examples = context.examples("test")
-        facts = made_up(context.distilled.entries, count, context.recipe.seed, shared_names)
+        facts = made_up(
+            context.distilled.entries, count, context.recipe.seed, shared_names, map(question_text, examples)
+        )
         among = with_distractors(context.distilled.entries, facts)
         contexts = {
             "without": contexts_of(context, "claims-retrieve-without", context.distilled.entries, examples),

@@ -43,7 +43,7 @@ class ScriptedTeacher:
         self.fingerprint = content_hash(["scripted/1", name, version, told])
 
     def rationales(self, examples: Sequence[Example]) -> Iterator[Rationale]:
-        """The scripted rationale of each question; tokens are counted as words."""
+        """The scripted rationale of each question; it cost nobody tokens."""
         for example in examples:
             script = self._rationales
             text = script(example) if callable(script) else script.get(example.uid)
@@ -56,8 +56,6 @@ class ScriptedTeacher:
                 teacher=self.name,
                 text=working,
                 answer=answer,
-                prompt_tokens=len(example.question.split()),
-                completion_tokens=len(text.split()),
             )
 
     def diagnoses(self, cases: Sequence[ErrorCase]) -> Iterator[Diagnosis]:

@@ -24,7 +24,7 @@ def test_a_mapping_is_read_by_uid() -> None:
     teacher = ScriptedTeacher({"q1": "Count on. Therefore, the answer is 2."}, {"q2": [LESSON]})
     assert isinstance(teacher, Teacher)
     first, second = teacher.rationales([ONE, TWO])
-    assert (first.text, first.answer, first.correct, first.prompt_tokens) == ("Count on.", "2", False, 3)
+    assert (first.text, first.answer, first.correct, first.prompt_tokens) == ("Count on.", "2", False, 0)
     assert (second.text, second.failure) == ("", "not in the script")
     first_diagnosis, second_diagnosis = teacher.diagnoses([case(ONE), case(TWO)])
     assert first_diagnosis.failure == "not in the script"
