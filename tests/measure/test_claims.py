@@ -58,6 +58,13 @@ BASE = entries(
 )
 
 
+def test_no_invented_entity_is_called_by_a_word_of_the_questions(claims: ModuleType) -> None:
+    make = claims.distractors.made_up
+    true = {one.item.subject for one in BASE if isinstance(one.item, Fact)}
+    name = next(one.subject for one in make(BASE, 400, 0, 0) if one.subject not in true and one.subject.islower())
+    assert name not in {one.subject for one in make(BASE, 400, 0, 0, [f"What are 4 {name}s?"])}
+
+
 def test_made_up_facts_are_like_the_base_and_say_nothing_about_what_it_says(claims: ModuleType) -> None:
     make = claims.distractors.made_up
     made = make(BASE, 400, 0, 1)
@@ -189,15 +196,15 @@ def test_distractors_on_a_run_and_again_after_a_kill(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(TableStudent, "generate", stopped)
-        measure(claims, "distractors", str(run), "--count", "300")
-    content, told = measure(claims, "distractors", str(run), "--count", "300")
-    assert content["distractors"] == 300 and content["questions"] == 40 and content["contexts_with_distractor"] > 0
+        measure(claims, "distractors", str(run), "--count", "3000")
+    content, told = measure(claims, "distractors", str(run), "--count", "3000")
+    assert content["distractors"] == 3_000 and content["questions"] == 40 and content["contexts_with_distractor"] > 0
     assert content["accuracy"]["with"]["all"]["n"] == 40 and content["difference"]["all"]["n"] == 40
-    assert "300 made-up facts" in told and content["recall"]["without"] >= content["recall"]["with"]
-    assert json.loads((run.with_name("r-distractors-300") / "distractors.json").read_text()) == content
+    assert "3,000 made-up facts" in told and content["recall"]["without"] >= content["recall"]["with"]
+    assert json.loads((run.with_name("r-distractors-3000") / "distractors.json").read_text()) == content
     with monkeypatch.context() as patch:
         patch.setattr(TableStudent, "generate", stopped)
-        assert measure(claims, "distractors", str(run), "--count", "300")[0] == content
+        assert measure(claims, "distractors", str(run), "--count", "3000")[0] == content
     assert state(run) == before, "the run is only read"
 
 
