@@ -178,7 +178,6 @@ def _asked(folder: Path) -> dict[str, list[Any]]:
 
 def _remember(folder: Path, names: Sequence[str], seeds: Sequence[int], recipe: Recipe) -> dict[str, list[Any]]:
     """Store the recipe, and add methods and seeds to those that the comparison was asked for before; return all of them."""
-    config = recipe.model_dump(mode="json", exclude=None if recipe.names_primary else {"compare": {"primary"}})
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
@@ -187,7 +186,7 @@ def _remember(folder: Path, names: Sequence[str], seeds: Sequence[int], recipe: 
             "methods": list(dict.fromkeys([*stored["methods"], *names])),
             "seeds": sorted({*stored["seeds"], *seeds}),
         }
-        write_json_atomic(folder / "config.json", config)
+        write_json_atomic(folder / "config.json", recipe.tables())
         write_json_atomic(folder / COMPARISON, united)
         return united
 

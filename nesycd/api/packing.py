@@ -119,14 +119,6 @@ def gathered(folder: Path, checkpoints: bool = True, models: bool = False) -> It
         yield made
 
 
-def tables_of(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as JSON values, its primary endpoint only where the recipe names one: comparisons tell whether it does."""
-    tables = recipe.model_dump(mode="json")
-    if "primary" not in recipe.compare.model_fields_set:
-        del tables["compare"]["primary"]
-    return tables
-
-
 class _Gathering:
     """Collects the files of one archive."""
 
@@ -162,7 +154,7 @@ class _Gathering:
         )
         recipe = recipe.model_copy(update={"student": student, "retrieval": retrieval})
         name = self._name(folder, _CONFIG)
-        write_json_atomic(self._copy_of(name), tables_of(recipe))
+        write_json_atomic(self._copy_of(name), recipe.tables())
         self.made.files[name] = self._copy_of(name)
 
     def _placed(self, where: str, path: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nesycd.api.build import student_of
-from nesycd.api.packing import INPUTS, RECIPE, tables_of
+from nesycd.api.packing import INPUTS, RECIPE
 from nesycd.core.archives import Contents, Watch, read_contents, unpacked
 from nesycd.core.config import PrimarySection, Recipe
 from nesycd.core.errors import RunError
@@ -130,11 +130,11 @@ def _move(run: Path, part: Path, folder: Path, student: Path | None) -> None:
             raise RunError(f"{student}: no folder of a model; nothing was unpacked")
         if student_of(recipe).fingerprint != manifest["hashes"].get("student"):
             raise RunError(f"{student}: not the model that the run was made with; nothing was unpacked")
-    write_json_atomic(run / "config.json", tables_of(recipe))
+    write_json_atomic(run / "config.json", recipe.tables())
 
 
 def _recipe_text(recipe: Recipe, is_comparison: bool) -> str:
-    tables = tables_of(recipe)
+    tables = recipe.tables()
     if not is_comparison and recipe.compare.primary == PrimarySection():
         tables["compare"].pop("primary", None)  # a run's config has all settings, also those that nobody gave
     return _HEAD + toml_text(tables)

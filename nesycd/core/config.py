@@ -427,6 +427,10 @@ class Recipe(Section):
         """Whether the recipe itself, not an override of the command line, names the primary endpoint of a comparison."""
         return "primary" in self.compare.model_fields_set and not self._source.is_overridden("compare.primary")
 
+    def tables(self) -> dict[str, Any]:
+        """All settings as JSON values, the primary endpoint only where the recipe names it: comparisons tell whether it does."""
+        return self.model_dump(mode="json", exclude=None if self.names_primary else {"compare": {"primary"}})
+
     def where(self, dotted: str) -> str:
         """The beginning of an error about a setting: the file and line or the override that set it, and its dotted key."""
         place = self._source.place(dotted)

@@ -70,6 +70,19 @@ def json_object(text: str, where: str, **hooks: Any) -> dict[str, Any]:
     return value
 
 
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these pairs: an `object_pairs_hook` of `json.loads`, which by itself keeps the last of several values unsaid.
+
+    Raises:
+        ValueError: a key stands twice.
+    """
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)[:40]!r} stands twice")
+    return made
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file.
 

@@ -29,6 +29,7 @@ from nesycd.core.files import (
     read_json,
     refuse_half_characters,
     text_lines,
+    unique_keys,
 )
 from nesycd.core.records import content_hash
 
@@ -184,7 +185,7 @@ class RowFile:
             elif text:
                 place = f"{self.path}:{number}"
                 try:
-                    row = json_object(text, place, parse_constant=_constant, object_pairs_hook=_object)
+                    row = json_object(text, place, parse_constant=_constant, object_pairs_hook=unique_keys)
                 except DataError as error:
                     self._bad(number, str(error).removeprefix(f"{place}: "))
                 else:
@@ -192,7 +193,7 @@ class RowFile:
 
     def _json_values(self, line: int, text: str) -> Iterator[Row]:
         """The objects of a list, or one after the other; what follows a broken one cannot be read."""
-        decoder = json.JSONDecoder(parse_constant=_constant, object_pairs_hook=_object)
+        decoder = json.JSONDecoder(parse_constant=_constant, object_pairs_hook=unique_keys)
         is_list = text.lstrip().startswith("[")
         at = _blank(text, 0) + is_list
         counted = 0
@@ -350,14 +351,6 @@ def _blank(text: str, at: int) -> int:
 
 def _constant(name: str) -> float | None:
     return None if name == "NaN" else float(name)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice")
-    return made
 
 
 def _plain(value: Any) -> Any:

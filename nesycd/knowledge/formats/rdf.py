@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from nesycd.core.errors import KnowledgeError
+from nesycd.core.files import unique_keys
 from nesycd.core.records import Entry, Fact, Status
 from nesycd.core.text import is_visible, normal, printable
 from nesycd.knowledge.formats.mapping import SHORT_KEYS, Row, as_mapping, from_short, short
@@ -162,7 +163,7 @@ def read_jsonld(text: str, place: str, language: str = ENGLISH) -> Iterator[Row]
 
 def _json(text: str, place: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_object)
+        return json.loads(text, object_pairs_hook=unique_keys)
     except json.JSONDecodeError as error:
         raise KnowledgeError(f"{place}: line {error.lineno}: is not JSON: {error.msg}") from None
     except (RecursionError, ValueError) as error:  # a key twice, or an endless number
@@ -175,20 +176,12 @@ def _json(text: str, place: str) -> Any:
 def _is_cut(text: str) -> bool:
     """Whether nothing is wrong with JSON but that it ends too early."""
     try:
-        json.loads(text, object_pairs_hook=_object)
+        json.loads(text, object_pairs_hook=unique_keys)
     except json.JSONDecodeError:
         return True
     except (RecursionError, ValueError):
         return False
     return True
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)[:40]!r} stands twice")
-    return found
 
 
 def _mentions_context(value: Any) -> bool:
