@@ -175,6 +175,9 @@ class TrainingSection(Section):
     """Rank of LoRA's matrices: how much an adapter can hold, and its size on disk."""
     alpha: Count = 32
     """LoRA's scale: an adapter's output is multiplied by `alpha / rank`. Change it along with the rank."""
+    adapted_layers: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the layers that get an adapter, from the top. What the layers below make of a text is computed once, so that
+    0.5 takes about half the time from the second pass on."""
     dropout: Share = 0.0
     """LoRA dropout in training; try a little, such as 0.05, against overfitting."""
     max_tokens: Count = 1024

@@ -238,6 +238,8 @@ class TrainSettings:
     warmup: float = 0.1
     rank: int = 16
     alpha: int = 32
+    adapted_layers: float = 1.0
+    """Share of the layers that get an adapter, from the top (at least one layer)."""
     dropout: float = 0.0
     checkpoint_seconds: float = 60.0
     completion_token_budget: int | None = None

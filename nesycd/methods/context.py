@@ -225,7 +225,17 @@ class Context:
     def settings(self, **changes: Any) -> TrainSettings:
         """The recipe's hyperparameters, with changes."""
         given = self.recipe.training
-        names = ("learning_rate", "epochs", "batch_tokens", "max_tokens", "warmup", "rank", "alpha", "dropout")
+        names = (
+            "learning_rate",
+            "epochs",
+            "batch_tokens",
+            "max_tokens",
+            "warmup",
+            "rank",
+            "alpha",
+            "adapted_layers",
+            "dropout",
+        )
         return TrainSettings(**{**{name: getattr(given, name) for name in names}, **changes})
 
     def fine_tune(

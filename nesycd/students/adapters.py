@@ -11,11 +11,32 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel
+from torch.nn import Linear
+from transformers.pytorch_utils import Conv1D
 
 from nesycd.core.errors import ModelError
+from nesycd.core.protocols import TrainSettings
 from nesycd.core.storage import disk_errors, follow_umask, sync_tree
+from nesycd.students.frozen_layers import layers_of
 from nesycd.students.origin import CONFIG, WEIGHTS
+
+
+def lora_config(model: Any, settings: TrainSettings) -> LoraConfig:
+    """LoRA on all linear modules of the upper layers."""
+    layers = layers_of(model)
+    lowest = min(round((1 - settings.adapted_layers) * len(layers)), len(layers) - 1)
+    linear = {
+        name.rpartition(".")[2] for name, module in layers.named_modules() if isinstance(module, (Linear, Conv1D))
+    }
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=linear if lowest > 0 else "all-linear",
+        layers_to_transform=list(range(lowest, len(layers))) if lowest > 0 else None,
+        task_type="CAUSAL_LM",
+    )
 
 
 def save_adapter(model: Any, folder: Path) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from nesycd.students.frozen_layers import first_adapted, layers_of
+
 WORTH = 20_000
 """Training tokens from which compiling pays off."""
 
@@ -40,11 +42,6 @@ def compile_layers(model: Any) -> None:
     dynamo.suppress_errors = True
     dynamo.recompile_limit = max(dynamo.recompile_limit, 64)
     torch._logging.set_logs(dynamo=logging.ERROR)
-    for layer in _layers(model):
+    # Layers below the first adapted one run once for each text: not worth a form of their own, without gradients.
+    for layer in layers_of(model)[first_adapted(model) :]:
         layer.compile(dynamic=True)
-
-
-def _layers(model: Any) -> list[torch.nn.Module]:
-    """The layers of a model: its longest module list."""
-    lists = [list(module) for module in model.modules() if isinstance(module, torch.nn.ModuleList) and len(module)]
-    return max(lists, key=len, default=[])

@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 import torch
 import transformers
-from peft import LoraConfig, get_peft_model
+from peft import get_peft_model
 
 from nesycd.core.errors import ModelError
 from nesycd.core.protocols import LEAST, Decoding, Generation, Prompt, TrainReport, TrainSettings
 from nesycd.core.records import TrainingText
 from nesycd.core.segments import Segment
 from nesycd.students import embedded
-from nesycd.students.adapters import merged, peft_warnings, save_adapter, with_adapter
+from nesycd.students.adapters import lora_config, merged, peft_warnings, save_adapter, with_adapter
 from nesycd.students.compiling import WORTH, can_compile, compile_layers
 from nesycd.students.devices import pick_device, pick_dtype
 from nesycd.students.fingerprint import decoding, student_fingerprint
@@ -177,15 +177,9 @@ class LocalStudent:
         self._merged = None
         torch.manual_seed(seed)
         if init is None:
-            config = LoraConfig(
-                r=settings.rank,
-                lora_alpha=settings.alpha,
-                lora_dropout=settings.dropout,
-                target_modules="all-linear",
-                task_type="CAUSAL_LM",
-            )
+            fresh = self._fresh()
             with peft_warnings():
-                model = get_peft_model(self._fresh(), config, **self._pin)
+                model = get_peft_model(fresh, lora_config(fresh, settings), **self._pin)
         else:
             model = with_adapter(self._fresh(), init, trainable=True)
         for parameter in model.parameters():

@@ -12,7 +12,8 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from torch.nn import functional
 from nesycd.core.errors import RunError
 from nesycd.core.protocols import TrainReport, TrainSettings
 from nesycd.core.storage import disk_errors, follow_umask, whole_file
+from nesycd.students.frozen_layers import lower_states, upper_layers
 
 CHECKPOINT = "checkpoint"
 STATE = "state.safetensors"
@@ -53,6 +55,8 @@ class Encoded:
     weight: float
     supplied: frozenset[int] = frozenset()
     """Indices of the completion's supplied tokens, which carry no loss."""
+    states: torch.Tensor | None = field(default=None, compare=False, repr=False)
+    """What the frozen lower layers make of it (`lower_states`), of shape [tokens, width]; None: it goes through all layers."""
 
     @property
     def learned(self) -> int:
@@ -205,12 +209,14 @@ def token_losses(model: Any, texts: Sequence[Encoded], pad_id: int) -> tuple[tor
     rows = [text.prompt + text.completion + [pad_id] * (width - len(text)) for text in texts]
     device = model.device
     ids = torch.tensor(rows, device=device)
+    # From here on the text is its states, where they are kept.
+    inputs = {"input_ids": ids} if texts[0].states is None else {"inputs_embeds": _padded(texts, device)}
     mask = torch.tensor([[1] * len(text) + [0] * (width - len(text)) for text in texts], device=device)
     plain_head = not any(getattr(model.config, name, None) for name in HEAD_EXTRAS)
     if plain_head:
-        hidden = model.get_decoder()(ids, attention_mask=mask, use_cache=False).last_hidden_state
+        hidden = model.get_decoder()(**inputs, attention_mask=mask, use_cache=False).last_hidden_state
     else:
-        full = model(ids, attention_mask=mask, use_cache=False).logits
+        full = model(**inputs, attention_mask=mask, use_cache=False).logits
     row_at, column_at = [], []
     for row, text in enumerate(texts):
         start = len(text.prompt)
@@ -221,6 +227,25 @@ def token_losses(model: Any, texts: Sequence[Encoded], pad_id: int) -> tuple[tor
     chosen = (hidden if plain_head else full)[rows_t, columns_t - 1]
     logits = (model.get_output_embeddings()(chosen) if plain_head else chosen).float()
     return functional.cross_entropy(logits, ids[rows_t, columns_t], reduction="none"), rows_t
+
+
+def _padded(texts: Sequence[Encoded], device: torch.device) -> torch.Tensor:
+    """The kept states of a batch, of shape [texts, tokens of the longest, width], zeros after the shorter ones."""
+    rows = [text.states.to(device) for text in texts if text.states is not None]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+
+def _with_states(
+    model: Any, texts: Sequence[Encoded], steps: Sequence[Sequence[int]], progress: Callable[[str], None]
+) -> list[Encoded]:
+    """The texts with their `lower_states`, those that the steps need; equal ones share them. Unchanged where none can be kept."""
+    used = {tuple(texts[i].prompt + texts[i].completion) for step in steps for i in step}
+    distinct = sorted(used)
+    states = lower_states(model, distinct, lambda done: progress(f"frozen layers, text {done} of {len(distinct)}"))
+    if states is None:
+        return list(texts)
+    of = dict(zip(distinct, states, strict=True))
+    return [replace(text, states=of.get(tuple(text.prompt + text.completion))) for text in texts]
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
@@ -384,12 +409,20 @@ def fine_tune(
     usual = sum(_weight([texts[i] for i in step]) for step in steps) / max(1, len(steps))
     masters = MasterWeights(model, settings)
     counters = _load_checkpoint(folder / CHECKPOINT, masters, model.device)
-    model.train()
     started = saved = time.monotonic()
     before = counters["seconds"]
-    if note and progress is not None:
-        progress({"step": counters["step"], "steps": len(steps), "note": note})
-    with Workers.suited(model, pad_id, settings) as workers:
+
+    def tell(what: str) -> None:
+        if progress is not None:
+            progress({"step": counters["step"], "steps": len(steps), "note": what})
+
+    model.eval()
+    texts = _with_states(model, texts, steps[counters["step"] :], tell)
+    keeps_states = any(text.states is not None for text in texts)
+    model.train()
+    if note:
+        tell(note)
+    with upper_layers(model) if keeps_states else nullcontext(), Workers.suited(model, pad_id, settings) as workers:
         for number in range(counters["step"], len(steps)):
             batch = [texts[i] for i in steps[number]]
             # Divided by the usual batch's weight, not by its own, which would make each batch count alike: a text's weight

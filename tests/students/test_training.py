@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch")
 from nesycd.core.errors import RunError  # noqa: E402
 from nesycd.core.protocols import TrainSettings  # noqa: E402
 from nesycd.students import training  # noqa: E402
-from nesycd.students.adapters import peft_warnings  # noqa: E402
+from nesycd.students.adapters import lora_config, peft_warnings  # noqa: E402
 from nesycd.students.compiling import can_compile, compile_layers  # noqa: E402
 from nesycd.students.memory import keep_freed_memory  # noqa: E402
 from nesycd.students.training import Encoded, Workers, accumulate, is_out_of_memory  # noqa: E402
@@ -238,7 +238,7 @@ def trained(model: Any, folder: Path, settings: TrainSettings, stop_at: int | No
 
     The other process is a fresh copy of the model and a random generator that has gone elsewhere.
     """
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
 
     class Stopped(Exception):
         pass
@@ -249,9 +249,8 @@ def trained(model: Any, folder: Path, settings: TrainSettings, stop_at: int | No
 
     def begin(progress: Any = None) -> Any:
         torch.manual_seed(5)
-        config = LoraConfig(r=4, lora_alpha=8, lora_dropout=settings.dropout, target_modules="all-linear")
         with peft_warnings():
-            lora = get_peft_model(copy.deepcopy(model), config)
+            lora = get_peft_model(copy.deepcopy(model), lora_config(model, settings))
         inner = lora.get_base_model()
         report = training.fine_tune(inner, texts(24), settings, folder, seed=1, pad_id=0, progress=progress)
         return report, [parameter.detach().clone() for parameter in inner.parameters() if parameter.requires_grad]
@@ -264,8 +263,19 @@ def trained(model: Any, folder: Path, settings: TrainSettings, stop_at: int | No
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("stop_at", [2, 14])
-def test_a_resumed_training_ends_equal_to_the_bit(model: Any, tmp_path: Path, dropout: float, stop_at: int) -> None:
-    settings = TrainSettings(epochs=4, batch_tokens=30, dropout=dropout, checkpoint_seconds=0.0)
+@pytest.mark.parametrize("adapted_layers", [1.0, 0.5])
+def test_a_resumed_training_ends_equal_to_the_bit(
+    model: Any, tmp_path: Path, dropout: float, stop_at: int, adapted_layers: float
+) -> None:
+    settings = TrainSettings(
+        epochs=4,
+        batch_tokens=30,
+        rank=4,
+        alpha=8,
+        dropout=dropout,
+        adapted_layers=adapted_layers,
+        checkpoint_seconds=0.0,
+    )
     whole, weights = trained(model, tmp_path / "whole", settings)
     resumed, again = trained(model, tmp_path / "resumed", settings, stop_at)
     assert whole.steps > stop_at and resumed == replace(whole, seconds=resumed.seconds)
@@ -274,7 +284,7 @@ def test_a_resumed_training_ends_equal_to_the_bit(model: Any, tmp_path: Path, dr
 
 
 def test_a_checkpoint_holds_no_pickle_and_a_damaged_one_is_named(model: Any, tmp_path: Path) -> None:
-    settings = TrainSettings(epochs=1, batch_tokens=60, checkpoint_seconds=0.0)
+    settings = TrainSettings(epochs=1, batch_tokens=60, rank=4, alpha=8, checkpoint_seconds=0.0)
     trained(model, tmp_path, settings)
     [path] = (tmp_path / training.CHECKPOINT).iterdir()
     assert path.name == training.STATE
