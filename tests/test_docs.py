@@ -228,7 +228,7 @@ def test_the_results_document_tells_a_finished_runs_files_and_how_they_are_read(
     patterns = [re.sub(r"[A-Z]{2,}|\bN\b", "*", one) for row in rows for one in re.findall(r"`([^`]+)`", row)]
     monkeypatch.chdir(tmp_path)
     run = nesycd.run(
-        DOCS.parent / "recipes" / "quickstart.toml",
+        DOCS.parent / "recipes" / "longtail.toml",
         name="quickstart",
         limit=24,
         progress=False,

@@ -18,7 +18,7 @@ from nesycd.api import finished
 from nesycd.students import table as table_student
 
 ROOT = Path(__file__).parent.parent
-QUICKSTART = ROOT / "recipes" / "quickstart.toml"
+LONGTAIL = ROOT / "recipes" / "longtail.toml"
 FATHOMS = "How many feet are 4 fathoms and 3 feet?"
 HOSTILE = "<script>alert('x')</script> & \"quoted\""
 
@@ -166,16 +166,16 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("runs")
 
 
-def quickstart(root: Path, **settings: Any) -> nesycd.OpenRun:
+def longtail(root: Path, **settings: Any) -> nesycd.OpenRun:
     student = {"model": "table"}
     mix = {"calls": 1.0, "context": 0.25, "calls_and_context": 0.25, "empty_calls": 0.1}
-    return nesycd.run(QUICKSTART, limit=60, student=student, augmented=mix, progress=False, root=root, **settings)
+    return nesycd.run(LONGTAIL, limit=60, student=student, augmented=mix, progress=False, root=root, **settings)
 
 
 @pytest.fixture(scope="module")
 def opened(root: Path) -> Iterator[nesycd.OpenRun]:
     methods = ["zero_shot", "std_cot", "nesycd", "nesycd_context", "nesycd_routed", "raft_kb"]
-    with quickstart(root, evaluation={"methods": methods, "splits": ["test"], "bootstrap": 20}) as run:
+    with longtail(root, evaluation={"methods": methods, "splits": ["test"], "bootstrap": 20}) as run:
         yield run
 
 
@@ -190,7 +190,7 @@ def test_a_run_is_not_done_twice(opened: nesycd.OpenRun, root: Path, monkeypatch
     monkeypatch.setattr(table_student.TableStudent, "generate", refused)
     monkeypatch.setattr(table_student.TableStudent, "train", refused)
     before = contents(opened.folder)
-    with quickstart(root, evaluation=opened.recipe.evaluation.model_dump()) as again:
+    with longtail(root, evaluation=opened.recipe.evaluation.model_dump()) as again:
         assert again.results == opened.results
     assert contents(opened.folder) == before
 
@@ -361,11 +361,11 @@ def test_an_edit_is_kept_and_read_when_the_recipe_runs_again(root: Path) -> None
         "name": "edited",
         "evaluation": {"methods": ["nesycd", "nesycd_context"], "splits": ["test"], "bootstrap": 20},
     }
-    with quickstart(root, **given) as run:
+    with longtail(root, **given) as run:
         asked = next(row for row in run.answers("nesycd_context") if row["knowledge"])
         entry = run.kb.get(asked["knowledge"][0])
         edited = run.kb.edit(entry.item_id, {"text": f"Lately, {entry.item.text}"}, reviewer="me")
-        with quickstart(root, **given) as again:
+        with longtail(root, **given) as again:
             [row] = [row for row in again.answers("nesycd_context") if row["example"] == asked["example"]]
             assert edited.item_id in row["knowledge"] and entry.item_id not in row["knowledge"]
             assert again.kb.version == run.kb.version and not again.ask(FATHOMS, method="nesycd").note
@@ -376,7 +376,7 @@ def test_an_edit_is_kept_and_read_when_the_recipe_runs_again(root: Path) -> None
 
 def test_rules_run_and_must_pass_their_tests(root: Path) -> None:
     pytest.importorskip("clingo")
-    with quickstart(
+    with longtail(
         root, name="rules", knowledge={"derive": True}, evaluation={"methods": ["nesycd_context"], "splits": ["test"]}
     ) as run:
 
@@ -419,7 +419,7 @@ def says(wrong: Callable[[], object]) -> str:
 
 
 def test_mistakes_in_settings_are_named_with_the_nearest_right_name(tmp_path: Path) -> None:
-    def wrong(recipe: Any = QUICKSTART, **settings: Any) -> str:
+    def wrong(recipe: Any = LONGTAIL, **settings: Any) -> str:
         return says(lambda: nesycd.run(recipe, root=tmp_path, **settings))
 
     assert wrong(student={"modell": "table"}) == "unknown key student.modell (did you mean student.model?)"
@@ -451,8 +451,8 @@ def test_a_run_that_is_not_there_or_not_finished_is_named(tmp_path: Path, monkey
     with monkeypatch.context() as patched:
         patched.setattr(table_student.TableStudent, "train", killed)
         with pytest.raises(KeyboardInterrupt):
-            nesycd.run(QUICKSTART, limit=5, student="table", root=tmp_path, progress=False)
-    assert "not a finished run" in says(lambda: nesycd.open_run("quickstart", root=tmp_path))
+            nesycd.run(LONGTAIL, limit=5, student="table", root=tmp_path, progress=False)
+    assert "not a finished run" in says(lambda: nesycd.open_run("longtail", root=tmp_path))
 
 
 def test_questions_that_cannot_be_asked_are_refused(opened: nesycd.OpenRun) -> None:
@@ -472,7 +472,7 @@ def test_questions_that_cannot_be_asked_are_refused(opened: nesycd.OpenRun) -> N
 @pytest.fixture(scope="module")
 def compared(root: Path) -> nesycd.Comparison:
     return nesycd.compare(
-        QUICKSTART, ["nesycd", "std_cot"], [0, 1], limit=8, student="table", progress=False, root=root,
+        LONGTAIL, ["nesycd", "std_cot"], [0, 1], limit=8, student="table", progress=False, root=root,
         evaluation={"bootstrap": 20},
     )  # fmt: skip
 
@@ -482,14 +482,14 @@ def test_methods_are_put_side_by_side(compared: nesycd.Comparison, root: Path) -
     rows = compared.results
     assert len({tuple(row) for row in rows}) == 1 and {row["method"] for row in rows} == {"nesycd", "std_cot"}
     assert all(isinstance(value, str | int | float | None) for row in rows for value in row.values())
-    assert (root / "compare-quickstart" / "report.html").is_file()
-    assert nesycd.open_run(root / "compare-quickstart" / "seed-1").recipe.seed == 1
+    assert (root / "compare-longtail" / "report.html").is_file()
+    assert nesycd.open_run(root / "compare-longtail" / "seed-1").recipe.seed == 1
 
 
 def test_a_comparison_that_lacks_answers_says_so(root: Path) -> None:
     def compare(methods: list[str], seed: int, limit: int) -> nesycd.Comparison:
         given: Any = {"student": "table", "evaluation": {"bootstrap": 20}, "progress": False, "root": root}
-        return nesycd.compare(QUICKSTART, methods, [seed], name="lacking", limit=limit, **given)
+        return nesycd.compare(LONGTAIL, methods, [seed], name="lacking", limit=limit, **given)
 
     compare(["nesycd", "std_cot", "answer_ft"], 0, 6)
     # Seed 0 was of other questions, and seed 1 is not asked for all methods.
@@ -499,7 +499,7 @@ def test_a_comparison_that_lacks_answers_says_so(root: Path) -> None:
 
 def test_methods_and_seeds_that_there_are_not_are_named(tmp_path: Path) -> None:
     def wrong(*given: Any) -> str:
-        return says(lambda: nesycd.compare(QUICKSTART, *given, student="table", root=tmp_path))
+        return says(lambda: nesycd.compare(LONGTAIL, *given, student="table", root=tmp_path))
 
     assert wrong("nesycd") == "methods: must be a list of names, but is 'nesycd'"
     assert wrong(["nesycd", "raft_bk"]).startswith("methods: no method 'raft_bk' (did you mean 'raft_kb'?)")
@@ -541,7 +541,7 @@ def tags(html: str) -> set[str]:
 def test_what_is_shown_is_short(opened: nesycd.OpenRun, compared: nesycd.Comparison) -> None:
     assert repr(opened).startswith(f"<run {opened.folder}: student table; on test nesycd ")
     assert repr(opened.recipe) == str(opened.recipe)
-    assert repr(opened.recipe) == "<recipe quickstart: task longtail, teacher expert, student table, seed 0>"
+    assert repr(opened.recipe) == "<recipe longtail: task longtail, teacher expert, student table, seed 0>"
     reply = opened.ask(FATHOMS, method="nesycd_context")
     assert repr(reply) == f"<reply {reply.answer!r} by nesycd_context, with 1 items of knowledge>"
     looked = opened.ask(FATHOMS, method="nesycd")
@@ -551,7 +551,7 @@ def test_what_is_shown_is_short(opened: nesycd.OpenRun, compared: nesycd.Compari
     assert looked.trace[0].name == "look_up" and tags(looked._repr_html_()) == {"div", "b", "p", "ul", "li", "small"}
     assert repr(opened.kb).startswith(f"<knowledge base {opened.folder / 'kb.sqlite'}: ")
     assert repr(opened.kb).endswith(" retired)>") or repr(opened.kb).endswith(" approved)>")
-    assert repr(compared) == "<comparison compare-quickstart: 2 methods, seeds 0, 1>"
+    assert repr(compared) == "<comparison compare-longtail: 2 methods, seeds 0, 1>"
     assert repr(opened.summary).startswith("<Results: ") and len(repr(opened.summary)) < 400
     assert repr(nesycd.list_methods()[0]) == "<method zero_shot: the untrained student>"
     assert repr(nesycd.load_task("longtail")) == "<task longtail: train, valid, test, ood_composed, ood_unseen>"

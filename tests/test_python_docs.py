@@ -52,9 +52,9 @@ def test_the_pages_code_runs_and_prints_what_it_says(repository: Path, capsys: p
     space = execute(codes, PAGE.name)
     printed = capsys.readouterr().out
     assert "unknown key student.modell (did you mean student.model?)" in printed
-    assert "['A fathom is 6 feet.']" in printed and "<run runs/quickstart: student table; on test nesycd " in printed
+    assert "['A fathom is 6 feet.']" in printed and "<run runs/longtail: student table; on test nesycd " in printed
     assert {path.name for path in (repository / "runs").iterdir() if path.is_dir()} == {
-        "quickstart", "compare-quickstart", "islands"
+        "longtail", "compare-longtail", "islands"
     }  # fmt: skip
     space["run"].close()
     space["own"].close()

@@ -24,7 +24,7 @@ from nesycd.methods import table
 from nesycd.students.table import TableStudent
 from nesycd.tasks.base import StoredTask
 
-QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+LONGTAIL = Path(__file__).parents[2] / "recipes" / "longtail.toml"
 DIAGNOSIS = json.dumps({"cause": "c", "facts": [], "rules": [], "lessons": ["Multiply ells by 5 to get spans."]})
 
 
@@ -198,9 +198,9 @@ def test_equal_questions_are_counted_by_text_task_and_options() -> None:
 
 
 def test_the_work_of_a_run_grows_with_what_makes_it_long() -> None:
-    settings = load_recipe(QUICKSTART, ["training.epochs=3", "collection.mode=in_sample"])
+    settings = load_recipe(LONGTAIL, ["training.epochs=3", "collection.mode=in_sample"])
     methods, sizes = table.of_recipe(settings), {"train": 100, "valid": 10, "test": 20}
     once = work_of(settings, sizes, methods)
     assert once.trained == 600 and once.answered == 100 + 20 + 20 * len(methods)
-    folds = load_recipe(QUICKSTART, ["training.epochs=3", "collection.folds=3", "collection.epochs=1"])
+    folds = load_recipe(LONGTAIL, ["training.epochs=3", "collection.folds=3", "collection.epochs=1"])
     assert work_of(folds, sizes, methods).trained == 800

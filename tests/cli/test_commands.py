@@ -100,7 +100,7 @@ def test_results_that_are_missing_or_damaged_are_to_be_written_anew(tmp_path: Pa
     ],
 )
 def test_what_cannot_be_scored_is_told_before_anything_is_done(setting: str, problem: str, tmp_path: Path) -> None:
-    recipe = str(ROOT / "recipes" / "quickstart.toml")
+    recipe = str(ROOT / "recipes" / "longtail.toml")
     given = ["--set", "student.model=table", "--set", setting, "--name", "r", "--root", str(tmp_path)]
     said = invoke("run", recipe, *given, ok=False)
     assert f"error: --set {setting}: {setting.partition('=')[0]}: {problem}" in said
@@ -138,7 +138,7 @@ def asked_for(run: Path) -> None:
 
 
 def test_run_and_ask_with_the_table_student(tmp_path: Path) -> None:
-    recipe = str(ROOT / "recipes" / "quickstart.toml")
+    recipe = str(ROOT / "recipes" / "longtail.toml")
     mix = [
         "augmented.calls=1",
         "augmented.context=0.25",

@@ -37,7 +37,7 @@ from nesycd.runs.predictions import read_attempts
 from nesycd.students.table import TableStudent
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-QUICKSTART = RECIPES / "quickstart.toml"
+LONGTAIL = RECIPES / "longtail.toml"
 SMALL = [
     "student.model=table",
     "evaluation.bootstrap=50",
@@ -65,7 +65,7 @@ def put_together(
 
 
 def compare(folder: Path, methods: list[str], seeds: list[int], *overrides: str) -> str:
-    return put_together(QUICKSTART, [*SMALL, *overrides], folder, methods, seeds)
+    return put_together(LONGTAIL, [*SMALL, *overrides], folder, methods, seeds)
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ def test_other_answers_to_test_are_counted(made: tuple[Path, list[str], list[dic
 def test_mistakes_are_one_line(arguments: list[str], problem: str, tmp_path: Path) -> None:
     given = [
         "compare",
-        str(QUICKSTART),
+        str(LONGTAIL),
         "--root",
         str(tmp_path),
         "--set",
@@ -364,7 +364,7 @@ def test_a_table_is_made_of_what_is_finished_and_of_seeds_from_elsewhere(tmp_pat
     table = [*SMALL, *small, 'compare.methods=["zero_shot", "answer_ft"]', "compare.seeds=[0, 1, 2]"]
 
     def tabled(folder: Path, seeds: list[int]) -> str:
-        return put_together(QUICKSTART, table, folder, seeds=seeds, run=False)
+        return put_together(LONGTAIL, table, folder, seeds=seeds, run=False)
 
     tabled(here, [])
     assert load_comparison(here / "comparison.json").seeds == [0], "what was asked for before"
@@ -444,7 +444,7 @@ def test_the_list_tells_every_method() -> None:
 
 
 def test_names_stand_for_methods_of_all_roles_and_variants_of_ones_own() -> None:
-    recipe = load_recipe(QUICKSTART, ['compare.variants={few_items=["knowledge.max_items=50"]}'])
+    recipe = load_recipe(LONGTAIL, ['compare.variants={few_items=["knowledge.max_items=50"]}'])
     found = {
         one.name: one
         for one in named(["nesycd", "mt_cot", "few_items", "items_20", "train_50", "nesycd"], recipe, "here")
@@ -466,7 +466,7 @@ def changed(method: Method, recipe: Recipe) -> list[str]:
 
 
 def test_a_kind_is_taken_from_those_that_the_recipe_has() -> None:
-    recipe = load_recipe(QUICKSTART, ['knowledge.kinds=["lesson", "fact"]'])
+    recipe = load_recipe(LONGTAIL, ['knowledge.kinds=["lesson", "fact"]'])
     assert changed(METHODS["no_lessons"], recipe) == ['knowledge.kinds=["fact"]']
 
 
@@ -517,7 +517,7 @@ def test_a_comparison_on_real_questions_runs_in_miniature(
 def test_killed_at_three_moments_it_ends_with_the_same_comparison(tmp_path: Path) -> None:
     """SIGKILL of the process; the same command goes on, and every figure but seconds is an undisturbed comparison's."""
     settings = ["task.limit=24", "student.delay=0.02", 'evaluation.splits=["test"]']
-    given = [str(QUICKSTART), "--methods", "std_cot,nesycd,cascod,no_rules", "--seeds", "0", "--name", "c"]
+    given = [str(LONGTAIL), "--methods", "std_cot,nesycd,cascod,no_rules", "--seeds", "0", "--name", "c"]
     for setting in ["student.model=table", "evaluation.bootstrap=50", *settings]:
         given += ["--set", setting]
     command = [sys.executable, "-m", "nesycd", "compare", *given, "--root"]

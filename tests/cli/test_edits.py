@@ -13,7 +13,7 @@ from nesycd.runs.predictions import read_attempts
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = ["--set", "student.model=table", "--set", "evaluation.splits=['test']", "--set", "evaluation.bootstrap=50"]
-WORDS = [str(ROOT / "recipes" / "quickstart.toml"), *SETTINGS, "--limit", "60"]
+WORDS = [str(ROOT / "recipes" / "longtail.toml"), *SETTINGS, "--limit", "60"]
 
 
 def invoke(*words: str) -> str:

@@ -17,7 +17,7 @@ from nesycd.knowledge import KnowledgeBase
 from nesycd.runs.run import read_records
 
 ROOT = Path(__file__).parents[2]
-QUICKSTART = ROOT / "recipes" / "quickstart.toml"
+LONGTAIL = ROOT / "recipes" / "longtail.toml"
 SETTINGS = (
     "student.model=table",
     "augmented.calls=0",
@@ -32,7 +32,7 @@ SETTINGS = (
 
 def effect(folder: Path) -> str:
     sets = [word for setting in SETTINGS for word in ("--set", setting)]
-    call = ["kb", "effect", str(QUICKSTART), *sets, "--name", folder.name, "--root", str(folder.parent)]
+    call = ["kb", "effect", str(LONGTAIL), *sets, "--name", folder.name, "--root", str(folder.parent)]
     result = CliRunner().invoke(app, call)
     assert result.exit_code == 0, result.output + str(result.exception)
     return result.output
@@ -104,7 +104,7 @@ def test_what_is_looked_up_is_not_measured_as_if_it_were_read(tmp_path: Path) ->
     call = [
         "kb",
         "effect",
-        str(QUICKSTART),
+        str(LONGTAIL),
         *(word for one in sets for word in ("--set", one)),
         "--root",
         str(tmp_path),

@@ -270,7 +270,7 @@ def test_a_runs_responses_are_graded_again(tmp_path: Path) -> None:
 
 
 def test_responses_with_look_ups_are_graded_as_people_read_them(tmp_path: Path) -> None:
-    quickstart = str(Path(__file__).parents[2] / "recipes" / "quickstart.toml")
+    quickstart = str(Path(__file__).parents[2] / "recipes" / "longtail.toml")
     sets = ["student.model=table", "evaluation.methods=['nesycd', 'std_cot']", "evaluation.splits=['test']",
             "evaluation.bootstrap=20", "augmented.calls=1"]  # fmt: skip
     words = ["run", quickstart, "--limit", "24", "--name", "r", "--root", str(tmp_path)]

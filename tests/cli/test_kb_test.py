@@ -20,7 +20,7 @@ from nesycd.core.records import Fact
 from nesycd.knowledge import KnowledgeBase
 from nesycd.tasks.jsonl import Jsonl, JsonlSettings, read_questions
 
-QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+LONGTAIL = Path(__file__).parents[2] / "recipes" / "longtail.toml"
 SETTINGS = (
     "student.model=table",
     "evaluation.bootstrap=50",
@@ -38,7 +38,7 @@ SETTINGS = (
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "r"
-    execute(load_recipe(QUICKSTART, SETTINGS), folder, Console(file=io.StringIO(), width=120))
+    execute(load_recipe(LONGTAIL, SETTINGS), folder, Console(file=io.StringIO(), width=120))
     return folder
 
 

@@ -164,9 +164,9 @@ def test_a_check_tells_calls_tokens_and_usd(tmp_path: Path, ledger: Path, monkey
 
 
 def test_a_check_of_a_teacher_without_calls_says_so(tmp_path: Path) -> None:
-    quick = str(Path(__file__).parent.parent.parent / "recipes" / "quickstart.toml")
+    quick = str(Path(__file__).parent.parent.parent / "recipes" / "longtail.toml")
     table = ("--set", "student.model=table")
     assert "The teacher 'expert' sends no calls: nothing to pay for.\n" in run(
         "check", quick, "--limit", "2", "--root", str(tmp_path), *table
     )
-    assert not (tmp_path / "quickstart").exists()
+    assert not (tmp_path / "longtail").exists()

@@ -114,7 +114,7 @@ def test_on_a_terminal_the_step_stands_above_the_bar(width: int) -> None:
 
 
 def test_a_run_in_a_log_tells_its_six_steps_once(tmp_path: Path) -> None:
-    words = ["run", "recipes/quickstart.toml", "--set", "student.model=table", "--limit", "20", "--root", str(tmp_path)]
+    words = ["run", "recipes/longtail.toml", "--set", "student.model=table", "--limit", "20", "--root", str(tmp_path)]
     first, again = (CliRunner().invoke(app, words) for _ in range(2))
     assert first.exit_code == again.exit_code == 0
     assert re.findall(r"^step (\d) of 6: (\w+)", first.stderr, re.M) == [

@@ -19,7 +19,7 @@ from nesycd.routing import ROUTERS, MarginRouter
 from nesycd.runs.predictions import read_attempts
 from nesycd.runs.run import read_records
 
-QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+LONGTAIL = Path(__file__).parents[2] / "recipes" / "longtail.toml"
 SETTINGS = (
     "student.model=table",
     "evaluation.bootstrap=50",
@@ -34,7 +34,7 @@ SETTINGS = (
 
 def calibrate(folder: Path, *words: str) -> str:
     sets = [word for setting in SETTINGS for word in ("--set", setting)]
-    call = ["router", "calibrate", str(QUICKSTART), *sets, "--name", folder.name, "--root", str(folder.parent), *words]
+    call = ["router", "calibrate", str(LONGTAIL), *sets, "--name", folder.name, "--root", str(folder.parent), *words]
     result = CliRunner(env={"COLUMNS": "170"}).invoke(app, call)
     assert result.exit_code == 0, result.output + str(result.exception)
     return result.output
@@ -116,4 +116,4 @@ def test_a_run_is_compared_and_asked_again_routes_alike(tmp_path: Path) -> None:
 
     (folder / "router.json").write_text("[]")
     with pytest.raises(DataError, match="move it away"):
-        compare_routers(load_recipe(QUICKSTART, SETTINGS), folder)
+        compare_routers(load_recipe(LONGTAIL, SETTINGS), folder)

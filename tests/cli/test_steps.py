@@ -14,7 +14,7 @@ from nesycd.core.config import Recipe
 from nesycd.runs.folders import summarise
 from nesycd.runs.stage import read_states
 
-RECIPE = str(Path(__file__).parents[2] / "recipes" / "quickstart.toml")
+RECIPE = str(Path(__file__).parents[2] / "recipes" / "longtail.toml")
 TABLE = ["--set", "student.model=table", "--set", "evaluation.splits=['test']", "--limit", "40", "--name", "r"]
 
 

@@ -31,7 +31,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[2]
-QUICKSTART = ROOT / "recipes" / "quickstart.toml"
+LONGTAIL = ROOT / "recipes" / "longtail.toml"
 ARMS = ("nesycd_routed", "nesycd", "nesycd_no_kb", "std_cot")
 SETTINGS = ("evaluation.splits=['test']", f"evaluation.methods={list(ARMS)}", "evaluation.bootstrap=20")
 TABLE = ("student.model=table", "task.settings.test_special=4", "task.settings.test_general=2")
@@ -47,7 +47,7 @@ REAL = (
 
 
 def make(folder: Path, *settings: str) -> Path:
-    execute(load_recipe(QUICKSTART, [*SETTINGS, *settings]), folder, Console(file=io.StringIO()))
+    execute(load_recipe(LONGTAIL, [*SETTINGS, *settings]), folder, Console(file=io.StringIO()))
     return folder
 
 

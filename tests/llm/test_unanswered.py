@@ -122,12 +122,12 @@ def test_other_commands_stop_with_the_same_line(serve: Serve, tmp_path: Path) ->
     kept = "what was answered is kept, and the same command goes on"
     check_line(recipe.call("compare"), f"rationales: 1 of 16 questions were not answered: HTTP 503: no; {kept}")
     # Edits are measured on the embedded benchmark alone.
-    recipe.path = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+    recipe.path = Path(__file__).parents[2] / "recipes" / "longtail.toml"
     api = f'{{model = "m", base_url = "{serve().url}", max_calls = 2, ledger = "{tmp_path / "l.sqlite"}"}}'
     words = ["student.model=table", "teacher.name=api", f"teacher.api={api}", "teacher.ask.hints=false"]
     recipe.folder = tmp_path / "edits"
     result = recipe.call("edits", "--limit", "6", *(word for one in words for word in ("--set", one)))
-    reason = "cap: max_calls reached (2 of 2 under budget 'quickstart'), raise it to go on"
+    reason = "cap: max_calls reached (2 of 2 under budget 'longtail'), raise it to go on"
     check_line(result, f"rationales: 6 of 6 questions were not answered: {reason}; {kept}")
 
 

@@ -169,7 +169,7 @@ def test_a_difference_is_small_only_where_its_whole_interval_is(claims: ModuleTy
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "r"
-    execute(load_recipe(ROOT / "recipes" / "quickstart.toml", TINY), folder, Console(file=io.StringIO()))
+    execute(load_recipe(ROOT / "recipes" / "longtail.toml", TINY), folder, Console(file=io.StringIO()))
     return folder
 
 
@@ -288,7 +288,7 @@ def test_noise_asks_each_student_that_reads_the_base(claims: ModuleType, tmp_pat
     folder = tmp_path / "c"
 
     def recipe(changes: Sequence[str]) -> Recipe:
-        return load_recipe(ROOT / "recipes" / "quickstart.toml", [*TINY, *changes])
+        return load_recipe(ROOT / "recipes" / "longtail.toml", [*TINY, *changes])
 
     run_comparison(recipe([]), recipe, folder, None, ["nesycd", "nesycd_both", "kard_kb", "raft_calls"], [0])
     content, told = measure(claims, "noise", str(folder / "seed-0"), "--sizes", "3,6")

@@ -32,7 +32,7 @@ from nesycd.runs.run import Run
 from nesycd.students.table import TableStudent
 from nesycd.tasks.longtail import LongTail, LongTailSettings
 
-QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+LONGTAIL = Path(__file__).parents[2] / "recipes" / "longtail.toml"
 TABLE = ("student.model=table", "evaluation.bootstrap=50", "task.sizes={train = 240, valid = 60, test = 90}")
 READS = ("augmented.calls=0", "augmented.context=1", "augmented.calls_and_context=0")
 CALLS = ("augmented.calls=1", "augmented.context=0", "augmented.calls_and_context=0", "evaluation.splits=['test']")
@@ -53,7 +53,7 @@ class Finished:
 
 
 def finished(folder: Path, *settings: str) -> Finished:
-    with opened(load_recipe(QUICKSTART, [*TABLE, *settings]), folder, Console(file=io.StringIO())) as context:
+    with opened(load_recipe(LONGTAIL, [*TABLE, *settings]), folder, Console(file=io.StringIO())) as context:
         return Finished(folder, complete(context)[0])
 
 
@@ -71,7 +71,7 @@ def calling(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 @pytest.fixture(scope="module")
 def task() -> LongTail:
-    return LongTail(LongTailSettings.model_validate(load_recipe(QUICKSTART).task.settings))
+    return LongTail(LongTailSettings.model_validate(load_recipe(LONGTAIL).task.settings))
 
 
 @pytest.fixture
@@ -384,7 +384,7 @@ def test_an_edit_after_which_a_question_has_no_answer_counts_nowhere(task: LongT
 
 @pytest.mark.slow
 def test_where_edits_cannot_be_measured(tmp_path: Path) -> None:
-    def measuring(*overrides: str, recipe: Path = QUICKSTART) -> Measurement:
+    def measuring(*overrides: str, recipe: Path = LONGTAIL) -> Measurement:
         settings = load_recipe(recipe, ["student.model=table", "task.limit=30", *overrides])
         with opened(settings, tmp_path / "r", Console(file=io.StringIO())) as context:
             edits.check(context)

@@ -14,13 +14,13 @@ from nesycd.core.records import Status
 from nesycd.knowledge import KnowledgeBase
 from nesycd.runs.stage import read_states
 
-QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+LONGTAIL = Path(__file__).parents[2] / "recipes" / "longtail.toml"
 SMALL = ["student.model=table", "evaluation.bootstrap=50", "task.limit=24", 'evaluation.splits=["test"]']
 SMALL += ['evaluation.methods=["std_cot", "nesycd"]']
 
 
 def run(folder: Path, *overrides: str) -> None:
-    with opened(load_recipe(QUICKSTART, [*SMALL, *overrides]), folder) as context:
+    with opened(load_recipe(LONGTAIL, [*SMALL, *overrides]), folder) as context:
         complete(context)
 
 

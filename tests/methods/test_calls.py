@@ -33,7 +33,7 @@ replaying = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(replaying)
 replay = replaying.replay
 
-QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+LONGTAIL = Path(__file__).parents[2] / "recipes" / "longtail.toml"
 SMALL = (
     "student.model=table",
     "evaluation.bootstrap=50",
@@ -50,7 +50,7 @@ OFFERS = "\nLook up: ["
 
 def run(folder: Path, *overrides: str) -> str:
     out = io.StringIO()
-    execute(load_recipe(QUICKSTART, [*SMALL, *overrides]), folder, Console(file=out, width=200))
+    execute(load_recipe(LONGTAIL, [*SMALL, *overrides]), folder, Console(file=out, width=200))
     return out.getvalue()
 
 
@@ -306,11 +306,11 @@ def test_a_student_that_is_trained_without_look_ups_reads(tmp_path: Path) -> Non
     ],
 )
 def test_rows_of_a_student_without_look_ups_read(name: str, source: str, calls: str) -> None:
-    [row] = table.named([name], load_recipe(QUICKSTART, READS), "test")
+    [row] = table.named([name], load_recipe(LONGTAIL, READS), "test")
     assert (row.name, row.source, row.calls) == (name, source, calls)
     # One kind of texts with look-ups is enough to learn it.
     for learned in (READS[0:1], READS[1:2]):
-        [row] = table.named([name], load_recipe(QUICKSTART, [*MIX, *learned]), "test")
+        [row] = table.named([name], load_recipe(LONGTAIL, [*MIX, *learned]), "test")
         assert row == METHODS[name]
 
 

@@ -13,7 +13,7 @@ from nesycd.core.records import Entry, Example, Status
 from nesycd.methods import evaluate
 from nesycd.tasks.longtail import LongTail
 
-QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+LONGTAIL = Path(__file__).parents[2] / "recipes" / "longtail.toml"
 
 
 def test_missing_facts_that_the_base_has_already_are_not_imported_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,7 +30,7 @@ def test_missing_facts_that_the_base_has_already_are_not_imported_again(monkeypa
 
     monkeypatch.setattr(evaluate, "_score", score)
     monkeypatch.setattr(evaluate, "_tell_other_knowledge", lambda *_: None)
-    recipe = load_recipe(QUICKSTART, ['evaluation.splits=["ood_unseen"]'])
+    recipe = load_recipe(LONGTAIL, ['evaluation.splits=["ood_unseen"]'])
     by_person = Entry(item=missing[0], status=Status.APPROVED, reviewer="ada")
     monkeypatch.setattr(evaluate.Knowledge, "of", lambda context, entries: SimpleNamespace(entries=entries))
     steps, known = SimpleNamespace(entries=(by_person,)), SimpleNamespace(entries=(by_person,))

@@ -18,7 +18,7 @@ from nesycd.runs.predictions import read_attempts
 from nesycd.runs.run import read_records
 
 CELLS = knowledge_cells()
-QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+LONGTAIL = Path(__file__).parents[2] / "recipes" / "longtail.toml"
 SMALL = ("student.model=table", "evaluation.bootstrap=50", f"evaluation.methods={[*CELLS]}",
          "evaluation.splits=['ood_unseen']", "task.settings.train_special=6", "task.settings.train_general=4",
          "task.settings.valid=1", "task.settings.test_special=1", "task.settings.test_general=1",
@@ -27,7 +27,7 @@ SMALL = ("student.model=table", "evaluation.bootstrap=50", f"evaluation.methods=
 
 def test_distracting_blocks_hold_nothing_that_helps(tmp_path: Path) -> None:
     folder = tmp_path / "r"
-    execute(load_recipe(QUICKSTART, SMALL), folder, Console(file=io.StringIO()))
+    execute(load_recipe(LONGTAIL, SMALL), folder, Console(file=io.StringIO()))
     results = load_results(folder / "results.json")
     assert set(results.methods) == set(CELLS) and len(CELLS) == 8
     sides = results.known_unknown["ood_unseen_imported"]

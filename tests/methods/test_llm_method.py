@@ -22,7 +22,7 @@ from nesycd.llm.scripted_chat import ScriptedChat
 from nesycd.reports import load_results
 from nesycd.runs.run import read_records
 
-QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+LONGTAIL = Path(__file__).parents[2] / "recipes" / "longtail.toml"
 SETTINGS = (
     "student.model=table",
     "evaluation.bootstrap=50",
@@ -100,7 +100,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ScriptedCh
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "teacher_of", teacher_of)
         out = io.StringIO()
-        execute(load_recipe(QUICKSTART, SETTINGS), folder, Console(file=out, width=120))
+        execute(load_recipe(LONGTAIL, SETTINGS), folder, Console(file=out, width=120))
     assert "leak filter: " in out.getvalue() and " 0.0 % of " in out.getvalue()
     return folder, *chats[0]
 
@@ -156,7 +156,7 @@ def test_an_entry_that_a_person_lets_leak_is_counted(finished: tuple[Path, Scrip
         kb.edit(entry.item_id, {"text": f"Ann says: {model.canaries[0]}"}, "ann")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "teacher_of", lambda recipe, task: build.asking_teacher(recipe, task, ScriptedChat(model)))
-        execute(load_recipe(QUICKSTART, SETTINGS), folder, out := Console(file=io.StringIO(), width=120))
+        execute(load_recipe(LONGTAIL, SETTINGS), folder, out := Console(file=io.StringIO(), width=120))
     assert load_results(folder / "results.json").to_json()["method"]["leaks"]["approved_leaking"] == 1
     told = " ".join(out.file.getvalue().split())  # type: ignore[attr-defined]
     assert "approved items that give questions away: 1; see which by nesycd kb leaks --run" in told
@@ -171,7 +171,7 @@ def test_the_recipe_for_a_local_server_runs_on_real_questions(tmp_path: Path, mo
         "rules": [{"if": "something is counted each week", "then": "multiply by the weeks"}],
     }
     small = ["student.model=table", "task.sizes={train = 24, valid = 6, test = 8}", "evaluation.bootstrap=50"]
-    recipe = build.locate_data(load_recipe(QUICKSTART.with_name("own-server.toml"), small), build.data_root())
+    recipe = build.locate_data(load_recipe(LONGTAIL.with_name("own-server.toml"), small), build.data_root())
     known = {example.question: example for example in build.task_of(recipe).load("train")}
 
     def answer(request: Request) -> str:

@@ -34,7 +34,7 @@ from nesycd.runs.predictions import FILE, Predictions, read_attempts
 from nesycd.runs.run import read_records
 from nesycd.students.table import TableStudent
 
-QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+LONGTAIL = Path(__file__).parents[2] / "recipes" / "longtail.toml"
 TABLE = (
     "student.model=table",
     "evaluation.bootstrap=50",
@@ -50,7 +50,7 @@ DEFAULTS = [name for name, method in METHODS.items() if method.default]
 
 def run(folder: Path, *overrides: str) -> str:
     out = io.StringIO()
-    execute(load_recipe(QUICKSTART, [*TABLE, *overrides]), folder, Console(file=out, width=120))
+    execute(load_recipe(LONGTAIL, [*TABLE, *overrides]), folder, Console(file=out, width=120))
     return out.getvalue()
 
 
@@ -337,7 +337,7 @@ def test_own_questions_run_from_a_recipe(tmp_path: Path) -> None:
 def test_gsm8k_runs_with_its_recorded_teacher(tmp_path: Path) -> None:
     sizes = "task.sizes={train = 30, valid = 8, test = 12}"
     out = io.StringIO()
-    recipe = QUICKSTART.with_name("gsm8k-replay.toml")
+    recipe = LONGTAIL.with_name("gsm8k-replay.toml")
     execute(load_recipe(recipe, ["student.model=table", sizes]), tmp_path / "r", Console(file=out, width=200))
     results = load_results(tmp_path / "r" / "results.json").to_json()
     assert results["methods"]["std_cot"]["test"]["n"] == 12
@@ -370,7 +370,7 @@ def test_a_benchmarks_own_few_shot_prompts_are_an_arm(tmp_path: Path) -> None:
         "evaluation.bootstrap=50",
         "evaluation.methods=['zero_shot', 'few_shot']",
     ]
-    execute(load_recipe(QUICKSTART, [*own, *arms]), tmp_path / "r", Console(file=io.StringIO()))
+    execute(load_recipe(LONGTAIL, [*own, *arms]), tmp_path / "r", Console(file=io.StringIO()))
     results = load_results(tmp_path / "r" / "results.json").to_json()["methods"]
     assert results["few_shot"]["test"]["n"] == results["zero_shot"]["test"]["n"] == 6
     assert results["few_shot"]["test"]["prompt_tokens"] > results["zero_shot"]["test"]["prompt_tokens"]
@@ -408,7 +408,7 @@ def test_killed_anywhere_it_ends_equal(
     run(tmp_path / "whole", *settings)
     kills = 0
     for attempt in range(200):
-        command = [sys.executable, "-c", SCRIPT, str(QUICKSTART), str(tmp_path / "killed"), *settings]
+        command = [sys.executable, "-c", SCRIPT, str(LONGTAIL), str(tmp_path / "killed"), *settings]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
             # Later and later, so that each start gets a little further than the last.

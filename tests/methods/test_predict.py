@@ -40,7 +40,7 @@ from nesycd.stages.augment import closed
 from nesycd.students.table import TableStudent
 from nesycd.tasks.longtail import LongTail, LongTailSettings
 
-QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+LONGTAIL = Path(__file__).parents[2] / "recipes" / "longtail.toml"
 SMALL = (
     "student.model=table",
     "evaluation.bootstrap=50",
@@ -93,7 +93,7 @@ def begin(tmp_path: Path, task: LongTail) -> Begin:
 
     @contextmanager
     def opened(student: TableStudent, name: str = "r", task: Task = task) -> Iterator[tuple[Context, Artifact]]:
-        recipe = load_recipe(QUICKSTART, ["student.model=table"])
+        recipe = load_recipe(LONGTAIL, ["student.model=table"])
         given = Prompts.load(), BaselinePrompts.load()
         teacher: Any = None
         with Run.open(tmp_path / name, recipe.model_dump(mode="json")) as run, Engine() as engine:
@@ -283,7 +283,7 @@ def read_predictions(folder: Path) -> list[Prediction]:
 
 def run(folder: Path, *overrides: str) -> str:
     out = io.StringIO()
-    execute(load_recipe(QUICKSTART, [*SMALL, *overrides]), folder, Console(file=out, width=200))
+    execute(load_recipe(LONGTAIL, [*SMALL, *overrides]), folder, Console(file=out, width=200))
     return out.getvalue()
 
 

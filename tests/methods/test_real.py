@@ -20,7 +20,7 @@ from nesycd.core.config import load_recipe
 from nesycd.reports import load_results
 from nesycd.runs.stage import read_states
 
-QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+LONGTAIL = Path(__file__).parents[2] / "recipes" / "longtail.toml"
 
 
 @pytest.mark.slow
@@ -28,7 +28,7 @@ QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 def test_the_quickstart_in_miniature(tmp_path: Path) -> None:
     settings = ["task.limit=22", "training.epochs=2", "collection.epochs=1", "student.max_new_tokens=48"]
     splits = ["evaluation.splits=['test']", "evaluation.bootstrap=100"]
-    recipe = load_recipe(QUICKSTART, [*settings, *splits])
+    recipe = load_recipe(LONGTAIL, [*settings, *splits])
     execute(recipe, tmp_path / "r", Console(file=io.StringIO()))
     results = load_results(tmp_path / "r" / "results.json").to_json()
     arms = {name: splits["test"] for name, splits in results["methods"].items()}
@@ -92,7 +92,7 @@ def test_killed_in_training_and_in_generation_it_ends_equal(
     tmp_path: Path, outcome: Callable[[Path], tuple[Any, str]]
 ) -> None:
     def start(name: str, kill_at: str) -> int:
-        command = [sys.executable, "-c", SCRIPT, str(QUICKSTART), str(tmp_path / name), kill_at, *TINY]
+        command = [sys.executable, "-c", SCRIPT, str(LONGTAIL), str(tmp_path / name), kill_at, *TINY]
         return subprocess.run(command, stderr=subprocess.DEVNULL).returncode
 
     assert start("whole", "") == 0
@@ -114,7 +114,7 @@ def test_killed_in_training_and_in_generation_it_ends_equal(
         assert weights[0] == weights[1]
 
 
-BBH = QUICKSTART.with_name("bbh-replay.toml")
+BBH = LONGTAIL.with_name("bbh-replay.toml")
 
 
 @pytest.mark.slow
@@ -122,7 +122,7 @@ BBH = QUICKSTART.with_name("bbh-replay.toml")
 @pytest.mark.skipif("NESYCD_DATA" not in os.environ, reason="NESYCD_DATA names no folder of real data")
 def test_bbh_with_recorded_rationales_and_knowledge_from_a_file_in_miniature(tmp_path: Path) -> None:
     settings = ["task.limit=10", "training.epochs=0.5", "augmented.passes=1", "student.max_new_tokens=8"]
-    settings += [f"knowledge.files=['{QUICKSTART.with_name('bbh-knowledge.yaml')}']", "evaluation.bootstrap=50"]
+    settings += [f"knowledge.files=['{LONGTAIL.with_name('bbh-knowledge.yaml')}']", "evaluation.bootstrap=50"]
     arms = ["evaluation.methods=['std_cot', 'nesycd']"]
     execute(load_recipe(BBH, [*settings, *arms]), tmp_path / "r", Console(file=io.StringIO()))
     results = load_results(tmp_path / "r" / "results.json").to_json()

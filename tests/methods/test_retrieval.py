@@ -16,7 +16,7 @@ from nesycd.knowledge import KnowledgeBase, merge_entities
 from nesycd.reports import load_results
 from nesycd.runs.run import read_records
 
-QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+LONGTAIL = Path(__file__).parents[2] / "recipes" / "longtail.toml"
 TABLE = (
     "student.model=table",
     "evaluation.bootstrap=50",
@@ -28,7 +28,7 @@ TABLE = (
 
 def run(folder: Path, *overrides: str) -> str:
     out = io.StringIO()
-    execute(load_recipe(QUICKSTART, [*TABLE, *overrides]), folder, Console(file=out, width=120))
+    execute(load_recipe(LONGTAIL, [*TABLE, *overrides]), folder, Console(file=out, width=120))
     return out.getvalue()
 
 

@@ -29,7 +29,7 @@ from nesycd.runs.run import read_records
 from nesycd.runs.stage import read_states
 from nesycd.students.table import TableStudent
 
-QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+LONGTAIL = Path(__file__).parents[2] / "recipes" / "longtail.toml"
 SMALL = ["student.model=table", "evaluation.bootstrap=50", 'evaluation.methods=["std_cot", "nesycd"]', "task.limit=24"]
 SMALL += ['evaluation.splits=["test"]', "compare.max_passes=6"]
 RIVALS = [method for method in METHODS.values() if method.role == "rival" and not method.beside]
@@ -57,7 +57,7 @@ def asked() -> Iterator[Asked]:
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory, asked: Asked) -> Iterator[Context]:
     folder = tmp_path_factory.mktemp("runs") / "r"
-    with opened(load_recipe(QUICKSTART, SMALL), folder, Console(file=io.StringIO())) as begun:
+    with opened(load_recipe(LONGTAIL, SMALL), folder, Console(file=io.StringIO())) as begun:
         made, scored = complete(begun)
         score(made, [*RIVALS, METHODS["few_shot"]], "test", scored)
         finish(made)

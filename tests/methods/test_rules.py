@@ -25,7 +25,7 @@ from nesycd.runs.predictions import read_attempts
 from nesycd.runs.run import read_records
 from nesycd.tasks.longtail import LongTail, LongTailSettings
 
-QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+LONGTAIL = Path(__file__).parents[2] / "recipes" / "longtail.toml"
 SMALL = ("student.model=table", "evaluation.bootstrap=50", 'evaluation.methods=["std_cot", "nesycd_context", "rules_alone"]',
          'evaluation.splits=["test"]', "task.settings.train_special=6", "task.settings.train_general=4",
          "task.settings.valid=2", "task.settings.test_special=3", "task.settings.test_general=2")  # fmt: skip
@@ -33,7 +33,7 @@ SMALL = ("student.model=table", "evaluation.bootstrap=50", 'evaluation.methods=[
 
 def run(folder: Path, *overrides: str) -> str:
     out = io.StringIO()
-    execute(load_recipe(QUICKSTART, [*SMALL, *overrides]), folder, Console(file=out, width=120))
+    execute(load_recipe(LONGTAIL, [*SMALL, *overrides]), folder, Console(file=out, width=120))
     return out.getvalue()
 
 
@@ -105,7 +105,7 @@ def test_effects_are_measured_of_items_and_not_of_what_follows_from_them(tmp_pat
         kb.add([(rule, Evidence(example="", source="Ann"))], status=Status.APPROVED, reviewer="Ann")
         known = {entry.item_id for entry in kb.entries()}
     measure_effect(
-        load_recipe(QUICKSTART, [*SMALL, reads, "knowledge.derive=true"]), folder, Console(file=io.StringIO())
+        load_recipe(LONGTAIL, [*SMALL, reads, "knowledge.derive=true"]), folder, Console(file=io.StringIO())
     )
     stages = ("effect-retrieve-train", "effect-retrieve-valid")
     retrievals = [one for stage in stages for one in read_records(folder, stage, Retrieval)]

@@ -34,7 +34,7 @@ from nesycd.runs.run import read_records
 from nesycd.runs.stage import read_states
 
 ROOT = Path(__file__).parents[2]
-QUICKSTART = ROOT / "recipes" / "quickstart.toml"
+LONGTAIL = ROOT / "recipes" / "longtail.toml"
 SMALL = (
     "student.model=table",
     "evaluation.bootstrap=50",
@@ -84,7 +84,7 @@ def shouting() -> Iterator[Method]:
 
 def test_a_method_from_outside_is_trained_answers_and_is_reported(shouting: Method, tmp_path: Path) -> None:
     folder, out = tmp_path / "r", io.StringIO()
-    recipe = load_recipe(QUICKSTART, [*SMALL, "evaluation.methods=['std_cot', 'nesycd', 'shouting', 'shouting_kb']"])
+    recipe = load_recipe(LONGTAIL, [*SMALL, "evaluation.methods=['std_cot', 'nesycd', 'shouting', 'shouting_kb']"])
     execute(recipe, folder, Console(file=out, width=200))
     texts = read_records(folder, "texts-shouting", TrainingText)
     assert texts and all(text.completion[:10] == text.completion[:10].upper() for text in texts)
@@ -118,7 +118,7 @@ def test_a_method_from_outside_is_listed_and_compared(shouting: Method, tmp_path
     folder, words = tmp_path / "c", ["--methods", "nesycd,shouting", "--seeds", "0", "--name", "c"]
     sets = [word for setting in SMALL for word in ("--set", setting)]
     primary = ["--set", "compare.primary.right=shouting"]
-    made = CliRunner().invoke(app, ["compare", str(QUICKSTART), *words, *sets, *primary, "--root", str(tmp_path)])
+    made = CliRunner().invoke(app, ["compare", str(LONGTAIL), *words, *sets, *primary, "--root", str(tmp_path)])
     assert made.exit_code == 0, made.output + str(made.exception)
     content = json.loads((folder / "comparison.json").read_text())
     assert content["methods"]["shouting"]["role"] == "rival" and list(content["methods"]) == ["nesycd", "shouting"]
@@ -152,7 +152,7 @@ def test_wrong_rows_are_refused(changes: dict[str, object], said: str) -> None:
 
 def recipe_file(tmp_path: Path, tail: str) -> Path:
     path = tmp_path / "own.toml"
-    path.write_text(f'extends = "{QUICKSTART}"\nname = "own"\n\n{tail}')
+    path.write_text(f'extends = "{LONGTAIL}"\nname = "own"\n\n{tail}')
     return path
 
 
@@ -199,7 +199,7 @@ def test_unknown_methods_of_a_comparison_are_told(tmp_path: Path, tail: str, sai
 def test_names_given_on_the_command_line_are_told_as_such(tmp_path: Path) -> None:
     call = [
         "compare",
-        str(QUICKSTART),
+        str(LONGTAIL),
         "--set",
         "student.model=table",
         "--root",
@@ -225,13 +225,13 @@ def test_each_row_is_asked_of_a_student_that_somebody_trains() -> None:
         # What rests on the base through its student says so.
         assert method.reads_base or method.student == BASE or not METHODS[method.student].reads_base, name
     assert {table.MAIN, table.BASELINE} <= {name for name, method in METHODS.items() if method.default}
-    assert [one.name for one in table.of_recipe(load_recipe(QUICKSTART))] == [
+    assert [one.name for one in table.of_recipe(load_recipe(LONGTAIL))] == [
         name for name, method in METHODS.items() if method.default
     ]
 
 
 def test_ablations_with_a_number_and_variants_are_found() -> None:
-    recipe = load_recipe(QUICKSTART, ["compare.variants={small = ['knowledge.max_items=3']}"])
+    recipe = load_recipe(LONGTAIL, ["compare.variants={small = ['knowledge.max_items=3']}"])
     for name, settings in (
         ("items_50", ["knowledge.max_items=50"]),
         ("train_100", ["task.sizes.train=100"]),
@@ -251,7 +251,7 @@ def test_every_stage_of_a_comparison_is_told_from_the_runs_own(tmp_path: Path) -
     names = ["nesycd", "nesycd_routed", "whole_kb", "cascod", "kard_kb"]
 
     def varied(changes: tuple[str, ...] | list[str]) -> nesycd.Recipe:
-        return load_recipe(QUICKSTART, [*SMALL, *changes])
+        return load_recipe(LONGTAIL, [*SMALL, *changes])
 
     run_comparison(varied([]), varied, tmp_path / "c", None, names, [0])
     stages = list(read_states(tmp_path / "c" / "seed-0"))

@@ -23,7 +23,7 @@ from nesycd.students.fingerprint import student_fingerprint  # noqa: E402
 from nesycd.students.hub import resolve_commit  # noqa: E402
 from nesycd.students.registry import build_student  # noqa: E402
 
-QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+LONGTAIL = Path(__file__).parents[2] / "recipes" / "longtail.toml"
 MODEL = "someone/tiny"
 WORDS = ["<end>", "<other>", "Question", ":", "what", "is", "a", "fathom", "?", "feet", "6", "."]
 
@@ -153,7 +153,7 @@ def test_a_run_keeps_the_commit_that_it_began_with(hub: HubCache, tmp_path: Path
     first = hub.commit(1, "main")
     small = ["training.epochs=1", "training.rank=2", "student.max_new_tokens=2", "augmented.passes=1"]
     wanted = ["calls.sums=false", "student.compile=off", "retrieval.budget_tokens=20", *small]
-    settings = load_recipe(QUICKSTART, [f"student.model={MODEL}", *wanted], limit=6)
+    settings = load_recipe(LONGTAIL, [f"student.model={MODEL}", *wanted], limit=6)
 
     def go_on(name: str, model: str = MODEL) -> tuple[str, str]:
         """The student's fingerprint, and what was said."""

@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from nesycd import grading
-from nesycd.core.errors import DataError
+from nesycd.core.errors import ConfigError, DataError
 from nesycd.core.records import Derivation, Example, Fact, content_hash
 from nesycd.tasks.longtail.composed import Composed
 from nesycd.tasks.longtail.families import Family, Form, Naming, Problem, article
@@ -40,6 +40,8 @@ class LongTailSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     seed: int = 0
     """Draws the questions; not given: the recipe's `seed`."""
+    families: tuple[str, ...] = ()
+    """Families of questions to use, such as `["units", "letters", "sums"]`; not given: all."""
     renamed: bool = False
     """Invented names instead of the real ones; all else stays."""
     train_special: int = Field(default=30, ge=1)
@@ -326,7 +328,11 @@ def _plans(settings: LongTailSettings) -> dict[str, Plan]:
     """The problems of each family: most of what making the questions takes, so equal settings share them."""
     task = LongTail(settings)
     look, seed = task.world().fact, f"longtail/{settings.seed}"
-    families = [family for family in task.families.values() if family.name != "composed"]
+    every = [family for family in task.families.values() if family.name != "composed"]
+    known = [family.name for family in every]
+    if unknown := sorted(set(settings.families) - set(known)):
+        raise ConfigError(f"longtail: no family is called {unknown[0]!r}; families: {', '.join(known)}")
+    families = [family for family in every if not settings.families or family.name in settings.families]
     special = [family for family in families if family.kind == "special"]
     plans = {}
     for index, family in enumerate(families):
