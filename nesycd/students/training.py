@@ -152,7 +152,10 @@ class MasterWeights:
         self.names, self.live = zip(*((n, p) for n, p in model.named_parameters() if p.requires_grad), strict=True)
         self.master = [p.detach().float().clone().requires_grad_() for p in self.live]
         # The second moment of 0.999 looks back on a thousand steps, many more than a small set's training has.
-        self.optimizer = torch.optim.AdamW(self.master, lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
+        # Fused: one pass over weights and moments. On a CPU the others took a tenth of a small batch's step.
+        self.optimizer = torch.optim.AdamW(
+            self.master, lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True
+        )
 
     def step(self, rate: float) -> None:
         """One AdamW step (gradients clipped to norm 1) from the live weights' gradients."""
