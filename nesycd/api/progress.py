@@ -10,7 +10,7 @@ import io
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -41,6 +41,12 @@ def step_of(stage: str) -> str:
     if stage in edits.STAGES or stage.startswith((effect.PREFIX, HELD_OUT)):
         return ""
     return next((step for step, begins in STAGES.items() if stage.startswith(begins)), STEPS[-1])
+
+
+def _clock(seconds: float) -> str:
+    """Minutes and seconds, as 2:05."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}"
 
 
 class StageProgress:
@@ -78,6 +84,10 @@ class StageProgress:
         self._step, self._stage = "", ""
         self._bar: Any = None
         self._state = (0, 0, "")
+        self._plan: dict[str, float] = {}
+        self._took: dict[str, float] = {}
+        """Seconds of the stages that ended."""
+        self._stage_began = self._began
         self._idle = threading.Event()
         self._ended = threading.Event()
         self._ticker: threading.Thread | None = None
@@ -104,6 +114,36 @@ class StageProgress:
         self._idle.clear()
         self._bars.start()
 
+    def expect(self, plan: Mapping[str, float]) -> None:
+        """Tell what is planned, stage by stage in seconds, step by step; from then on progress says what is left of it."""
+        self._plan = dict(plan)
+        if not plan:
+            return
+        steps: dict[str, float] = {}
+        for stage, seconds in plan.items():
+            steps[step_of(stage)] = steps.get(step_of(stage), 0.0) + seconds
+        told = ", ".join(f"{step} {_clock(seconds)}" for step, seconds in steps.items())
+        self.notify(f"plan: about {_clock(sum(plan.values()))} min of the student's work here ({told})")
+
+    def left(self) -> float | None:
+        """Seconds left of the plan; None where there is none. What was slower than planned so far makes the rest slower too."""
+        if not self._plan:
+            return None
+        ahead = sum(
+            seconds for stage, seconds in self._plan.items() if stage not in self._took and stage != self._stage
+        )
+        ended = [stage for stage in self._plan if stage in self._took]
+        pace = 1.0
+        if planned := sum(self._plan[stage] for stage in ended):
+            # Believed the more, the more of the plan it rests on.
+            pace = (sum(self._took[stage] for stage in ended) + ahead / 2) / (planned + ahead / 2)
+        if self._stage not in self._plan:
+            return ahead * pace
+        spent, (done, total, _) = time.monotonic() - self._stage_began, self._state
+        known = done >= max(1, total / 5)
+        current = spent * (total - done) / done if known else max(self._plan[self._stage] * pace - spent, 0.0)
+        return ahead * pace + current
+
     def watch(self, stage: str, done: int, total: int) -> None:
         """Show the number of units of a stage that are done."""
         self._show(stage, done, total, "")
@@ -125,7 +165,10 @@ class StageProgress:
     def _show(self, stage: str, done: int, total: int, note: str) -> None:
         self._state = (done, total, note)
         if stage != self._stage:
-            self._stage = stage
+            now = time.monotonic()
+            if self._stage:
+                self._took[self._stage] = now - self._stage_began
+            self._stage, self._stage_began = stage, now
             if (step := step_of(stage)) and step != self._step:
                 self._step = step
                 self._tell(f"step {STEPS.index(step) + 1} of {len(STEPS)}: {step} ({self._so_far()})")
@@ -156,6 +199,8 @@ class StageProgress:
     def _so_far(self) -> str:
         minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
         told = f"{minutes} min {seconds:02} s so far"
+        if (left := self.left()) is not None:
+            told += f", {_clock(left)} left"
         if self._paid is None:
             return told
         usd = self._paid()

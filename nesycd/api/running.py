@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nesycd.api.build import asks_api, build_parts, commit_of, payments
 from nesycd.api.checks import check_sources
+from nesycd.api.plan import plan
 from nesycd.api.preflight import check_ready
 from nesycd.api.progress import StageProgress
 from nesycd.api.results import results_of
@@ -97,6 +98,7 @@ def opened(
             training=progress.training,
             writing=progress.writing,
             ready=partial(check_ready, parts, progress.notify),
+            expect=progress.expect,
         )
 
 
@@ -125,6 +127,7 @@ def complete(context: Context) -> tuple[Context, Scored]:
     methods = table.of_recipe(context.recipe)
     check_sources(methods, context.corpus)
     splits_of(context.task, context.recipe)  # report mistakes before hours of work
+    context.expect(plan(context))
     steps = distil(context)
     assert steps is not None  # it is None only where `until` is given
     context = context.after(steps)

@@ -330,6 +330,33 @@ class Student(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Pace:
+    """A student's speed on this machine, tokens a second: of training texts with their prompts, and of answers."""
+
+    trained: float
+    answered: float
+
+
+@runtime_checkable
+class PacedStudent(Protocol):
+    """A student whose speed can be measured in some seconds, before it is trained."""
+
+    def pace(self, settings: TrainSettings, question: int, written: int) -> Pace:
+        """Measure it on made-up texts.
+
+        Args:
+            settings: of the training.
+            question: tokens of a question.
+            written: tokens of an answer.
+        """
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """See `Student.count_tokens`."""
+        ...
+
+
 @runtime_checkable
 class Retriever(Protocol):
     """Finds knowledge for a question."""

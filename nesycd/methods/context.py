@@ -60,6 +60,10 @@ def no_writing(stage: str, total: int, rows: int, tokens: int, limit: int) -> No
     """Ignore the progress of a batch of answers."""
 
 
+def no_plan(plan: Mapping[str, float]) -> None:
+    """Ignore how long the stages will take."""
+
+
 def nothing_to_check() -> None:
     """Find all parts ready."""
 
@@ -83,6 +87,7 @@ class Context:
         training: called with (stage, state) while the student is fine-tuned; state is what `Student.train` reports.
         writing: called with (stage, its number of answers, rows, tokens so far, most tokens) while a batch is answered.
         ready: called before the teacher is first asked; raises a `NesycdError` where a part could not be used later.
+        expect: called with the seconds that each stage will take, before the first of them.
         steps: the results of NesyCD's steps; None before they are done (see `distilled`).
     """
 
@@ -98,6 +103,7 @@ class Context:
     training: Callable[[str, dict[str, Any]], None] = no_progress
     writing: Callable[[str, int, int, int, int], None] = no_writing
     ready: Callable[[], None] = nothing_to_check
+    expect: Callable[[Mapping[str, float]], None] = no_plan
     steps: Distilled | None = None
 
     @property

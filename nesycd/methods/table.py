@@ -93,7 +93,7 @@ _ROWS = (
         source="read",
         calls="kb",
         reads_base=True,
-        against=("std_cot", "std_cot_kb", "nesycd_no_kb"),
+        against=("std_cot", "std_cot_kb", "raft_kb", "nesycd_no_kb"),
         plotted=True,
         default=True,
     ),

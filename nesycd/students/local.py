@@ -14,7 +14,7 @@ import transformers
 from peft import get_peft_model
 
 from nesycd.core.errors import ModelError
-from nesycd.core.protocols import LEAST, Decoding, Generation, Prompt, TrainReport, TrainSettings
+from nesycd.core.protocols import LEAST, Decoding, Generation, Pace, Prompt, TrainReport, TrainSettings
 from nesycd.core.records import TrainingText
 from nesycd.core.segments import Segment
 from nesycd.students import embedded
@@ -26,6 +26,7 @@ from nesycd.students.generation import greedy_with_workers
 from nesycd.students.hub import cannot_load, is_hub_id, resolve_commit
 from nesycd.students.memory import keep_freed_memory
 from nesycd.students.origin import origin_of
+from nesycd.students.pace import answering_pace, training_pace
 from nesycd.students.rendering import Renderer, Template
 from nesycd.students.repetition import is_repetitive
 from nesycd.students.supplying import Supplying
@@ -182,9 +183,7 @@ class LocalStudent:
                 model = get_peft_model(fresh, lora_config(fresh, settings), **self._pin)
         else:
             model = with_adapter(self._fresh(), init, trainable=True)
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.to(self._dtype)
+        model = self._trainable(model)
         note = ""
         if self._is_worth_compiling(kept, settings):
             compile_layers(model.get_base_model())
@@ -195,6 +194,23 @@ class LocalStudent:
         save_adapter(model, folder)
         shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
         return replace(report, dropped=len(encoded) - len(kept))
+
+    def pace(self, settings: TrainSettings, question: int, written: int) -> Pace:
+        """See `PacedStudent.pace`."""
+        fresh = self._fresh()
+        with peft_warnings():
+            model = self._trainable(get_peft_model(fresh, lora_config(fresh, settings)))
+        trained = training_pace(model.get_base_model(), settings, question, written, self._pad_id)
+        plain = model.unload()
+        plain.set_attn_implementation("sdpa")
+        plain.requires_grad_(True)  # as in `_with_adapter`
+        return Pace(trained, answering_pace(plain.eval(), self.batch_rows, question, written, self._pad_id))
+
+    def _trainable(self, model: Any) -> Any:
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.to(self._dtype)
+        return model
 
     def _is_worth_compiling(self, texts: Sequence[Encoded], settings: TrainSettings) -> bool:
         if self._compile != "auto":

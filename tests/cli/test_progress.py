@@ -121,3 +121,48 @@ def test_a_run_in_a_log_tells_its_six_steps_once(tmp_path: Path) -> None:
         (str(number), step) for number, step in enumerate(STEPS, 1)
     ]
     assert "step" not in again.stderr and "\r" not in first.output
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr("nesycd.api.progress.time.monotonic", lambda: self.now)
+
+
+def test_what_is_left_is_the_plan_at_the_pace_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    console = log()
+    progress = StageProgress(console)
+    assert progress.left() is None
+    progress.expect({"general": 60.0, "fold-0": 20.0, "augmented": 60.0, "eval-test-nesycd": 40.0})
+    told = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    assert told == (
+        "plan: about 3:00 min of the student's work here (distil 1:00, collect 0:20, augment 1:00, evaluate 0:40)"
+    )
+    assert progress.left() == 180.0
+    progress.watch("rationales", 3, 9)  # not in the plan
+    clock.now += 7.0
+    assert progress.left() == 180.0
+    progress.watch("general", 0, 100)
+    clock.now += 15.0
+    assert progress.left() == pytest.approx(165.0), "as planned, until a fifth is done"
+    progress.watch("general", 50, 100)
+    clock.now += 15.0
+    assert progress.left() == pytest.approx(120.0 + 30.0)
+    clock.now += 90.0  # it took twice as long as planned
+    progress.watch("fold-0", 0, 10)
+    # 120 s instead of 60, of which as much is believed as the 100 s ahead weigh half: (120 + 50) / (60 + 50).
+    assert progress.left() == pytest.approx((100.0 + 20.0) * 170 / 110)
+    progress.watch("augmented", 0, 10)
+    progress.watch("eval-test-nesycd", 9, 10)
+    clock.now += 9.0
+    assert progress.left() == pytest.approx(1.0)
+
+
+def test_the_lines_say_what_is_left(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with StageProgress(log(), every=60.0) as progress:
+        progress.expect({"general": 125.0})
+        progress.watch("general", 0, 10)
+    assert re.search(r"^step 2 of 6: distil \(0 min 00 s so far, 2:0\d left\)$", capsys.readouterr().err, re.M)

@@ -104,9 +104,7 @@ def test_effects_are_measured_of_items_and_not_of_what_follows_from_them(tmp_pat
     with KnowledgeBase.open(folder / "kb.sqlite") as kb:
         kb.add([(rule, Evidence(example="", source="Ann"))], status=Status.APPROVED, reviewer="Ann")
         known = {entry.item_id for entry in kb.entries()}
-    measure_effect(
-        load_recipe(LONGTAIL, [*SMALL, reads, "knowledge.derive=true"]), folder, Console(file=io.StringIO())
-    )
+    measure_effect(load_recipe(LONGTAIL, [*SMALL, reads, "knowledge.derive=true"]), folder, Console(file=io.StringIO()))
     stages = ("effect-retrieve-train", "effect-retrieve-valid")
     retrievals = [one for stage in stages for one in read_records(folder, stage, Retrieval)]
     derived = {one.example: {item.id for item in one.items} - known for one in retrievals}
