@@ -1,4 +1,4 @@
-# `make setup` makes .venv in this folder; the other targets call it first and it does nothing where nothing changed.
+# `make setup` makes .venv in this folder; the other targets begin with it, and nothing is done again where nothing changed.
 #
 # On Linux, PyPI's torch brings CUDA along (several GB). Without an NVIDIA GPU, spare that by:
 #   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -9,37 +9,46 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+EXTRAS := $(VENV)/.extras
 HARNESS := $(VENV)/.harness
 # Two processes: on two cores the tests take about half as long.
 JOBS ?= 2
 
 .PHONY: setup quickstart test slow check
 
+# What the embedded student and the quickstart need.
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or later is needed, and none was found" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --editable '.[student,api,anthropic,dense,math,postgres,rdf,rules,xlsx,dev]'
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --editable '.[student]'
 	touch $@
 
 quickstart: setup
 	$(BIN)/nesycd run recipes/quickstart.toml
+	@echo "nesycd is $(BIN)/nesycd; for the commands above: . $(BIN)/activate"
 
-test: setup
+# What tests and checks need: every extra but the harness.
+$(EXTRAS): $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+		--editable '.[student,api,anthropic,dense,math,postgres,rdf,rules,xlsx,dev]'
+	touch $@
+
+test: $(EXTRAS)
 	$(BIN)/python -m pytest -n $(JOBS)
 
 # lm-evaluation-harness is large (280 MB with what it needs), and only slow tests need it.
-$(HARNESS): $(STAMP)
+$(HARNESS): $(EXTRAS)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[harness]'
 	touch $@
 
 # The real small model on the CPU: minutes.
-slow: setup $(HARNESS)
+slow: $(HARNESS)
 	$(BIN)/python -m pytest -m 'slow and not gpu and not live' --timeout 900
 
-check: setup
+check: $(EXTRAS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -25,7 +25,7 @@ def router() -> None:
 
     Example:
 
-        nesycd router calibrate recipes/quickstart.toml
+        nesycd router calibrate recipes/longtail.toml
     """
 
 
@@ -53,7 +53,7 @@ def calibrate(
 
     Example:
 
-        nesycd router calibrate recipes/quickstart.toml
+        nesycd router calibrate recipes/longtail.toml
     """
     from nesycd.api.measuring import HELD_OUT_SPLIT, ROUTER_FILE, ROUTER_PAGE, compare_routers
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nesycd.core.errors import ConfigError
-from nesycd.core.protocols import Decoding, Generation, Prompt, Student, TrainReport, TrainSettings
+from nesycd.core.protocols import Decoding, Generation, Pace, PacedStudent, Prompt, Student, TrainReport, TrainSettings
 from nesycd.core.records import TrainingText
 from nesycd.students.fingerprint import decoding, student_fingerprint
 from nesycd.students.hub import is_hub_id, resolve_commit
@@ -64,6 +64,12 @@ class LazyStudent:
     ) -> TrainReport:
         """See `Student.train`."""
         return self._student.train(texts, settings, folder, seed=seed, init=init, progress=progress)
+
+    def pace(self, settings: TrainSettings, question: int, written: int) -> Pace:
+        """See `PacedStudent.pace`."""
+        student = self._student
+        assert isinstance(student, PacedStudent)
+        return student.pace(settings, question, written)
 
     def plan(self, prompts: Sequence[Prompt]) -> list[list[int]]:
         """See `Student.plan`."""

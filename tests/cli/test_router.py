@@ -63,7 +63,7 @@ def test_the_page_draws_each_router_and_loads_nothing(tmp_path: Path) -> None:
 
 def test_the_command_explains_itself() -> None:
     said = CliRunner().invoke(app, ["router", "calibrate", "--help"]).output
-    assert "nesycd router calibrate recipes/quickstart.toml" in said and "--test" in said
+    assert "nesycd router calibrate recipes/longtail.toml" in said and "--test" in said
 
 
 @pytest.mark.slow
