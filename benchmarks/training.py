@@ -122,7 +122,7 @@ def called(command: Sequence[str | Path], given: dict[str, Any]) -> dict[str, An
     return found
 
 
-def kinds(dtype: str, per_epoch: int, completion_tokens: float) -> dict[str, dict[str, Any]]:
+def kinds(dtype: str, completion_tokens: float) -> dict[str, dict[str, Any]]:
     """The trainings to compare: settings by name."""
     shared = {"learning_rate": LEARNING_RATE, "max_tokens": 1024, "warmup": WARMUP, "rank": RANK, "alpha": ALPHA}
     ours = {**shared, "batch_tokens": round(BATCH * completion_tokens)}
@@ -181,7 +181,7 @@ def main() -> None:
         ]
         (folder / "ids.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         model = str(embedded.fetch())
-        every = kinds(dtype, len(train), sum(text.learned for text in encoded) / len(encoded))
+        every = kinds(dtype, sum(text.learned for text in encoded) / len(encoded))
         chosen = {name: kind for name, kind in every.items() if not options.only or name in options.only}
         timed: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
         for run in range(options.runs):
