@@ -153,9 +153,6 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=2)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="names of trainings; default: all")
-    parser.add_argument(
-        "--dtype", choices=["bfloat16", "float32"], help="default: what nesycd trains in on this machine"
-    )
     parser.add_argument("--peers", type=Path, default=Path.home() / ".cache" / "nesycd-peers")
     parser.add_argument("--do", choices=["ours", "losses"], help=argparse.SUPPRESS)
     options = parser.parse_args()
