@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import random
 import subprocess
 import sys
@@ -32,9 +31,9 @@ RANK, ALPHA, LEARNING_RATE, WARMUP, BATCH = 16, 32, 2e-3, 0.1, 8
 
 def questions(count: int) -> tuple[list[Any], list[Any]]:
     """Training texts of longtail: `count` to train on, 48 others to measure on."""
-    from nesycd.core.records import TrainingText
-    from nesycd.core.segments import own
-    from nesycd.prompts import Prompts, completion_text
+    from nesycd.core.records import Rationale
+    from nesycd.prompts import Prompts
+    from nesycd.stages.distil import direct_text
     from nesycd.tasks.longtail import LongTail, LongTailSettings
 
     prompts, made = Prompts.load(), []
@@ -42,17 +41,10 @@ def questions(count: int) -> tuple[list[Any], list[Any]]:
     for split, most in (("train", count), ("valid", 48)):
         examples = [e for e in task.load(split) if e.truth]
         random.Random(0).shuffle(examples)
-        made.append(
-            [
-                TrainingText(
-                    example=e.uid,
-                    task="direct",
-                    prompt=prompts.closed_book(e),
-                    segments=own(completion_text(" ".join(e.truth.steps), e.answer)),
-                )
-                for e in examples[:most]
-            ]
-        )
+        gold = [
+            Rationale(example=e.uid, teacher="gold", text=" ".join(e.truth.steps), answer=e.answer) for e in examples
+        ]
+        made.append([direct_text(*pair, prompts) for pair in zip(examples[:most], gold, strict=False)])
     return made[0], made[1]
 
 
@@ -160,6 +152,7 @@ def main() -> None:
         made = {"ours": ours, "losses": losses}[options.do](json.load(sys.stdin))
         print(json.dumps(made))
         return
+    from nesycd.runs.manifest import machine
     from nesycd.students import embedded
     from nesycd.students.devices import pick_device, pick_dtype
 
@@ -203,7 +196,7 @@ def main() -> None:
         loss = called([sys.executable, __file__, "--do", "losses"], given)
     base = "trl" if "trl" in chosen else next(iter(chosen))
     report = {
-        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "dtype": dtype},
+        "machine": {**machine(), "dtype": dtype},
         "capability": os.environ.get("ATEN_CPU_CAPABILITY", "default"),
         "tokens": tokens,
         "trainings": {

@@ -191,6 +191,7 @@ def student_of(recipe: Recipe, commit: str = "") -> Student:
         device=section.device,
         stop_repetition=section.stop_repetition,
         compile=section.compile,
+        batch_rows=section.batch_rows,
         delay=section.delay,
     )
 

@@ -26,9 +26,12 @@ from nesycd.core.storage import FolderLock, write_json_atomic
 from nesycd.knowledge.reviewed import copy_base
 from nesycd.llm.ledger import default_path
 from nesycd.llm.ledger_copy import copy_ledger
+from nesycd.methods import table
+from nesycd.methods.method import BASE
 from nesycd.runs.folders import COMPARISON, find_run
 from nesycd.runs.manifest import read_manifest, read_recipe
 from nesycd.runs.run import read_records
+from nesycd.runs.stage import read_states
 from nesycd.students.origin import origin_of
 from nesycd.teachers.llm import asked_about
 
@@ -83,16 +86,20 @@ def packed_folder(root: Path, name: str) -> Path:
 
 
 @contextmanager
-def gathered(folder: Path, checkpoints: bool = True, models: bool = False) -> Iterator[Gathered]:
+def gathered(
+    folder: Path, checkpoints: bool = True, models: bool = False, methods: Sequence[str] = ()
+) -> Iterator[Gathered]:
     """All files of a run or a comparison; its folders are locked, and copies of what may change are kept, in the context.
 
     Args:
         folder: of the run or comparison.
         checkpoints: whether trained adapters go along; they are trained anew where they are needed and missing.
         models: whether local folders of models (`student.model`, `retrieval.model`) go along.
+        methods: of the adapters only those with which these methods answer; empty: all.
 
     Raises:
-        RunError: a run is in use or damaged, or a file that its settings name is not there.
+        RunError: a run is in use or damaged, a file that its settings name is not there, or it trained no student for a method.
+        ConfigError: no such method.
         TeacherError: its paid calls wait in a batch.
     """
     is_comparison = (folder / COMPARISON).is_file()
@@ -104,7 +111,8 @@ def gathered(folder: Path, checkpoints: bool = True, models: bool = False) -> It
             stack.callback(FolderLock(place / "lock").release)
         copies = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nesycd-pack-")))
         gathering = _Gathering(folder, copies, models)
-        gathering.add_own(runs, {INPUTS, RECIPE, *(() if checkpoints else (CHECKPOINTS,))})
+        kept = {run: _adapters_of(run, methods) for run in runs} if methods else {}
+        gathering.add_own(runs, {INPUTS, RECIPE, *(() if checkpoints else (CHECKPOINTS,))}, kept)
         for run in runs:
             gathering.add_run(run)
         if is_comparison and (folder / _CONFIG).is_file():
@@ -129,10 +137,21 @@ class _Gathering:
         self._places: dict[Path, Path] = {}
         self._ledgers: dict[tuple[str, ...], tuple[Path, set[str]]] = {}
 
-    def add_own(self, runs: Sequence[Path], skip: Collection[str]) -> None:
-        """Add the folder's own files; `skip`: names that are left out of it, and of each of the runs in it."""
+    def add_own(self, runs: Sequence[Path], skip: Collection[str], adapters: Mapping[Path, Collection[str]]) -> None:
+        """Add the folder's own files.
+
+        Args:
+            runs: in it, or the folder itself.
+            skip: names that are left out of the folder, and of each of the runs.
+            adapters: by run the checkpoints that go along; all of a run that is not named.
+        """
         tops = {self.folder, *runs}
-        for path in _files_below(self.folder, _NO_PART, lambda place, name: place in tops and name in skip):
+        chosen = {run / CHECKPOINTS: names for run, names in adapters.items()}
+
+        def is_left_out(place: Path, name: str) -> bool:
+            return (place in tops and name in skip) or name not in chosen.get(place, (name,))
+
+        for path in _files_below(self.folder, _NO_PART, is_left_out):
             self.made.files[path.relative_to(self.folder).as_posix()] = path
 
     def add_run(self, run: Path) -> None:
@@ -244,6 +263,18 @@ class _Gathering:
         path = self._copies / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+
+def _adapters_of(run: Path, methods: Sequence[str]) -> set[str]:
+    """The checkpoints with which methods answer, by their names."""
+    states, found = read_states(run), set()
+    for method in table.named(methods, read_recipe(run), "--method"):
+        if method.student != BASE and not method.beside:
+            stage = table.checkpoint_of(method.student, states)
+            if stage not in states:
+                raise RunError(f"{run}: {method.name} was not trained in this run; nothing was packed")
+            found.add(stage)
+    return found
 
 
 def _files_below(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from nesycd.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nesycd.api.finished import Reply
+    from nesycd.api.near import NearMiss
 
 app = typer.Typer()
 
@@ -53,14 +57,26 @@ def ask(
     """
     from nesycd.api.finished import open_run
     from nesycd.methods.table import MAIN, ROUTED
-    from nesycd.reports.trace import told_of
 
     if always and method:
         raise ConfigError("give --always or --method, not both")
     console = Console()
     with open_run(run, root) as opened:
         reply = opened.ask(question, option or (), task, MAIN if always else method or ROUTED)
-        missed = opened.near_misses(question, option or (), task) if near else []
+        missed = opened.near_misses(question, option or (), task) if near else None
+    print_reply(reply, console, missed)
+
+
+def print_reply(reply: Reply, console: Console, missed: list[NearMiss] | None = None) -> None:
+    """What was read and why, the response with its calls, and the answer.
+
+    Args:
+        reply: to the question.
+        console: to print on.
+        missed: the nearest items that were not read, where they were asked for.
+    """
+    from nesycd.reports.trace import told_of
+
     if reply.draft is not None:
         console.print(f"[dim]draft[/dim]     {escape(reply.draft.text)}")
     console.print(f"[dim]why[/dim]       {escape(reply.reason)}")
@@ -68,9 +84,9 @@ def ask(
     for item in reply.items:
         told = f"{why[item.id]}; {item.id}" if item.id in why else item.id
         console.print(f"[dim]knowledge[/dim] {escape(item.text)}  [dim]({escape(told)})[/dim]")
-    for miss in missed:
+    for miss in missed or ():
         console.print(f"[dim]not read[/dim]  {escape(miss.item.text)}  [dim]({escape(miss.why)}; {miss.item.id})[/dim]")
-    if near and not missed:
+    if missed == []:
         console.print("[dim]not read[/dim]  no other item is near")
     if reply.note:
         console.print(f"[dim]note[/dim]      {escape(reply.note)}")

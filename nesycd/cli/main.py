@@ -29,6 +29,7 @@ STEPS = {
 
 GROUPS = {
     "Start": {
+        "demo": ("nesycd.cli.demo", "Show in less than a minute what a base does; nothing is trained."),
         "init": ("nesycd.cli.init", "Write a commented recipe for your own questions."),
         "check": ("nesycd.cli.check", "Look at all that a recipe needs, before anything is computed or paid."),
         "run": ("nesycd.cli.run", "Run a recipe, or resume its run."),

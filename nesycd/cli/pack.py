@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nesycd.cli.runs import Root, size_text
+from nesycd.core.errors import ConfigError
 
 app = typer.Typer()
 
@@ -38,6 +39,13 @@ def pack(
         bool,
         typer.Option("--without-checkpoints", help="Leave trained adapters out; they are trained anew when needed."),
     ] = False,
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            help="Of the trained adapters pack only the one that this method answers with (as often as needed).",
+        ),
+    ] = None,
     with_models: Annotated[
         bool, typer.Option("--with-models", help="Pack local folders of models too (student.model, retrieval.model).")
     ] = False,
@@ -54,15 +62,19 @@ def pack(
 
         nesycd pack quickstart
 
+        nesycd pack quickstart --method nesycd
+
         nesycd pack compare-longtail results/ --without-checkpoints
     """
     from nesycd.api.packing import gathered, packed_folder
     from nesycd.core.archives import write_archive
 
+    if methods and without_checkpoints:
+        raise ConfigError("give --method or --without-checkpoints, not both")
     folder = packed_folder(root, run)
     name = folder.resolve().name + ENDING
     target = Path(name) if out is None else out / name if out.is_dir() else out
-    with gathered(folder, not without_checkpoints, with_models) as found:
+    with gathered(folder, not without_checkpoints, with_models, methods or ()) as found:
         sizes = found.sizes()
         size = sum(sizes.values())
         parts = ", ".join(f"{part} {size_text(count)}" for part, count in sizes.items() if count)

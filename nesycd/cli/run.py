@@ -133,7 +133,7 @@ def execute(
     from nesycd.api.running import complete, drop_failed, opened
     from nesycd.cli.made import print_made
     from nesycd.methods.distil import distil
-    from nesycd.reports import load_results, print_advice, print_results, print_try_it
+    from nesycd.reports import load_results, print_advice, print_results
 
     with opened(settings, folder, console, consent) as context:
         if retry_failed:
@@ -145,4 +145,3 @@ def execute(
     print_results(load_results(folder / "results.json"), console)
     console.print(f"Report: {folder / 'report.html'}   knowledge: nesycd kb list --kb {folder / 'kb.sqlite'}")
     print_advice(folder, console)
-    print_try_it(folder, console)

@@ -154,6 +154,9 @@ class StudentSection(Section):
     stop_repetition: bool = False
     """Whether an answer that repeats itself is ended before it reaches `max_new_tokens` (repetition detection): small students
     often do."""
+    batch_rows: Count = 128
+    """Questions that are answered at once, at most; of prompts longer than 128 tokens fewer. Where a GPU's memory runs out, a
+    batch is halved."""
     device: str = "auto"
     """`auto` (a GPU where there is one), `cpu`, `cuda` or `mps`."""
     compile: Literal["auto", "on", "off"] = "auto"

@@ -22,6 +22,8 @@ from nesycd.stages import baselines
 
 MAIN = "nesycd"
 """The method that all others are compared with."""
+UNPLUGGED = "nesycd_no_kb"
+"""Its student without the knowledge base."""
 ROUTED = "nesycd_routed"
 """What answers by default once a run is finished."""
 BASELINE = "std_cot"
@@ -76,7 +78,7 @@ _ROWS = (
         default=True,
     ),
     Method(
-        "nesycd_no_kb",
+        UNPLUGGED,
         "the NesyCD student unplugged: every look-up comes back empty",
         "diagnostic",
         student="nesycd",

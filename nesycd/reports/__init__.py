@@ -10,7 +10,6 @@ from nesycd.reports.results import load_results
 from nesycd.reports.spread import print_spread, spread_of_runs
 from nesycd.reports.stats import accuracy_interval, paired_difference
 from nesycd.reports.terminal import print_results
-from nesycd.reports.try_it import print_try_it
 
 __all__ = [
     "Evaluation",
@@ -21,7 +20,6 @@ __all__ = [
     "print_advice",
     "print_results",
     "print_spread",
-    "print_try_it",
     "spread_of_runs",
     "write_report",
 ]

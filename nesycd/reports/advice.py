@@ -24,6 +24,8 @@ from nesycd.methods.table import MAIN, ROUTED
 from nesycd.reports.folder import IMPORTED, RunFiles, read_run
 from nesycd.reports.markup import Markup, tag
 from nesycd.reports.scores import section
+from nesycd.reports.trial import TITLE as TRIAL_TITLE
+from nesycd.reports.trial import trial_of
 
 MOST = 5
 """Tasks that are named."""
@@ -58,20 +60,28 @@ def advice(run: RunFiles) -> list[Advice]:
 
 
 def print_advice(folder: Path, console: Console) -> None:
-    """Print it with its heading; print nothing where there is nothing to do."""
+    """Print it with its heading, and three commands to try; print nothing where there is neither."""
     try:
-        found = advice(read_run(folder))
+        run = read_run(folder)
     except (RunError, KnowledgeError) as error:
         # The figures above are read from results.json, which is sound.
         console.print(f"note: what to do next cannot be told: {error}", markup=False, highlight=False)
         return
-    if found:
+    if found := advice(run):
         console.print(f"\n[bold]{TITLE}[/bold]")
     for one in found:
         console.print(f"- {one.text}", markup=False, highlight=False)
         if one.command:
-            # Not wrapped, so that it can be copied.
-            console.print(f"  {one.command}", markup=False, highlight=False, soft_wrap=True)
+            _print_command(one.command, console)
+    if trial := trial_of(run):
+        console.print(f"\n[bold]{TRIAL_TITLE}[/bold]")
+        for command in trial.commands(run):
+            _print_command(command, console)
+
+
+def _print_command(command: str, console: Console) -> None:
+    # Not wrapped, so that it can be copied.
+    console.print(f"  {command}", markup=False, highlight=False, soft_wrap=True)
 
 
 def what_next(run: RunFiles) -> Markup | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import warnings
@@ -12,7 +13,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel
-from torch.nn import Linear
+from torch.nn import Linear, Parameter
 from transformers.pytorch_utils import Conv1D
 
 from nesycd.core.errors import ModelError
@@ -82,14 +83,28 @@ def with_adapter(model: Any, folder: Path, *, trainable: bool) -> Any:
 
 
 def merged(model: Any, folder: Path) -> Any:
-    """A causal LM with an adapter merged into its weights; `modules_to_save` replace the model's own.
+    """A causal LM with an adapter merged into copies of its weights; `modules_to_save` replace the model's own.
 
     Raises:
-        ModelError: see `with_adapter`.
+        ModelError: see `with_adapter`; or its values are not finite.
     """
     model = with_adapter(model, folder, trainable=False)
-    with peft_warnings():
-        return model.merge_and_unload()
+    try:
+        with peft_warnings():
+            # What peft calls safe is a merge into copies; it also looks for values that are not finite.
+            return model.merge_and_unload(safe_merge=True)
+    except ValueError as error:
+        raise ModelError(f"{folder}: the adapter cannot be merged: {error}") from None
+
+
+def with_shared_weights(model: Any) -> Any:
+    """A copy of a model whose parameters and buffers share the storage of the original's; modules and config are its own."""
+    shared: dict[int, Any] = {}
+    for parameter in model.parameters():
+        shared[id(parameter)] = Parameter(parameter.data, requires_grad=parameter.requires_grad)
+    for buffer in model.buffers():
+        shared[id(buffer)] = buffer
+    return copy.deepcopy(model, shared)
 
 
 @contextmanager

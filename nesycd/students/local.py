@@ -18,7 +18,7 @@ from nesycd.core.protocols import LEAST, Decoding, Generation, Pace, Prompt, Tra
 from nesycd.core.records import TrainingText
 from nesycd.core.segments import Segment
 from nesycd.students import embedded
-from nesycd.students.adapters import lora_config, merged, peft_warnings, save_adapter, with_adapter
+from nesycd.students.adapters import lora_config, merged, peft_warnings, save_adapter, with_adapter, with_shared_weights
 from nesycd.students.compiling import WORTH, can_compile, compile_layers
 from nesycd.students.devices import pick_device, pick_dtype
 from nesycd.students.fingerprint import decoding, student_fingerprint
@@ -32,6 +32,10 @@ from nesycd.students.repetition import is_repetitive
 from nesycd.students.supplying import Supplying
 from nesycd.students.training import CHECKPOINT, Encoded, fine_tune, is_out_of_memory, planned_tokens, token_losses
 
+LENGTH = 128
+"""Tokens of a prompt up to which a generation batch has all its rows."""
+KEPT = 4 << 30
+"""Bytes of weights up to which a base model stays loaded beside the copies that adapters are merged into."""
 _SCORED_TOKENS = 4096
 """Padded tokens of a batch whose completions are scored: their output layer's logits are held at once."""
 
@@ -46,8 +50,7 @@ class LocalStudent:
         template: how prompts are rendered (see `Renderer`).
         system: text of the system turn for chat models.
         device: `auto`, `cpu`, `cuda`, ...
-        batch_rows: rows of a generation batch at most.
-        batch_tokens: padded prompt tokens of a generation batch at most.
+        batch_rows: rows of a generation batch at most; of prompts longer than `LENGTH` fewer.
         stop_repetition: whether answers that repeat themselves are ended (`is_repetitive`).
         compile: whether training goes through compiled layers (`compile_layers`); `auto`: on a CPU with a C++ compiler,
             for trainings of at least `WORTH` tokens.
@@ -65,12 +68,11 @@ class LocalStudent:
         system: str | None = "",
         device: str = "auto",
         batch_rows: int = 128,
-        batch_tokens: int = 16384,
         stop_repetition: bool = False,
         compile: Literal["auto", "on", "off"] = "auto",
     ) -> None:
         self.name = model
-        self.batch_rows, self.batch_tokens = batch_rows, batch_tokens
+        self.batch_rows, self.batch_tokens = batch_rows, batch_rows * LENGTH
         self._origin = origin_of(model, revision)
         base = self._origin.base
         self._source = str(embedded.fetch()) if base == embedded.NAME else base
@@ -97,6 +99,17 @@ class LocalStudent:
     # --- model and adapters -------------------------------------------------------------------------------------------
 
     def _fresh(self) -> Any:
+        """The model as it is before any training; of one of at most `KEPT` bytes the weights are loaded once."""
+        if self._base is not None:
+            return with_shared_weights(self._base)
+        with torch.inference_mode(False):  # what is loaded in it could never be trained
+            model = self._loaded()
+        if sum(tensor.nbytes for tensor in model.state_dict().values()) > KEPT:
+            return model
+        self._base = model
+        return with_shared_weights(model)
+
+    def _loaded(self) -> Any:
         # CPUs run short sequences faster through plain matrix products than through the fused kernel's backward.
         attention = "eager" if self._device.type == "cpu" else "sdpa"
         model, told = _load(
@@ -143,11 +156,11 @@ class LocalStudent:
             )
 
     def load(self) -> None:
-        """See `Student.load`. The weights are let go of: training takes fresh ones."""
+        """See `Student.load`."""
         self._fresh()
 
     def _with_adapter(self, adapter: Path | None) -> Any:
-        """The model to generate with. An adapter is merged into fresh weights: a third faster, no drift of the base."""
+        """The model to generate with. An adapter is merged into copies of the weights: a third faster, no drift of the base."""
         if self._merged is None or self._merged[0] != adapter:
             self._merged = None
             model = self._fresh()

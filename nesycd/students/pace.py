@@ -30,7 +30,8 @@ def training_pace(model: Any, settings: TrainSettings, question: int, written: i
         pad_id: filler for shorter rows.
     """
     count = max(1, settings.batch_tokens // max(1, written)) * STEPS
-    texts = [Encoded(ids, more, 1.0) for ids, more in zip(_ids(count, question), _ids(count, written), strict=True)]
+    made = zip(_ids(model, count, question), _ids(model, count, written), strict=True)
+    texts = [Encoded(prompt, completion, 1.0) for prompt, completion in made]
     times: list[float] = []
 
     def watch(state: dict[str, Any]) -> None:
@@ -61,7 +62,7 @@ def answering_pace(model: Any, rows: int, question: int, written: int, pad_id: i
     started = time.monotonic()
     made = greedy_with_workers(
         model,
-        _ids(min(rows, ROWS), question),
+        _ids(model, min(rows, ROWS), question),
         eos_ids=frozenset(),
         pad_id=pad_id,
         max_new_tokens=TOKENS,
@@ -71,8 +72,7 @@ def answering_pace(model: Any, rows: int, question: int, written: int, pad_id: i
     return len(made) * written / (reading + each * written)
 
 
-def _ids(count: int, length: int) -> list[list[int]]:
+def _ids(model: Any, count: int, length: int) -> list[list[int]]:
     """Made-up texts; none is like another from its beginning on."""
-    rng = random.Random(0)
-    # Every vocabulary has some thousand tokens.
-    return [[rng.randrange(1000) for _ in range(max(1, length))] for _ in range(count)]
+    rng, tokens = random.Random(0), model.get_input_embeddings().num_embeddings
+    return [[rng.randrange(tokens) for _ in range(max(1, length))] for _ in range(count)]

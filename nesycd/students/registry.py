@@ -105,6 +105,7 @@ def build_student(
     device: str = "auto",
     stop_repetition: bool = False,
     compile: Literal["auto", "on", "off"] = "auto",
+    batch_rows: int = 128,
     delay: float = 0.0,
 ) -> Student:
     """The student of that name: `table` is a fake without torch, all others are local models.
@@ -116,6 +117,7 @@ def build_student(
         device: where to compute.
         stop_repetition: whether answers that repeat themselves are ended; the table student's never are.
         compile: whether training goes through compiled layers.
+        batch_rows: most questions that are answered at once.
         delay: seconds that the table student sleeps at each step.
 
     Raises:
@@ -133,4 +135,5 @@ def build_student(
         device=device,
         stop_repetition=stop_repetition,
         compile=compile,
+        batch_rows=batch_rows,
     )

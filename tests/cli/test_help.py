@@ -32,7 +32,7 @@ def groups_shown(*words: str) -> dict[str, list[str]]:
 
 def test_commands_are_shown_in_four_groups_in_the_order_of_their_use() -> None:
     assert groups_shown() == {
-        "Start": ["init", "check", "run", "results", "ask", "runs", "doctor"],
+        "Start": ["demo", "init", "check", "run", "results", "ask", "runs", "doctor"],
         "Knowledge": ["kb"],
         "Measure": ["tasks", "compare", "edits", "router", "grade", "harness"],
         "Advanced": [

@@ -19,7 +19,7 @@ from nesycd.core.errors import ConfigError, ModelError  # noqa: E402
 from nesycd.core.protocols import Prompt, TrainSettings  # noqa: E402
 from nesycd.core.records import TrainingText  # noqa: E402
 from nesycd.core.segments import own  # noqa: E402
-from nesycd.students import embedded  # noqa: E402
+from nesycd.students import embedded, local  # noqa: E402
 from nesycd.students.local import LocalStudent  # noqa: E402
 from nesycd.students.origin import Origin, origin_of  # noqa: E402
 from nesycd.students.registry import build_student  # noqa: E402
@@ -221,3 +221,43 @@ def test_a_group_reads_adapters_as_far_as_the_umask_lets_it(
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "trained").iterdir()}
     assert modes == {"adapter_config.json": mode, "adapter_model.safetensors": mode}
     assert seen == [mode]
+
+
+@pytest.mark.parametrize("room", ["kept", "loaded anew"])
+def test_the_base_is_loaded_once_for_all_adapters_and_stays_as_it_is(
+    tiny_student: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: str
+) -> None:
+    if room == "loaded anew":
+        monkeypatch.setattr(local, "KEPT", 0)
+    loads = []
+    read = local._load
+
+    def counted(factory: Any, *args: Any, **options: Any) -> Any:
+        loads.append(factory.__name__)
+        return read(factory, *args, **options)
+
+    monkeypatch.setattr(local, "_load", counted)
+    student = student_in(tiny_student())
+    untrained = likely(student)
+    student.train(TEXTS, SETTINGS, tmp_path / "a", seed=0)
+    first = likely(student, tmp_path / "a")
+    student.train(TEXTS, SETTINGS, tmp_path / "b", seed=0, init=tmp_path / "a")
+    student.pace(SETTINGS, 10, 10)
+    assert likely(student, tmp_path / "b") > first > untrained == likely(student)
+    assert likely(student, tmp_path / "a") == first
+    student.train(TEXTS, SETTINGS, tmp_path / "c", seed=0)
+    weights = [load_file(tmp_path / name / "adapter_model.safetensors") for name in "ac"]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    models = loads.count("AutoModelForCausalLM")
+    assert models == 1 if room == "kept" else models > 5
+
+
+def test_an_adapter_with_values_that_are_no_numbers_is_one_sentence(
+    tiny_student: Callable[..., Path], tmp_path: Path
+) -> None:
+    student = student_in(tiny_student())
+    student.train(TEXTS, SETTINGS, tmp_path / "a", seed=0)
+    path = tmp_path / "a" / "adapter_model.safetensors"
+    save_file({name: values * torch.nan for name, values in load_file(path).items()}, path, {"format": "pt"})
+    with pytest.raises(ModelError, match="the adapter cannot be merged: NaNs"):
+        likely(student, tmp_path / "a")
