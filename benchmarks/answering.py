@@ -3,8 +3,8 @@
     python benchmarks/answering.py [--run runs/demo] [--questions 256] [--runs 3] [--only NAME ...] [--vllm FOLDER]
 
 The prompts are the test questions of a finished run (default: the demo's, unpacked to a temporary folder), its adapter is merged
-into the weights, decoding is greedy to the recipe's limit. Each answerer is a process of its own, in turn (A, B, C, A, B, ...), so
-that a busy machine slows all alike; seconds are those of answering alone, with the model loaded and warm. `calls` answers the
+into the weights, decoding is greedy to the recipe's limit. Each answerer is a process of its own, in turn (A, B, C, A, B, ...),
+so that a busy machine slows all alike; seconds are those of answering alone, with the model loaded and warm. `calls` answers the
 same questions with look-ups, which the others cannot. vLLM runs in an environment of its own, which is made unless it is there.
 Prints one JSON object.
 
@@ -42,7 +42,7 @@ def ours(given: dict[str, Any]) -> tuple[list[str], Callable[[], list[str]]]:
     decoding = Decoding(limit=given["limit"])
 
     def answer(texts: list[str]) -> list[str]:
-        prompts = [Prompt(text=text) for text in texts]
+        prompts = [Prompt(str(place), text) for place, text in enumerate(texts)]
         found = [""] * len(prompts)
         for batch in student.plan(prompts):
             made = student.generate([prompts[place] for place in batch], adapter=None, decoding=decoding)
@@ -57,9 +57,12 @@ def calls(given: dict[str, Any]) -> tuple[list[str], Callable[[], list[str]]]:
     """nesycd with look-ups in the run's base."""
     import nesycd
     from nesycd.core.records import Example
+    from nesycd.methods.predict import Predictor
+    from nesycd.runs.predictions import Predictions
     from nesycd.runs.run import read_records
 
     run = nesycd.open_run(given["run"])
+    run.predictor = Predictor(run.student, Predictions())  # nothing is known beforehand
     examples = {one.uid: one for one in read_records(Path(given["run"]), "examples-test", Example)}
     asked = [examples[uid] for uid in given["uids"]]
 
@@ -144,16 +147,21 @@ def vllm_environment(folder: Path) -> Path:
         venv.create(folder, with_pip=True, clear=True)
         needed = HERE / "peers" / "vllm-requirements.txt"
         subprocess.run([python, "-m", "pip", "install", "-q", "-r", needed], check=True)
+        # Their builds do not match the torch that comes with it, and answering text needs none of them.
+        others = ("torchvision", "torchaudio", "torchcodec")
+        subprocess.run([python, "-m", "pip", "uninstall", "-q", "-y", *others], check=True)
         (folder / ".made").touch()
     return python
 
 
-def called(command: list[str | Path], given: dict[str, Any]) -> dict[str, Any]:
-    """The last line that a process prints, as JSON."""
-    done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True)
+def called(command: list[str | Path], given: dict[str, Any], **environment: str) -> dict[str, Any]:
+    """The JSON object that a process prints, among what its library prints."""
+    done = subprocess.run(
+        command, input=json.dumps(given), capture_output=True, text=True, env={**os.environ, **environment}
+    )
     if done.returncode:
-        raise SystemExit(f"{' '.join(map(str, command))} failed:\n{done.stderr[-3000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+        raise SystemExit(f"{' '.join(map(str, command))} failed:\n{(done.stdout + done.stderr)[-3000:]}")
+    found: dict[str, Any] = json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
     return found
 
 
@@ -180,10 +188,11 @@ def main() -> None:
         made: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
         for run in range(options.runs):
             for name in chosen:
-                command = [sys.executable, __file__, "--do"]
                 if name == VLLM:
-                    command = [python, HERE / "peers" / "vllm_answering.py"]
-                made[name].append(called(command, {**given, "kind": name}))
+                    peer = [python, HERE / "peers" / "vllm_answering.py"]
+                    made[name].append(called(peer, given, VLLM_CPU_KVCACHE_SPACE="2", VLLM_LOGGING_LEVEL="ERROR"))
+                else:
+                    made[name].append(called([sys.executable, __file__, "--do"], {**given, "kind": name}))
                 print(f"{name}, run {run}: {made[name][-1]['seconds']:.1f} s", file=sys.stderr)
     base = next(iter(made))
     first = {name: runs[0]["answers"] for name, runs in made.items()}

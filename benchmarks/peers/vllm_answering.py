@@ -1,7 +1,7 @@
 """Greedy answers by vLLM, for `benchmarks/answering.py`, which runs this in an environment of its own.
 
-Reads a JSON object from standard input: `model` (folder), `ids` (prompts as token ids), `limit` (most new tokens), `dtype`. Prints
-one JSON object: seconds once the engine is up and warm, and the answers.
+Reads a JSON object from standard input: `model` (folder), `ids` (prompts as token ids), `limit` (most new tokens), `dtype`.
+Prints one JSON object: seconds once the engine is up and warm, and the answers.
 """
 
 from __future__ import annotations
