@@ -46,7 +46,8 @@ $(HARNESS): $(EXTRAS)
 
 # The real small model on the CPU: minutes.
 slow: $(HARNESS)
-	$(BIN)/python -m pytest -m 'slow and not gpu and not live' --timeout 900
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope -m 'slow and not alone and not gpu and not live' --timeout 900
+	$(BIN)/python -m pytest -m 'alone' --timeout 900
 
 check: $(EXTRAS)
 	$(BIN)/ruff check .

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 
 import pytest
 from hypothesis import settings
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores; with torch's default each would take all of them, which makes tests of students take twice as long.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("nesycd", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("nesycd")

@@ -48,7 +48,8 @@ def fold(text: str) -> str:
     return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
-def tokens(text: str) -> list[Token]:
+@lru_cache(maxsize=8192)
+def tokens(text: str) -> tuple[Token, ...]:
     """The words of `text`; possessive endings are dropped, hyphenated words come apart."""
     text = unicodedata.normalize("NFC", text)
     found: list[Token] = []
@@ -60,7 +61,7 @@ def tokens(text: str) -> list[Token]:
         joined = bool(found) and between in {"-", "‐", "‑", "–"}
         found.append(Token(fold(written), written, opens, joined))
         end = match.end()
-    return found
+    return tuple(found)
 
 
 def spans(text: str) -> list[tuple[int, int]]:

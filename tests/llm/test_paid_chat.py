@@ -391,6 +391,7 @@ def test_an_estimate_knows_what_the_ledger_answers(serve: Serve, ledger_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_throughput_and_memory_at_high_concurrency(serve: Serve, ledger_path: Path) -> None:
     count, concurrency, latency = 2560, 128, 1.0
     server = serve(latency=latency)

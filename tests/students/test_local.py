@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,16 @@ def student():
     from nesycd.students.local import LocalStudent
 
     return LocalStudent()
+
+
+SETTINGS = TrainSettings(learning_rate=2e-3, epochs=6, batch_tokens=512, rank=8, alpha=16)
+
+
+@pytest.fixture(scope="module")
+def trained(student, tmp_path_factory):
+    """The folder of an adapter that was trained without interruption, and the report of that training."""
+    folder = tmp_path_factory.mktemp("trained")
+    return folder, student.train(texts(), SETTINGS, folder, seed=1)
 
 
 def test_inference_ids_equal_training_ids_up_to_the_first_completion_token(student):
@@ -165,15 +176,14 @@ def test_stop_strings_end_an_answer(student):
     assert made.segments == (Segment(text=made.text),) and made.trace == ()
 
 
-def test_a_computed_result_is_a_segment_of_its_own(student, tmp_path):
+def test_a_computed_result_is_a_segment_of_its_own(student, trained):
     from nesycd.calls import Sums
 
-    settings = TrainSettings(learning_rate=2e-3, epochs=6, batch_tokens=512, rank=8, alpha=16)
-    student.train(texts(), settings, tmp_path, seed=1)
+    adapter, _ = trained
     asked = [Prompt(text.example, text.prompt) for text in texts()]
     calculating = [Prompt(one.key, one.text, Sums()) for one in asked]
-    made = student.generate(calculating, adapter=tmp_path, decoding=Decoding(32))
-    plain = student.generate(asked, adapter=tmp_path, decoding=Decoding(32))
+    made = student.generate(calculating, adapter=adapter, decoding=Decoding(32))
+    plain = student.generate(asked, adapter=adapter, decoding=Decoding(32))
     assert all({segment.source for segment in one.segments} == {"student"} for one in plain)
     computed = [one for one in made if any(segment.source == "supplied" for segment in one.segments)]
     assert len(computed) >= 12
@@ -194,17 +204,16 @@ def test_a_prompt_that_does_not_fit_is_said_not_cut(student):
     assert made[1].text
 
 
-def test_training_learns_and_repeats(student, tmp_path):
-    settings = TrainSettings(learning_rate=2e-3, epochs=6, batch_tokens=512, rank=8, alpha=16)
-    first = student.train(texts(), settings, tmp_path / "a", seed=1)
-    again = student.train(texts(), settings, tmp_path / "b", seed=1)
+def test_training_learns_and_repeats(student, trained, tmp_path):
+    folder, first = trained
+    again = student.train(texts(), SETTINGS, tmp_path / "again", seed=1)
     assert first.loss < 0.3 and first.dropped == 0
-    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    names = sorted(path.name for path in folder.iterdir())
     assert names == ["adapter_config.json", "adapter_model.safetensors"]
-    weights = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in "ab"]
+    weights = [(place / "adapter_model.safetensors").read_bytes() for place in (folder, tmp_path / "again")]
     assert weights[0] == weights[1] and first.loss == again.loss
     prompts = [Prompt(text.example, text.prompt) for text in texts()]
-    made = student.generate(prompts, adapter=tmp_path / "a", decoding=Decoding(32))
+    made = student.generate(prompts, adapter=folder, decoding=Decoding(32))
     right = sum(one.text == text.completion for one, text in zip(made, texts(), strict=True))
     assert right >= 12, [one.text for one in made]
 
@@ -233,21 +242,22 @@ LocalStudent().train(texts(), TrainSettings(learning_rate=2e-3, epochs=6, batch_
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
-def test_a_killed_training_goes_on_and_ends_equal(student, tmp_path, dropout):
+def test_a_killed_training_goes_on_and_ends_equal(student, trained, tmp_path, dropout):
     given = [str(tmp_path / "killed"), str(Path(__file__).parent), str(dropout)]
     done = subprocess.run([sys.executable, "-c", KILLED, *given])
     assert done.returncode == -signal.SIGKILL
     assert (tmp_path / "killed" / "checkpoint" / "state.safetensors").is_file()
-    settings = TrainSettings(
-        learning_rate=2e-3, epochs=6, batch_tokens=512, rank=8, alpha=16, dropout=dropout, checkpoint_seconds=0.0
-    )
+    settings = replace(SETTINGS, dropout=dropout, checkpoint_seconds=0.0)
     steps = []
     progress = lambda state: steps.append(state["step"])  # noqa: E731
     killed = student.train(texts(), settings, tmp_path / "killed", seed=1, progress=progress)
     assert steps[0] == 5  # the checkpoint of step 4: the fifth step's was never written
-    whole = student.train(texts(), settings, tmp_path / "whole", seed=1)
+    folder, whole = trained
+    if dropout:
+        folder = tmp_path / "whole"
+        whole = student.train(texts(), settings, folder, seed=1)
     assert killed.loss == whole.loss
-    pair = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("killed", "whole")]
+    pair = [(place / "adapter_model.safetensors").read_bytes() for place in (tmp_path / "killed", folder)]
     assert pair[0] == pair[1]
 
 
