@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch.nn import Linear, Parameter
 from transformers.pytorch_utils import Conv1D
 
@@ -86,15 +87,16 @@ def merged(model: Any, folder: Path) -> Any:
     """A causal LM with an adapter merged into copies of its weights; `modules_to_save` replace the model's own.
 
     Raises:
-        ModelError: see `with_adapter`; or its values are not finite.
+        ModelError: see `with_adapter`.
     """
     model = with_adapter(model, folder, trainable=False)
-    try:
-        with peft_warnings():
-            # What peft calls safe is a merge into copies; it also looks for values that are not finite.
-            return model.merge_and_unload(safe_merge=True)
-    except ValueError as error:
-        raise ModelError(f"{folder}: the adapter cannot be merged: {error}") from None
+    # peft's own merge into copies (`safe_merge`) rounds what the adapter adds once more than its merge in place.
+    for module in model.modules():
+        if isinstance(module, BaseTunerLayer):
+            for parameter in module.get_base_layer().parameters(recurse=False):
+                parameter.data = parameter.data.clone()
+    with peft_warnings():
+        return model.merge_and_unload()
 
 
 def with_shared_weights(model: Any) -> Any:
