@@ -57,7 +57,8 @@ def demo(
     without = shlex.join(["nesycd", "ask", trial.question, "--method", UNPLUGGED, "--run", str(folder)])
     with open_run(str(folder)) as opened:
         model, size = opened.recipe.student.model, len(run.entries)
-        console.print(f"{folder}: the student {model} as recipes/demo.toml trains it, and its base of {size} items")
+        told = f"{folder}: the student {model} as recipes/demo.toml trains it, and its base of {size} items"
+        console.print(told, markup=False, highlight=False)
         step("1. A question, answered with the base", ask_it)
         print_reply(opened.ask(trial.question, method=MAIN), console)
         step("2. The same student without the base", without)

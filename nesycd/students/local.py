@@ -133,6 +133,9 @@ class LocalStudent:
                 "random; save the whole model anew (an adapter with its adapter_config.json)"
             )
         model = model.to(self._device)
+        if self._origin.base == embedded.NAME:
+            # Adapters name it so, not by a folder that only this machine has.
+            model.name_or_path = embedded.NAME
         for folder in self._origin.adapters:
             model = merged(model, folder)
         if self._origin.adapters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -210,6 +211,8 @@ def test_training_learns_and_repeats(student, trained, tmp_path):
     assert first.loss < 0.3 and first.dropped == 0
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["adapter_config.json", "adapter_model.safetensors"]
+    config = json.loads((folder / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == embedded.NAME  # no folder of this machine
     weights = [(place / "adapter_model.safetensors").read_bytes() for place in (folder, tmp_path / "again")]
     assert weights[0] == weights[1] and first.loss == again.loss
     prompts = [Prompt(text.example, text.prompt) for text in texts()]
