@@ -17,23 +17,22 @@ import argparse
 import json
 import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
-import venv
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-HERE = Path(__file__).parent
+from peer import PEERS, called, environment
+
 FIXED = 32
 """Rows of a fixed batch."""
 
 
-def ours(given: dict[str, Any]) -> tuple[list[str], Callable[[], list[str]]]:
-    """nesycd: a batch to warm up, and what answers all."""
+def ours(given: dict[str, Any]) -> Callable[[], list[str]]:
+    """nesycd, loaded and warm: what answers all."""
     from nesycd.core.protocols import Decoding, Prompt
     from nesycd.core.segments import text_of
     from nesycd.students.local import LocalStudent
@@ -50,10 +49,11 @@ def ours(given: dict[str, Any]) -> tuple[list[str], Callable[[], list[str]]]:
                 found[place] = text_of(one.segments)
         return found
 
-    return answer(given["prompts"][:2]), lambda: answer(given["prompts"])
+    answer(given["prompts"][:2])
+    return lambda: answer(given["prompts"])
 
 
-def calls(given: dict[str, Any]) -> tuple[list[str], Callable[[], list[str]]]:
+def calls(given: dict[str, Any]) -> Callable[[], list[str]]:
     """nesycd with look-ups in the run's base."""
     import nesycd
     from nesycd.core.records import Example
@@ -69,10 +69,11 @@ def calls(given: dict[str, Any]) -> tuple[list[str], Callable[[], list[str]]]:
     def answer(some: list[Any]) -> list[str]:
         return [one.response for one in run.respond(some, "nesycd")]
 
-    return answer(asked[:2]), lambda: answer(asked)
+    answer(asked[:2])
+    return lambda: answer(asked)
 
 
-def fixed(given: dict[str, Any]) -> tuple[list[str], Callable[[], list[str]]]:
+def fixed(given: dict[str, Any]) -> Callable[[], list[str]]:
     """transformers' generate with batches of `FIXED` in file order."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -91,7 +92,8 @@ def fixed(given: dict[str, Any]) -> tuple[list[str], Callable[[], list[str]]]:
             found += tokenizer.batch_decode(made[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         return found
 
-    return answer(given["ids"][:2]), lambda: answer(given["ids"])
+    answer(given["ids"][:2])
+    return lambda: answer(given["ids"])
 
 
 KINDS = {"nesycd": ours, "nesycd, calls": calls, f"transformers, batches of {FIXED}": fixed}
@@ -100,7 +102,7 @@ VLLM = "vLLM"
 
 def answers(given: dict[str, Any]) -> dict[str, Any]:
     """Seconds and answers of one answerer."""
-    _, run = KINDS[given["kind"]](given)
+    run = KINDS[given["kind"]](given)
     started = time.perf_counter()
     found = run()
     return {"seconds": time.perf_counter() - started, "answers": found}
@@ -140,31 +142,6 @@ def prepared(run: Path, count: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def vllm_environment(folder: Path) -> Path:
-    """vLLM's Python."""
-    python = folder / "bin" / "python"
-    if not (folder / ".made").is_file():
-        venv.create(folder, with_pip=True, clear=True)
-        needed = HERE / "peers" / "vllm-requirements.txt"
-        subprocess.run([python, "-m", "pip", "install", "-q", "-r", needed], check=True)
-        # Their builds do not match the torch that comes with it, and answering text needs none of them.
-        others = ("torchvision", "torchaudio", "torchcodec")
-        subprocess.run([python, "-m", "pip", "uninstall", "-q", "-y", *others], check=True)
-        (folder / ".made").touch()
-    return python
-
-
-def called(command: list[str | Path], given: dict[str, Any], **environment: str) -> dict[str, Any]:
-    """The JSON object that a process prints, among what its library prints."""
-    done = subprocess.run(
-        command, input=json.dumps(given), capture_output=True, text=True, env={**os.environ, **environment}
-    )
-    if done.returncode:
-        raise SystemExit(f"{' '.join(map(str, command))} failed:\n{(done.stdout + done.stderr)[-3000:]}")
-    found: dict[str, Any] = json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
-    return found
-
-
 def main() -> None:
     """Print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -182,14 +159,16 @@ def main() -> None:
     from nesycd.runs.manifest import machine
 
     chosen = options.only or [*KINDS, VLLM]
-    python = vllm_environment(options.vllm) if VLLM in chosen else Path()
+    # The others' builds do not match the torch that comes with vLLM, and answering text needs none of them.
+    others = ("torchvision", "torchaudio", "torchcodec")
+    python = environment(options.vllm, "vllm-requirements.txt", others) if VLLM in chosen else Path()
     with tempfile.TemporaryDirectory() as scratch:
         given = prepared(options.run or demo_folder(Path(scratch)), options.questions, Path(scratch))
         made: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
         for run in range(options.runs):
             for name in chosen:
                 if name == VLLM:
-                    peer = [python, HERE / "peers" / "vllm_answering.py"]
+                    peer = [python, PEERS / "vllm_answering.py"]
                     made[name].append(called(peer, given, VLLM_CPU_KVCACHE_SPACE="2", VLLM_LOGGING_LEVEL="ERROR"))
                 else:
                     made[name].append(called([sys.executable, __file__, "--do"], {**given, "kind": name}))

@@ -16,16 +16,14 @@ import argparse
 import json
 import os
 import random
-import subprocess
 import sys
 import tempfile
-import venv
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-HERE = Path(__file__).parent
+from peer import PEERS, called, environment
+
 RANK, ALPHA, LEARNING_RATE, WARMUP, BATCH = 16, 32, 2e-3, 0.1, 8
 
 
@@ -95,25 +93,6 @@ def encoded_texts(given: dict[str, Any]) -> list[Any]:
     return [Encoded(renderer.prompt_ids(text.prompt), renderer.completion_ids(text.completion), 1.0) for text in texts]
 
 
-def make_environment(folder: Path) -> Path:
-    """The peers' Python."""
-    python = folder / "bin" / "python"
-    if not (folder / ".made").is_file():
-        venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "-r", HERE / "peers" / "requirements.txt"], check=True)
-        (folder / ".made").touch()
-    return python
-
-
-def called(command: Sequence[str | Path], given: dict[str, Any]) -> dict[str, Any]:
-    """The last line that a process prints, as JSON."""
-    done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(map(str, command))} failed:\n{done.stderr[-3000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
-
-
 def kinds(dtype: str, completion_tokens: float) -> dict[str, dict[str, Any]]:
     """The trainings to compare: settings by name."""
     shared = {"learning_rate": LEARNING_RATE, "max_tokens": 1024, "warmup": WARMUP, "rank": RANK, "alpha": ALPHA}
@@ -156,7 +135,7 @@ def main() -> None:
     from nesycd.students import embedded
     from nesycd.students.devices import pick_device, pick_dtype
 
-    python = make_environment(options.peers)
+    python = environment(options.peers, "requirements.txt")
     dtype = str(pick_dtype(pick_device("cpu"))).removeprefix("torch.")
     train, held_out = questions(options.texts)
     with tempfile.TemporaryDirectory() as scratch:
@@ -181,7 +160,7 @@ def main() -> None:
                 if kind["by"] == "trl":
                     settings = {**kind["settings"], "num_train_epochs": options.epochs, "seed": run}
                     given |= {"texts": str(folder / "ids.jsonl"), "settings": settings}
-                    timed[name].append(called([python, HERE / "peers" / "trl_training.py"], given))
+                    timed[name].append(called([python, PEERS / "trl_training.py"], given))
                 else:
                     given |= {
                         "model": embedded.NAME,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib import resources
 from pathlib import Path
 
@@ -10,8 +9,10 @@ from nesycd.api.packing import CHECKPOINTS
 from nesycd.api.unpacking import unpack
 from nesycd.core.archives import read_contents
 from nesycd.core.errors import RunError
+from nesycd.core.files import file_hash
 from nesycd.methods.table import MAIN
 from nesycd.reports.folder import RunFiles
+from nesycd.runs.artifacts import hash_files
 
 NAME = "demo"
 """Of the run's folder, and of the recipe that trained it."""
@@ -35,7 +36,7 @@ def shipped() -> Path:
 
 def digest_name(archive: Path) -> str:
     """The name that an archive of the demo must have."""
-    return f"{NAME}-{hashlib.sha256(archive.read_bytes()).hexdigest()[:16]}.tar.gz"
+    return f"{NAME}-{file_hash(archive)[:16]}.tar.gz"
 
 
 def demo_folder(root: Path) -> Path:
@@ -47,15 +48,15 @@ def demo_folder(root: Path) -> Path:
     archive, folder = shipped(), root / NAME
     if not folder.exists():
         return unpack(archive, root).folder
-    for name, (size, digest) in read_contents(archive).files.items():
-        if not name.startswith(f"{CHECKPOINTS}/"):
-            continue
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != size or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            raise RunError(
-                f"{folder}: not the demo that comes with this version of nesycd; remove it (nesycd clean {NAME}), or give "
-                "another folder by --root"
-            )
+    made = {
+        f"{CHECKPOINTS}/{name}": (one["size"], one["sha256"]) for name, one in hash_files(folder / CHECKPOINTS).items()
+    }
+    packed = read_contents(archive).files.items()
+    if any(made.get(name) != content for name, content in packed if name.startswith(f"{CHECKPOINTS}/")):
+        raise RunError(
+            f"{folder}: not the demo that comes with this version of nesycd; remove it (nesycd clean {NAME}), or give "
+            "another folder by --root"
+        )
     return folder
 
 

@@ -274,6 +274,8 @@ def _adapters_of(run: Path, methods: Sequence[str]) -> set[str]:
             if stage not in states:
                 raise RunError(f"{run}: {method.name} was not trained in this run; nothing was packed")
             found.add(stage)
+        if method.router:  # its drafts may be S_P's
+            found.add("general")
     return found
 
 

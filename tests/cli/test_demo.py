@@ -74,6 +74,14 @@ def test_of_the_adapters_only_the_one_that_answers_is_packed(root: Path) -> None
     assert result.exit_code == 2 and "general" in result.output
 
 
+def test_with_a_method_that_drafts_first_the_drafts_student_is_packed_too(tmp_path: Path, archive: Path) -> None:
+    place = archive.parent
+    done("pack", "demo", tmp_path / "routed.tar.gz", "--method", "nesycd_routed", "--root", place)
+    done("unpack", tmp_path / "routed.tar.gz", "--root", tmp_path)
+    assert {path.name for path in (tmp_path / "demo" / "checkpoints").iterdir()} == {"augmented", "general"}
+    assert "answer" in done("ask", "How many feet are 2 fathoms?", "--run", tmp_path / "demo")
+
+
 def test_another_runs_folder_is_left_alone(root: Path) -> None:
     folder = demo_folder(root)
     weights = next((folder / "checkpoints" / "augmented").iterdir())
