@@ -80,6 +80,8 @@ EXTRAS = {
     "math": ("math_verify", "latex2sympy2_extended", "sympy"),
     "rules": ("clingo",),
     "harness": ("lm_eval",),
+    "serve": ("fastapi", "uvicorn", "jinja2", "multipart", "python_multipart", "prometheus_client"),
+    "mcp": ("mcp",),
 }
 """What the extras bring."""
 
