@@ -9,8 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nesycd.api.finished import OpenRun, Reply, open_run
+    from nesycd.api.finished import OpenRun, open_run
     from nesycd.api.front import compare, distil, list_methods, load_task, run
+    from nesycd.api.reply import Reply
     from nesycd.core.answers import Answer, Attempt, Call, Prediction, Verdict
     from nesycd.core.config import Recipe
     from nesycd.core.errors import NesycdError
@@ -39,8 +40,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
-    "nesycd.api.finished": ("OpenRun", "Reply", "open_run"),
+    "nesycd.api.finished": ("OpenRun", "open_run"),
     "nesycd.api.front": ("compare", "distil", "list_methods", "load_task", "run"),
+    "nesycd.api.reply": ("Reply",),
     "nesycd.core.answers": ("Answer", "Attempt", "Call", "Prediction", "Verdict"),
     "nesycd.core.config": ("Recipe",),
     "nesycd.core.errors": ("NesycdError",),

@@ -67,7 +67,7 @@ def test_the_knowledge_base_document_names_commands_formats_and_fields_that_ther
 
     text = (Path(__file__).parents[1] / "docs" / "knowledge-base.md").read_text(encoding="utf-8")
     commands = set(get_command(kb_app).commands)  # type: ignore[attr-defined]
-    assert set(re.findall(r"nesycd kb (\w+)", text)) <= commands
+    assert set(re.findall(r"nesycd kb (\w[\w-]*)", text)) <= commands
     rows = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
     assert set(rows) == set(FORMATS)
     assert all(form.suffixes[0] in rows[name] for name, form in FORMATS.items())

@@ -13,8 +13,13 @@ from typing import Any
 import pytest
 
 import nesycd
-from nesycd import Call, Evidence, Fact, KnowledgeBase, Lesson, NesycdError, Rule, Status
+from nesycd import Call, Entry, Evidence, Fact, KnowledgeBase, Lesson, NesycdError, Rule, RuleTest, Segment, Status
 from nesycd.api import finished
+from nesycd.api.whatif import AnswerChange, CallChange, Given, Use, WhatIf
+from nesycd.core.answers import Trace
+from nesycd.core.notebook import Listing
+from nesycd.knowledge import Difference
+from nesycd.reports.plots import Plot, Point
 from nesycd.students import table as table_student
 
 ROOT = Path(__file__).parent.parent
@@ -532,6 +537,9 @@ class Tags(HTMLParser):
         self.found.add(tag)
 
 
+TABLE = {"table", "thead", "tbody", "tr", "th", "td"}
+
+
 def tags(html: str) -> set[str]:
     parser = Tags()
     parser.feed(html)
@@ -548,7 +556,8 @@ def test_what_is_shown_is_short(opened: nesycd.OpenRun, compared: nesycd.Compari
     for one in (reply, looked):
         # A line for each call.
         assert str(one).startswith(f"{one.answer}\n{one.text}") and len(str(one).splitlines()) == 2 + len(one.trace)
-    assert looked.trace[0].name == "look_up" and tags(looked._repr_html_()) == {"div", "b", "p", "ul", "li", "small"}
+    shown = {"div", "style", "b", "p", "u", "small", *TABLE, "code"}
+    assert looked.trace[0].name == "look_up" and tags(looked._repr_html_()) == shown
     assert repr(opened.kb).startswith(f"<knowledge base {opened.folder / 'kb.sqlite'}: ")
     assert repr(opened.kb).endswith(" retired)>") or repr(opened.kb).endswith(" approved)>")
     assert repr(compared) == "<comparison compare-longtail: 2 methods, seeds 0, 1>"
@@ -568,14 +577,66 @@ def test_a_base_that_is_gone_is_shown_without_its_size(tmp_path: Path) -> None:
 def test_a_comparison_is_shown_as_the_table_that_the_command_prints(compared: nesycd.Comparison) -> None:
     text, html = str(compared), compared._repr_html_()
     assert "std_cot" in text and "primary endpoint" in text and "\x1b" not in text and len(text.splitlines()) < 30
-    assert tags(html) == {"div", "table", "thead", "tbody", "tr", "th", "td", "p"}
+    assert tags(html) == {"div", "style", *TABLE, "p"}
     assert max(map(len, text.splitlines())) <= 120 and len(html) < 5000
+
+
+def test_lists_cards_and_plots_show_themselves(opened: nesycd.OpenRun) -> None:
+    [entry] = opened.kb.entries(search="fathom")
+    card = entry._repr_html_()
+    assert all(f">{told}<" in card for told in ("fathom", "makes", "6 feet", entry.item_id, "evidence"))
+    assert "A fathom is 6 feet." in card and tags(card) == {"div", "style", "p", "b", "code", *TABLE} - {"thead"}
+    entries: Any = opened.kb.entries()
+    assert entries == sorted(entries, key=entries.index) and "more</small>" in entries._repr_html_()
+    shown: list[Any] = [
+        opened.results,
+        opened.answers("nesycd"),
+        opened.stages,
+        opened.kb.revisions(),
+        opened.kb.history(entry.item_id),
+    ]
+    for listed in shown:
+        assert tags(listed._repr_html_()) >= {"table", "td"} and len(listed._repr_html_()) < 40_000
+    assert "<svg" in opened.plot()._repr_html_() and repr(opened.plot()).startswith(
+        "<plot of Accuracy on test, all questions: "
+    )
+    with pytest.raises(NesycdError, match=r"plot: no method was scored on valid \(all\), only on test \(all\)"):
+        opened.plot("valid")
+    base = opened.kb._repr_html_()
+    assert ">fact<" in base and ">approved<" in base and "revision" in base
+    told = opened.what_if(lambda kb: kb.edit(entry.item_id, {"text": "A fathom is 7 feet.", "object": "7 feet"}, "me"))
+    assert str(told).replace("&", "&amp;") in told._repr_html_() and repr(told).startswith("<what-if: ")
+    assert opened.kb.get(entry.item_id) == entry
 
 
 def test_a_run_is_shown_as_a_table_of_its_methods(opened: nesycd.OpenRun) -> None:
     html = opened._repr_html_()
-    assert tags(html) == {"div", "table", "thead", "tbody", "tr", "th", "td", "p"} and len(html) < 5000
+    assert tags(html) == {"div", "style", *TABLE, "p"} and len(html) < 6000
     assert all(f">{row['method']}<" in html for row in opened.results) and "test: special" in html
+
+
+def _hostile_objects() -> list[Any]:
+    """What notebooks show, with a hostile text in every field."""
+    proof = tuple(Evidence(example=HOSTILE, source=HOSTILE + str(number)) for number in range(99))
+    fact = Fact(text=HOSTILE * 99, subject=HOSTILE, relation=HOSTILE, object=HOSTILE, aliases=(HOSTILE,) * 3)
+    rule = Rule(text=HOSTILE, clause=HOSTILE, says=HOSTILE, tests=(RuleTest(given=HOSTILE, expect=HOSTILE),))
+    entries = [Entry(item=one, status=Status.APPROVED, reviewer=HOSTILE, evidence=proof) for one in (fact, rule)]
+    call = Call(name="look_up", asked=HOSTILE, found=HOSTILE, items=(HOSTILE,), how=HOSTILE)
+    given = Given(HOSTILE * 99, True, HOSTILE, (call,))
+    changed = AnswerChange(HOSTILE, HOSTILE, HOSTILE * 99, HOSTILE, given, given, (CallChange(call, None),), True)
+    told = WhatIf(HOSTILE, HOSTILE, HOSTILE, (), ((HOSTILE, HOSTILE),), 1, 1, 1, 0, (changed,) * 99)
+    use = Use(HOSTILE, HOSTILE, HOSTILE, HOSTILE * 99, HOSTILE, HOSTILE, True, True, (call,))
+    rows = [{HOSTILE: HOSTILE * 99, "list": [HOSTILE]}] * 99
+    lists = [Listing(rows), Listing([use] * 99), Listing(entries * 20), Listing([Difference(None, entries[0])])]
+    return [
+        fact,
+        rule,
+        Lesson(text=HOSTILE),
+        *entries,
+        told,
+        *lists,
+        Plot(HOSTILE, {HOSTILE: Point(0.5, 0.4, 0.6, HOSTILE)}),
+    ]
 
 
 def test_hostile_texts_are_shown_as_texts(opened: nesycd.OpenRun, compared: nesycd.Comparison) -> None:
@@ -589,6 +650,10 @@ def test_hostile_texts_are_shown_as_texts(opened: nesycd.OpenRun, compared: nesy
     named = compared.model_copy(update={"name": HOSTILE, "methods": {HOSTILE: compared.methods["std_cot"]}})
     named = named.model_copy(update={"scores": {HOSTILE: compared.scores["std_cot"]}})
     assert "script" not in tags(named._repr_html_())
+    segments = (Segment(text=HOSTILE * 1000, source="supplied"), Segment(text=HOSTILE, source="student"))
+    for one in (replace(reply, segments=segments), Trace(calls * 30), *_hostile_objects()):
+        assert "&lt;script&gt;" in one._repr_html_() and "script" not in tags(one._repr_html_())
+        assert len(one._repr_html_()) < 40_000
     with nesycd.open_run(opened.folder) as run:
         run.summary.methods[HOSTILE] = run.summary.methods["nesycd"]
         run.recipe.student.__dict__["model"] = HOSTILE

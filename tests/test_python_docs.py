@@ -52,6 +52,7 @@ def test_the_pages_code_runs_and_prints_what_it_says(repository: Path, capsys: p
     space = execute(codes, PAGE.name)
     printed = capsys.readouterr().out
     assert "unknown key student.modell (did you mean student.model?)" in printed
+    assert "60 questions looked at, 1 touched, 1 with another answer (0 gained, 1 lost, 0 other)." in printed
     assert "['A fathom is 6 feet.']" in printed and "<run runs/longtail: student table; on test nesycd " in printed
     assert {path.name for path in (repository / "runs").iterdir() if path.is_dir()} == {
         "longtail", "compare-longtail", "islands"
@@ -109,6 +110,7 @@ def test_the_notebooks_cells_run_in_order(repository: Path) -> None:
     codes = ["".join(cell["source"]) for cell in notebook()["cells"] if cell["cell_type"] == "code"]
     space = execute(codes, NOTEBOOK.name)
     assert space["own"].folder.name == "islands" and space["wrong"]
+    assert space["what"].lost == 1 and space["run"].kb.get(space["cubit"].id).status == "rejected"
 
 
 def test_the_examples_are_part_of_the_source_distribution() -> None:

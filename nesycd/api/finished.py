@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType, UnionType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from nesycd.api.build import commit_of, corpus_of, data_root, student_of, task_of
 from nesycd.api.near import NearMiss, near_misses
+from nesycd.api.reply import Reply as Reply
 from nesycd.calls import Calls, LookUp, Sums
-from nesycd.core.answers import Call, Prediction
+from nesycd.core.answers import Trace
 from nesycd.core.config import Recipe
 from nesycd.core.errors import ConfigError, DataError, RunError
+from nesycd.core.markup import tag
+from nesycd.core.notebook import Listing, grid, shown
 from nesycd.core.paths import locate_data
 from nesycd.core.protocols import Router, Student, Task, Tools
 from nesycd.core.records import Entry, Example, Hit, Rationale, Status, content_hash
-from nesycd.core.segments import Segment, text_of
+from nesycd.core.segments import text_of
 from nesycd.knowledge import Entities, KnowledgeBase, knowledge_version, read_entities
 from nesycd.methods import table
 from nesycd.methods.context import KNOWLEDGE, checked_training
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.method import BASE, CallSource, Method, Source
 from nesycd.methods.predict import Predictor, Resources, Responded, Way, respond, way_of
-from nesycd.prompts import BaselinePrompts, Prompts, Shown
+from nesycd.prompts import BaselinePrompts, Prompts
 from nesycd.reports import load_results
 from nesycd.reports.figures import percent
-from nesycd.reports.markup import tag
+from nesycd.reports.plots import Plot, Point
 from nesycd.reports.results import Results
-from nesycd.reports.scores import table as html_table
-from nesycd.reports.trace import told_of
 from nesycd.retrieval import PassageIndex
 from nesycd.routing import margin_of, router_of
 from nesycd.rules import Engine, RuleGate
@@ -44,63 +45,12 @@ from nesycd.runs.stage import Artifact, read_states
 from nesycd.stages import baselines
 from nesycd.stages.rationalise import kept
 
-
-@dataclass(frozen=True, repr=False)
-class Reply:
-    """An answer to one question.
-
-    Attributes:
-        text: what the student wrote, including text supplied to it (`segments` distinguishes them).
-        answer: what was extracted from it; "" where no answer was found.
-        items: the knowledge in its prompt, in order.
-        hits: what was retrieved from the knowledge base, in the prompt or not, with the reasons.
-        routed: whether knowledge was asked for.
-        reason: why it was, or was not, in one sentence.
-        draft: the closed-book answer, where the method starts with one.
-        note: remark on the knowledge base, such as that it was edited since the student was trained; or "".
-    """
-
-    question: str
-    method: str
-    text: str
-    answer: str
-    items: tuple[Shown, ...]
-    hits: tuple[Hit, ...]
-    routed: bool
-    reason: str
-    segments: tuple[Segment, ...]
-    trace: tuple[Call, ...]
-    draft: Prediction | None = None
-    note: str = ""
-
-    def __repr__(self) -> str:
-        """Answer, method and number of items."""
-        found = repr(_cut(self.answer, 60)) if self.answer else "no answer found"
-        return f"<reply {found} by {self.method}, with {len(self.items)} items of knowledge>"
-
-    def __str__(self) -> str:
-        """The answer with its text and its calls."""
-        return "\n".join([self.answer or "no answer found", self.text, *map(told_of, self.trace)])
-
-    def _repr_html_(self) -> str:
-        """For notebooks: the answer, the text, and the knowledge in the prompt."""
-        items = [tag("li", _cut(item.text)) for item in self.items]
-        return tag(
-            "div",
-            tag("b", _cut(self.answer) or "no answer found"),
-            tag("p", _cut(self.text)),
-            tag("ul", items) if items else None,
-            tag("ul", [tag("li", _cut(told_of(call))) for call in self.trace]) if self.trace else None,
-            tag("small", "; ".join(told for told in (self.reason, self.note) if told)),
-        )
+if TYPE_CHECKING:
+    from nesycd.api.exporting import Exported
+    from nesycd.api.whatif import Edit, Use, WhatIf
 
 
-MOST_SHOWN = 1000
-"""Characters of a text in a notebook."""
-
-
-def _cut(text: str, most: int = MOST_SHOWN) -> str:
-    return text if len(text) <= most else f"{text[:most]}…"
+_EXAMPLES = "examples-"
 
 
 @dataclass(frozen=True)
@@ -163,7 +113,7 @@ class OpenRun:
         methods, places = (list(dict.fromkeys(key[side] for key in found)) for side in (0, 1))
         rows = [[method, *(percent(found.get((method, place))) for place in places)] for method in methods]
         head = tag("p", f"Run {self.folder}, student {self.recipe.student.model}: accuracy")
-        return tag("div", head, html_table(["method", *places], rows))
+        return shown(head, grid(["method", *places], rows))
 
     # --- results --------------------------------------------------------------------------------------------------
 
@@ -199,13 +149,32 @@ class OpenRun:
         `kind` is `all`, or `special` and `general` where the benchmark distinguishes them. `accuracy` is in [0, 1], as are `low`
         and `high`, its 95 % interval; None where `n` is 0.
         """
-        rows = []
+        rows: list[dict[str, Any]] = Listing()
         for method, by_split in self.summary.methods.items():
             for split, found in by_split.items():
                 for kind, part in {"all": found, **found.by_kind}.items():
                     scores = {key: getattr(part, key) for key in ("n", "correct", "accuracy", "low", "high")}
                     rows.append({"method": method, "split": split, "kind": kind, **scores})
         return rows
+
+    def plot(self, split: str = "test", kind: str = "all") -> Plot:
+        """The methods' accuracies on a split, with their 95 % intervals, as notebooks draw them; see `results`.
+
+        Raises:
+            ConfigError: nothing was scored on this split and kind of question.
+        """
+        rows = [row for row in self.results if (row["split"], row["kind"]) == (split, kind) and row["n"]]
+        if not rows:
+            known = dict.fromkeys(f"{row['split']} ({row['kind']})" for row in self.results)
+            raise ConfigError(
+                f"plot: no method was scored on {split} ({kind}), only on {', '.join(known) or 'nothing'}"
+            )
+        points = {}
+        for row in rows:
+            value, low, high = (row[key] for key in ("accuracy", "low", "high"))
+            between = f" ({100 * low:.0f}–{100 * high:.0f})" if low is not None and high is not None else ""
+            points[row["method"]] = Point(value, low, high, f"{100 * value:.1f}{between}")
+        return Plot(f"Accuracy on {split}, {kind} questions", points)
 
     def answers(self, method: str, split: str = "test") -> list[dict[str, Any]]:
         """A row for each question of a split as a method answered it: gold answer, response, verdict, knowledge, tokens,
@@ -214,16 +183,37 @@ class OpenRun:
         Raises:
             RunError: the method did not answer this split.
         """
-        examples = {one.uid: one for one in read_records(self.folder, f"examples-{split}", Example)}
+        examples = self.examples(split)
         made = read_attempts(self.folder, f"eval-{split}-{method}")
         if not made:
             raise RunError(f"{self.folder}: {method} has no answers to {split}")
-        rows = []
+        rows: list[dict[str, Any]] = Listing()
         for one in made:
             asked, told = examples[one.example], one.model_dump()
             shown = {"method": told.pop("solver"), "question": asked.question, "task": asked.task, "gold": asked.answer}
             rows.append({**shown, **told, "metadata": asked.metadata})
         return rows
+
+    @cached_property
+    def splits(self) -> tuple[str, ...]:
+        """The splits whose questions the run holds, some of which may have none."""
+        found = (self.folder / "stages").glob(f"{_EXAMPLES}*.jsonl")
+        return tuple(sorted(path.name.removeprefix(_EXAMPLES).removesuffix(".jsonl") for path in found))
+
+    def examples(self, split: str) -> Mapping[str, Example]:
+        """The questions of a split by `Example.uid`, in order; none where the run has no such split.
+
+        Raises:
+            RunError: a damaged file.
+        """
+        if split not in self._examples:
+            read = read_records(self.folder, f"{_EXAMPLES}{split}", Example)
+            self._examples[split] = {one.uid: one for one in read}
+        return self._examples[split]
+
+    @cached_property
+    def _examples(self) -> dict[str, dict[str, Example]]:
+        return {}
 
     @property
     def report(self) -> Path:
@@ -233,10 +223,10 @@ class OpenRun:
     @property
     def stages(self) -> list[StageInfo]:
         """The run's stages, in the order in which they were started."""
-        return [
+        return Listing(
             StageInfo(name, bool(state["done"]), float(state["seconds"]), dict(state["metadata"]))
             for name, state in read_states(self.folder).items()
-        ]
+        )
 
     @cached_property
     def kb(self) -> KnowledgeBase:
@@ -246,6 +236,25 @@ class OpenRun:
             KnowledgeError: it is gone.
         """
         return KnowledgeBase.open(self.folder / "kb.sqlite", create=False, gate=RuleGate(self._engine))
+
+    def export(
+        self,
+        out: str | Path,
+        method: str = table.MAIN,
+        *,
+        adapter_only: bool = False,
+        gguf: str = "",
+        converter: str = "",
+        force: bool = False,
+    ) -> Exported:
+        """Write a method's student with its knowledge as a folder for transformers, vLLM and llama.cpp; see `docs/export.md`.
+
+        Raises:
+            ConfigError, RunError, ModelError: see `api.exporting.export`.
+        """
+        from nesycd.api.exporting import export
+
+        return export(self, Path(out), method, adapter_only=adapter_only, gguf=gguf, converter=converter, force=force)
 
     # --- asking ---------------------------------------------------------------------------------------------------------
 
@@ -262,7 +271,12 @@ class OpenRun:
     @cached_property
     def predictor(self) -> Predictor:
         """The student with the run's predictions, and those made since it was opened; these are kept in memory only."""
-        return Predictor(self.student, Predictions(self.folder / FILE))
+        return Predictor(self.student, self.predictions)
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """The run's predictions, read at first use, and those made since it was opened."""
+        return Predictions(self.folder / FILE)
 
     @cached_property
     def _engine(self) -> Engine:
@@ -282,7 +296,7 @@ class OpenRun:
 
     @cached_property
     def _train(self) -> list[Example]:
-        return read_records(self.folder, "examples-train", Example)
+        return [*self.examples("train").values()]
 
     @cached_property
     def _rationales(self) -> dict[str, Rationale]:
@@ -301,6 +315,8 @@ class OpenRun:
             return kept[1]  # type: ignore[no-any-return]
         entries, entities = tuple(self.kb.entries(status=Status.APPROVED)), read_entities(self.kb)
         made = self._knowledge_of(entries, entities)
+        if kept is not None:
+            made = replace(made, names=kept[1].look_up.names)
         self.__dict__["_knowledge"] = (now, made)
         return made
 
@@ -323,6 +339,16 @@ class OpenRun:
                 f"{self.folder}: {student} was not trained in this run; name it in the recipe's evaluation.methods"
             )
         return checked_training(open_artifact(self.folder, stage), self.folder)
+
+    def adapters(self, method: str) -> list[Artifact | None]:
+        """The adapters that a method asks, the drafts' first; None: the untrained student.
+
+        Raises:
+            ConfigError, RunError: see `way`.
+        """
+        asked = self._method(method)
+        found = None if asked.student == BASE else self.adapter(asked.student)
+        return [self._drafts(), found] if asked.router else [found]
 
     def resources(self, knowledge: Knowledge, limit: int | None = None) -> Resources:
         """What methods need to answer questions.
@@ -349,7 +375,6 @@ class OpenRun:
                 cached[source] = Calls(knowledge.look_up if source == "kb" else LookUp([]), sums)
             return cached[source] if source else sums
 
-        closed_book = "augmented" if self.summary.router["closed_book"] == "augmented" else "general"
         return Resources(
             task=self.task,
             prompts=prompts,
@@ -359,23 +384,28 @@ class OpenRun:
             knowledge=found,
             tools=tools,
             router=self.router,
-            drafts=lambda: open_artifact(self.folder, closed_book if closed_book in self._states else "general"),
+            drafts=self._drafts,
             shots=self._shots,
         )
+
+    def _drafts(self) -> Artifact:
+        """The adapter that writes the closed-book answers which the router reads."""
+        closed_book = "augmented" if self.summary.router["closed_book"] == "augmented" else "general"
+        return open_artifact(self.folder, closed_book if closed_book in self._states else "general")
 
     def _shots(self, example: Example) -> str:
         """A few-shot prompt from the run's training questions and rationales."""
         extra, seed = self._prompts[1], self.recipe.seed
         return baselines.worked_examples(example, self._train, self._rationales, extra, baselines.SHOTS, seed)
 
-    def way(self, method: str = table.ROUTED, limit: int | None = None) -> Way:
-        """How a method prompts, with the present knowledge base.
+    def way(self, method: str = table.ROUTED, limit: int | None = None, knowledge: Knowledge | None = None) -> Way:
+        """How a method prompts, with the present knowledge base or with the `knowledge` given.
 
         Raises:
             ConfigError: no such method, or one that cannot be used with a finished run.
             RunError: its student was not trained in this run.
         """
-        return way_of(self._method(method), self.resources(self.knowledge(), limit))
+        return way_of(self._method(method), self.resources(knowledge or self.knowledge(), limit))
 
     def _method(self, name: str) -> Method:
         [method] = table.named([name], self.recipe, "method")
@@ -409,25 +439,39 @@ class OpenRun:
             DataError: no question, or options that cannot be lettered.
             ConfigError, RunError: see `way`.
         """
-        example = _asked(question, options, task or self.recipe.task.name)
-        knowledge, asked = self.knowledge(), self._method(method)
+        example = self.example(question, options, task)
+        knowledge = self.knowledge()
         [made] = self.respond([example], method)
+        return self.reply(made, knowledge)
+
+    def example(self, question: str, options: Sequence[str] = (), task: str = "") -> Example:
+        """A question as an example without a gold answer; arguments as of `ask`.
+
+        Raises:
+            DataError: see `ask`.
+        """
+        return _asked(question, options, task or self.recipe.task.name)
+
+    def reply(self, made: Responded, knowledge: Knowledge) -> Reply:
+        """What a method responded to a question, with what was retrieved and why; `knowledge` is what it was asked with."""
+        asked, example = self._method(made.answer.method), made.example
         hits = find(knowledge, example) if asked.source in ("kb", "read") else ()
         draft = made.predictions[0] if asked.router else None
-        text = text_of(made.segments)
         return Reply(
-            question=question,
-            method=method,
-            text=text,
+            question=example.question,
+            method=asked.name,
+            text=text_of(made.segments),
             answer=self.task.extract(made.response, example),
             items=made.asks[-1].items,
             hits=tuple(hits),
             routed=made.answer.routed,
             reason=self._reason(asked, made, any(asked.source == "kb" or hit.is_read for hit in hits)),
             segments=made.segments,
-            trace=tuple(call for one in made.predictions for call in one.trace),
+            trace=Trace(call for one in made.predictions for call in one.trace),
             draft=draft,
-            note=self._note(asked, knowledge) if made.answer.routed or (asked.calls == "kb" and made.looked_up) else "",
+            note=self.note(asked.name, knowledge)
+            if made.answer.routed or (asked.calls == "kb" and made.looked_up)
+            else "",
         )
 
     def near_misses(self, question: str, options: Sequence[str] = (), task: str = "") -> list[NearMiss]:
@@ -436,7 +480,7 @@ class OpenRun:
         Raises:
             DataError: see `ask`.
         """
-        example = _asked(question, options, task or self.recipe.task.name)
+        example = self.example(question, options, task)
         return near_misses(self.knowledge(), self.kb.entries(), example)
 
     def respond(
@@ -444,6 +488,35 @@ class OpenRun:
     ) -> Iterator[Responded]:
         """Answer many questions in planned batches, yielding each when done; see `ask`."""
         return respond(self.predictor, self.way(method, limit), examples)
+
+    # --- before and after an edit ---------------------------------------------------------------------------------------
+
+    def what_if(
+        self, edits: Edit | Sequence[Edit], method: str = table.MAIN, split: str = "valid", **options: Any
+    ) -> WhatIf:
+        """Which answers to held-out questions a change of the base would change, before it is made; nothing is written.
+
+        Args:
+            edits: the change as a function of the base, such as `lambda kb: kb.approve(item_id, reviewer="me")`; or several.
+            method, split, options: see `nesycd.api.whatif.what_if`.
+
+        Raises:
+            KnowledgeError: the change would be refused.
+            ConfigError, RunError: see `way`; or the run has no held-out questions.
+        """
+        from nesycd.api.whatif import what_if
+
+        return what_if(self, edits, method=method, split=split, **options)
+
+    def questions_using(self, item_id: str) -> list[Use]:
+        """The run's stored answers that looked an item up or read it (see `nesycd.api.whatif.questions_using`).
+
+        Raises:
+            KnowledgeError: the base has no such item.
+        """
+        from nesycd.api.whatif import questions_using
+
+        return questions_using(self, item_id)
 
     def _reason(self, method: Method, made: Responded, found: bool) -> str:
         if not method.router:
@@ -462,10 +535,12 @@ class OpenRun:
             why = "lets the student answer alone"
         return f"margin {margin:.3f}, threshold {threshold:.3f}: {why}"
 
-    def _note(self, method: Method, knowledge: Knowledge) -> str:
-        if not method.reads_base:
+    def note(self, method: str, knowledge: Knowledge) -> str:
+        """What is to be said of a knowledge base that is not the one a method's student was trained with; "" where it is."""
+        asked = self._method(method)
+        if not asked.reads_base:
             return ""
-        then = self.adapter(method.student).metadata.get(KNOWLEDGE)
+        then = self.adapter(asked.student).metadata.get(KNOWLEDGE)
         now = knowledge_version(entry.item_id for entry in knowledge.entries)
         if then is None or then["version"] == now:
             return ""

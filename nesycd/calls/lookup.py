@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -68,6 +68,52 @@ class _Named(NamedTuple):
     how: str
 
 
+class Asked(NamedTuple):
+    """A relation of an entity: normalised, as facts write it, stems of what these say (names and values aside), and the facts."""
+
+    relation: str
+    shown: str
+    words: frozenset[str]
+    facts: Sequence[Fact]
+
+
+class Names:
+    """The names of facts' subjects: which entities bear them, where they stand in texts, and names much like one.
+
+    Attributes:
+        given: all that this depends on.
+        linker: see `Linker`; the i-th fact has the number i.
+        entities: those that bear a name (normalised), in the order of the facts.
+    """
+
+    def __init__(self, facts: Sequence[Fact], entities: Entities, given: object) -> None:
+        """Index them; see `of`."""
+        self.given = given
+        self.linker = Linker(facts, entities.node)
+        self.linker.settle()
+        self.entities: dict[str, dict[str, None]] = {}
+        for fact in facts:
+            node = entities.node(fact.subject)
+            for name in (fact.subject, *fact.aliases):
+                self.entities.setdefault(normal(name), {})[node] = None
+
+    @classmethod
+    def of(cls, facts: Sequence[Fact], entities: Entities, known: Self | None) -> Self:
+        """The names of facts; those that are `known` where they are the same."""
+        given = [(fact.subject, fact.aliases) for fact in facts], entities.merged
+        return known if known is not None and known.given == given else cls(facts, entities, given)
+
+    @cached_property
+    def spelled(self) -> list[tuple[str, tuple[str, ...]]]:
+        """All names with their words, as compared."""
+        return [(name, tuple(token.word for token in tokens(name))) for name in self.entities]
+
+    @cached_property
+    def spellings(self) -> Spellings:
+        """The first words of all names."""
+        return Spellings([path[0] if path else "" for _, path in self.spelled])
+
+
 class LookUp:
     """The approved facts of a knowledge base, to be asked by name and relation. Not changed once it is built.
 
@@ -81,27 +127,33 @@ class LookUp:
         '(not found)'
     """
 
-    def __init__(self, entries: Iterable[Entry], entities: Entities | None = None, *, hold_names: bool = True) -> None:
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        entities: Entities | None = None,
+        *,
+        hold_names: bool = True,
+        names: Names | None = None,
+    ) -> None:
         """Index the facts; takes time linear in their words.
 
         Args:
             entries: of a KB; only approved facts count.
             entities: which entities were merged, and which relations have inverses.
             hold_names: whether a name must be a span of the question or of what the base wrote before, or be like one.
+            names: those of another state of the base, which are shared where they are the same.
         """
         self._entities = entities or Entities()
         self.hold_names = hold_names
         approved = sorted((one for one in entries if one.status is Status.APPROVED), key=entry_order)
         self.facts: list[Fact] = [entry.item for entry in approved if isinstance(entry.item, Fact)]
-        self._linker = Linker(self.facts, self._entities.node)
+        self.names = Names.of(self.facts, self._entities, names)
+        self._linker, self._names = self.names.linker, self.names.entities
         self._about: dict[str, dict[str, list[Fact]]] = {}
-        self._names: dict[str, dict[str, None]] = {}
         backwards = self._entities.backwards
         for fact in self.facts:
             node, relation = self._entities.node(fact.subject), normal(fact.relation)
             self._about.setdefault(node, {}).setdefault(relation, []).append(fact)
-            for name in (fact.subject, *fact.aliases):
-                self._names.setdefault(normal(name), {})[node] = None
         self._into: dict[str, dict[str, list[Fact]]] = {}
         if backwards:
             for fact in self.facts:
@@ -109,7 +161,6 @@ class LookUp:
                     into = self._into.setdefault(self._entities.node(fact.object), {})
                     into.setdefault(normal(back), []).append(fact)
         self._usages: dict[str, tuple[int, frozenset[str]]] = {}
-        self._linker.settle()
 
     @classmethod
     def of_facts(cls, facts: Iterable[Fact]) -> Self:
@@ -164,13 +215,17 @@ class LookUp:
                 notation.several([self._shown(one) for one in told]), items, "the name has several meanings"
             )
         settled, facts = told[entity]
+        result = self.result(entity, facts)
+        return replace(result, how="; ".join(filter(None, (named.how, settled, result.how))))
+
+    def result(self, entity: str, facts: Sequence[Fact]) -> LookedUp:
+        """What facts with one relation say of an entity."""
         objects = {self._value(fact, entity): self._object(fact, entity) for fact in reversed(facts)}
         values, items = [*reversed(objects.values())], tuple(fact.id for fact in facts)
         why = self._dispute(facts, entity) if len(values) > 1 else ""
-        how = "; ".join(filter(None, (named.how, settled, why)))
         if why:
-            return LookedUp(notation.several(values), items, how, tuple(map(notation.one_line, values)))
-        return LookedUp(notation.listed(values), items, how)
+            return LookedUp(notation.several(values), items, why, tuple(map(notation.one_line, values)))
+        return LookedUp(notation.listed(values), items)
 
     def offers(self, question: str) -> list[tuple[str, str]]:
         """What can be looked up of the names in a question: names as the question has them, each with relations of the base.
@@ -198,15 +253,12 @@ class LookUp:
         words = asked - frozenset(content_stems(name))
         fits: dict[str, tuple[float, int]] = {}
         for candidate in mention.candidates:
-            about, into = self._about.get(candidate.entity, {}), self._into.get(candidate.entity, {})
-            for relation, facts in {**into, **about}.items():
-                shown = next((fact.relation for fact in facts if normal(fact.relation) == relation), relation)
-                objects = content_stems(" ".join(self._object(fact, candidate.entity) for fact in facts))
-                named = set(content_stems(relation))
-                entities, common = self._usage(relation)
-                spoken = (self._words(facts) - set(objects)) | named | common
+            for one in self.asked(candidate.entity):
+                named = set(content_stems(one.relation))
+                entities, common = self.usage(one.relation)
+                spoken = one.words | named | common
                 fit = 2 * len(words & named) / max(1, len(named)) + len(words & spoken) / max(1, len(words))
-                fits[shown] = max(fits.get(shown, (0.0, 0)), (fit, entities))
+                fits[one.shown] = max(fits.get(one.shown, (0.0, 0)), (fit, entities))
         if not fits:
             return []
         best = max(fit for fit, _ in fits.values())
@@ -216,13 +268,13 @@ class LookUp:
         ]
         return [(name, one) for one in sorted(fitting, key=fits.__getitem__, reverse=True)[:_EACH]]
 
-    def _usage(self, relation: str) -> tuple[int, frozenset[str]]:
+    def usage(self, relation: str) -> tuple[int, frozenset[str]]:
         """How many entities have a relation, and the stems that several facts with it have in common."""
         if relation not in self._usages:
             facts = self._by_relation.get(relation, ())
             counts: Counter[str] = Counter()
             for fact in facts[:_LOOKED_AT]:
-                counts.update(self._words([fact]))
+                counts.update(self.words([fact]))
             common = frozenset(word for word, count in counts.items() if count > 1)
             self._usages[relation] = len({self._entities.node(fact.subject) for fact in facts}), common
         return self._usages[relation]
@@ -258,6 +310,18 @@ class LookUp:
         """All facts about an entity (a node, as the linker gives it)."""
         return [fact for facts in self._about.get(entity, {}).values() for fact in facts]
 
+    def asked(self, entity: str) -> Iterator[Asked]:
+        """All that can be looked up of an entity (a node), in the order in which relations are weighed."""
+        about, into = self._about.get(entity, {}), self._into.get(entity, {})
+        for relation, facts in {**into, **about}.items():
+            shown = next((fact.relation for fact in facts if normal(fact.relation) == relation), relation)
+            objects = content_stems(" ".join(self._object(fact, entity) for fact in facts))
+            yield Asked(relation, shown, self.words(facts) - set(objects), facts)
+
+    def called(self, name: str) -> list[str]:
+        """The entities (nodes) that facts call just so, case and white space aside."""
+        return [*self._names.get(normal(name), ())]
+
     def node(self, name: str) -> str:
         """The entity that is called so, merges followed."""
         return self._entities.node(name)
@@ -290,7 +354,7 @@ class LookUp:
             if all(token.word in STOPWORDS for token in others):
                 return tuple(one.entity for one in mention.candidates)
         # Short names and symbols are only linked where their case shows it; as the name of a call they stand alone.
-        return tuple(self._names.get(normal(name), ()))
+        return tuple(self.called(name))
 
     def _nearest(self, name: str, texts: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
         """The mention in the question, or in earlier results, that a name is most like; None where none is, or two are."""
@@ -312,25 +376,11 @@ class LookUp:
             return ()
         near: set[str] = set()
         firsts = (words[0], *singulars(words[0]))
-        for number in {number for first in firsts for number in self._spellings.near(first)}:
-            path = self._spelled[number]
+        for number in {number for first in firsts for number in self.names.spellings.near(first)}:
+            name, path = self.names.spelled[number]
             if len(path) == len(words) and all(_same_word(a, b) for a, b in zip(words, path, strict=True)):
-                near.update(self._names[self._spelled_names[number]])
+                near.update(self._names[name])
         return tuple(near) if len(near) == 1 else ()
-
-    @cached_property
-    def _spelled_names(self) -> list[str]:
-        return list(self._names)
-
-    @cached_property
-    def _spelled(self) -> list[tuple[str, ...]]:
-        """The words of all names, as compared."""
-        return [tuple(token.word for token in tokens(name)) for name in self._names]
-
-    @cached_property
-    def _spellings(self) -> Spellings:
-        """The first words of all names."""
-        return Spellings([path[0] if path else "" for path in self._spelled])
 
     def _told(self, name: str, entities: Sequence[str]) -> str:
         shown = self._shown(entities[0])
@@ -373,7 +423,7 @@ class LookUp:
             return []
         known = {other: facts for other, facts in known.items() if frozenset((asked, other)) not in self._distinct}
         words = frozenset(content_stems(question)) - frozenset(content_stems(name))
-        fits = {other: len((words | stems) & self._words(facts)) for other, facts in known.items()}
+        fits = {other: len((words | stems) & self.words(facts)) for other, facts in known.items()}
         best = max(fits.values(), default=0)
         return [other for other, fit in fits.items() if fit == best] if best else []
 
@@ -383,7 +433,7 @@ class LookUp:
         kinds = {frozenset(known) for known in self._about.values()}
         return frozenset(frozenset(pair) for known in kinds for pair in combinations(sorted(known), 2))
 
-    def _words(self, facts: Sequence[Fact]) -> frozenset[str]:
+    def words(self, facts: Sequence[Fact]) -> frozenset[str]:
         """Stems of what facts say besides their subjects' names."""
         found: set[str] = set()
         for fact in facts:
@@ -406,7 +456,7 @@ class LookUp:
         if len(objects) == 1:
             return next(iter(told))
         words = frozenset(content_stems(question)) - frozenset(content_stems(name))
-        around = {one: self._words(self.about(one)) for one in told}
+        around = {one: self.words(self.about(one)) for one in told}
         shared = frozenset.intersection(*around.values())
         fits = {one: len(words & (known - shared)) for one, known in around.items()}
         best = max(fits.values())

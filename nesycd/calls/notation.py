@@ -30,6 +30,8 @@ _BRACKETS = rf"\[({_PART}(?:\|{_PART})+)\]"
 _CALL = re.compile(rf"(?<!\\){_BRACKETS}")
 _OPEN = re.compile(r"(?<!\\)\[(?P<name>[^\[\]|\\\n]*)(?:\|(?P<relation>[^\[\]|\\\n]*))?$")
 _LAST = re.compile(rf"{_CALL.pattern}$")
+_UNSETTLED = re.compile(r"\\?\[(?:[^\[\]\\\n]|\\[^\n])*\\?$|\\$")
+"""The end of a text that may become a call, or the escape of one."""
 _ESCAPED = re.compile(r"\\([\[\]|\\])")
 
 
@@ -101,6 +103,23 @@ def without_calls(text: str) -> str:
     notes = "|".join(re.escape(note) for note in (NOT_FOUND, NO_MORE))
     said = re.sub(rf"{_CALL.pattern}\s?(?:(?:{notes})\s?)?", "", text)
     return re.sub(rf"\\(?={_BRACKETS})", "", said)
+
+
+def settled(text: str) -> str:
+    r"""What `without_calls` gives of the beginning of a text that is still being written: however it goes on, this stays.
+
+    >>> [settled(text) for text in ("One [fath", "One [fathoms | makes]", "One [fathoms | makes] 6", "a [kaf | place] (not fo")]
+    ['One ', 'One ', 'One 6', 'a ']
+    """
+    if (match := _UNSETTLED.search(text)) is not None:
+        text = text[: match.start()]
+    if calls := [*_CALL.finditer(text)]:
+        last = calls[-1]
+        rest = text[last.end() :]
+        said = rest[1:] if rest[:1].isspace() else rest
+        if any(note.startswith(said) or said in (note, note + " ") for note in (NOT_FOUND, NO_MORE)):
+            text = text[: last.start()]
+    return without_calls(text)
 
 
 def several(choices: Sequence[str]) -> str:

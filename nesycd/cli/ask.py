@@ -12,8 +12,8 @@ from rich.markup import escape
 from nesycd.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from nesycd.api.finished import Reply
     from nesycd.api.near import NearMiss
+    from nesycd.api.reply import Reply
 
 app = typer.Typer()
 

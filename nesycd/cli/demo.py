@@ -54,7 +54,7 @@ def demo(
     if (trial := trial_of(run)) is None:
         raise RunError(f"{folder}: no fact of its base is left to show an edit of; begin anew: nesycd clean demo")
     ask_it, edit_it, _ = trial.commands(run)
-    without = shlex.join(["nesycd", "ask", trial.question, "--method", UNPLUGGED, "--run", str(folder)])
+    without = shlex.join(["nesycd", "ask", trial.question, "--method", UNPLUGGED, "--run", run.called])
     with open_run(str(folder)) as opened:
         model, size = opened.recipe.student.model, len(run.entries)
         told = f"{folder}: the student {model} as recipes/demo.toml trains it, and its base of {size} items"
@@ -76,7 +76,7 @@ def demo(
         base = str(folder / "kb.sqlite")
         step("Look at it, and change it yourself", shlex.join(["nesycd", "kb", "list", "--kb", base]))
         for other in other_questions(run, trial.question):
-            words = ["nesycd", "ask", other, "--method", MAIN, "--run", str(folder)]
+            words = ["nesycd", "ask", other, "--method", MAIN, "--run", run.called]
             console.print(f"  {shlex.join(words)}", markup=False, highlight=False, soft_wrap=True, style="dim")
         if ask and sys.stdin.isatty():
             while question := typer.prompt("\nYour question (Enter ends)", default="", show_default=False).strip():

@@ -9,10 +9,20 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from nesycd.cli import kb_evidence, kb_exchange, kb_graph, kb_lint, kb_refused, kb_rules, kb_test, kb_versions
+from nesycd.cli import (
+    kb_evidence,
+    kb_exchange,
+    kb_graph,
+    kb_lint,
+    kb_refused,
+    kb_review_file,
+    kb_rules,
+    kb_test,
+    kb_versions,
+    kb_what_if,
+)
 from nesycd.cli.effect import effect
 from nesycd.cli.kb_common import (
-    MOST_SHOWN,
     By,
     ItemId,
     Items,
@@ -32,17 +42,9 @@ from nesycd.cli.kb_common import (
     status_of,
     user,
 )
+from nesycd.cli.kb_edit import Aliases, Clause, Exceptions, Object, Relation, Says, Scope, Subject, edit
 from nesycd.cli.kb_rules import RuleTests, tests_of
 from nesycd.core.errors import KnowledgeError, RunError
-
-Subject = Annotated[str | None, typer.Option("--subject", help="Of a fact: what it is about.")]
-Relation = Annotated[str | None, typer.Option("--relation", help="Of a fact: which property.")]
-Object = Annotated[str | None, typer.Option("--object", help="Of a fact: its value.")]
-Aliases = Annotated[list[str] | None, typer.Option("--alias", help="Of a fact: another name of its subject.")]
-Clause = Annotated[str | None, typer.Option("--clause", help="Of a rule: its Horn clauses.")]
-Says = Annotated[str | None, typer.Option("--says", help="Of a rule: its conclusion as 'subject | relation | object'.")]
-Scope = Annotated[list[str] | None, typer.Option("--scope", help="Of a rule: a task it runs for.")]
-Exceptions = Annotated[list[str] | None, typer.Option("--exception", help="Of a rule: when it does not hold.")]
 
 
 def list_entries(kind: Kind = None, status: State = None, limit: Limit = 50, kb: Kb = None) -> None:
@@ -185,70 +187,6 @@ def add(
             typer.echo(f"it was there already, {entry.status}; to change that: nesycd kb approve {entry.item_id[:8]}")
 
 
-def edit(
-    item: ItemId,
-    text: Annotated[str | None, typer.Option("--text", help="The item's text.")] = None,
-    subject: Subject = None,
-    relation: Relation = None,
-    object_: Object = None,
-    alias: Aliases = None,
-    clause: Clause = None,
-    says: Says = None,
-    scope: Scope = None,
-    exception: Exceptions = None,
-    test: RuleTests = None,
-    text_only: Annotated[
-        bool, typer.Option("--text-only", help="The text may say another thing than the triple, which stays.")
-    ] = False,
-    kb: Kb = None,
-    by: By = "",
-    why: Why = "",
-) -> None:
-    """Change an item; the old content stays in its history.
-
-    What is given takes the place of the old: of aliases, scope, exceptions and tests all of them. What is not given stays.
-    The student reads a fact's text, look-ups and the graph its subject, relation and object: change both together. A text that
-    does not say the object is refused where the triple is to stay, unless --text-only says that it is meant.
-    """
-    given: dict[str, Any] = {
-        "text": text,
-        "subject": subject,
-        "relation": relation,
-        "object": object_,
-        "clause": clause,
-    }
-    given |= {"aliases": tuple(alias) if alias else None, "says": says, "tests": tests_of(test)}
-    given |= {"scope": tuple(scope) if scope else None, "exceptions": tuple(exception) if exception else None}
-    changes = {key: value for key, value in given.items() if value is not None}
-    if not changes:
-        raise KnowledgeError("nothing to change was given; see: nesycd kb edit --help")
-    with changed_base(kb) as base:
-        if text is not None and not text_only:
-            _refuse_to_leave_behind(base.get(item).item, changes)
-        entry = base.edit(item, changes, user(by), why)
-        typer.echo(f"{entry.item_id[:8]} now reads: {plain(entry.item.text, MOST_SHOWN)}")
-        if object_ is not None and object_.casefold() not in entry.item.text.casefold():
-            typer.echo("note: the text does not say the new object; the student reads only the text (--text)", err=True)
-
-
-def _refuse_to_leave_behind(item: Any, changes: dict[str, Any]) -> None:
-    """A fact's new text must say what stays of its triple: the object, and the subject where the old text said it."""
-    from nesycd.core.records import Fact
-    from nesycd.knowledge.wording import unsaid
-
-    if not isinstance(item, Fact):
-        return
-    unsaid_before, unsaid_now = unsaid(item), unsaid(item.model_copy(update=changes))
-    parts = [part for part in unsaid_now if part not in changes and (part == "object" or part not in unsaid_before)]
-    if parts:
-        told = plain(" and ".join(f"the {part} {getattr(item, part)!r}" for part in parts))
-        options = " and ".join(f"--{part}" for part in parts)
-        raise KnowledgeError(
-            f"the new text does not say {told}: give {options} too, or --text-only to leave the triple as it is; "
-            "nothing was changed"
-        )
-
-
 def approve(items: Items, kb: Kb = None, by: By = "", why: Why = "") -> None:
     """Approve items: from the next run on they are retrieved. `all` stands for everything that is proposed.
 
@@ -288,9 +226,12 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
         "approve": approve,
         "reject": reject,
         "retire": retire,
+        "review-file": kb_review_file.review_file,
+        "import-decisions": kb_review_file.import_decisions,
         "refused": kb_refused.refused,
         "leaks": kb_refused.leaks,
         "lint": kb_lint.lint,
+        "what-if": kb_what_if.what_if,
     },
     "Begin and change": {
         "add": add,
@@ -333,6 +274,8 @@ def kb() -> None:
         nesycd kb list --status proposed
 
         nesycd kb edit 3fa9 --text "A fathom is 6 feet." --object "6 feet"
+
+        nesycd kb what-if 3fa9 --text "A fathom is 6 feet." --object "6 feet"
 
         nesycd kb reject 3fa9 81c0 --by Ann
 

@@ -13,7 +13,8 @@ from nesycd.cli.kb_common import By, Kb, Limit, Why, Yes, changed_base, open_bas
 FormatName = Annotated[
     str,
     typer.Option(
-        "--format", help="yaml, jsonld, csv, tsv, xlsx, turtle, markdown or lp; by the file's ending if not given."
+        "--format",
+        help="yaml, jsonld, csv, tsv, xlsx, turtle, markdown, lp or skills; by the file's ending if not given.",
     ),
 ]
 
@@ -27,7 +28,10 @@ def export(
 
     YAML (.yaml), and with the extra rdf Turtle (.ttl) and JSON-LD (.jsonld), are lossless.
     Tables for spreadsheets (.csv, .tsv, and with the extra xlsx .xlsx) are read back too, without evidence; Markdown (.md) is
-    for reading, and .lp for clingo.
+    for reading, and .lp for clingo. With --format skills approved lessons and rules become a folder of Agent Skills, each with a
+    SKILL.md, which is read back too:
+
+        nesycd kb export skills --format skills
     """
     from nesycd.core.text import printable
     from nesycd.knowledge import export_file, export_text
@@ -39,8 +43,10 @@ def export(
             # CSV knows no escapes; a terminal must not obey what is in it.
             typer.echo(printable(text, keep_lines=True) if sys.stdout.isatty() else text, nl=False)
             return
-        export_file(base, file, form)
-    typer.echo(f"wrote {file}")
+        count = export_file(base, file, form)
+        items = base.stats()["items"]
+    left = f": {count} approved lessons and rules; {items - count} other items stay out" if count < items else ""
+    typer.echo(f"wrote {file}{left}")
 
 
 def import_(
@@ -66,7 +72,7 @@ def import_(
     by: By = "",
     why: Why = "",
 ) -> None:
-    """Add the items of a file (YAML, JSON-LD, CSV, TSV, Excel, Turtle), all or none; equal ones merge.
+    """Add the items of a file (YAML, JSON-LD, CSV, TSV, Excel, Turtle, Agent Skills), all or none; equal ones merge.
 
     A base that is not there yet is begun: nesycd kb import kb.yaml --kb new.sqlite
 
@@ -77,7 +83,8 @@ def import_(
         - {kind: fact, text: A fathom is 6 feet., subject: fathom, relation: length, object: 6 feet}
 
     Content changed under the id of an exported item is an edit of that item; a status given in the file holds. A graph that
-    people made comes in as CSV with the columns subject, relation, object, or as Turtle: its facts have the source "human".
+    people made comes in as CSV with the columns subject, relation, object, or as Turtle: its facts have the source "human". Of a
+    folder of Agent Skills from elsewhere each section is proposed as a lesson: nesycd kb import skills
 
     With --replace (YAML, Turtle, JSON-LD) the file's state takes the place of the base's, as one revision that kb revert undoes;
     approved items go only with --yes:

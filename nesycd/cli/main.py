@@ -40,6 +40,15 @@ GROUPS = {
     },
     "Knowledge": {
         "kb": ("nesycd.cli.kb:kb_app", "Read, edit, review and exchange a knowledge base."),
+        "review": ("nesycd.cli.review", "Review a knowledge base in the browser, and ask the student."),
+    },
+    "Use": {
+        "serve": ("nesycd.cli.serve", "Serve a finished run behind OpenAI's API."),
+        "export": (
+            "nesycd.cli.export",
+            "Write a run's student, with its knowledge, as a folder that other programs load.",
+        ),
+        "mcp": ("nesycd.cli.mcp", "Serve a knowledge base to agents by the Model Context Protocol."),
     },
     "Measure": {
         "tasks": ("nesycd.cli.tasks", "List the benchmarks, and show their questions."),

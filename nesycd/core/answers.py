@@ -38,6 +38,16 @@ class Call(BaseModel):
     """`note`: the result is a remark, such as that nothing was found, and no value."""
 
 
+class Trace(tuple[Call, ...]):
+    """The calls of an answer, in order; notebooks show them as a table."""
+
+    def _repr_html_(self) -> str:
+        from nesycd.core.cards import trace_table
+        from nesycd.core.notebook import shown
+
+        return shown(trace_table(self))
+
+
 class Prediction(Record):
     """What one student wrote for one prompt. `key` is the hash of student, adapter, prompt and decoding."""
 

@@ -330,6 +330,39 @@ class Student(Protocol):
         ...
 
 
+class Session(Protocol):
+    """Answers by one adapter that are written together; each may be begun and dropped at any time (continuous batching).
+
+    Answers are named by `Prompt.key`. Used by one thread at a time.
+    """
+
+    def begin(self, prompts: Sequence[Prompt], decodings: Sequence[Decoding]) -> None:
+        """Begin to answer some prompts, each with its own decoding."""
+        ...
+
+    def step(self) -> dict[str, str | Generation]:
+        """Go on with all unfinished answers: what each has written so far (a text that only grows), or, of one that is done, the
+        whole."""
+        ...
+
+    def drop(self, key: str) -> None:
+        """Give up an answer; nothing more is said of it. It may be done, or unknown."""
+        ...
+
+
+@runtime_checkable
+class SessionStudent(Protocol):
+    """A student that can answer in sessions."""
+
+    def session(self, adapter: Path | None) -> Session:
+        """Load the adapter's weights, to answer with them. Several sessions, with other adapters too, may be open.
+
+        Raises:
+            ModelError: the weights cannot be loaded.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Pace:
     """A student's speed on this machine, tokens a second: of training texts with their prompts, and of answers."""

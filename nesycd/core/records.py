@@ -94,6 +94,11 @@ class Lesson(Record):
     kind: Literal["lesson"] = "lesson"
     text: str = Field(min_length=1)
 
+    def _repr_html_(self) -> str:
+        from nesycd.core.cards import item_card
+
+        return item_card(self)
+
 
 class Fact(Record):
     """One statement about one subject, as text for the student and as a triple for the graph.
@@ -113,6 +118,11 @@ class Fact(Record):
     def triple(self) -> tuple[str, str, str]:
         """(subject, relation, object)."""
         return (self.subject, self.relation, self.object)
+
+    def _repr_html_(self) -> str:
+        from nesycd.core.cards import item_card
+
+        return item_card(self)
 
 
 class RuleTest(BaseModel):
@@ -150,6 +160,11 @@ class Rule(Record):
     def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         body: dict[str, Any] = handler(self)
         return {key: value for key, value in body.items() if value or key in ("kind", "text", "clause")}
+
+    def _repr_html_(self) -> str:
+        from nesycd.core.cards import item_card
+
+        return item_card(self)
 
 
 class Passage(Record):
@@ -198,6 +213,16 @@ class Entry(Record):
     def item_id(self) -> str:
         """Id of the item, the entry's key; independent of status and evidence."""
         return self.item.id
+
+    def _repr_html_(self) -> str:
+        from nesycd.core.cards import entry_card
+
+        return entry_card(self)
+
+    def _cells(self) -> dict[str, Any]:
+        """Its row where several are listed."""
+        told = {"id": self.item_id[:8], "kind": self.item.kind, "text": self.item.text, "status": self.status}
+        return told | {"by": self.reviewer, "evidence": len(self.evidence)}
 
 
 # --- questions and answers -------------------------------------------------------------------------------------------

@@ -38,6 +38,12 @@ class Difference:
         assert found is not None
         return found
 
+    def _cells(self) -> dict[str, Any]:
+        """Its row where several are listed."""
+        told = {"": self.sign, "id": self.entry.item_id[:8], "kind": self.entry.item.kind, "text": self.entry.item.text}
+        changed = (f"{key}: {before} → {after}" for key, (before, after) in self.changes.items() if key != "evidence")
+        return told | {"status": self.entry.status, "changes": "; ".join(changed)}
+
     @property
     def changes(self) -> dict[str, tuple[Any, Any]]:
         """Of a changed entry, each field that differs, before and after; evidence as what came and what went."""
@@ -81,14 +87,24 @@ class Changes:
 
 def changes_since(connection: Connection, seq: int = 0) -> Changes:
     """What changed after line `seq` of the history; all there is where that is 0."""
-    newest = int(connection.execute(select(func.max(history.c.seq))).scalar() or 0)
+    newest = last_line(connection)
     if newest <= seq:
         return Changes(newest)
     if seq == 0:
         return Changes(newest, tuple(rows.load(connection).values()))
-    uids = list(connection.execute(select(history.c.entry).where(history.c.seq > seq).distinct()).scalars())
+    uids = touched_since(connection, seq)
     found = rows.load(connection, uids)
     former: set[str] = set()
     for part in parts(uids):
         former.update(connection.execute(select(names.c.item_id).where(names.c.entry.in_(part))).scalars())
     return Changes(newest, tuple(found.values()), frozenset(former - {entry.item_id for entry in found.values()}))
+
+
+def last_line(connection: Connection) -> int:
+    """The number of the history's last line; 0 where it is empty."""
+    return int(connection.execute(select(func.max(history.c.seq))).scalar() or 0)
+
+
+def touched_since(connection: Connection, seq: int) -> list[str]:
+    """The entries (uid) with a line after line `seq` of the history, those included that are gone."""
+    return list(connection.execute(select(history.c.entry).where(history.c.seq > seq).distinct()).scalars())

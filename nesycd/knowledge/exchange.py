@@ -1,7 +1,7 @@
 """Knowledge in files: export in several formats, and all-or-nothing import that can be tried first.
 
 YAML, Turtle and JSON-LD are lossless: what is written is read back with items, status, reviewer and evidence, merged entities and
-declared relations. The other formats
+declared relations. So are Agent Skills, but for lessons and rules that are approved alone. The other formats
 hold what `docs/knowledge-base.md` says of each; a row that they give under a known id changes only what it states.
 A person may write entries by hand with nothing but `kind`, `text` and, for facts, `subject`, `relation`, `object`.
 Editing the content of an exported entry under its `id` and importing the file edits that entry.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,13 +22,14 @@ from pathlib import Path
 from sqlalchemy.engine import Connection
 
 from nesycd.core.errors import KnowledgeError
-from nesycd.core.files import WINDOWS, decoded
+from nesycd.core.files import WINDOWS, decoded, file_hash
 from nesycd.core.records import Entry, Fact, Status
+from nesycd.core.storage import sync_tree
 from nesycd.core.text import printable
 from nesycd.knowledge import graph_exchange, rows, versions
 from nesycd.knowledge.changes import Difference, differences
 from nesycd.knowledge.entities import read_entities
-from nesycd.knowledge.formats import csv_file, lp, markdown, rdf, xlsx_file, yaml_file
+from nesycd.knowledge.formats import csv_file, lp, markdown, rdf, skills, xlsx_file, yaml_file
 from nesycd.knowledge.formats.mapping import FileEntry, Row, read_rows, valid_item
 from nesycd.knowledge.formats.rdf_graph import ENGLISH
 from nesycd.knowledge.formats.table import human_fact
@@ -43,13 +45,22 @@ class Format:
     """How knowledge is written, and read where it can be."""
 
     suffixes: tuple[str, ...]
-    write: Callable[..., str | bytes]
+    write: Callable[..., str | bytes | dict[str, str]]
+    """Makes the content, or of a folder the content of its files by their paths."""
     read: Callable[..., Iterable[Row]] | None = None
     lossless: bool = False
+    """Whether what it holds of entries is read back whole."""
     has_languages: bool = False
     """Whether names in it may be in several languages, of which `read` is told one."""
     is_binary: bool = False
     """Whether it is bytes, not text."""
+    is_folder: bool = False
+    """Whether it is a folder of files, of which `read` is given the path. It holds some items only, and nothing of the graph."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds all of a base."""
+        return self.lossless and not self.is_folder
 
 
 FORMATS = {
@@ -61,6 +72,7 @@ FORMATS = {
     "turtle": Format((".ttl",), rdf.write_turtle, rdf.read_turtle, lossless=True, has_languages=True),
     "markdown": Format((".md",), markdown.write),
     "lp": Format((".lp",), lp.write),
+    "skills": Format((skills.FILE,), skills.write, skills.read, lossless=True, is_folder=True),
 }
 
 
@@ -100,6 +112,8 @@ def format_of(path: Path, name: str = "") -> str:
 
 
 def _by_ending(path: Path) -> str:
+    if skills.is_skill(path):
+        return "skills"
     return next((key for key, form in FORMATS.items() if path.suffix.lower() in form.suffixes), "")
 
 
@@ -109,25 +123,33 @@ def export_text(kb: KnowledgeBase, form: str = "yaml") -> str:
     Raises:
         KnowledgeError: the format is no text.
     """
-    if FORMATS[form].is_binary:
-        raise KnowledgeError(f"{form} is no text, and can only be written to a file")
+    if FORMATS[form].is_binary or FORMATS[form].is_folder:
+        raise KnowledgeError(
+            f"{form} is no text, and can only be written to a {'folder' if FORMATS[form].is_folder else 'file'}"
+        )
     return _content(kb, kb.entries(), form).decode()
 
 
 def _content(kb: KnowledgeBase, entries: Sequence[Entry], form: str) -> bytes:
     write = FORMATS[form].write
-    graph = [graph_exchange.as_mappings(read_entities(kb))] if FORMATS[form].lossless else []
+    graph = [graph_exchange.as_mappings(read_entities(kb))] if FORMATS[form].is_whole else []
     made = write(entries, *graph)
+    assert not isinstance(made, dict)
     return made if isinstance(made, bytes) else made.encode()
 
 
 def export_file(kb: KnowledgeBase, path: Path, form: str = "") -> int:
-    """Write the KB to a file, whole or not at all (a full disk leaves the old file); gives the number of entries.
+    """Write the KB to a file, whole or not at all (a full disk leaves the old file); gives the number of entries written.
 
     Raises:
-        KnowledgeError: no such format, an ending of none or of another one, or the file cannot be written.
+        KnowledgeError: no such format, an ending of none or of another one, or the file cannot be written. Of a folder: other
+            files than an earlier export lie in it.
     """
     entries, name = kb.entries(), format_of(path, form)
+    if FORMATS[name].is_folder:
+        kept = skills.exported(entries)
+        write_folder(path, skills.write(kept), skills.ORIGINS)
+        return len(kept)
     if _by_ending(path) not in ("", name):
         raise KnowledgeError(f"{path}: has the ending of {_by_ending(path)}, but is to be written as {name}")
     content = _content(kb, entries, name)
@@ -148,6 +170,44 @@ def export_file(kb: KnowledgeBase, path: Path, form: str = "") -> int:
     finally:
         Path(part).unlink(missing_ok=True)
     return len(entries)
+
+
+def write_folder(folder: Path, files: Mapping[str, str], mark: str) -> None:
+    """Write a folder of folders, whole or not at all, in the place of an earlier export.
+
+    Args:
+        folder: it need not exist.
+        files: their contents, by their paths below it.
+        mark: a file that each folder of an earlier export holds; nothing else may lie there.
+
+    Raises:
+        KnowledgeError: something else lies there, or it cannot be written.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise KnowledgeError(f"{folder}: is no folder; name another one")
+    if other := next((one for one in sorted(folder.glob("*")) if one.is_symlink() or not (one / mark).is_file()), None):
+        raise KnowledgeError(
+            f"{folder}: {other.name} is in it, which is no export of nesycd; name another folder, or a new one"
+        )
+    try:
+        part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+    except OSError as error:
+        raise KnowledgeError(f"{folder}: cannot be written: {error.strerror}") from None
+    try:
+        for name, content in files.items():
+            (part / "new" / name).parent.mkdir(parents=True, exist_ok=True)
+            (part / "new" / name).write_text(content, encoding="utf-8", newline="\n")
+        (part / "new").mkdir(exist_ok=True)
+        sync_tree(part / "new")
+        if folder.exists():
+            os.replace(folder, part / "old")
+        os.replace(part / "new", folder)
+    except OSError as error:
+        if (part / "old").exists() and not folder.exists():
+            os.replace(part / "old", folder)
+        raise KnowledgeError(f"{folder}: cannot be written: {error.strerror}; what was there is unchanged") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def import_file(
@@ -182,8 +242,8 @@ def import_file(
     found, graph = _read(path, form, status, reviewer, encoding, language)
     name = format_of(path, form)
     lossless = FORMATS[name].lossless
-    if replace and not lossless:
-        full = ", ".join(key for key, one in FORMATS.items() if one.lossless)
+    if replace and not FORMATS[name].is_whole:
+        full = ", ".join(key for key, one in FORMATS.items() if one.is_whole)
         raise KnowledgeError(f"{path}: {name} does not hold all of a base, so none can be replaced by it ({full} do)")
     editor = reviewer or path.name
     try:
@@ -200,7 +260,7 @@ def import_file(
                 changed = differences({uid: before[uid] for uid in after if uid in before}, after)
             added = sum(uid not in before for uid in after)
             same = sum(before.get(uid) == entry for uid, entry in after.items())
-            said = graph_exchange.bring_in(connection, graph, editor, replace) if lossless else ()
+            said = graph_exchange.bring_in(connection, graph, editor, replace) if FORMATS[name].is_whole else ()
             counts = AddCounts(added, len(after) - added - same, same)
             done = Imported(counts, changed, tuple(said), (*notes, *_unsaid(changed)))
             if dry_run:
@@ -240,6 +300,16 @@ def read_file(
     return _read(path, form, status, reviewer, language=language)[0]
 
 
+def fingerprint(path: Path) -> str:
+    """Hash of what a file says, independent of its path: of its bytes, or of the files of skills in a folder.
+
+    Raises:
+        DataError: it cannot be read.
+        KnowledgeError: of a folder: see `read_file`.
+    """
+    return skills.fingerprint(path) if skills.is_skill(path) else file_hash(path)
+
+
 def _read(
     path: Path, form: str, status: Status, reviewer: str, encoding: str = "", language: str = ENGLISH
 ) -> tuple[list[FileEntry], Graph]:
@@ -251,12 +321,15 @@ def _read(
         raise KnowledgeError(
             f"{path}: {name} is only written, not read ({', '.join(k for k in FORMATS if FORMATS[k].read)})"
         )
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise KnowledgeError(f"{path}: cannot be read: {error.strerror}") from None
-    content = data if FORMATS[name].is_binary else _text(data, path, encoding)
-    found = list(read(content, str(path), *([language] if FORMATS[name].has_languages else [])))
+    if FORMATS[name].is_folder:
+        found = list(read(path))
+    else:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise KnowledgeError(f"{path}: cannot be read: {error.strerror}") from None
+        content = data if FORMATS[name].is_binary else _text(data, path, encoding)
+        found = list(read(content, str(path), *([language] if FORMATS[name].has_languages else [])))
     entries = read_rows((row for row in found if row.part == "entries"), str(path), path.name, (status, reviewer))
     return entries, graph_exchange.read((row for row in found if row.part != "entries"), str(path))
 

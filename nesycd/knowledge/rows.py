@@ -177,12 +177,21 @@ def set_status(connection: Connection, uids: Sequence[str], status: Status, revi
     return changed
 
 
-def queued(connection: Connection, uids: Sequence[str] | None = None) -> dict[str, list[str]]:
-    """Which entries were queued since anybody last decided on them or edited them, and why."""
+def queued(
+    connection: Connection, uids: Sequence[str] | None = None, before: int | None = None
+) -> dict[str, list[str]]:
+    """Which entries were queued since anybody last decided on them or edited them, and why; `before` a line of the history."""
     found: dict[str, list[str]] = {}
-    ever = set(connection.execute(select(history.c.entry).where(history.c.action == QUEUE).distinct()).scalars())
-    for part in parts(sorted(ever if uids is None else ever.intersection(uids))):
+    ever: Sequence[str]
+    if uids is None:
+        query = select(history.c.entry).where(history.c.action == QUEUE).distinct()
+        ever = sorted(connection.execute(query).scalars())
+    else:
+        ever = sorted(set(uids))
+    for part in parts(ever):
         query = select(history.c.entry, history.c.action, history.c.note).where(history.c.entry.in_(part))
+        if before is not None:
+            query = query.where(history.c.seq < before)
         for row in connection.execute(query.order_by(history.c.seq)):
             if row.action == QUEUE:
                 found.setdefault(row.entry, []).append(row.note)

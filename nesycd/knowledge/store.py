@@ -15,21 +15,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from pydantic import ValidationError
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import Connection
 
 from nesycd.core.errors import KnowledgeError
+from nesycd.core.markup import tag
+from nesycd.core.notebook import Listing, grid, shown
 from nesycd.core.records import Entry, Evidence, Item, Rule, Status, content_hash
 from nesycd.core.text import normal
 from nesycd.knowledge import database, rows, schema, versions
 from nesycd.knowledge import urls as places
-from nesycd.knowledge.changes import Difference, differences
+from nesycd.knowledge.changes import Difference, differences, last_line, touched_since
 from nesycd.knowledge.database import Change, Notify
 from nesycd.knowledge.formats.mapping import first_problem
 from nesycd.knowledge.merge import AUTO, entry_order
@@ -90,6 +92,21 @@ class KnowledgeBase:
         told = ", ".join(f"{count} {status}" for status, count in found["by_status"].items())
         return f"<knowledge base {self.place}: {found['items']} entries{f' ({told})' if told else ''}>"
 
+    def _repr_html_(self) -> str:
+        """For notebooks: how many entries of each kind have which status."""
+        table = schema.entries
+        query = select(table.c.kind, table.c.status, func.count().label("n")).group_by(table.c.kind, table.c.status)
+        try:
+            with self.reading() as connection:
+                counts = {(row.kind, row.status): int(row.n) for row in connection.execute(query)}
+                told = f"revision {versions.newest(connection)}"
+        except KnowledgeError:
+            return shown(tag("p", repr(self)))
+        kinds = sorted({kind for kind, _ in counts})
+        found = [str(one) for one in Status if any(status == one for _, status in counts)]
+        body = [[kind, *(str(counts.get((kind, status), 0)) for status in found)] for kind in kinds]
+        return shown(tag("p", f"Knowledge base {self.place}, {told}"), grid(["items", *found], body))
+
     def __enter__(self) -> Self:
         return self
 
@@ -102,7 +119,7 @@ class KnowledgeBase:
 
         They are one revision. `actor` and `action` follow from the operations where not given.
         """
-        with database.writing(self._engine, self.place, Change(actor, action, why)) as connection:
+        with self._changing(Change(actor, action, why)) as connection:
             before = rows.approved_rules(connection) if self._gate is not None else []
             try:
                 yield connection
@@ -110,6 +127,22 @@ class KnowledgeBase:
                 self._ask_gate(connection, before)
                 raise
             self._ask_gate(connection, before)
+
+    def _changing(self, change: Change) -> AbstractContextManager[Connection]:
+        return database.writing(self._engine, self.place, change)
+
+    @contextmanager
+    def trial(self) -> Iterator[Trial]:
+        """A base to try changes on, of which nothing stays: all that can be done with this one can be done with it.
+
+        Whatever would be refused is refused. Others who want to write wait until it ends, so only change and read in it.
+        """
+        try:
+            with database.writing(self._engine, self.place) as connection:
+                yield Trial(self, connection)
+                raise DryRun
+        except DryRun:
+            pass
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -167,12 +200,12 @@ class KnowledgeBase:
         everything = status is None and kind is None and not search
         with self.reading() as connection:
             uids = None if everything else list(connection.execute(query).scalars())
-            return sorted(rows.load(connection, uids).values(), key=entry_order)
+            return Listing(sorted(rows.load(connection, uids).values(), key=entry_order))
 
     def history(self, item_id: str) -> list[HistoryLine]:
         """All that happened to an entry, oldest first; one that was removed by a revert is found by its id too."""
         with self.reading() as connection:
-            return versions.lines_of(connection, rows.find(connection, item_id, gone=True))
+            return Listing(versions.lines_of(connection, rows.find(connection, item_id, gone=True)))
 
     def stats(self) -> dict[str, Any]:
         """`items`, `by_kind`, `by_status` and `sources` (number of entries with evidence from each source)."""
@@ -186,6 +219,18 @@ class KnowledgeBase:
             "by_status": dict(sorted(Counter(row.status for row in found).items())),
             "sources": dict(sorted(Counter(row.source for row in pairs).items())),
         }
+
+    def ids(self, item_id: str) -> frozenset[str]:
+        """All ids that an entry, given by any of them, has or had: its id follows its content.
+
+        Raises:
+            KnowledgeError: see `get`.
+        """
+        with self.reading() as connection:
+            uid = rows.find(connection, item_id, gone=True)
+            return frozenset(
+                connection.execute(select(schema.names.c.item_id).where(schema.names.c.entry == uid)).scalars()
+            )
 
     @property
     def version(self) -> str:
@@ -256,7 +301,7 @@ class KnowledgeBase:
     def revisions(self, limit: int | None = None) -> list[Revision]:
         """All changes, or the last `limit`, newest first."""
         with self.reading() as connection:
-            return versions.listed(connection, limit)
+            return Listing(versions.listed(connection, limit))
 
     @property
     def revision(self) -> int:
@@ -293,7 +338,7 @@ class KnowledgeBase:
             old, new = (
                 versions.state_at(connection, versions.number_of(connection, version)) for version in (before, after)
             )
-        return differences(old, new)
+        return Listing(differences(old, new))
 
     def revert(self, revision: int, reviewer: str, why: str = "") -> int:
         """Take back one revision by a new one; gives the number of entries changed.
@@ -333,6 +378,36 @@ class KnowledgeBase:
         after = rows.approved_rules(connection)
         if after != before:
             self._gate(before, after, lambda: rows.approved_relations(connection))
+
+
+class Trial(KnowledgeBase):
+    """A base whose changes are taken back at the end (`KnowledgeBase.trial`); only for the thread that made it."""
+
+    def __init__(self, base: KnowledgeBase, connection: Connection) -> None:
+        """`connection`: within the transaction that is taken back."""
+        super().__init__(base._engine, base.place, base._gate)
+        self._connection = connection
+        self._begun, self._line = versions.newest(connection), last_line(connection)
+
+    def close(self) -> None:
+        """Nothing: it ends with its transaction."""
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """See `KnowledgeBase.reading`."""
+        yield self._connection
+
+    @contextmanager
+    def _changing(self, change: Change) -> Iterator[Connection]:
+        self._connection.execution_options(nesycd_change=change)
+        with self._connection.begin_nested():
+            yield self._connection
+
+    def differences(self) -> list[Difference]:
+        """What the changes made so far come to, in the order of listings."""
+        uids = touched_since(self._connection, self._line)
+        before = versions.state_at(self._connection, self._begun, uids)
+        return differences(before, rows.load(self._connection, uids))
 
 
 def knowledge_version(item_ids: Iterable[str]) -> str:

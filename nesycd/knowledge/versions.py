@@ -53,6 +53,16 @@ class HistoryLine:
     item: Item
     note: str
 
+    def _cells(self) -> dict[str, Any]:
+        """Its row where several are listed."""
+        told = {
+            "revision": self.revision,
+            "at": self.at[:19].replace("T", " "),
+            "by": self.actor,
+            "action": self.action,
+        }
+        return told | {"status": self.status or "gone", "text": self.item.text, "note": self.note}
+
 
 def newest(connection: Connection) -> int:
     """The number of the last revision, 0 before the first."""

@@ -119,11 +119,11 @@ def run_suite(
         asked += example.uid not in known or any(prediction.id not in before for prediction in one.predictions)
         answer = task.extract(one.response, example)
         pins[example.uid] = Pin(question=_question(example), answer=answer)
-        if not _right(task, answer, example):
+        if not is_right(task, answer, example):
             wrong.append(example)
         pin = known.get(example.uid)
-        if pin is not None and not _same(task, pin.answer, answer, example):
-            right, was_right = _right(task, answer, example), _right(task, pin.answer, example)
+        if pin is not None and not is_same_answer(task, pin.answer, answer, example):
+            right, was_right = is_right(task, answer, example), is_right(task, pin.answer, example)
             verdict: ChangeKind = "intended" if right else "regression" if was_right else "drift"
             looked = [call for call in one.predictions[-1].trace if call.name == LOOK_UP and call.items]
             shown = [*(item.text for item in one.asks[-1].items), *(f"{call.asked} {call.found}" for call in looked)]
@@ -142,11 +142,12 @@ def _question(example: Example) -> str:
     return example.model_copy(update={"answer": "", "uid": "q", "rationale": None, "split": ""}).id
 
 
-def _right(task: Task, answer: str, example: Example) -> bool:
+def is_right(task: Task, answer: str, example: Example) -> bool:
+    """Whether an extracted answer is the gold one; none is wrong."""
     return bool(answer) and task.grade(answer, example)
 
 
-def _same(task: Task, before: str, after: str, example: Example) -> bool:
+def is_same_answer(task: Task, before: str, after: str, example: Example) -> bool:
     """Whether two answers are the same by the task's own grading, so that 18 and 18.0 are no change."""
     if before == after:
         return True

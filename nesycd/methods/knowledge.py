@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nesycd.calls import LookUp
+from nesycd.calls.lookup import Names
 from nesycd.core.config import RetrievalSection
 from nesycd.core.protocols import Retriever, Student
 from nesycd.core.records import Entry, Example, Retrieval, content_hash
@@ -39,6 +40,8 @@ class Knowledge:
     """Where it is given, derived facts are added to the retrieved context."""
     hold_names: bool = True
     """See `LookUp`."""
+    names: Names | None = field(default=None, compare=False, repr=False)
+    """See `LookUp`."""
 
     @classmethod
     def of(cls, context: Context, entries: Sequence[Entry]) -> Knowledge:
@@ -66,7 +69,7 @@ class Knowledge:
     @cached_property
     def look_up(self) -> LookUp:
         """The facts, to be looked up by name and relation."""
-        return LookUp(self.entries, self.entities, hold_names=self.hold_names)
+        return LookUp(self.entries, self.entities, hold_names=self.hold_names, names=self.names)
 
     @property
     def fingerprint(self) -> str:

@@ -16,7 +16,7 @@ from typing import Protocol
 from nesycd.calls import LOOK_UP, as_read, question_of
 from nesycd.core.answers import Answer, Prediction
 from nesycd.core.errors import ConfigError
-from nesycd.core.protocols import Decoding, Prompt, Router, Student, Task, Tools
+from nesycd.core.protocols import Decoding, Generation, Prompt, Router, Student, Task, Tools
 from nesycd.core.records import Example, content_hash
 from nesycd.core.segments import Segment, text_of
 from nesycd.grading import CLOSING
@@ -153,19 +153,7 @@ class Predictor:
         )
         seconds = (time.monotonic() - started) / len(batch)
         self.predictions.add(
-            Prediction(
-                key=keys[place],
-                student=first.student,
-                segments=one.segments,
-                trace=one.trace,
-                margin=round(one.margin, 6),
-                least_margin=round(one.least_margin, 6),
-                prompt_tokens=one.prompt_tokens,
-                completion_tokens=one.completion_tokens,
-                finish=one.finish,
-                seconds=seconds,
-            )
-            for place, one in zip(batch, made, strict=True)
+            prediction_of(keys[place], first.student, one, seconds) for place, one in zip(batch, made, strict=True)
         )
 
     def knowledge_tokens(self, ask: Ask) -> int:
@@ -184,6 +172,22 @@ class Predictor:
             knowledge_tokens=self.knowledge_tokens(last),
             routed=last.with_knowledge,
         )
+
+
+def prediction_of(key: str, student: str, made: Generation, seconds: float) -> Prediction:
+    """A generation as it is recorded; see `Prediction`."""
+    return Prediction(
+        key=key,
+        student=student,
+        segments=made.segments,
+        trace=made.trace,
+        margin=round(made.margin, 6),
+        least_margin=round(made.least_margin, 6),
+        prompt_tokens=made.prompt_tokens,
+        completion_tokens=made.completion_tokens,
+        finish=made.finish,
+        seconds=seconds,
+    )
 
 
 def _state(ask: Ask) -> str:
@@ -231,26 +235,48 @@ class Responded:
         return self.answer.segments({one.id: one for one in self.predictions})
 
 
-def respond(predictor: Predictor, way: Way, examples: Sequence[Example]) -> Iterator[Responded]:
-    """Answer questions outside of a run folder, yielding each when done: first those with one prediction, then the others."""
+def respond(
+    predictor: Predictor, way: Way, examples: Sequence[Example], writing: Writing | None = None
+) -> Iterator[Responded]:
+    """Answer questions outside of a run folder, yielding each when done: first those with one prediction, then the others.
+
+    `writing`: see `Predictor.predict`.
+    """
     later: list[tuple[Example, Ask, Prediction, Ask]] = []
     first = [way.first(example) for example in examples]
     for batch in predictor.plan(first):
-        for place, made in zip(batch, predictor.predict([first[place] for place in batch]), strict=True):
+        for place, made in zip(batch, predictor.predict([first[place] for place in batch], writing), strict=True):
             example, ask = examples[place], first[place]
             second = None if way.then is None else way.then(example, made)
             if second is None:
-                yield Responded(example, predictor.answer(way.method, example, [ask], [made]), (ask,), (made,))
+                yield _responded(predictor, way, example, [ask], [made])
             else:
                 later.append((example, ask, made, second))
     # In the order of the questions, as a run plans them.
     order = {example.uid: place for place, example in enumerate(examples)}
     later.sort(key=lambda one: order[one[0].uid])
     for batch in predictor.plan([second for *_, second in later]):
-        for place, last in zip(batch, predictor.predict([later[place][3] for place in batch]), strict=True):
+        for place, last in zip(batch, predictor.predict([later[place][3] for place in batch], writing), strict=True):
             example, ask, made, second = later[place]
-            answer = predictor.answer(way.method, example, [ask, second], [made, last])
-            yield Responded(example, answer, (ask, second), (made, last))
+            yield _responded(predictor, way, example, [ask, second], [made, last])
+
+
+def stored_response(predictor: Predictor, way: Way, example: Example) -> Responded | None:
+    """What `respond` would give where that needs no student; None where a prompt has no prediction that still holds."""
+    ask = way.first(example)
+    if (made := predictor.find(ask)) is None:
+        return None
+    second = None if way.then is None else way.then(example, made)
+    if second is None:
+        return _responded(predictor, way, example, [ask], [made])
+    last = predictor.find(second)
+    return None if last is None else _responded(predictor, way, example, [ask, second], [made, last])
+
+
+def _responded(
+    predictor: Predictor, way: Way, example: Example, asks: Sequence[Ask], made: Sequence[Prediction]
+) -> Responded:
+    return Responded(example, predictor.answer(way.method, example, asks, made), tuple(asks), tuple(made))
 
 
 # --- from a method to its way ----------------------------------------------------------------------------------------

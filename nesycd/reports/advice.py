@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,11 +18,13 @@ from rich.console import Console
 from nesycd.calls import LOOK_UP
 from nesycd.core.answers import Attempt
 from nesycd.core.errors import KnowledgeError, RunError
+from nesycd.core.markup import Markup, tag
 from nesycd.core.records import Example, Status
 from nesycd.methods.evaluate import MANY
 from nesycd.methods.table import MAIN, ROUTED
+from nesycd.reports.comparison import Comparison
 from nesycd.reports.folder import IMPORTED, RunFiles, read_run
-from nesycd.reports.markup import Markup, tag
+from nesycd.reports.meaning import main_pair, verdict_of
 from nesycd.reports.scores import section
 from nesycd.reports.trial import TITLE as TRIAL_TITLE
 from nesycd.reports.trial import trial_of
@@ -32,6 +34,7 @@ MOST = 5
 ASKED = 3
 """Vain look-ups that are shown of a task."""
 TITLE = "What to do next"
+SEEDS = "nesycd compare RECIPE --seeds 0,1,2"
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class _Wants:
 
 def advice(run: RunFiles) -> list[Advice]:
     """What to do next, the most urgent first; empty where there is nothing to do."""
-    return [*_waiting(run), *_not_retrieved(run), *_wants(run)]
+    return [*_waiting(run), *_gain(run), *_not_retrieved(run), *_wants(run)]
 
 
 def print_advice(folder: Path, console: Console) -> None:
@@ -85,12 +88,63 @@ def _print_command(command: str, console: Console) -> None:
 
 
 def what_next(run: RunFiles) -> Markup | None:
-    """The page's last section; None where there is nothing to do."""
-    found = advice(run)
-    if not found:
+    """The page's section; None where there is nothing to do and nothing to try."""
+    trial = trial_of(run)
+    return next_section(advice(run), (TRIAL_TITLE, trial.commands(run)) if trial else None)
+
+
+def next_section(found: Sequence[Advice], trial: tuple[str, Sequence[str]] | None = None) -> Markup | None:
+    """Advice as a list with its commands to copy, and below it what may be tried (title and commands); None without either."""
+    if not found and not trial:
         return None
-    lines = [tag("li", one.text, (tag("br"), tag("code", one.command)) if one.command else None) for one in found]
-    return section("next", TITLE, tag("ul", lines))
+    lines = [tag("li", tag("p", f"{one.text}."), _command(one.command)) for one in found]
+    tried = (tag("h3", trial[0]), [_command(command) for command in trial[1]]) if trial else None
+    return section("next", TITLE, tag("ol", lines, class_="todo") if lines else None, tried)
+
+
+def _command(command: str) -> Markup | None:
+    # It scrolls by itself rather than wrap, by the keyboard too.
+    return tag("pre", tag("code", command), class_="command", tabindex="0") if command else None
+
+
+def comparison_advice(made: Comparison) -> list[Advice]:
+    """What to do next after a comparison, the most urgent first; empty where there is nothing to do."""
+    first, gap = made.primary, made.primary.difference
+    found = []
+    leaking = {seed: count for seed, count in made.leaks.items() if count}
+    for seed, count in leaking.items():
+        told = f"{count} approved items give" if count > 1 else "1 approved item gives"
+        found.append(
+            Advice(
+                f"Seed {seed}: {told} questions of it away: look at them, and compare again without them",
+                f"nesycd kb leaks --run {shlex.quote(f'{made.name}/seed-{seed}')}",
+            )
+        )
+    if gap is None:
+        found.append(
+            Advice(
+                f"{first.left} and {first.right} are what the primary endpoint compares: run both",
+                f"nesycd compare RECIPE --methods {first.left},{first.right}",
+            )
+        )
+    elif (verdict := verdict_of(gap.value, gap.low, gap.high)) == "worse":
+        found.append(
+            Advice(
+                f"{first.left} is worse than {first.right}: measure which items of its base do harm, and reject those",
+                "nesycd kb effect RECIPE",
+            )
+        )
+    elif verdict == "not told apart" or len(made.seeds) == 1:
+        why = "cannot be told apart here" if verdict == "not told apart" else "were compared under one seed"
+        found.append(Advice(f"{first.left} and {first.right} {why}: more seeds tell more", SEEDS))
+    if gap is not None and not first.named:
+        found.append(
+            Advice(
+                "The primary endpoint is the default one: name your own in the recipe, [compare.primary], before you look at "
+                "the figures of a next comparison"
+            )
+        )
+    return found
 
 
 def _base(run: RunFiles) -> str:
@@ -101,9 +155,33 @@ def _waiting(run: RunFiles) -> Iterator[Advice]:
     if run.waiting:
         one = run.waiting == 1
         yield Advice(
-            f"{run.waiting} item{'' if one else 's'} of the knowledge base wait{'s' if one else ''} for review: list them, "
-            "decide by nesycd kb approve and nesycd kb reject, and run again",
-            f"nesycd kb queue {_base(run)}",
+            f"{run.waiting:,} item{'' if one else 's'} of the knowledge base wait{'s' if one else ''} for review: decide in the "
+            "browser, and run again",
+            f"nesycd review {shlex.quote(run.called)}",
+        )
+        yield Advice(
+            "An expert without access to this machine decides in one HTML file, which gives back a file to import",
+            f"nesycd kb review-file review.html {_base(run)}",
+        )
+
+
+def _gain(run: RunFiles) -> Iterator[Advice]:
+    """Where the method is worse than what it is held against, or cannot be told apart from it."""
+    pair = main_pair(run.results)
+    if pair is None:
+        return
+    gap = pair.difference
+    verdict = verdict_of(gap.value, gap.low, gap.high)
+    if verdict == "worse":
+        yield Advice(
+            f"{pair.left} is worse than {pair.right} on {pair.split}: measure which items do harm, and reject those",
+            f"nesycd kb effect RECIPE --name {shlex.quote(run.name)}",
+        )
+    elif verdict == "not told apart":
+        yield Advice(
+            f"{pair.left} and {pair.right} cannot be told apart by {gap.n:,} {pair.split} question{'' if gap.n == 1 else 's'}: "
+            "more questions, or more seeds, make the interval narrower",
+            SEEDS,
         )
 
 
@@ -123,7 +201,7 @@ def _not_retrieved(run: RunFiles) -> Iterator[Advice]:
         yield Advice(
             f"{told}: none of the {approved} approved items fits them by the retriever {_retriever(run)}; either items are "
             "missing, or the settings [retrieval] keep them out: ask one of the questions to see what is near",
-            f"nesycd ask QUESTION --why --run {shlex.quote(str(run.folder))}",
+            f"nesycd ask QUESTION --why --run {shlex.quote(run.called)}",
         )
 
 
@@ -153,9 +231,9 @@ def _wants(run: RunFiles) -> Iterator[Advice]:
             f"{', '.join(parts)}"
         )
     if found:
-        rest = f"{len(found) - MOST} more tasks lack knowledge too; " if len(found) > MOST else ""
+        rest = f"{len(found) - MOST} more tasks lack knowledge too. " if len(found) > MOST else ""
         yield Advice(
-            f"{rest}add what is missing (or a file of it by nesycd kb import), and run again",
+            f"{rest}Add what is missing (or a file of it by nesycd kb import), and run again",
             f"nesycd kb add TEXT --kind fact --subject NAME --relation PROPERTY --object VALUE {_base(run)}",
         )
 

@@ -10,24 +10,30 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from nesycd.core import notebook
+from nesycd.core.markup import Child, Markup, tag
+from nesycd.reports.advice import comparison_advice, next_section
 from nesycd.reports.causes import CAUSES
 from nesycd.reports.comparison import Comparison, Difference, Figure
 from nesycd.reports.folder import Material
-from nesycd.reports.markup import Child, Markup, tag
-from nesycd.reports.page import whole_page
+from nesycd.reports.meaning import comparison_meaning
+from nesycd.reports.page import meaning_section, whole_page
 from nesycd.reports.plots import Point, difference_bar
 from nesycd.reports.samples import sample_answers
-from nesycd.reports.scores import bar, explained, named, note, section, span, table
+from nesycd.reports.scores import bar, card_table, explained, folded, gap_cell, named, note, span, table
 from nesycd.reports.terminal import SHORT_SPLITS, fits, titled
 
-SECTIONS = {
-    "accuracy": "accuracy",
+MENU = {
+    "meaning": "what it means",
+    "next": "what next",
     "differences": "differences",
+    "splits": "splits",
     "errors": "errors",
-    "costs": "costs",
     "samples": "answers",
+    "costs": "costs",
     "setup": "set-up",
 }
+"""Ids of the parts that a comparison's page may have, in their order, and what the menu calls them."""
 
 
 TESTED: tuple[str, ...] = ("difference", "p")
@@ -81,7 +87,7 @@ def comparison_table(made: Comparison) -> Markup:
         cells = [_cell(made.scores[name].get(split, {}).get(group)).plain for split, group in shown]
         gap = _test(made, name)
         rows.append([name, *cells, "–" if gap is None else _points(gap)])
-    return tag("div", table(heads, rows), [tag("p", line) for line in told(made)])
+    return notebook.shown(notebook.grid(heads, rows), [tag("p", line) for line in told(made)])
 
 
 def _grid(made: Comparison, shown: Sequence[tuple[str, str]], tested: Sequence[str] = TESTED) -> Table:
@@ -192,15 +198,26 @@ def _p(value: float) -> str:
 
 def render_comparison(made: Comparison, material: Material) -> str:
     """The whole page as text."""
-    body = [
-        _accuracies(made),
+    meaning = meaning_section(
+        comparison_meaning(made),
+        _primary_table(made),
+        note(
+            "% of right answers. Whiskers and small figures are 95 % intervals over seeds and question templates, both drawn "
+            "anew in each resample."
+        ),
+        note(" ".join(f"{line[:1].upper()}{line[1:]}." for line in told(made))),
+        explained("What the methods are", [(_name(made, name), info.about) for name, info in made.methods.items()]),
+    )
+    details = [
         _differences(made),
+        _accuracies(made),
         _errors(made),
-        _costs(made),
         sample_answers(material.one_seed(material.seeds[0])),
+        _costs(made),
         _setup(made),
     ]
-    return whole_page(f"Comparison {made.name}", f"{made.name}: nesycd comparison", SECTIONS, body)
+    top = [meaning, next_section(comparison_advice(made))]
+    return whole_page(f"Comparison {made.name}", f"{made.name}: nesycd comparison", MENU, top, details)
 
 
 def _name(made: Comparison, name: str) -> Markup:
@@ -211,8 +228,34 @@ def _css(made: Comparison, name: str) -> str:
     return "s4" if name == made.primary.left else "s1" if name == made.primary.right else "s7"
 
 
-def _accuracies(made: Comparison) -> Markup:
+def _primary_table(made: Comparison) -> Markup:
+    """The methods at the primary endpoint, best first."""
+    split, kind = made.primary.split, made.primary.kind
+    groups = list(dict.fromkeys(place for one in made.scores.values() for place in one.get(split, {})))
+    # Three columns are read at a glance; the rest is in the details.
+    kinds = [kind, *(group for group in groups if group != kind)] if len(groups) <= 3 else [kind]
+    tested = any(_test(made, name) for name in made.methods)
+    heads = [("method", ""), *((group, split) for group in kinds)]
+    heads += [(f"{made.primary.left} minus it", f"points, {kind}"), ("p", "Holm")] if tested else []
+    rows: list[list[Child]] = []
+    for name in ranked(made):
+        cells = [_bar(made, name, made.scores[name].get(split, {}).get(group)) for group in kinds]
+        gap = _test(made, name)
+        p = "–" if gap is None else f"{_p(gap.p)}, primary" if gap.p_holm is None else _p(gap.p_holm)
+        rows.append(
+            [
+                _name(made, name),
+                *cells,
+                *((gap_cell(gap.value, gap.low, gap.high) if gap else "–", p) if tested else ()),
+            ]
+        )
+    return card_table(heads, rows)
+
+
+def _accuracies(made: Comparison) -> Markup | None:
     shown = columns(made)
+    if len(shown) < 2:
+        return None
     heads: list[Child] = ["method", *(f"{split}: {group}" for split, group in shown)]
     domains = list(dict.fromkeys(name for one in made.domains.values() for name in one))
     wide = len(shown) > 2
@@ -221,16 +264,12 @@ def _accuracies(made: Comparison) -> Markup:
         figures = [made.scores[name].get(split, {}).get(group) for split, group in shown]
         figures += [made.domains[name].get(one) for one in domains] if wide else []
         rows.append([_name(made, name), *(_bar(made, name, figure) for figure in figures)])
-    return section(
-        "accuracy",
-        f"Accuracy, {_seeds(made)}",
-        [tag("p", line, class_="lead" if not number else None) for number, line in enumerate(told(made))],
+    return folded(
+        "splits",
+        "Accuracy by split and kind of question",
+        "the same for every set of questions",
         table([*heads, *((f"mean, {one}" for one in domains) if wide else ())], rows, "figures"),
-        note(
-            "Whiskers are 95 % intervals over seeds and question templates, both drawn anew in each resample. The means over a "
-            "domain give each of its benchmarks the same weight."
-        ),
-        explained("What the methods are", [(_name(made, name), info.about) for name, info in made.methods.items()]),
+        note("The means over a domain give each of its benchmarks the same weight.") if wide else None,
     )
 
 
@@ -242,7 +281,7 @@ def _bar(made: Comparison, name: str, figure: Figure | None) -> Child:
     return bar(point, _css(made, name))
 
 
-def _differences(made: Comparison) -> Markup:
+def _differences(made: Comparison) -> Markup | None:
     places = list(dict.fromkeys(place for one in made.differences.values() for place in one))
     parts: list[Child] = []
     for place in places:
@@ -253,17 +292,20 @@ def _differences(made: Comparison) -> Markup:
             gap = gaps[name]
             drawn = difference_bar(gap.value, gap.low, gap.high, scale, _points(gap))
             rows.append(
-                [_name(made, name), drawn, _points(gap), _p(gap.p), "–" if gap.p_holm is None else _p(gap.p_holm)]
+                [_name(made, name), _points(gap), drawn, _p(gap.p), "–" if gap.p_holm is None else _p(gap.p_holm)]
             )
         parts += [
-            tag("h3", place),
-            table([f"{made.primary.left} minus", "", "points (95 %)", "p", "p, Holm"], rows, "figures"),
+            tag("h4", place),
+            table([f"{made.primary.left} minus", "points (95 %)", "0 in the middle", "p", "p, Holm"], rows, "figures"),
         ]
     named_where = "was named in the recipe" if made.primary.named else "is the default, since the recipe names none"
-    return section(
+    if not parts:
+        return None
+    return folded(
         "differences",
         f"{made.primary.left} minus each other method",
-        parts or note(f"{made.primary.left} was not run."),
+        "is it real? paired, with intervals and p-values",
+        parts,
         note(
             f"Paired: both methods on the same questions under the same seeds. The primary endpoint ({made.primary.left} - "
             f"{made.primary.right}, {made.primary.split}, {made.primary.kind}) {named_where}; the others there are corrected for "
@@ -272,15 +314,18 @@ def _differences(made: Comparison) -> Markup:
     )
 
 
-def _errors(made: Comparison) -> Markup:
+def _errors(made: Comparison) -> Markup | None:
     found = [cause for cause in CAUSES if any(cause in one for one in made.errors.values())]
     rows = [
         [_name(made, name), *(f"{100 * made.errors[name].get(cause, 0):.1f} %" for cause in found)]
         for name in ranked(made)
     ]
-    return section(
+    if not found:
+        return None
+    return folded(
         "errors",
         f"What is wrong with the answers on {made.primary.split}",
+        "facts missing, cut off, wrong all the same",
         table(["method", *found], rows, "figures"),
         explained("What the causes are", [(cause, CAUSES[cause]) for cause in found]),
     )
@@ -296,9 +341,10 @@ def _costs(made: Comparison) -> Markup:
         counts = [f"{value:,.0f}" for value in (one.trained_tokens, one.completion_tokens, one.train_seconds)]
         each = [f"{one.prompt_tokens_each:,.0f}", f"{one.answer_tokens_each:,.0f}", f"{one.seconds_each:.2f}"]
         rows.append([_name(made, name), f"{one.teacher_tokens:,.0f}", usd, *counts, *each])
-    return section(
+    return folded(
         "costs",
         "Costs, a mean over seeds",
+        "teacher, training, tokens and seconds a question",
         table(heads, rows, "figures"),
         note(
             "Trained tokens count every training that a method needs, those of the students whose errors are diagnosed among "
@@ -323,14 +369,15 @@ def _setup(made: Comparison) -> Markup:
         if info.learning_rates
     ]
     leaks = ", ".join(f"seed {seed}: {'not checked' if n is None else n}" for seed, n in made.leaks.items())
-    return section(
+    return folded(
         "setup",
         "How it was done",
+        "seeds, resamples, leaks, how often a split was scored",
         tag(
             "p",
             f"Seeds {', '.join(map(str, made.seeds))}; {made.resamples:,} resamples. Approved items that leak: {leaks}.",
         ),
-        tag("h3", "How often a split was scored with other answers, under one seed at most"),
+        tag("h4", "How often a split was scored with other answers, under one seed at most"),
         table(["method", *splits], rows, "figures"),
         tuned,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from nesycd.knowledge import KnowledgeBase
 from nesycd.knowledge.queue import waiting
 from nesycd.methods.method import Method
 from nesycd.reports.results import Results, load_results
+from nesycd.runs.folders import COMPARISON
 from nesycd.runs.predictions import FILE, Predictions, read_attempts
 from nesycd.runs.run import read_records
 
@@ -41,6 +42,20 @@ class RunFiles:
     """File name -> text."""
     folder: Path = Path()
     """As it was named; for commands that are shown."""
+
+    @property
+    def called(self) -> str:
+        """What commands call the run: its name where it lies in `runs`, else its folder."""
+        return self.name if self.folder == Path("runs") / self.name else str(self.folder)
+
+    def elsewhere(self) -> RunFiles:
+        """The same for a page that may be read anywhere: its commands name the run, and no folder of this machine."""
+        return replace(self, folder=Path("runs") / self.name)
+
+    @cached_property
+    def entry_ids(self) -> frozenset[str]:
+        """Ids of the items that the base holds."""
+        return frozenset(entry.item_id for entry in self.entries)
 
     @cached_property
     def items(self) -> dict[str, Item]:
@@ -109,7 +124,7 @@ def read_run(folder: Path) -> RunFiles:
     base, predictions = folder / "kb.sqlite", Predictions(folder / FILE)
     entries, queued = _entries(base) if base.is_file() else ([], 0)
     return RunFiles(
-        name=folder.resolve().name,
+        name=_name(folder),
         results=results,
         examples={split: _examples(folder, split) for split in splits},
         attempts={(method, split): _attempts(folder, split, method, predictions) for method, split in methods},
@@ -185,6 +200,12 @@ def _entries(path: Path) -> tuple[list[Entry], int]:
     """The entries of a base, and how many wait for a decision."""
     with KnowledgeBase.open(path, create=False) as base:
         return base.entries(), len(waiting(base))
+
+
+def _name(folder: Path) -> str:
+    """Of a run: its folder's; of a comparison's run with that of the comparison, as `find_run` takes it."""
+    place = folder.resolve()
+    return f"{place.parent.name}/{place.name}" if (place.parent / COMPARISON).is_file() else place.name
 
 
 def _text(path: Path) -> str:

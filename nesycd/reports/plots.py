@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 
-from nesycd.reports.markup import Markup, join, tag
+from nesycd.core.markup import Markup, join, tag
+from nesycd.core.notebook import grid, shown
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,28 @@ class Series:
     name: str
     css: str
     points: Sequence[Point | None]
+
+
+@dataclass(frozen=True, repr=False)
+class Plot:
+    """Shares with their intervals as bars, for notebooks.
+
+    Attributes:
+        title: what they are of.
+        bars: by the name of what they are of.
+    """
+
+    title: str
+    bars: Mapping[str, Point]
+
+    def __repr__(self) -> str:
+        """The title and the shares."""
+        told = ", ".join(f"{name} {100 * one.value:.1f} %" for name, one in self.bars.items())
+        return f"<plot of {self.title}: {told}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, interval_bar(one, "", width=260), one.label) for name, one in self.bars.items()]
+        return shown(tag("p", self.title), grid(("", "", "% (95 % interval)"), rows))
 
 
 def interval_bar(point: Point, css: str, width: int = 110) -> Markup:

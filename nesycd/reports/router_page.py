@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nesycd.core.markup import Child, Markup, tag
 from nesycd.core.storage import write_atomic
-from nesycd.reports.markup import Child, Markup, tag
 from nesycd.reports.page import whole_page
 from nesycd.reports.plots import Curve, curve_plot
 from nesycd.reports.scores import named, note, section, table

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from nesycd.calls import LOOK_UP
 from nesycd.core.answers import Attempt
+from nesycd.core.markup import Child, Markup, tag
 from nesycd.core.records import Example
 from nesycd.methods.table import has_student
 from nesycd.reports.folder import RunFiles
-from nesycd.reports.markup import Child, Markup, tag
-from nesycd.reports.scores import method_name, note, section
+from nesycd.reports.scores import folded, method_name, note
 
 SAMPLES = 36
 """Questions shown of all splits together, spread evenly over their tasks."""
 
 
-def sample_answers(run: RunFiles) -> Markup:
+def sample_answers(run: RunFiles) -> Markup | None:
     """A few questions of each task and split, those first on which the methods disagree, with all answers."""
-    title = "Sample answers"
     chosen = list(choose(run))
     if not chosen:
-        return section("samples", title, note("The run folder holds no questions or no attempts."))
+        return None
     tasks = sorted({example.task for _, example in chosen})
     controls = tag(
         "p",
@@ -33,15 +33,23 @@ def sample_answers(run: RunFiles) -> Markup:
         tag("label", tag("input", type="checkbox", id="disagree"), " only where trained methods disagree"),
         " ",
         tag("label", tag("input", type="checkbox", id="given", checked=True), " show the knowledge given"),
-        " ",
-        tag("button", "open all", type="button", id="open"),
-        class_="controls",
+        class_="controls scripted",
+        hidden=True,
     )
     told = note(
         "Not a random sample: questions on which the trained methods disagree come first, so that differences can be read. "
-        "Accuracies are above."
+        "Accuracies are in the table."
     )
-    return section("samples", title, told, controls, [_sample(run, split, example) for split, example in chosen])
+    asked = [_sample(run, split, example) for split, example in chosen]
+    return folded(
+        "samples", "Sample answers", "read them side by side: where do the methods differ?", told, controls, asked
+    )
+
+
+def named_items(run: RunFiles) -> set[str]:
+    """Ids of the items that the sample answers were given, or found."""
+    shown = [attempt for split, example in choose(run) for attempt in answers(run, split, example.uid).values()]
+    return {item for one in shown for item in (*one.knowledge, *(found for call in one.calls for found in call.items))}
 
 
 def choose(run: RunFiles) -> Iterable[tuple[str, Example]]:
@@ -114,10 +122,30 @@ def _answer(run: RunFiles, split: str, method: str, attempt: Attempt) -> Markup:
         ),
         tag("p", "answer: ", tag("b", attempt.answer or "none found")),
         tag("pre", attempt.response or "(nothing)"),
+        _calls(run, attempt),
         _given(run, split, attempt),
         note(told + ended.get(attempt.finish, "")),
         class_="answer",
     )
+
+
+def _calls(run: RunFiles, attempt: Attempt) -> Markup | None:
+    """What the student looked up while it wrote, and from which items it was answered."""
+    found = [call for call in attempt.calls if call.name == LOOK_UP]
+    if not found:
+        return None
+    lines = [
+        tag("li", f"{call.asked} → {call.found or 'nothing'}", [_item_link(run, one) for one in call.items])
+        for call in found
+    ]
+    return tag("div", "looked up:", tag("ul", lines), class_="given")
+
+
+def _item_link(run: RunFiles, item_id: str) -> Child:
+    """Leads to the item's row on the page; of an item that the base does not hold (any more) nothing."""
+    if item_id not in run.entry_ids:
+        return None
+    return (" ", tag("a", item_id[:8], href=f"#item-{item_id}"))
 
 
 def _given(run: RunFiles, split: str, attempt: Attempt) -> Markup | None:
@@ -130,7 +158,12 @@ def _given(run: RunFiles, split: str, attempt: Attempt) -> Markup | None:
         item = run.items.get(item_id)
         reason = why.get(item_id) if attempt.routed else None
         lines.append(
-            tag("li", item.text if item else f"item {item_id}", tag("small", f" {reason}") if reason else None)
+            tag(
+                "li",
+                item.text if item else f"item {item_id}",
+                tag("small", f" {reason}") if reason else None,
+                _item_link(run, item_id),
+            )
         )
     return tag("div", "knowledge given:", tag("ul", lines), class_="given")
 

@@ -1,12 +1,13 @@
-"""The page's sections on accuracy: headline, out of domain, differences, by training frequency, by task."""
+"""The page's parts on accuracy: the table of methods, other splits, differences, by training frequency, by task."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from nesycd.methods.table import BASELINE, MAIN, METHODS, knowledge_cells
+from nesycd.core.markup import Child, Markup, join, tag
+from nesycd.methods.table import MAIN, METHODS, knowledge_cells
 from nesycd.reports.build import BUCKETS
-from nesycd.reports.markup import Child, Markup, join, tag
+from nesycd.reports.meaning import main_pair, verdict_of
 from nesycd.reports.plots import Point, Series, difference_bar, interval_bar, line_plot
 from nesycd.reports.results import (
     FEW,
@@ -63,10 +64,38 @@ def span(edges: Iterable[float | None]) -> float:
 
 
 def table(heads: Sequence[Child], rows: Sequence[Sequence[Child]], css: str = "") -> Markup:
-    """A table whose first column names the row; it scrolls by itself where it is too wide."""
+    """A table whose first column names the row; it scrolls by itself, by the keyboard too, where it is too wide."""
     head = tag("thead", tag("tr", [tag("th", one, scope="col") for one in heads]))
     body = [tag("tr", tag("th", first, scope="row"), [tag("td", cell) for cell in rest]) for first, *rest in rows]
-    return tag("div", tag("table", head, tag("tbody", body), class_=css or None), class_="wide")
+    made = tag("table", head, tag("tbody", body), class_=css or None)
+    return tag("div", made, class_="wide", role="region", aria_label="table", tabindex="0")
+
+
+def card_table(heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[Child]]) -> Markup:
+    """A table of figures that becomes a card for each row on a narrow screen, where each cell is named by its column.
+
+    Args:
+        heads: of each column its name and, in small print, what is to be said of it ("" for nothing).
+        rows: the first cell names the row.
+    """
+    # Roles are given, since browsers drop those of a table that is not laid out as one.
+    tops = [
+        tag("th", name, tag("small", f" {told}") if told else None, role="columnheader", scope="col")
+        for name, told in heads
+    ]
+    names = [name for name, _ in heads]
+    body = [
+        tag(
+            "tr",
+            tag("th", first, role="rowheader", scope="row"),
+            [tag("td", cell, role="cell", data_name=name) for name, cell in zip(names[1:], rest, strict=True)],
+            role="row",
+        )
+        for first, *rest in rows
+    ]
+    head = tag("thead", tag("tr", tops, role="row"), role="rowgroup")
+    made = tag("table", head, tag("tbody", body, role="rowgroup"), class_="figures cards", role="table")
+    return tag("div", made, class_="wide", role="region", aria_label="methods", tabindex="0")
 
 
 def section(name: str, title: str, *children: Child) -> Markup:
@@ -74,71 +103,86 @@ def section(name: str, title: str, *children: Child) -> Markup:
     return tag("section", tag("h2", title), *children, id=name)
 
 
+def folded(name: str, title: str, hint: str, *children: Child) -> Markup:
+    """A section that is folded below its heading; `hint` says what a reader finds in it.
+
+    Its id is inside, so that a browser that is led there, or finds a text there, unfolds it by itself.
+    """
+    summary = tag("summary", tag("h3", title), " ", tag("span", hint, class_="hint"))
+    return tag("details", summary, tag("div", *children, id=name, class_="part"), class_="fold")
+
+
 def note(*children: Child) -> Markup:
     """A sentence in small print."""
     return tag("p", *children, class_="note")
 
 
-def headline(results: Results) -> Markup:
-    """What the method brought in one sentence, and the table of methods on `test` and on the other splits."""
-    parts: list[Child] = [_summary(results)]
-    for split in results.splits():
-        parts += [tag("h3", split), _arms_table(results, split)]
-    return section(
-        "accuracy",
-        "Accuracy by method",
-        parts,
-        note(
-            "Whiskers are 95 % intervals: bootstrap over question templates within each task; Wilson's formula where all "
-            f"answers are alike or come from one template. * fewer than {FEW} questions: says little."
-        ),
-        explained(
-            "What the methods are",
-            [(method_name(method), told) for method in results.methods if (told := about(method))],
-        ),
-    )
+def headline(results: Results) -> Markup | None:
+    """The table of methods, by kind of question, on the split that the sentence is about; None where nothing was scored."""
+    pair = main_pair(results)
+    splits = [pair.split] if pair is not None else results.splits()
+    return _methods_table(results, splits[0]) if splits else None
 
 
-def _summary(results: Results) -> Markup | None:
-    kinds = results.differences.get("test", {}).get(f"{MAIN} - {BASELINE}", {})
-    kind = "special" if "special" in kinds else "all"
-    gain = kinds.get(kind)
-    scores = [score_of(results.methods.get(method, {}).get("test"), kind) for method in (BASELINE, MAIN)]
-    if gain is None or gain.value is None or any(score is None or score.accuracy is None for score in scores):
+def other_splits(results: Results) -> Markup | None:
+    """The table of methods on each split; None where there is but that of `headline`."""
+    if len(results.splits()) < 2:
         return None
-    before, after = (f"{100 * score.accuracy:.1f} %" for score in scores if score and score.accuracy is not None)
-    gap = results.gap_closed.get("test", {}).get(kind)
-    sure = gap is not None and gap.value is not None and gap.low is not None
-    closed = f" That closes {100 * gap.value:.0f} % of the gap to the oracle." if gap and gap.value and sure else ""
-    questions = f"{gain.n:,} special test questions" if kind == "special" else f"{gain.n:,} test questions"
-    return tag(
-        "p",
-        f"On {questions}, ",
-        tag("b", f"{MAIN} answers {after} right, {BASELINE} {before}"),
-        f": a difference of {points(gain)} points.{closed}",
-        class_="lead",
+    parts = [(tag("h4", split), _methods_table(results, split)) for split in results.splits()]
+    return folded("splits", "Accuracy on each split", "the same table for every set of questions", parts)
+
+
+def how_intervals_are_made() -> Markup:
+    """What the table's figures are."""
+    return note(
+        "% of right answers. Whiskers and small figures are 95 % intervals: bootstrap over question templates within each task; "
+        f"Wilson's formula where all answers are alike or come from one template. * fewer than {FEW} questions: says little. "
+        "One seed: the intervals say nothing about other seeds."
     )
 
 
-def _arms_table(results: Results, split: str) -> Markup:
+def what_methods_are(results: Results) -> Markup:
+    """The methods of the table in a sentence each, folded away."""
+    told = [(method_name(method), text) for method in results.methods if (text := about(method))]
+    return explained("What the methods are", told)
+
+
+def _methods_table(results: Results, split: str) -> Markup:
     methods = {method: by_split[split] for method, by_split in results.methods.items() if split in by_split}
     found = {kind for score in methods.values() for kind in score.by_kind}
     # With a single kind its column would repeat the one for all.
     kinds = kinds_in_order({*(found if len(found) > 1 else ()), "all"})
     sizes = {kind: max((s.n for a in methods.values() if (s := score_of(a, kind))), default=0) for kind in kinds}
-    heads: list[Child] = ["method", *((kind, tag("small", f" n={sizes[kind]:,}")) for kind in kinds)]
-    heads += ["retrieval asked", "got an item", "tokens a question"]
-    rows = [
+    heads = [("method", ""), *((kind, f"n={sizes[kind]:,}") for kind in kinds)]
+    gaps = {
+        right: kinds_of["all"]
+        for pair, kinds_of in results.differences.get(split, {}).items()
+        for left, _, right in [pair.partition(" - ")]
+        if left == MAIN and "all" in kinds_of
+    }
+    heads += [(f"{MAIN} minus it", "points, all")] if gaps else []
+    rows: list[list[Child]] = [
         [
             method_name(method),
             *(_accuracy(method, score_of(score, kind)) for kind in kinds),
-            f"{100 * score.routed:.0f} %",
-            f"{100 * score.delivered:.0f} %",
-            f"{(score.prompt_tokens + score.completion_tokens) / max(1, score.n):,.0f}",
+            *([_gap(gaps.get(method))] if gaps else ()),
         ]
         for method, score in methods.items()
     ]
-    return table(heads, rows, "figures")
+    return card_table(heads, rows)
+
+
+def _gap(estimate: Estimate | None) -> Child:
+    if estimate is None or estimate.value is None:
+        return "–"
+    return gap_cell(estimate.value, estimate.low, estimate.high)
+
+
+def gap_cell(value: float, low: float | None, high: float | None) -> Markup:
+    """A difference in points with its interval, in the colour of what it says."""
+    css = {"better": "good", "worse": "bad"}.get(verdict_of(value, low, high))
+    ends = "" if low is None or high is None else f" {100 * low:+.0f} to {100 * high:+.0f}"
+    return join(tag("b", f"{100 * value:+.1f}", class_=css), tag("small", ends))
 
 
 def _accuracy(method: str, score: Score | None) -> Child:
@@ -148,7 +192,7 @@ def _accuracy(method: str, score: Score | None) -> Child:
     return bar(point, method_class(method), "*" if score.n < FEW else "")
 
 
-def differences(results: Results) -> Markup:
+def differences(results: Results) -> Markup | None:
     """Paired differences by split and kind, and the gap closed."""
     parts: list[Child] = []
     for split in results.splits():
@@ -160,43 +204,48 @@ def differences(results: Results) -> Markup:
         ]
         if estimates:
             scale = span(edge for _, _, e in estimates for edge in (e.value, e.low, e.high))
-            rows = [[pair, kind, f"{e.n:,}", *_difference(e, scale)] for pair, kind, e in estimates]
+            rows = [[pair, kind, *_difference(e, scale), f"{e.n:,}"] for pair, kind, e in estimates]
             gaps = results.gap_closed.get(split, {})
             rows += [
-                [f"gap closed ({kind})", "", f"{e.n:,}", "", f"{points(e, sign=False)} %"]
+                [f"gap closed ({kind})", "", f"{points(e, sign=False)} %", "", f"{e.n:,}"]
                 for kind in kinds_in_order(gaps)
                 if (e := gaps[kind]).value is not None and (kind == "all" or split == "test")
             ]
-            parts += [tag("h3", split), table(["difference", "questions", "n", "", "points"], rows, "figures")]
+            parts += [
+                tag("h4", split),
+                table(["difference", "questions", "points", "0 in the middle", "n"], rows, "figures"),
+            ]
     told = note(
         "Both methods answer the same questions, and are drawn together. Gap closed = (nesycd − std_cot) / (nesycd_oracle "
         "− std_cot); without an interval the oracle is not surely above std_cot, and the share says little."
     )
-    return section("differences", "Differences between methods", parts or note("No two methods to compare."), told)
+    if not parts:
+        return None
+    return folded("differences", "Differences between methods", "is it real? paired, with intervals", parts, told)
 
 
 def _difference(estimate: Estimate, scale: float) -> tuple[Child, Child]:
     if estimate.value is None:
-        return "", "–"
+        return "–", ""
     label = points(estimate)
-    return difference_bar(estimate.value, estimate.low, estimate.high, scale, label), label
+    return label, difference_bar(estimate.value, estimate.low, estimate.high, scale, label)
 
 
-def known_unknown(results: Results) -> Markup:
+def known_unknown(results: Results) -> Markup | None:
     """Accuracy by what the prompt holds, before and after augmented distillation, on known and on unknown questions."""
     parts: list[Child] = []
     columns = list(dict.fromkeys(knowledge for _, knowledge in knowledge_cells().values()))
     for split, sides in results.known_unknown.items():
         rows = [row for side, scores in sides.items() for row in _known_rows(side, scores, columns)]
         if rows:
-            parts += [tag("h3", split), table(["questions", "kind", "n", "student", *columns], rows, "figures")]
+            parts += [tag("h4", split), table(["questions", "kind", "n", "student", *columns], rows, "figures")]
     told = note(
         "Known: std_cot answers it rightly without knowledge (so its own figures there are 100 and 0 by definition). Before: "
         "the std_cot student, which reads; after: the NesyCD student, which looks facts up. Methods that are missing are asked "
         "for by evaluation.methods."
     )
-    none = note("No method std_cot, by which known questions are told from others.")
-    return section("known", "Known and unknown questions", parts or none, told)
+    hint = "does the base add what the student did not know, and keep what it knew?"
+    return folded("known", "Known and unknown questions", hint, parts, told) if parts else None
 
 
 def _known_rows(side: str, scores: Mapping[str, KnownScore], columns: Sequence[str]) -> Iterator[list[Child]]:
@@ -211,7 +260,7 @@ def _known_rows(side: str, scores: Mapping[str, KnownScore], columns: Sequence[s
                 yield [side, kind, f"{size:,}", student, *(_accuracy(method, score) for method, score in here.items())]
 
 
-def by_frequency(results: Results) -> Markup:
+def by_frequency(results: Results) -> Markup | None:
     """Accuracy on `test` by how often the rarest needed fact occurs in training, and the gain."""
     title = "Accuracy by training frequency of the needed facts"
     methods = {
@@ -221,7 +270,7 @@ def by_frequency(results: Results) -> Markup:
     }
     used = [bucket for bucket in BUCKETS if any(bucket in score.by_frequency for score in methods.values())]
     if not used:
-        return section("frequency", title, note("The benchmark does not say which facts its questions need."))
+        return None
     series = [
         Series(method, method_class(method), [_point(method, score.by_frequency.get(bucket)) for bucket in used])
         for method, score in methods.items()
@@ -231,16 +280,17 @@ def by_frequency(results: Results) -> Markup:
     axis = "training questions in which the rarest needed fact occurs"
     gains = results.gain_by_frequency.get("test", {})
     told = ", ".join(f"{points(gains[b])} at {b}" for b in used if b in gains and gains[b].value is not None)
-    return section(
+    return folded(
         "frequency",
         title,
+        "does it help where facts are rare?",
         tag("p", [(method_name(method), " ") for method in methods], class_="legend"),
         line_plot(names, series, axis, "accuracy by training frequency"),
         note(f"Gain of nesycd over std_cot in points, by frequency: {told}.") if told else None,
     )
 
 
-def by_task(results: Results) -> Markup:
+def by_task(results: Results) -> Markup | None:
     """Each method on each task of each split, as a heat table."""
     parts: list[Child] = []
     for split in results.splits():
@@ -255,10 +305,12 @@ def by_task(results: Results) -> Markup:
             ]
             for task in tasks
         ]
-        parts += [tag("h3", split), table(["task", "n", *map(method_name, methods)], rows, "figures heat")]
-    return section(
-        "tasks", "Accuracy by task, %", parts, note("Few questions a task: mind n before reading a difference.")
-    )
+        if rows:
+            parts += [tag("h4", split), table(["task", "n", *map(method_name, methods)], rows, "figures heat")]
+    if not parts:
+        return None
+    told = note("Few questions a task: mind n before reading a difference.")
+    return folded("tasks", "Accuracy by task, %", "which kinds of question does it help with?", parts, told)
 
 
 def _heat(score: MethodScore, task: str) -> Child:
@@ -266,9 +318,8 @@ def _heat(score: MethodScore, task: str) -> Child:
     if one is None:
         return "–"
     told = f"{100 * one.accuracy:.1f} % of {one.n}; retrieval asked for {100 * one.routed:.0f} %"
-    return tag(
-        "span", f"{100 * one.accuracy:.0f}", class_="cell", style=f"--heat:{100 * one.accuracy:.0f}%", title=told
-    )
+    # In steps of ten, by classes: the page's policy allows no style in an element.
+    return tag("span", f"{100 * one.accuracy:.0f}", class_=f"cell heat-{round(10 * one.accuracy)}", title=told)
 
 
 def _size(methods: dict[str, MethodScore], task: str) -> str:

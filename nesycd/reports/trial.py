@@ -33,8 +33,8 @@ class Trial:
 
     def commands(self, run: RunFiles) -> tuple[str, str, str]:
         """To ask, to edit, and to ask again."""
-        folder, base = str(run.folder), str(run.folder / "kb.sqlite")
-        ask = shlex.join(["nesycd", "ask", self.question, "--method", MAIN, "--run", folder])
+        base = str(run.folder / "kb.sqlite")
+        ask = shlex.join(["nesycd", "ask", self.question, "--method", MAIN, "--run", run.called])
         words = ["nesycd", "kb", "edit", self.fact.id, "--object", self.object, "--text", self.text, "--kb", base]
         return ask, shlex.join(words), ask
 

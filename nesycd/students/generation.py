@@ -103,9 +103,18 @@ def shared_prefix(prompts: Sequence[list[int]]) -> int:
 
 
 class Row:
-    """The state of one answer during generation."""
+    """The state of one answer during generation.
 
-    def __init__(self) -> None:
+    Args:
+        supply: called with the ids so far; the tokens that it returns come next.
+        stops: called likewise; True ends the row (the ids are kept).
+        limit: most tokens.
+    """
+
+    def __init__(
+        self, supply: Supplier | None, stops: Callable[[list[int]], bool] | None = None, limit: int = 1 << 30
+    ) -> None:
+        self.supply, self.stops, self.limit = supply, stops, limit
         self.ids: list[int] = []
         self.supplied: list[bool] = []
         """For each token of `ids`, whether it was supplied by a tool."""
@@ -115,8 +124,6 @@ class Row:
         self.given: list[int] = []
         """Supplied tokens still to be inserted."""
         self.next_supplied = False
-        self.supply: Supplier | None = None
-        """Called with the ids so far; the tokens that it returns come next."""
 
 
 def greedy_with_workers(
@@ -173,8 +180,7 @@ def greedy(
         pad_id: filler for shorter rows.
         max_new_tokens: limit for each row, in tokens.
         stops: called with a row's ids so far; True ends the row (the ids are kept).
-        supplies: one for each prompt (None: nothing), called likewise; the tokens that it returns come next (see `Supplier`).
-            They have no margin, since nobody chose them.
+        supplies: one for each prompt (None: nothing; see `Row`). What they supply has no margin, since nobody chose it.
         repetitive: called likewise; True ends the row as one that was cut off (see `is_repetitive`).
         progress: called after each token with the number of tokens so far and `max_new_tokens`.
 
@@ -191,19 +197,12 @@ def greedy(
     )
     mask = torch.tensor([[1] * shared + [0] * pad + [1] * (width - shared - pad) for pad in padding], device=device)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, shared:]
-    rows = [Row() for _ in prompts]
-    for row, supply in zip(rows, supplies or (), strict=False):
-        row.supply = supply
-    alive = rows
-    logits = _read(model, ids, mask, positions, cache)
+    alive = rows = [Row(supply, stops, max_new_tokens) for supply in supplies or [None] * len(prompts)]
+    logits = read(model, ids, mask, positions, cache)
     for step in range(max_new_tokens):
         if step:
-            logits = _next(model, ids, mask, mask.sum(1, keepdim=True) - 1, cache)
-        top = torch.softmax(logits.float(), -1).topk(2)
-        chosen, margins = top.indices[:, 0].tolist(), (top.values[:, 0] - top.values[:, 1]).tolist()
-        _hold(alive, chosen, logits)
-        _give(alive, chosen)
-        keep = _advance(alive, chosen, margins, eos_ids, stops, repetitive)
+            logits = read_next(model, ids, mask, mask.sum(1, keepdim=True) - 1, cache)
+        chosen, keep = decide(alive, logits, eos_ids, repetitive)
         if progress is not None:
             progress(step + 1, max_new_tokens)
         if not keep:
@@ -218,19 +217,36 @@ def greedy(
     return rows
 
 
-def _next(model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache) -> Any:
+def decide(
+    alive: list[Row], logits: Any, eos_ids: frozenset[int], repetitive: Callable[[list[int]], bool] | None
+) -> tuple[list[int], list[int]]:
+    """The next token of each row, appended to those that are not done, and the indices of the rows that go on.
+
+    Args:
+        alive: the rows; those that are done stay as they are.
+        logits: of the token that comes next, shape [rows, vocabulary].
+        eos_ids, repetitive: see `greedy`.
+    """
+    top = torch.softmax(logits.float(), -1).topk(2)
+    chosen, margins = top.indices[:, 0].tolist(), (top.values[:, 0] - top.values[:, 1]).tolist()
+    _hold(alive, chosen, logits)
+    _give(alive, chosen)
+    return chosen, _advance(alive, chosen, margins, eos_ids, repetitive)
+
+
+def read_next(model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache) -> Any:
     """Logits of the token after the last of each row, shape [rows, vocabulary]; the cache grows."""
     return model(
         ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1
     ).logits[:, -1]
 
 
-def _read(model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache) -> Any:
-    """As `_next`, for whole prompts: on a CPU in chunks of a few rows, whose states are then moved into the cache."""
+def read(model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache) -> Any:
+    """As `read_next`, for whole prompts: on a CPU in chunks of a few rows, whose states are then moved into the cache."""
     at_once = max(1, READ_AT_ONCE // ids.shape[1])
     plain = all(type(layer) is RoomyLayer for layer in cache.layers)
     if ids.device.type != "cpu" or not plain or at_once >= len(ids):
-        return _next(model, ids, mask, positions, cache)
+        return read_next(model, ids, mask, positions, cache)
     logits, parts = [], []
     for rows in torch.arange(len(ids)).split(at_once):
         part = roomy_cache(model.config)
@@ -238,7 +254,7 @@ def _read(model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Te
             # The common prefix is in the cache already.
             for layer, whole in zip(part.layers, cache.layers, strict=True):
                 layer.update(whole.keys[rows], whole.values[rows])
-        logits.append(_next(model, ids[rows], mask[rows], positions[rows], part))
+        logits.append(read_next(model, ids[rows], mask[rows], positions[rows], part))
         parts.append(part)
     for number, layer in enumerate(cache.layers):
         layer.take_over([part.layers[number] for part in parts])
@@ -288,7 +304,6 @@ def _advance(
     chosen: list[int],
     margins: list[float],
     eos_ids: frozenset[int],
-    stops: Any,
     repetitive: Callable[[list[int]], bool] | None,
 ) -> list[int]:
     """Append one token to each unfinished row; return the indices of rows that continue."""
@@ -303,7 +318,7 @@ def _advance(
             continue
         row.ids.append(token)
         row.supplied.append(row.next_supplied)
-        if stops is not None and not row.next_supplied and stops(row.ids):
+        if row.stops is not None and not row.next_supplied and row.stops(row.ids):
             row.finish, row.done = "stop", True
             continue
         if repetitive is not None and repetitive(row.ids):
@@ -311,5 +326,8 @@ def _advance(
             continue
         if row.supply is not None and not row.given:
             row.given = row.supply(row.ids)
+        if len(row.ids) >= row.limit:
+            row.done = True
+            continue
         going.append(place)
     return going

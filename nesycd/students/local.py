@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,23 +15,25 @@ import transformers
 from peft import get_peft_model
 
 from nesycd.core.errors import ModelError
-from nesycd.core.protocols import LEAST, Decoding, Generation, Pace, Prompt, TrainReport, TrainSettings
+from nesycd.core.protocols import LEAST, Decoding, Generation, Pace, Prompt, Session, TrainReport, TrainSettings
 from nesycd.core.records import TrainingText
 from nesycd.core.segments import Segment
 from nesycd.students import embedded
 from nesycd.students.adapters import lora_config, merged, peft_warnings, save_adapter, with_adapter, with_shared_weights
 from nesycd.students.compiling import WORTH, can_compile, compile_layers
+from nesycd.students.continuous import ContinuousBatch, can_join
 from nesycd.students.devices import pick_device, pick_dtype
 from nesycd.students.fingerprint import decoding, student_fingerprint
-from nesycd.students.generation import greedy_with_workers
+from nesycd.students.generation import Row, greedy_with_workers
 from nesycd.students.hub import cannot_load, is_hub_id, resolve_commit
-from nesycd.students.memory import keep_freed_memory
+from nesycd.students.memory import is_out_of_memory, keep_freed_memory
 from nesycd.students.origin import origin_of
 from nesycd.students.pace import answering_pace, training_pace
 from nesycd.students.rendering import Renderer, Template
 from nesycd.students.repetition import is_repetitive
+from nesycd.students.sessions import WholeSession
 from nesycd.students.supplying import Supplying
-from nesycd.students.training import CHECKPOINT, Encoded, fine_tune, is_out_of_memory, planned_tokens, token_losses
+from nesycd.students.training import CHECKPOINT, Encoded, fine_tune, planned_tokens, token_losses
 
 LENGTH = 128
 """Tokens of a prompt up to which a generation batch has all its rows."""
@@ -264,17 +267,35 @@ class LocalStudent:
             return []
         model = self._with_adapter(adapter)
         ids = [self.renderer.prompt_ids(prompt.text) for prompt in prompts]
-        context = getattr(model.config, "max_position_embeddings", None) or 1 << 30
+        context = self.context_of(model)
         fits = [index for index, row in enumerate(ids) if len(row) + decoding.limit <= context]
         results = [Generation.too_long(len(row)) for row in ids]
-        stops = _StopStrings(self.renderer, decoding.stop) if decoding.stop else None
+        stops = self._stops(decoding)
         for index, row in self._rows(model, prompts, ids, fits, decoding.limit, stops, progress):
-            signals = Generation.signals(row.margins)
-            segments = self._segments(row.ids, row.supplied)
-            trace = () if row.supply is None else tuple(row.supply.trace)
-            size = len(row.margins) + sum(row.supplied)
-            results[index] = Generation(segments, *signals, len(ids[index]), size, row.finish, trace)
+            results[index] = self._generation(row, len(ids[index]))
         return results
+
+    def session(self, adapter: Path | None) -> Session:
+        """See `SessionStudent`."""
+        model = self._with_adapter(adapter)
+        if not can_join(model.config):
+            return WholeSession(self, adapter)
+        return _LocalSession(self, model)
+
+    def _generation(self, row: Row, prompt_tokens: int) -> Generation:
+        trace = () if row.supply is None else tuple(row.supply.trace)
+        size = len(row.margins) + sum(row.supplied)
+        signals = Generation.signals(row.margins)
+        return Generation(self._segments(row.ids, row.supplied), *signals, prompt_tokens, size, row.finish, trace)
+
+    def _stops(self, decoding: Decoding) -> _StopStrings | None:
+        return _StopStrings(self.renderer, decoding.stop) if decoding.stop else None
+
+    def _ends(self, model: Any) -> frozenset[int]:
+        """The tokens that end an answer."""
+        listed = getattr(model.generation_config, "eos_token_id", None)
+        ends = listed if isinstance(listed, list) else [] if listed is None else [listed]
+        return frozenset({self.renderer.tokenizer.eos_token_id, *ends})
 
     def _segments(self, ids: list[int], supplied: list[bool]) -> tuple[Segment, ...]:
         """The text of generated ids, split where what was supplied begins and ends."""
@@ -303,14 +324,11 @@ class LocalStudent:
         """The generated rows of the prompts at some places; in halves where memory runs out."""
         if not places:
             return []
-        eos = {self.renderer.tokenizer.eos_token_id}
-        listed = getattr(model.generation_config, "eos_token_id", None)
-        eos |= set(listed) if isinstance(listed, list) else {listed} - {None}
         try:
             rows = greedy_with_workers(
                 model,
                 [ids[place] for place in places],
-                eos_ids=frozenset(eos),
+                eos_ids=self._ends(model),
                 pad_id=self._pad_id,
                 max_new_tokens=limit,
                 stops=stops,
@@ -331,7 +349,7 @@ class LocalStudent:
     ) -> list[float]:
         """See `Student.least_likely`. Texts of like length share a batch."""
         model = self._with_adapter(adapter)
-        context = getattr(model.config, "max_position_embeddings", None) or 1 << 30
+        context = self.context_of(model)
         encoded = [
             Encoded(self.renderer.prompt_ids(prompt.text), self.renderer.completion_ids(completion), 1.0)
             for prompt, completion in zip(prompts, completions, strict=True)
@@ -356,9 +374,65 @@ class LocalStudent:
             mine = losses[rows == row]
             found[index] = -mine.topk(min(LEAST, len(mine))).values.mean().item()
 
+    @staticmethod
+    def context_of(model: Any) -> int:
+        """Most tokens of a prompt with its answer."""
+        return getattr(model.config, "max_position_embeddings", None) or 1 << 30
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See `Student.count_tokens`."""
         return self.renderer.plain_text.counts(texts) if texts else []
+
+
+class _LocalSession:
+    """Implements `Session`: a `ContinuousBatch` with prompts and texts in place of ids."""
+
+    def __init__(self, student: LocalStudent, model: Any) -> None:
+        self._student, self._context = student, student.context_of(model)
+        self._batch = ContinuousBatch(
+            model, eos_ids=student._ends(model), pad_id=student._pad_id, repetitive=student._repetitive
+        )
+        self._rows: dict[str, tuple[Row, int]] = {}
+        self._texts: dict[str, str] = {}
+        self._done: dict[str, str | Generation] = {}
+
+    def begin(self, prompts: Sequence[Prompt], decodings: Sequence[Decoding]) -> None:
+        """See `Session`. A prompt that is too long for the model's context is not cut, but answered `too_long`."""
+        fitting = []
+        for prompt, told in zip(prompts, decodings, strict=True):
+            ids = self._student.renderer.prompt_ids(prompt.text)
+            if len(ids) + told.limit > self._context:
+                self._done[prompt.key] = Generation.too_long(len(ids))
+            else:
+                row = Row(self._student._supplying.row(prompt), self._student._stops(told), told.limit)
+                fitting.append((prompt.key, ids, row))
+        if fitting:
+            self._batch.add([ids for _, ids, _ in fitting], [row for *_, row in fitting])
+        for key, ids, row in fitting:
+            self._rows[key], self._texts[key] = (row, len(ids)), ""
+
+    def step(self) -> dict[str, str | Generation]:
+        """See `Session`."""
+        self._batch.step()
+        made, self._done = self._done, {}
+        for key, (row, prompt_tokens) in [*self._rows.items()]:
+            if row.done:
+                made[key] = self._student._generation(row, prompt_tokens)
+                self.drop(key)
+                continue
+            text = self._student.renderer.decode(row.ids)
+            # A character may consist of several tokens, and blanks at the end may be none.
+            if text.startswith(self._texts[key]) and not text.endswith("\ufffd"):
+                self._texts[key] = text
+            made[key] = self._texts[key]
+        return made
+
+    def drop(self, key: str) -> None:
+        """See `Session`."""
+        self._done.pop(key, None)
+        self._texts.pop(key, None)
+        if (found := self._rows.pop(key, None)) is not None:
+            found[0].done = True
 
 
 class _StopStrings:
@@ -374,15 +448,23 @@ class _StopStrings:
         return any(stop in tail for stop in self.stops)
 
 
-def _load(factory: Any, name: str, source: str, **options: Any) -> Any:
-    bars = transformers.utils.logging.is_progress_bar_enabled()
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Let transformers show no progress bars: they would come between our own."""
+    shown = transformers.utils.logging.is_progress_bar_enabled()
     transformers.utils.logging.disable_progress_bar()
     try:
-        return factory.from_pretrained(source, trust_remote_code=False, **options)
+        yield
+    finally:
+        if shown:
+            transformers.utils.logging.enable_progress_bar()
+
+
+def _load(factory: Any, name: str, source: str, **options: Any) -> Any:
+    try:
+        with without_bars():
+            return factory.from_pretrained(source, trust_remote_code=False, **options)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # damaged files make the libraries raise anything
         raise cannot_load(name, error) from error
-    finally:
-        if bars:
-            transformers.utils.logging.enable_progress_bar()

@@ -1,4 +1,4 @@
-"""Keeps freed memory in the process, so that the next training step need not request it from the kernel again.
+"""Memory: freed memory is kept in the process, so that the next training step need not request it from the kernel again.
 
 glibc returns free memory at the end of its heap to the kernel. A training step frees nearly all that it allocated, and the next
 one gets fresh pages, which the kernel must clear: this takes a tenth of the time and more (docs/log.md).
@@ -15,6 +15,12 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _NEVER = (1 << 31) - 1
 _LARGEST = 32 << 20
 """Bytes. Keeping larger blocks too would save as much again, but fragmentation would double the memory."""
+_NO_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory: you tried to allocate",  # on Windows
+    "MPS backend out of memory",
+)
+"""Messages of torch's allocators that raise plain RuntimeErrors."""
 
 
 @cache
@@ -31,3 +37,8 @@ def keep_freed_memory() -> bool:
         # Another C library (musl).
         return False
     return all([mallopt(_MMAP_THRESHOLD, _LARGEST), mallopt(_TRIM_THRESHOLD, _NEVER)])
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a torch error means out of memory; some allocators have only a message for it, no class."""
+    return type(error).__name__ == "OutOfMemoryError" or any(message in str(error) for message in _NO_MEMORY)

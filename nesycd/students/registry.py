@@ -5,15 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from nesycd.core.errors import ConfigError
-from nesycd.core.protocols import Decoding, Generation, Pace, PacedStudent, Prompt, Student, TrainReport, TrainSettings
+from nesycd.core.protocols import (
+    Decoding,
+    Generation,
+    Pace,
+    Prompt,
+    Session,
+    Student,
+    TrainReport,
+    TrainSettings,
+)
 from nesycd.core.records import TrainingText
 from nesycd.students.fingerprint import decoding, student_fingerprint
 from nesycd.students.hub import is_hub_id, resolve_commit
 from nesycd.students.origin import origin_of
 from nesycd.students.table import TableStudent
+
+if TYPE_CHECKING:
+    from nesycd.students.local import LocalStudent
+    from nesycd.students.rendering import Renderer
 
 TABLE = "table"
 
@@ -43,10 +56,15 @@ class LazyStudent:
         return student_fingerprint(self.name, self._template, "", self.commit)
 
     @cached_property
-    def _student(self) -> Student:
+    def _student(self) -> LocalStudent:
         from nesycd.students.local import LocalStudent
 
         return LocalStudent(self.name, system="", revision=self.commit, **self._options)
+
+    @property
+    def renderer(self) -> Renderer:
+        """Makes the token ids of its prompts."""
+        return self._student.renderer
 
     def load(self) -> None:
         """See `Student.load`."""
@@ -67,9 +85,7 @@ class LazyStudent:
 
     def pace(self, settings: TrainSettings, question: int, written: int) -> Pace:
         """See `PacedStudent.pace`."""
-        student = self._student
-        assert isinstance(student, PacedStudent)
-        return student.pace(settings, question, written)
+        return self._student.pace(settings, question, written)
 
     def plan(self, prompts: Sequence[Prompt]) -> list[list[int]]:
         """See `Student.plan`."""
@@ -85,6 +101,10 @@ class LazyStudent:
     ) -> list[Generation]:
         """See `Student.generate`."""
         return self._student.generate(prompts, adapter=adapter, decoding=decoding, progress=progress)
+
+    def session(self, adapter: Path | None) -> Session:
+        """See `SessionStudent`."""
+        return self._student.session(adapter)
 
     def least_likely(
         self, prompts: Sequence[Prompt], completions: Sequence[str], *, adapter: Path | None

@@ -26,6 +26,7 @@ from nesycd.core.errors import RunError
 from nesycd.core.protocols import TrainReport, TrainSettings
 from nesycd.core.storage import disk_errors, follow_umask, whole_file
 from nesycd.students.frozen_layers import lower_states, upper_layers
+from nesycd.students.memory import is_out_of_memory
 
 CHECKPOINT = "checkpoint"
 STATE = "state.safetensors"
@@ -37,13 +38,6 @@ _WINDOW = 10
 """Steps whose mean loss is reported at the end."""
 HEAD_EXTRAS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 """Config keys of models that modify the logits after the output layer; for those it is run on every token."""
-
-_NO_MEMORY = (
-    "DefaultCPUAllocator: can't allocate memory",
-    "DefaultCPUAllocator: not enough memory: you tried to allocate",  # on Windows
-    "MPS backend out of memory",
-)
-"""Messages of torch's allocators that raise plain RuntimeErrors."""
 
 
 @dataclass(frozen=True)
@@ -249,11 +243,6 @@ def _with_states(
         return list(texts)
     of = dict(zip(distinct, states, strict=True))
     return [replace(text, states=of.get(tuple(text.prompt + text.completion))) for text in texts]
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether a torch error means out of memory; some allocators have only a message for it, no class."""
-    return isinstance(error, torch.OutOfMemoryError) or any(message in str(error) for message in _NO_MEMORY)
 
 
 def accumulate(model: Any, texts: Sequence[Encoded], scale: float, pad_id: int) -> float:

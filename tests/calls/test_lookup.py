@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from nesycd.calls import LookUp
@@ -35,7 +37,7 @@ FACTS = (
 CHILDREN = Entities(relations={"child": Relation(name="child", many_valued=True)})
 
 
-def base(*facts: Fact, entities: Entities | None = None, **options: bool) -> LookUp:
+def base(*facts: Fact, entities: Entities | None = None, **options: Any) -> LookUp:
     entries = [Entry(item=one, status=Status.APPROVED) for one in facts or FACTS]
     return LookUp(entries, entities or CHILDREN, **options)
 
@@ -223,3 +225,34 @@ def test_slips_of_spelling(one: str, other: str, same: bool) -> None:
     assert is_slip(one, other) is is_slip(other, one) is same
     if same:
         assert Spellings(["x", one, "yyyy"]).near(other) == [1]
+
+
+# --- another state of the base ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shared"),
+    [
+        (FACTS[0], fact("fathom", "makes", "7 feet", text="A fathom is 7 feet."), True),
+        (FACTS[0], fact("fathom", "length", "7 feet", text="A fathom is 7 feet."), True),
+        (FACTS[0], fact("fadom", "makes", "7 feet"), False),
+        (FACTS[2], fact("kaph", "place", "11", "kaf", "caph"), False),
+        (FACTS[4], None, False),
+    ],
+)
+def test_the_names_of_another_state_are_shared_where_they_are_the_same(
+    old: Fact, new: Fact | None, shared: bool
+) -> None:
+    first = base()
+    entries = [Entry(item=one, status=Status.APPROVED) for one in FACTS if one != old]
+    entries += [Entry(item=new, status=Status.APPROVED)] if new is not None else []
+    second, fresh = LookUp(entries, CHILDREN, names=first.names), LookUp(entries, CHILDREN)
+    assert (second.names is first.names) == shared
+    names = ["fathoms", "fahtoms", "fadom", "kaf", "caph", "Au", "quart", "Henry IV"]
+    for name in names:
+        for relation in ("makes", "length", "place", "period", "father"):
+            question = f"What is the {relation} of {name}?"
+            assert second.find(name, relation, question) == fresh.find(name, relation, question)
+            assert second.offers(question) == fresh.offers(question)
+    merge = EntityMerge(1, "", "ann", "kaph", "fathom", "")
+    assert LookUp(entries, Entities((merge,)), names=second.names).names is not second.names

@@ -78,3 +78,19 @@ def test_results_are_one_short_line() -> None:
     assert notation.several(["Ann", "Bea"]) == "(several: Ann; Bea)"
     notes = [notation.NOT_FOUND, notation.NO_MORE, notation.several(["a"]), notation.failed("no base"), ""]
     assert all(map(notation.is_note, notes)) and not any(map(notation.is_note, ["6 feet", "(A)", "several"]))
+
+
+PIECES = ["One ", "[", "]", "|", " | ", "\\", "fathoms", "makes", "[fathoms | makes]", " 6 feet", " (not found)"]
+PIECES += ["(no more calls)", " ", "\n", "x", "(", "[1, 2]", "\\[a | b]", "(not fo"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=14))
+def test_what_is_settled_stays_however_a_text_goes_on(parts: list[str]) -> None:
+    text = "".join(parts)
+    whole = notation.without_calls(text)
+    shown = ""
+    for end in range(len(text) + 1):
+        now = notation.settled(text[:end])
+        assert now.startswith(shown), "it only grows"
+        assert whole.startswith(now)
+        shown = now

@@ -30,10 +30,11 @@ def groups_shown(*words: str) -> dict[str, list[str]]:
     return found
 
 
-def test_commands_are_shown_in_four_groups_in_the_order_of_their_use() -> None:
+def test_commands_are_shown_in_five_groups_in_the_order_of_their_use() -> None:
     assert groups_shown() == {
         "Start": ["demo", "init", "check", "run", "results", "ask", "runs", "doctor"],
-        "Knowledge": ["kb"],
+        "Knowledge": ["kb", "review"],
+        "Use": ["serve", "export", "mcp"],
         "Measure": ["tasks", "compare", "edits", "router", "grade", "harness"],
         "Advanced": [
             *("settings", "rationalise", "distil", "collect", "diagnose", "augment", "evaluate"),

@@ -248,3 +248,64 @@ def test_a_knowledge_base_of_another_schema_is_left_alone(tmp_path: Path) -> Non
         connection.execute(sql("UPDATE meta SET value = '99'"))
     with pytest.raises(KnowledgeError, match="schema 99"):
         KnowledgeBase.open(path)
+
+
+# --- changes that are only tried ----------------------------------------------------------------------------------------
+
+
+def test_of_a_trial_nothing_stays_and_all_can_be_done_in_it(new_place: NewPlace) -> None:
+    place = new_place()
+    lesson = Lesson(text="Count first.")
+    with KnowledgeBase.open(place) as kb:
+        kb.add([(FATHOM, because("q1")), (lesson, because("q2"))])
+        before, revision = export_text(kb), kb.revision
+        with kb.trial() as trial:
+            edited = trial.edit(FATHOM.id, {"object": "7 feet", "text": "A fathom is 7 feet."}, "Ann")
+            trial.approve(edited.item_id, "Ann")
+            trial.reject(lesson.id, "Ann")
+            trial.add([(Lesson(text="Count last."), because("q3"))])
+            assert trial.revision == revision + 4 and [entry.item.text for entry in trial.entries(kind="fact")] == [
+                "A fathom is 7 feet."
+            ]
+            assert [(one.sign, one.entry.item.text) for one in trial.differences()] == [
+                ("~", "A fathom is 7 feet."),
+                ("~", "Count first."),
+                ("+", "Count last."),
+            ]
+            trial.revert_to(str(revision), "Ann")
+            assert trial.differences() == []
+            with KnowledgeBase.open(place) as other:
+                assert other.get(FATHOM.id).item == FATHOM  # nobody else sees anything of it
+        assert (export_text(kb), kb.revision, kb.problems()) == (before, revision, [])
+
+
+def test_what_is_refused_in_a_trial_leaves_the_rest_of_it(new_place: NewPlace) -> None:
+    with KnowledgeBase.open(new_place()) as kb:
+        kb.add([(FATHOM, because("q1")), (Lesson(text="Count."), because("q2"))])
+        with kb.trial() as trial:
+            trial.approve(FATHOM.id, "Ann")
+            with pytest.raises(KnowledgeError, match="needs the reviewer's name"):
+                trial.reject(FATHOM.id, " ")
+            with pytest.raises(KnowledgeError, match="no item has the id"):
+                trial.decide([FATHOM.id, "0000000000000000"], Status.REJECTED, "Ann")
+            assert trial.get(FATHOM.id).status is Status.APPROVED
+        with pytest.raises(ZeroDivisionError), kb.trial() as trial:
+            trial.approve(FATHOM.id, "Ann")
+            raise ZeroDivisionError
+        assert kb.get(FATHOM.id).status is Status.PROPOSED and kb.approve(FATHOM.id, "Bea").reviewer == "Bea"
+
+
+def test_a_base_in_memory_can_be_tried_on_too() -> None:
+    with KnowledgeBase.open(":memory:") as kb:
+        kb.add([(FATHOM, because("q1"))])
+        with kb.trial() as trial:
+            trial.approve(FATHOM.id, "Ann")
+            assert [one.changes["status"] for one in trial.differences()] == [("proposed", "approved")]
+        assert kb.get(FATHOM.id).status is Status.PROPOSED
+
+
+def test_an_entry_is_known_by_all_its_ids(new_place: NewPlace) -> None:
+    with KnowledgeBase.open(new_place()) as kb:
+        kb.add([(FATHOM, because("q1"))])
+        now = kb.edit(FATHOM.id, {"object": "7 feet"}, "Ann").item_id
+        assert kb.ids(FATHOM.id) == kb.ids(now[:6]) == {FATHOM.id, now}

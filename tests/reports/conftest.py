@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ HOSTILE = "<script>alert('x')</script><img src=http://evil.example/a.png onerror
 HOSTILE_INDEX = 2
 """A question on which the methods disagree, so that it is among the samples shown."""
 FACT = Fact(text="A fathom is 6 feet.", subject="fathom", relation="feet", object="6")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARMS = {"std_cot": 4, "std_cot_kb": 3, "nesycd_no_kb": 4, "nesycd": 2, "nesycd_context": 2, "nesycd_oracle": 1}
 """Of five special questions how many the method gets wrong."""
 FOUND = Call(name="look_up", asked="[fathoms | feet]", found="6", items=(FACT.id,), how="'fathoms' is 'fathom'")
@@ -126,6 +129,50 @@ def make_evaluation(splits: Sequence[str] = ("test", "ood_unseen")) -> Evaluatio
         router={"mode": "margin", "threshold": 0.7, "closed_book": "general"},
         method=METHOD,
     )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if BROWSER is None:
+        pytest.skip("no chromium or chrome on this machine")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        yield started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+
+
+@pytest.fixture
+def shown(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Shows a file in a window of its own, in which a message of the console or a request to anywhere is a fault."""
+    wrong: list[str] = []
+    contexts = []
+
+    def show(path: Path, **settings: Any) -> Any:
+        contexts.append(browser.new_context(**settings))
+        page = contexts[-1].new_page()
+        page.on("console", lambda said: wrong.append(said.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda asked: asked.url.startswith(("file:", "data:", "blob:")) or wrong.append(asked.url))
+        page.goto(path.as_uri())
+        return page
+
+    yield show
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+@pytest.fixture
+def faults() -> Callable[[Any], list[str]]:
+    """What axe finds serious on a page, and whether the page is wider than its window."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+
+    def found(page: Any) -> list[str]:
+        violations = axe.Axe().run(page).response["violations"]
+        serious = [one for one in violations if one["impact"] in ("serious", "critical")]
+        wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        return [f"{one['id']}: {one['nodes'][0]['html']}" for one in serious] + ["wide"] * wide
+
+    return found
 
 
 @pytest.fixture

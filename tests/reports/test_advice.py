@@ -14,7 +14,7 @@ from nesycd.core.answers import Attempt, Call
 from nesycd.core.records import Derivation, Entry, Evidence, Example, Fact, Hit, Lesson, Retrieval, Status
 from nesycd.knowledge import KnowledgeBase
 from nesycd.reports import print_advice, write_report
-from nesycd.reports.advice import advice
+from nesycd.reports.advice import SEEDS, advice
 from nesycd.reports.folder import RunFiles, read_run
 
 FACT = Fact(text="A fathom is 6 feet.", subject="fathom", relation="makes", object="6 feet")
@@ -22,7 +22,7 @@ HIT = Hit(item=FACT, score=1.0, why="names fathom")
 FOUND = Call(name="look_up", asked="[fathoms | makes]", found="6 feet", items=(FACT.id,))
 VAIN = Call(name="look_up", asked="[ells | makes]", found="(not found)", kind="note")
 BASE = "--kb 'runs/my run/kb.sqlite'"
-ADD = "add what is missing (or a file of it by nesycd kb import), and run again"
+ADD = "Add what is missing (or a file of it by nesycd kb import), and run again"
 APPROVED = Entry(item=FACT, status=Status.APPROVED, evidence=(Evidence(example="", source="m"),))
 
 
@@ -102,14 +102,49 @@ def test_items_that_wait_are_counted_and_the_end_of_both_reports_says_so(run_fol
     stream = io.StringIO()
     print_advice(run_folder, Console(file=stream, width=60, color_system=None))
     shown = " ".join(stream.getvalue().split())
-    assert shown.startswith("What to do next - 1 item of the knowledge base waits for review: list them")
-    assert f"nesycd kb queue --kb '{run_folder}/kb.sqlite'" in stream.getvalue()
+    assert shown.startswith(
+        "What to do next - 1 item of the knowledge base waits for review: decide in the browser, and run again"
+    )
+    assert f"nesycd review '{run_folder}'" in stream.getvalue()
+    assert f"nesycd kb review-file review.html --kb '{run_folder}/kb.sqlite'" in stream.getvalue()
     # Eight special questions are answered wrongly, each with a look-up that found nothing.
     wrong = "units: 8 of 20 test questions are answered wrongly (nesycd) and lack knowledge: 8 looked up in vain"
     assert f"{wrong} ([fathoms | feet])" in shown
     page = write_report(run_folder).read_text()
-    assert page.rindex('<section id="next">') > page.rindex('<section id="run">') and wrong in page
+    assert (
+        page.index('id="meaning"') < page.index('<section id="next">') < page.index('<section id="details">')
+        and wrong in page
+    )
+    assert "nesycd review &#x27;a &lt;b&gt;run&#x27;</code>" in page
     assert page.count("#next") == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told", "command"),
+    [
+        (
+            -0.3,
+            -0.1,
+            "nesycd is worse than std_cot on test: measure which items do harm",
+            "nesycd kb effect RECIPE --name 'a <b>run'",
+        ),
+        (
+            -0.1,
+            0.2,
+            "nesycd and std_cot cannot be told apart by 40 test questions: more questions, or more seeds,",
+            SEEDS,
+        ),
+        (0.1, 0.3, "", ""),
+    ],
+)
+def test_a_method_that_does_not_help_is_told_with_what_to_do(
+    run_folder: Path, low: float, high: float, told: str, command: str
+) -> None:
+    results = json.loads((run_folder / "results.json").read_text())
+    results["differences"]["test"]["nesycd - std_cot"]["all"] |= {"value": (low + high) / 2, "low": low, "high": high}
+    (run_folder / "results.json").write_text(json.dumps(results))
+    found = [one for one in advice(read_run(run_folder)) if not one.text.startswith(("units: ", "Add "))]
+    assert [(one.text[: len(told)], one.command) for one in found] == ([(told, command)] if told else [])
 
 
 def test_nothing_is_said_where_there_is_nothing_to_do(run_folder: Path) -> None:

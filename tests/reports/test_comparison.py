@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from nesycd.core.errors import ConfigError, RunError
 from nesycd.core.records import Diagnosis, Evidence, Example, Lesson, Rationale, Record
 from nesycd.knowledge import KnowledgeBase
 from nesycd.methods.table import METHODS
+from nesycd.reports.advice import SEEDS, comparison_advice
 from nesycd.reports.comparison import Comparison, compare
 from nesycd.reports.comparison_costs import Cost, cost
-from nesycd.reports.comparison_page import bases, print_comparison, told
+from nesycd.reports.comparison_page import bases, print_comparison, render_comparison, told
 from nesycd.reports.folder import Material, Row, read_base
+from nesycd.reports.results import Results
 from nesycd.runs.run import Run
 
 TOKENS = {"steps": 1, "tokens": 50, "completion_tokens": 10}
@@ -206,3 +209,61 @@ def test_few_shot_costs_the_rationales_that_its_prompts_show(
     found = costs(tmp_path / "r", "few_shot")
     # Three of the four kept ones of the test's one task; a publisher's own prompts ask no teacher.
     assert (found.teacher_tokens, found.usd) == (tokens, usd)
+
+
+def page_of(tmp_path: Path, right: dict[str, bool]) -> str:
+    folder = run_folder(tmp_path / "r", ["general", "augmented", "train-cascod"])
+    made = material(folder, right, ("test", "ood_a"))
+    results = {
+        "tasks": {},
+        "methods": {},
+        "differences": {},
+        "gap_closed": {},
+        "gain_by_frequency": {},
+        "retrieval": {},
+    }
+    knowledge = {"items": 0, "by_kind": {}, "by_status": {}}
+    rest = {"schema": "results/2", "knowledge": knowledge, "router": {}, "seconds": {}, "total_seconds": 0}
+    made.results[0] = Results.model_validate({**results, **rest})
+    return render_comparison(compared(made), made)
+
+
+def test_the_page_says_what_it_means_and_what_to_do_and_folds_the_rest(tmp_path: Path) -> None:
+    page = page_of(tmp_path, {"std_cot": False, "nesycd": True})
+    order = ["On only 6 test questions the student with its knowledge base (nesycd, 100.0\u00a0% right) is better than"]
+    order += ["Primary endpoint (the default", 'id="next"', "were compared under one seed: more seeds tell more", SEEDS]
+    order += ['id="details"', *(f'id="{part}"' for part in ("differences", "splits", "samples", "costs", "setup"))]
+    places = [page.index(text) for text in order]
+    assert places == sorted(places)
+    assert str(tmp_path) not in page
+    alone = page_of(tmp_path, {"std_cot": False})
+    assert "nesycd was not run, so nesycd and std_cot cannot be held against each other." in alone
+    assert "#differences" not in alone and 'id="differences"' not in alone
+    assert "nesycd compare RECIPE --methods nesycd,std_cot" in alone
+
+
+def test_advice_after_a_comparison(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "r", ["general", "augmented"])
+    worse = compared(material(folder, {"std_cot": True, "nesycd": False}))
+    assert [one.command for one in comparison_advice(worse)] == ["nesycd kb effect RECIPE", ""]
+    level = compared(material(folder, {"std_cot": True, "nesycd": True}))
+    assert "cannot be told apart here: more seeds" in comparison_advice(level)[0].text
+    better = compared(material(folder, {"std_cot": False, "nesycd": True}))
+    sure = better.model_copy(update={"seeds": [0, 1], "primary": better.primary.model_copy(update={"named": True})})
+    assert comparison_advice(sure) == []
+    leaking = sure.model_copy(update={"leaks": {"0": 0, "1": 2}})
+    [one] = comparison_advice(leaking)
+    assert one.text.startswith("Seed 1: 2 approved items give questions of it away")
+    assert one.command == "nesycd kb leaks --run c/seed-1"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1200, 360])
+def test_axe_finds_no_fault_on_the_page(
+    tmp_path: Path, shown: Callable[..., Any], faults: Callable[[Any], list[str]], width: int
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(page_of(tmp_path, {"std_cot": False, "nesycd": True, "cascod": True}), encoding="utf-8")
+    page = shown(path, viewport={"width": width, "height": 800})
+    page.get_by_role("button", name="open all", exact=True).click()
+    assert faults(page) == []

@@ -38,8 +38,8 @@ def test_prompts_read_in_parts_are_continued_alike(model: Any, monkeypatch: pyte
     start = [rng.randrange(1, 64) for _ in range(shared)]
     prompts = [start + [rng.randrange(1, 64) for _ in range(rng.randint(3, 30))] for _ in range(11)]
     made, read = [], []
-    usual = generation._next
-    monkeypatch.setattr(generation, "_next", lambda m, ids, *rest: read.append(ids.shape) or usual(m, ids, *rest))
+    usual = generation.read_next
+    monkeypatch.setattr(generation, "read_next", lambda m, ids, *rest: read.append(ids.shape) or usual(m, ids, *rest))
     for at_once in (100_000, 90, 1):
         monkeypatch.setattr(generation, "READ_AT_ONCE", at_once)
         read.clear()

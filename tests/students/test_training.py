@@ -22,8 +22,8 @@ from nesycd.core.protocols import TrainSettings  # noqa: E402
 from nesycd.students import training  # noqa: E402
 from nesycd.students.adapters import lora_config, peft_warnings  # noqa: E402
 from nesycd.students.compiling import can_compile, compile_layers  # noqa: E402
-from nesycd.students.memory import keep_freed_memory  # noqa: E402
-from nesycd.students.training import Encoded, Workers, accumulate, is_out_of_memory  # noqa: E402
+from nesycd.students.memory import is_out_of_memory, keep_freed_memory  # noqa: E402
+from nesycd.students.training import Encoded, Workers, accumulate  # noqa: E402
 
 
 @pytest.fixture

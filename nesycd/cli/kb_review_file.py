@@ -1,0 +1,124 @@
+"""`nesycd kb review-file` and `import-decisions`: review by somebody who has no access to the base, in one HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nesycd.cli import kb_evidence
+from nesycd.cli.kb_common import (
+    By,
+    Kb,
+    Kind,
+    Limit,
+    Root,
+    RunName,
+    Why,
+    changed_base,
+    kind_of,
+    open_base,
+    plain,
+    print_differences,
+    user,
+)
+from nesycd.core.errors import KnowledgeError, RunError
+
+CASES = 3
+
+
+def review_file(
+    file: Annotated[Path, typer.Argument(help="The HTML file to write.", show_default=False)],
+    cases: Annotated[
+        int, typer.Option("--cases", min=0, help="Questions with a wrong answer to show of an item, at most.")
+    ] = CASES,
+    kind: Kind = None,
+    limit: Limit = 10_000,
+    kb: Kb = None,
+    run: RunName = "",
+    root: Root = Path("runs"),
+) -> None:
+    """Write the items that wait for review as one HTML file, for an expert without access to the base.
+
+    It works in any browser, also on a phone and without a network, and sends nothing: the expert approves, edits, rejects and
+    comments, downloads a file of decisions and sends it back. nesycd kb import-decisions applies it.
+
+    Questions and answers are those of the run whose base it is; of a base that lies in no run, --run names it. They are in the
+    file, as are the items: give it to those only who may read them.
+
+    Example:
+
+        nesycd kb review-file review.html --kb runs/quickstart/kb.sqlite
+
+        nesycd kb import-decisions decisions-quickstart.json --kb runs/quickstart/kb.sqlite --dry-run
+    """
+    from nesycd.core.storage import write_atomic
+    from nesycd.knowledge.decisions import identity_of
+    from nesycd.knowledge.queue import waiting
+    from nesycd.reports.review_file import item_of, render_review_file
+
+    if file.suffix.lower() not in (".html", ".htm"):
+        raise KnowledgeError(f"{file}: a review file is an HTML file; give it the ending .html")
+    wanted = kind_of(kind)
+    with open_base(kb) as base:
+        # The revision first: what is changed meanwhile is found out when the decisions are imported.
+        revision, identity, place = base.revision, identity_of(base), base.place
+        found = [one for one in waiting(base) if wanted is None or one.entry.item.kind == wanted]
+    if not found:
+        raise KnowledgeError(f"{plain(place)}: no {kind or 'item'} waits for review, so there is nothing to decide on")
+    folder = kb_evidence.folder_of(place, run, root)
+    told_of = None
+    try:
+        told_of = kb_evidence.behind(folder) if folder is not None else None
+    except RunError as error:
+        typer.echo(f"note: what stands behind the evidence cannot be read: {plain(str(error))}", err=True)
+    title = folder.resolve().name if folder is not None else "knowledge base"
+    items = [item_of(one, told_of, cases) for one in found[:limit]]
+    write_atomic(file, render_review_file(title, identity, revision, items))
+    typer.echo(f"wrote {plain(str(file))}: {len(items):,} items, {file.stat().st_size / 1e6:.1f} MB")
+    if len(found) > limit:
+        typer.echo(f"{len(found) - limit:,} more wait; take them in by --limit {len(found)}")
+    if folder is None and any(piece.example for one in found for piece in one.entry.evidence):
+        typer.echo("note: the questions and answers are in the run's folder; name it by --run")
+    typer.echo("what comes back is applied by: nesycd kb import-decisions FILE")
+
+
+def import_decisions(
+    file: Annotated[Path, typer.Argument(help="What the page of kb review-file gave back.", show_default=False)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    skip_changed: Annotated[
+        bool, typer.Option("--skip-changed", help="Leave out items that changed since the review file was written.")
+    ] = False,
+    limit: Limit = 50,
+    kb: Kb = None,
+    by: By = "",
+    why: Why = "",
+) -> None:
+    """Apply the decisions of a review file (nesycd kb review-file) as one revision: all of them, or none.
+
+    Without --by the reviewer is who is named on the page. Items that somebody changed since are named, and nothing is changed;
+    --skip-changed leaves them as they are and applies the rest. To import a file again changes nothing. What was "not sure", and
+    what was only commented on, goes into the queue (nesycd kb queue) with the comment. nesycd kb revert takes all of it back.
+
+    Example:
+
+        nesycd kb import-decisions decisions-quickstart.json --by Ann --dry-run
+    """
+    from nesycd.knowledge.decisions import apply_decisions, read_decisions
+
+    made = read_decisions(file)
+    with changed_base(kb, dry_run=dry_run) as base:
+        who = user(by or made.by.strip())
+        reason = why or f"decisions of {file.name}"
+        done = apply_decisions(base, made, who, reason, skip_changed=skip_changed, dry_run=dry_run)
+        print_differences(done.differences, limit)
+        for note in done.notes:
+            typer.echo(f"note: {plain(note)}")
+        if done.skipped:
+            ids = " ".join(item[:8] for item in done.skipped)
+            typer.echo(f"left as they are, since they changed: {ids}")
+        counted = ", ".join(f"{count} {what}" for what, count in done.counts.items() if count) or "nothing"
+        same = f"; {done.same} were so already" if done.same else ""
+        did = "nothing was changed; would be" if dry_run else "applied"
+        typer.echo(f"{did}, by {plain(who)}: {counted}{same}")
