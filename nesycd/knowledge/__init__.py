@@ -16,6 +16,7 @@ from nesycd.knowledge.entities import (
 )
 from nesycd.knowledge.exchange import FORMATS, export_file, export_text, import_file, read_file
 from nesycd.knowledge.filters import LeakFilter
+from nesycd.knowledge.goals import Answers, Premises, derive
 from nesycd.knowledge.graph import KnowledgeGraph, Misfit, Step
 from nesycd.knowledge.merge import AUTO, item_key, normal_triple, unite
 from nesycd.knowledge.rows import AddCounts
@@ -26,6 +27,7 @@ __all__ = [
     "AUTO",
     "FORMATS",
     "AddCounts",
+    "Answers",
     "Derived",
     "Deriver",
     "Difference",
@@ -36,10 +38,12 @@ __all__ = [
     "KnowledgeGraph",
     "LeakFilter",
     "Misfit",
+    "Premises",
     "Relation",
     "Revision",
     "Step",
     "declare_relations",
+    "derive",
     "entities_at",
     "export_file",
     "export_text",

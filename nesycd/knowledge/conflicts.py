@@ -15,9 +15,10 @@ from nesycd.knowledge.deriving import Deriver, that_can_fire
 from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.merge import entry_order
 from nesycd.rules.clauses import FALSE, Atom, predicate_of
-from nesycd.rules.engine import Engine, Firing, Limits, Step
+from nesycd.rules.engine import Engine, Limits, Step
+from nesycd.rules.program import Firing, is_element
 from nesycd.rules.proofs import Key, Proof, shortest_proofs
-from nesycd.rules.validation import RunnableRule, exception_number
+from nesycd.rules.validation import RunnableRule, is_exception, told_absent
 
 LIMITS = Limits(seconds=10.0, most=500_000, memory_mb=2048)
 """Of the one call that derives all that follows from a base, and of each that looks for a minimal unsatisfiable subset."""
@@ -104,8 +105,9 @@ def _broken(firings: Sequence[Firing], owner: Sequence[RunnableRule]) -> Iterato
         same = (rule.item.id, frozenset(atom.key for atom in firing.needs))
         if same not in seen:
             seen.add(same)
-            absent = [f"nothing says {atom}" for atom in firing.absent if not exception_number(atom)]
-            told = dict.fromkeys([*map(str, firing.needs), *absent])
+            absent = [told_absent(atom, rule.item) for atom in firing.absent if not is_exception(atom)]
+            needs = [str(atom) for atom in firing.needs if not is_element(atom)]
+            told = dict.fromkeys([*needs, *(f"{one.value} is {one.told}" for one in firing.gathered), *absent])
             yield _Goal(firing.needs, rule, f"must not be: {', '.join(told)}")
 
 

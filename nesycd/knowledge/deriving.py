@@ -15,12 +15,16 @@ from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.merge import entry_order, normal_triple
 from nesycd.rules.clauses import Atom, Clause, Constant, number, predicate_of
 from nesycd.rules.engine import Engine
+from nesycd.rules.program import is_element
 from nesycd.rules.proofs import Proof, shortest_proofs
-from nesycd.rules.validation import RuleSet, RunnableRule, exception_number, runnable
+from nesycd.rules.validation import RuleSet, RunnableRule, runnable, told_absent
+from nesycd.rules.values import quantity, written_date
 
 MAX_PROOF = 64
 """Firings in a proof that is still told."""
 MAX_DERIVED = 200
+MAX_ELEMENTS = 20
+"""Elements of a sum or count that a proof tells."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,9 @@ class Deriver:
                     source[atom.key] = fact
                     start.append(atom)
         rules = [rule for rule in self.ready.for_task(task) if rule.item.id not in hide]
-        owned = [(rule, clause) for rule, clause in that_can_fire(rules, start) if not clause.is_constraint]
-        if not owned:
-            return []
+        if not that_can_fire(rules, start):
+            return []  # and needs no engine
+        owned = [(rule, clause) for rule in rules for clause in rule.clauses if not clause.is_constraint]
         owner = [rule for rule, _ in owned]
         firings = self._engine.run([clause for _, clause in owned], start)
         proofs = shortest_proofs(start, firings)
@@ -110,20 +114,28 @@ class Deriver:
     def atoms_of(self, fact: Fact) -> list[Atom]:
         """A fact as the engine reads it: `makes(fathom, "6 feet")`, and with a quantity `makes(fathom, 6, feet)` too."""
         predicate = predicate_of(fact.relation)
-        if not predicate:
-            return []
-        subject, value = Constant(self._name(fact.subject)), " ".join(fact.object.split())
-        whole = number(value)
+        return self.readings(predicate, self.value(fact.subject), fact.object) if predicate else []
+
+    def readings(self, predicate: str, subject: Constant, text: str) -> list[Atom]:
+        """A statement about a subject, as the engine reads it: an object may be a number, a date, a quantity or a name."""
+        text = " ".join(text.split())
+        whole = number(text)
         if whole is not None:
             return [Atom(predicate, (subject, Constant(whole)))]
-        atoms = [Atom(predicate, (subject, Constant(self._name(value))))]
-        amount, _, unit = value.partition(" ")
-        count = number(amount)
-        if count is not None and unit:
-            atoms.append(Atom(predicate, (subject, Constant(count), Constant(self._name(unit)))))
+        value = self.value(text)
+        atoms = [Atom(predicate, (subject, value))]
+        amount = quantity(text) if isinstance(value.value, str) else None
+        if amount is not None:
+            atoms.append(Atom(predicate, (subject, Constant(amount[0]), Constant(self.name(amount[1])))))
         return atoms
 
-    def _name(self, text: str) -> str:
+    def value(self, text: str) -> Constant:
+        """A name as the engine reads it: the subject that it means, or the day that it is."""
+        day = written_date(text)
+        return Constant(self.name(text)) if day is None else Constant(day, text)
+
+    def name(self, text: str) -> str:
+        """The subject that a name means, as it is written; a name that means none as it is."""
         return self._names.get(self._node(text), text)
 
     def _triple(self, fact: Fact) -> tuple[str, str, str]:
@@ -142,7 +154,7 @@ class Deriver:
         subject, relation, value = triple
         fact = Fact(text=f"{subject}'s {relation}: {value}.", subject=subject, relation=relation, object=value)
         leaves = dict.fromkeys(source[step.atom.key] for step in proof.steps() if step.clause is None)
-        told = tuple(_told(proof, owner, source))
+        told = tuple(told_proof(proof, owner, lambda atom: _stated(source[atom.key])))
         return Derived(fact, rule.item, tuple(leaves), told, proof.size, rule.is_declared)
 
 
@@ -195,19 +207,33 @@ def that_can_fire(rules: Sequence[RunnableRule], facts: Iterable[Atom]) -> list[
     return [(rule, clause) for rule in rules if rule.item.id in firing for clause in rule.clauses]
 
 
-def _told(proof: Proof, owner: Sequence[RunnableRule], source: dict[object, Fact], depth: int = 0) -> Iterator[str]:
+def _stated(fact: Fact) -> str:
+    return f"{fact.text} [fact {fact.id[:8]}]"
+
+
+def told_proof(
+    proof: Proof, owner: Sequence[RunnableRule], leaf: Callable[[Atom], str], depth: int = 0
+) -> Iterator[str]:
+    """A proof as lines, indented by depth; `leaf` says where an atom comes from that no rule concludes."""
     indent = "  " * depth
     if proof.clause is None:
-        fact = source[proof.atom.key]
-        yield f"{indent}{fact.text} [fact {fact.id[:8]}]"
+        yield f"{indent}{leaf(proof.atom)}"
         return
     rule = owner[proof.clause].item
-    by = "declared" if owner[proof.clause].is_declared else f"rule {rule.id[:8]}"
-    yield f"{indent}{proof.atom} [{by}: {rule.text}]"
-    for need in proof.needs:
-        yield from _told(need, owner, source, depth + 1)
+    if is_element(proof.atom):
+        depth -= 1
+    else:
+        by = "declared" if owner[proof.clause].is_declared else f"rule {rule.id[:8]}"
+        yield f"{indent}{proof.atom} [{by}: {rule.text}]"
+    conditions = proof.gathered[0].first if proof.gathered else len(proof.needs)
+    for need in proof.needs[:conditions]:
+        yield from told_proof(need, owner, leaf, depth + 1)
+    for one in proof.gathered:
+        elements = proof.needs[one.first : one.end]
+        yield f"{indent}  {one.value} is {one.told}, of {len(elements)}{':' if elements else ''}"
+        for element in elements[:MAX_ELEMENTS]:
+            yield from told_proof(element, owner, leaf, depth + 2)
+        if len(elements) > MAX_ELEMENTS:
+            yield f"{indent}    and {len(elements) - MAX_ELEMENTS} more"
     for atom in proof.absent:
-        if number := exception_number(atom):
-            yield f"{indent}  it is no exception: {rule.exceptions[number - 1]}"
-        else:
-            yield f"{indent}  nothing says {atom}"
+        yield f"{'  ' * (depth + 1)}{told_absent(atom, rule)}"

@@ -19,7 +19,7 @@ from nesycd.retrieval.paths import Chain, relation_chain
 from nesycd.retrieval.words import Token, content_stems, stem, tokens
 from nesycd.rules import Engine, EngineError
 
-ALGORITHM = 2
+ALGORITHM = 3
 """Part of fingerprints: raised when other facts would be derived or chosen from the same knowledge."""
 MAX_FACTS = 400
 """Facts that a question may be linked to; those nearest to the entities it names are taken."""

@@ -20,7 +20,7 @@ STOPWORDS = frozenset(
 )
 """Stop words; a name made of one is only linked where its case shows it."""
 
-_IRREGULAR = {
+IRREGULAR = {
     "feet": "foot", "men": "man", "women": "woman", "children": "child", "teeth": "tooth", "geese": "goose",
     "mice": "mouse", "oxen": "ox", "people": "person", "pence": "penny", "dice": "die", "halves": "half",
     "data": "datum", "indices": "index", "vertices": "vertex", "axes": "axis", "brethren": "brother",
@@ -76,8 +76,8 @@ def spans(text: str) -> list[tuple[int, int]]:
 @lru_cache(maxsize=65536)
 def singulars(word: str) -> tuple[str, ...]:
     """What `word` may be the plural of; () where it does not look like one."""
-    if word in _IRREGULAR:
-        return (_IRREGULAR[word],)
+    if word in IRREGULAR:
+        return (IRREGULAR[word],)
     if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
         return ()
     forms = [word[:-1]]
@@ -104,7 +104,7 @@ def _trunk(word: str) -> str:
 
 _FINALS = {"i": "y", "v": "f"}
 """Cherries and cherry, leaves and leaf."""
-_IRREGULAR_TRUNKS = {_trunk(plural): _trunk(single) for plural, single in _IRREGULAR.items()}
+_IRREGULAR_TRUNKS = {_trunk(plural): _trunk(single) for plural, single in IRREGULAR.items()}
 
 
 @lru_cache(maxsize=65536)
@@ -127,8 +127,8 @@ def stem(word: str) -> str:
     """
     if not word.isalpha():
         return word
-    if word in _IRREGULAR:
-        word = _IRREGULAR[word]
+    if word in IRREGULAR:
+        word = IRREGULAR[word]
     elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
         word = word[:-3] + "y" if word.endswith("ies") and len(word) > 4 else word[:-1]
     for ending in ("ing", "ed", "ly"):

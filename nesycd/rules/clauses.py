@@ -6,18 +6,25 @@ Texts (entity names) are compared as everywhere in the knowledge base: case and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from nesycd.core.text import normal
 
 RESERVED = frozenset({"not", "is", "mod"})
-COMPARISONS = ("=", "!=", "<", "<=", ">", ">=")
-"""`is` reads as `=`."""
+COMPARISONS = ("=", "!=", "<", "<=", ">", ">=", "in")
+"""`is` reads as `=`; `in`: a number or date lies in the range that a text states (`ranges`)."""
 SUMS, PRODUCTS = ("+", "-"), ("*", "/", "//", "mod")
+FUNCTIONS = {"abs": (1, 1), "ceil": (1, 1), "floor": (1, 1), "round": (1, 2), "min": (2, 12), "max": (2, 12),
+             "weekday": (1, 1), "day": (1, 1), "month": (1, 1), "year": (1, 1)}  # fmt: skip
+"""What may be called, with the fewest and the most arguments."""
+AGGREGATES = ("count", "sum", "min", "max", "avg")
+UNITS = ("days", "weeks", "months", "years")
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 Signature = tuple[str, int]
@@ -36,9 +43,11 @@ class Variable:
 
 @dataclass(frozen=True)
 class Constant:
-    """A text or a number; a number without a fraction is an `int`."""
+    """A text, a number or a date; a number without a fraction is an `int`."""
 
-    value: str | int | Decimal
+    value: str | int | Decimal | date
+    written: str = field(default="", compare=False)
+    """How a date was written, where not as `2026-11-30`."""
 
     def __str__(self) -> str:
         if not isinstance(self.value, str):
@@ -47,8 +56,13 @@ class Constant:
             return self.value
         return '"' + "".join(_ESCAPES.get(char, char) for char in self.value) + '"'
 
+    @property
+    def is_number(self) -> bool:
+        """Whether it is neither a text nor a date."""
+        return isinstance(self.value, int | Decimal)
+
     @cached_property
-    def key(self) -> str | int | Decimal:
+    def key(self) -> str | int | Decimal | date:
         """Equal constants, and only they, have the same key."""
         return normal(self.value) if isinstance(self.value, str) else self.value
 
@@ -62,11 +76,52 @@ class Calculation:
     right: Term
 
     def __str__(self) -> str:
-        sides = (f"({side})" if isinstance(side, Calculation) else str(side) for side in (self.left, self.right))
-        return f" {self.operator} ".join(sides)
+        return f" {self.operator} ".join((_bracketed(self.left), _bracketed(self.right)))
 
 
-Term = Variable | Constant | Calculation
+@dataclass(frozen=True)
+class Duration:
+    """`30 days`: what is added to a date or taken from it; `unit` is one of `UNITS`."""
+
+    amount: Term
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{_bracketed(self.amount)} {self.unit}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """`round(X, 2)`, with a function of `FUNCTIONS`."""
+
+    function: str
+    terms: tuple[Term, ...]
+
+    def __str__(self) -> str:
+        return f"{self.function}({', '.join(map(str, self.terms))})"
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """`sum(W, B : bag(P, B), weight(B, W))`, with a function of `AGGREGATES`, over all ways in which `body` holds.
+
+    An element is a tuple of `terms`, the first of which is what is added or compared. Where a sum or an average has one term
+    only, all variables of the body tell elements apart (`docs/rules.md`).
+    """
+
+    function: str
+    terms: tuple[Term, ...]
+    body: tuple[Literal, ...]
+
+    def __str__(self) -> str:
+        return f"{self.function}({', '.join(map(str, self.terms))} : {', '.join(map(str, self.body))})"
+
+
+def _bracketed(side: Term) -> str:
+    return f"({side})" if isinstance(side, Calculation) else str(side)
+
+
+Term = Variable | Constant | Calculation | Duration | Call | Aggregate
 
 
 @dataclass(frozen=True)
@@ -125,31 +180,142 @@ class Clause:
 
     head: Atom
     body: tuple[Literal, ...] = ()
+    otherwise: tuple[int, ...] | None = None
+    """Of a default: the places of the arguments (from 0) for which it holds only where nothing else concludes the same."""
 
     @property
     def is_constraint(self) -> bool:
         """Whether it concludes nothing, but says what must not be."""
         return self.head == FALSE
 
+    @property
+    def is_horn(self) -> bool:
+        """Whether it is no default, and has nothing but atoms, `not`, comparisons and sums of texts and numbers."""
+
+        def is_plain(part: Literal | Term) -> bool:
+            match part:
+                case Aggregate() | Call() | Duration() | Comparison("in"):
+                    return False
+                case Constant():
+                    return not isinstance(part.value, date)
+                case _:
+                    return all(map(is_plain, parts_of(part)))
+
+        return self.otherwise is None and all(map(is_plain, (self.head, *self.body)))
+
     def __str__(self) -> str:
         if self.is_constraint and self.body:
             return f":- {', '.join(map(str, self.body))}."
-        return f"{self.head} :- {', '.join(map(str, self.body))}." if self.body else f"{self.head}."
+        told = f"{self.head} :- {', '.join(map(str, self.body))}." if self.body else f"{self.head}."
+        if self.otherwise is None:
+            return told
+        names = [str(self.head.terms[place]) for place in self.otherwise]
+        usual = self.otherwise == tuple(range(len(self.head.terms) - 1))
+        return f"otherwise {told}" if usual else f"otherwise for {', '.join(names)}: {told}"
+
+
+def parts_of(part: Literal | Term) -> tuple[Literal | Term, ...]:
+    """What a part of a clause consists of, one level down, from left to right."""
+    match part:
+        case Calculation() | Comparison():
+            return part.left, part.right
+        case Negated():
+            return (part.atom,)
+        case Atom() | Call():
+            return part.terms
+        case Duration():
+            return (part.amount,)
+        case Aggregate():
+            return *part.terms, *part.body
+        case _:
+            return ()
 
 
 def variables(part: Literal | Term) -> Iterator[str]:
-    """Names of the variables in a part of a clause, from left to right, repeated ones too; `_` is left out."""
+    """Names of the variables in a part of a clause, from left to right, repeated ones too; `_` is left out.
+
+    Those within an aggregate are left out: they are its own, unless they also stand outside of it (`within`).
+    """
     if isinstance(part, Variable):
         if part.name != "_":
             yield part.name
-    elif isinstance(part, Calculation | Comparison):
-        yield from variables(part.left)
-        yield from variables(part.right)
-    elif isinstance(part, Negated):
-        yield from variables(part.atom)
-    elif isinstance(part, Atom):
-        for term in part.terms:
-            yield from variables(term)
+    elif not isinstance(part, Aggregate):
+        for inner in parts_of(part):
+            yield from variables(inner)
+
+
+def within(aggregate: Aggregate) -> tuple[str, ...]:
+    """Each variable within an aggregate once, its own and others."""
+    return tuple(dict.fromkeys(name for part in parts_of(aggregate) for name in variables(part)))
+
+
+def aggregates(part: Literal | Term) -> Iterator[Aggregate]:
+    """The aggregates in a part of a clause, from left to right."""
+    if isinstance(part, Aggregate):
+        yield part
+    else:
+        for inner in parts_of(part):
+            yield from aggregates(inner)
+
+
+def mapped(term: Term, change: Callable[[Term], Term]) -> Term:
+    """A term with each term directly in it changed; an aggregate and what is not calculated as they are."""
+    match term:
+        case Calculation(operator, left, right):
+            return Calculation(operator, change(left), change(right))
+        case Duration(amount, unit):
+            return Duration(change(amount), unit)
+        case Call(function, terms):
+            return Call(function, tuple(map(change, terms)))
+        case _:
+            return term
+
+
+Part = TypeVar("Part", Literal, Term, Atom, Aggregate)
+
+
+def filled(part: Part, values: Mapping[str, Term]) -> Part:
+    """A part of a clause with values for variables; those without one stay."""
+
+    def term(one: Term) -> Term:
+        return literal(one) if isinstance(one, Variable | Aggregate) else mapped(one, term)
+
+    def literal(one: Any) -> Any:
+        match one:
+            case Variable():
+                return values.get(one.name, one)
+            case Atom():
+                return Atom(one.predicate, tuple(map(term, one.terms)))
+            case Negated():
+                return Negated(literal(one.atom))
+            case Comparison():
+                return Comparison(one.operator, term(one.left), term(one.right))
+            case Aggregate():
+                return Aggregate(one.function, tuple(map(term, one.terms)), tuple(map(literal, one.body)))
+            case _:
+                return term(one)
+
+    return literal(part)  # type: ignore[no-any-return]
+
+
+_ANOTHER = re.compile(r"another (.+)/([0-9]+) for([0-9 ]*)")
+
+
+def another(atom: Atom, places: tuple[int, ...]) -> Atom:
+    """What holds where something that is no default concludes an atom with the same arguments at these places (from 0)."""
+    name = f"another {atom.predicate}/{len(atom.terms)} for {' '.join(str(place + 1) for place in places)}".strip()
+    return Atom(name, tuple(atom.terms[place] for place in places))
+
+
+def another_of(predicate: str) -> tuple[Signature, tuple[int, ...]] | None:
+    """Of which predicate, and of which places of it, an atom of `another` tells; None for all other predicates."""
+    match = _ANOTHER.fullmatch(predicate)
+    return match and ((match[1], int(match[2])), tuple(int(place) - 1 for place in match[3].split()))
+
+
+def is_calculated(term: Term) -> bool:
+    """Whether its value is calculated rather than written or found."""
+    return not isinstance(term, Variable | Constant)
 
 
 def clause_variables(clause: Clause) -> tuple[str, ...]:

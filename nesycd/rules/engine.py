@@ -15,7 +15,6 @@ import threading
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -23,26 +22,13 @@ from typing import Any, Self
 
 from nesycd.core.errors import KnowledgeError
 from nesycd.rules.checks import recursive
-from nesycd.rules.clauses import (
-    Atom,
-    Calculation,
-    Clause,
-    Comparison,
-    Constant,
-    Literal,
-    Negated,
-    Signature,
-    Term,
-    Variable,
-    clause_variables,
-    tidy_number,
-    variables,
-)
+from nesycd.rules.clauses import Atom, Clause, Comparison, is_calculated, variables
+from nesycd.rules.program import Firing, Program
 
 WORKER = Path(__file__).with_name("worker.py")
-_FUNCTIONS = {"+": "plus", "-": "minus", "*": "times", "/": "quotient", "//": "whole", "mod": "rest"}
-_SMALL = 2**31
 _START_SECONDS = 30.0
+_KEPT = 32
+"""Compiled programs that are kept."""
 PATIENCE = 5.0
 
 
@@ -64,17 +50,6 @@ class Limits:
     seconds: float = 2.0
     most: int = 50_000
     memory_mb: int = 1024
-
-
-@dataclass(frozen=True)
-class Firing:
-    """A clause with values for its variables: `head` holds since all of `needs` do and none of `absent` does."""
-
-    clause: int
-    head: Atom
-    needs: tuple[Atom, ...]
-    absent: tuple[Atom, ...]
-    """May hold `_`."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +75,7 @@ class Engine:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._lock = threading.Lock()
+        self._programs: dict[tuple[int, ...], tuple[Sequence[Clause], Program]] = {}
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str] = queue.Queue()
 
@@ -128,12 +104,21 @@ class Engine:
             EngineError: a limit was reached (the message says which, and which clauses may never end), or clingo is not
                 installed.
         """
-        program = _Program(clauses)
-        text = program.text(facts)
         with self._lock:
-            answer = self._ask({"program": text}, clauses)
-        fired = sorted(answer["fired"], key=lambda row: (row[0], [(isinstance(v, str), v) for v in row[1:]]))
-        return [program.firing(row) for row in fired]
+            program = self._compiled(clauses)
+            request = program.request(facts)
+            answer = self._ask(request.body, [clauses[number] for number in request.clauses])
+        return program.firings(answer["fired"], request.symbols)
+
+    def _compiled(self, clauses: Sequence[Clause]) -> Program:
+        """The clauses compiled, kept for the next call with the very same ones; those used longest ago are dropped."""
+        key = tuple(map(id, clauses))  # their own hash would read each to its last term
+        kept = self._programs.pop(key, None)
+        program = Program(clauses) if kept is None else kept[1]
+        self._programs[key] = (tuple(clauses), program)
+        if len(self._programs) > _KEPT:
+            del self._programs[next(iter(self._programs))]
+        return program
 
     def core(self, steps: Iterable[Step], items: int, goal: Sequence[int]) -> list[int]:
         """A minimal subset of `items` (numbered from 0) that makes all of `goal` hold: without any of it they would not.
@@ -180,7 +165,7 @@ class Engine:
             limits = {"many": f"make more than {self.limits.most} facts", "memory": f"need {self.limits.memory_mb} MB"}
             raise EngineError(self._stopped(f"{limits[reason]} and were stopped", clauses))
         if "failed" in answer:
-            raise RuntimeError(f"clingo: {answer['failed']}\n{given['program']}")
+            raise RuntimeError(f"clingo: {answer['failed']}\n{given}")
         return answer
 
     def _start(self) -> subprocess.Popen[str]:
@@ -194,7 +179,7 @@ class Engine:
         threading.Thread(target=_read, args=(process, lines), daemon=True).start()
         self._process, self._lines = process, lines
         self._at_exit = weakref.finalize(self, _end, process)
-        request = {"program": "f0.", "seconds": _START_SECONDS, "most": 10}
+        request = {**Program(()).request(()).body, "seconds": _START_SECONDS, "most": 10}
         try:
             assert process.stdin is not None
             process.stdin.write(json.dumps(request) + "\n")
@@ -237,119 +222,10 @@ def endless_clauses(clauses: Sequence[Clause]) -> list[Clause]:
         made = {
             name
             for part in clause.body
-            if isinstance(part, Comparison) and any(isinstance(side, Calculation) for side in (part.left, part.right))
+            if isinstance(part, Comparison) and (is_calculated(part.left) or is_calculated(part.right))
             for name in variables(part)
         }
-        calculated = any(isinstance(term, Calculation) for term in clause.head.terms)
+        calculated = any(map(is_calculated, clause.head.terms))
         if clause.head.signature in looping and (calculated or made & set(variables(clause.head))):
             found.append(clause)
     return found
-
-
-class _Program:
-    """Clauses as clingo reads them. Clause k becomes `fk(values) :- body.` and `head :- fk(values).`"""
-
-    def __init__(self, clauses: Sequence[Clause]) -> None:
-        self._clauses = [_plain(clause) for clause in clauses]
-        self._predicates: dict[Signature, str] = {}
-        self._texts: dict[str, int] = {}
-        self._constants: list[Constant] = []
-        self._needed = {
-            atom.signature
-            for clause in self._clauses
-            for part in clause.body
-            for atom in ((part.atom,) if isinstance(part, Negated) else (part,) if isinstance(part, Atom) else ())
-        }
-
-    def text(self, facts: Iterable[Atom]) -> str:
-        lines = [f"{self._atom(fact)}." for fact in facts if fact.signature in self._needed]
-        for number, clause in enumerate(self._clauses):
-            names = clause_variables(clause)
-            fired = f"f{number}({','.join(map(_name, range(len(names))))})" if names else f"f{number}"
-            numbers = {name: _name(place) for place, name in enumerate(names)}
-            body = [self._literal(part, numbers) for part in clause.body]
-            lines.append(f"{fired} :- {','.join(body)}." if body else f"{fired}.")
-            lines.append(f"{self._atom(clause.head, numbers)} :- {fired}.")
-        return "\n".join(lines)
-
-    def firing(self, row: Sequence[Any]) -> Firing:
-        clause = self._clauses[row[0]]
-        names = clause_variables(clause)
-        values = dict(zip(names, map(self._constant, row[1:]), strict=True))
-        needs = tuple(_filled(part, values) for part in clause.body if isinstance(part, Atom))
-        absent = tuple(_filled(part.atom, values) for part in clause.body if isinstance(part, Negated))
-        return Firing(row[0], _filled(clause.head, values), needs, absent)
-
-    def _constant(self, value: int | str) -> Constant:
-        if isinstance(value, int):
-            return Constant(value)
-        return self._constants[int(value[1:])] if value.startswith("c") else Constant(tidy_number(Decimal(value)))
-
-    def _atom(self, atom: Atom, names: dict[str, str] | None = None) -> str:
-        predicate = self._predicates.setdefault(atom.signature, f"p{len(self._predicates)}")
-        terms = ",".join(self._term(term, names or {}) for term in atom.terms)
-        return f"{predicate}({terms})" if terms else predicate
-
-    def _term(self, term: Term, names: dict[str, str]) -> str:
-        if isinstance(term, Variable):
-            return names.get(term.name, "_")
-        if isinstance(term, Calculation):
-            return f"@{_FUNCTIONS[term.operator]}({self._term(term.left, names)},{self._term(term.right, names)})"
-        key = term.key
-        if isinstance(key, str):
-            if key not in self._texts:
-                self._texts[key] = len(self._constants)
-                self._constants.append(term)
-            return f"c{self._texts[key]}"
-        return str(key) if isinstance(key, int) and -_SMALL < key < _SMALL else f'"{key:f}"'
-
-    def _literal(self, part: Literal, names: dict[str, str]) -> str:
-        if isinstance(part, Atom):
-            return self._atom(part, names)
-        if isinstance(part, Negated):
-            return f"not {self._atom(part.atom, names)}"
-        left, right = self._term(part.left, names), self._term(part.right, names)
-        if part.operator == "=":
-            # clingo takes a value from the right side only.
-            return f"{right}={left}" if isinstance(part.right, Variable) else f"{left}={right}"
-        if part.operator in (">", ">="):
-            left, right = right, left
-        function = {"<": "less", ">": "less", "<=": "at_most", ">=": "at_most", "!=": "differ"}[part.operator]
-        return f"1=@{function}({left},{right})"
-
-
-def _name(place: int) -> str:
-    return f"V{place}"
-
-
-def _plain(clause: Clause) -> Clause:
-    """The clause without calculations in its head, and with names for what stands as `_` in its conditions."""
-    fresh = 0
-    body: list[Literal] = []
-
-    def named(term: Term) -> Term:
-        nonlocal fresh
-        if term != Variable("_"):
-            return term
-        fresh += 1
-        return Variable(f"_{fresh} ")  # no text of a variable ends with a blank
-
-    for part in clause.body:
-        body.append(Atom(part.predicate, tuple(map(named, part.terms))) if isinstance(part, Atom) else part)
-    terms: list[Term] = []
-    for term in clause.head.terms:
-        if isinstance(term, Calculation):
-            fresh += 1
-            value = Variable(f"_{fresh} ")
-            body.append(Comparison("=", value, term))
-            terms.append(value)
-        else:
-            terms.append(term)
-    return Clause(Atom(clause.head.predicate, tuple(terms)), tuple(body))
-
-
-def _filled(atom: Atom, values: dict[str, Constant]) -> Atom:
-    return Atom(
-        atom.predicate,
-        tuple(values.get(term.name, term) if isinstance(term, Variable) else term for term in atom.terms),
-    )

@@ -1,7 +1,8 @@
 """Proof trees for what the engine derived: a shortest one for each conclusion, always the same. Knows no items.
 
 clingo gives no proofs; it gives every firing of a clause, and of these the cheapest way to each conclusion is found as
-Knuth did (A generalization of Dijkstra's algorithm, 1977): the size of a proof is the number of its firings.
+Knuth did (A generalization of Dijkstra's algorithm, 1977): the size of a proof is the number of its firings, those for the
+elements of an aggregate not counted.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nesycd.rules.clauses import Atom
-from nesycd.rules.engine import Firing
+from nesycd.rules.program import Firing, Gathered, is_element
 
 Key = tuple[Any, ...]
 
@@ -27,6 +28,8 @@ class Proof:
     absent: tuple[Atom, ...] = ()
     size: int = 0
     """Firings in the tree, shared ones counted in each place."""
+    gathered: tuple[Gathered, ...] = ()
+    """Which of the needs are elements of what aggregates."""
 
     def steps(self) -> Iterator[Proof]:
         """Every proof in the tree, this one first; each atom once."""
@@ -49,7 +52,7 @@ def shortest_proofs(facts: Iterable[Atom], firings: Sequence[Firing]) -> dict[Ke
 
     def offer(number: int) -> None:
         firing = firings[number]
-        size = 1 + sum(proofs[atom.key].size for atom in firing.needs)
+        size = (not is_element(firing.head)) + sum(proofs[atom.key].size for atom in firing.needs)
         heapq.heappush(heap, (size, firing.clause, number))
 
     def settle(key: Key, proof: Proof) -> None:
@@ -73,5 +76,5 @@ def shortest_proofs(facts: Iterable[Atom], firings: Sequence[Firing]) -> dict[Ke
         firing = firings[number]
         if firing.head.key not in proofs:
             needs = tuple(proofs[atom.key] for atom in firing.needs)
-            settle(firing.head.key, Proof(firing.head, clause, needs, firing.absent, size))
+            settle(firing.head.key, Proof(firing.head, clause, needs, firing.absent, size, firing.gathered))
     return proofs

@@ -5,18 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Rule, RuleTest
 from nesycd.rules.checks import bound_variables, check_arity, check_safe, check_stratified
-from nesycd.rules.clauses import FALSE, Atom, Clause, Constant, Negated, Variable, clause_variables, variables
+from nesycd.rules.clauses import (
+    FALSE,
+    Atom,
+    Clause,
+    Constant,
+    Negated,
+    Signature,
+    Variable,
+    another,
+    another_of,
+    clause_variables,
+    variables,
+)
 from nesycd.rules.parser import parse_body, parse_clauses, parse_facts
 
 GIVEN = ("given", 1)
 """What only a question says. The engine never reads a question, so nothing is `given` outside of tests."""
 _EXCEPTION = "exception "
 """Begins the predicates that stand for exceptions; no predicate in a clause's text holds a blank."""
+_CASE = re.compile(r"case ([0-9]+) for [0-9 ]*of .*")
+"""Predicates that stand for the conditions of a default, for those after it in its rule."""
 _SAYS = re.compile(r"\{([^{}]*)\}")
 
 
@@ -32,7 +46,7 @@ class RunnableRule:
 
     def triple(self, conclusion: Atom) -> tuple[str, str, str] | None:
         """A conclusion as subject, relation and object; None where it is only a step to others."""
-        values = [str(t.value) if isinstance(t, Constant) and isinstance(t.value, str) else str(t)
+        values = [(t.written or str(t.value)) if isinstance(t, Constant) and not t.is_number else str(t)
                   for t in conclusion.terms]  # fmt: skip
         if not self.item.says:
             return (values[0], self.head.predicate.replace("_", " "), values[1]) if len(values) == 2 else None
@@ -84,7 +98,7 @@ class RuleSet:
                 except KnowledgeError as error:
                     faults[rule.item.id] = str(error)
             ready = kept
-        return cls(tuple(ready), faults)
+        return cls(tuple(_with_others(ready)), faults)
 
     def for_task(self, task: str) -> tuple[RunnableRule, ...]:
         """Those whose scope holds it."""
@@ -92,9 +106,30 @@ class RuleSet:
 
 
 def _check_together(rules: Sequence[RunnableRule], relations: Collection[str]) -> None:
-    clauses = [clause for rule in rules for clause in rule.clauses]
+    clauses = [clause for rule in _with_others(rules) for clause in rule.clauses]
     check_arity(clauses, relations)
     check_stratified(clauses)
+
+
+def _with_others(rules: Sequence[RunnableRule]) -> Sequence[RunnableRule]:
+    """The rules, where there are defaults with a clause beside each that makes one give way (`clauses.another`)."""
+    defaults: dict[Signature, set[tuple[int, ...]]] = {}
+    for rule in rules:
+        for clause in rule.clauses:
+            if clause.otherwise is not None:
+                defaults.setdefault(clause.head.signature, set()).add(clause.otherwise)
+    if not defaults:
+        return rules
+    made = []
+    for rule in rules:
+        others = [
+            Clause(another(clause.head, places), clause.body)
+            for clause in rule.clauses
+            if clause.otherwise is None
+            for places in sorted(defaults.get(clause.head.signature, ()))
+        ]
+        made.append(replace(rule, clauses=(*rule.clauses, *others)))
+    return made
 
 
 def runnable(item: Rule) -> RunnableRule:
@@ -114,7 +149,7 @@ def runnable(item: Rule) -> RunnableRule:
                 raise KnowledgeError("a constraint needs conditions that must not hold together, as in :- p(X), q(X).")
             check_safe(clause)
     with _naming("exceptions"):
-        ready = _with_exceptions(item, clauses)
+        ready = _with_cases(item, _with_exceptions(item, clauses))
     with _naming("says"):
         _check_says(item, clauses[0].head)
     with _naming("tests"):
@@ -165,12 +200,43 @@ def _with_exceptions(item: Rule, clauses: tuple[Clause, ...]) -> tuple[Clause, .
         check_safe(clause)
         blocked.append(Negated(exception))
         extra.append(clause)
-    return (Clause(first.head, (*first.body, *blocked)), *clauses[1:], *extra)
+    return (replace(first, body=(*first.body, *blocked)), *clauses[1:], *extra)
 
 
-def exception_number(atom: Atom) -> int:
-    """Which of a rule's exceptions (from 1) an atom stands for; 0 where it is from a clause's text."""
-    return int(atom.predicate.split()[1]) if atom.predicate.startswith(_EXCEPTION) else 0
+def _with_cases(item: Rule, clauses: tuple[Clause, ...]) -> tuple[Clause, ...]:
+    """The clauses, each default (`otherwise`) under the conditions that nothing else and no default before it applies."""
+    made, extra = [], []
+    for number, clause in enumerate(clauses):
+        blocked: list[Negated] = []
+        if clause.otherwise is not None:
+            blocked.append(Negated(another(clause.head, clause.otherwise)))
+            for earlier, other in enumerate(clauses[:number], start=1):
+                if other.otherwise is not None and other.head.signature == clause.head.signature:
+                    places = " ".join(str(place + 1) for place in clause.otherwise)
+                    name = f"case {earlier} for {places} of {item.id}"
+                    blocked.append(Negated(Atom(name, tuple(clause.head.terms[place] for place in clause.otherwise))))
+                    case = Atom(name, tuple(other.head.terms[place] for place in clause.otherwise))
+                    extra.append(Clause(case, other.body))
+        made.append(replace(clause, body=(*clause.body, *blocked)) if blocked else clause)
+    return (*made, *extra)
+
+
+def is_exception(atom: Atom) -> bool:
+    """Whether an atom stands for one of a rule's exceptions."""
+    return atom.predicate.startswith(_EXCEPTION)
+
+
+def told_absent(atom: Atom, rule: Rule) -> str:
+    """How it reads in a proof by a rule that an atom does not hold."""
+    if is_exception(atom):
+        return f"it is no exception: {rule.exceptions[int(atom.predicate.split()[1]) - 1]}"
+    if (of := another_of(atom.predicate)) is not None:
+        (predicate, arity), places = of
+        terms = dict(zip(places, atom.terms, strict=True))
+        return f"nothing else says {Atom(predicate, tuple(terms.get(place, Variable('_')) for place in range(arity)))}"
+    if match := _CASE.fullmatch(atom.predicate):
+        return f"what comes before does not hold: {parse_clauses(rule.clause or '')[int(match[1]) - 1]}"
+    return f"nothing says {atom}"
 
 
 def _check_says(item: Rule, head: Atom) -> None:
@@ -187,4 +253,4 @@ def _check_says(item: Rule, head: Atom) -> None:
         raise KnowledgeError(f"{{{min(named - known)}}} is no variable of the conclusion {head}")
 
 
-__all__ = ["GIVEN", "RuleSet", "RunnableRule", "exception_number", "runnable"]
+__all__ = ["GIVEN", "RuleSet", "RunnableRule", "is_exception", "runnable", "told_absent"]

@@ -130,3 +130,11 @@ def test_a_core_suffices_and_none_of_it_can_be_left_out(engine: Engine, made: li
     core = engine.core(made, 5, [0])
     assert _holds(made, set(core), 0)
     assert not any(_holds(made, set(core) - {one}, 0) for one in core)
+
+
+def test_a_constraint_on_a_set_names_its_elements(engine: Engine) -> None:
+    rule = Rule(text="At most one father.", clause=":- father(P, _), count(F : father(P, F)) > 1.")
+    facts = [fact("Ann", "father", "Ben"), fact("Ann", "father", "Tom"), fact("Kim", "father", "Lou")]
+    found = named(engine, entries(*facts, rule))
+    assert [texts for texts, _ in found] == [{facts[0].text, facts[1].text, rule.text}]
+    assert found[0][1].startswith('must not be: father("Ann", ') and '2 is count(F : father("Ann", F))' in found[0][1]

@@ -203,7 +203,8 @@ def test_lp_gives_its_fields_back_and_runs_nothing(some: list[Entry]) -> None:
     [
         "p(X) :- q(X). #script (python) import os #end.", "#show.", "p.\nq.", "p :- @os().", "{p}.", "% p.", 'p("a\\"").', "p",
         "p :- q, &sum{x} > 1.", "p(X) :- q(Y), X is Y + 1.", "p(X) :- q(Y), X = Y / 2.", "p(2.5).",
-        "p(X) :- not q(X).", "p(a b).",
+        "p(X) :- not q(X).", "p(a b).", "p(N) :- N = count(X : q(X)).", "otherwise p(1).", "p :- q(X), unless r(X).",
+        "p(X) :- q(X), X in T, r(T).", "p(2026-11-30).", "p(X) :- q(Y), X = Y + 3 days.", "p(X) :- q(Y), X = abs(Y).",
     ],
 )  # fmt: skip
 def test_clauses_that_could_do_more_stay_strings_in_lp(clause: str) -> None:

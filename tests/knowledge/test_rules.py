@@ -291,3 +291,51 @@ def test_declared_relations_hold_from_the_other_side(engine: Engine) -> None:
     line = [fact("c", "father", "b"), fact("b", "father", "a")]
     entries = [Entry(item=item, status=Status.APPROVED) for item in (*line, grand)]
     assert "a's grandchild: c." in {one.fact.text for one in Deriver(entries, engine, entities).derive(line)}
+
+
+# --- quantities, dates, tables ----------------------------------------------------------------------------------------
+
+
+def test_dates_are_read_from_facts_and_told_as_they_were_written(engine: Engine) -> None:
+    rules = (
+        Rule(text="Same day.", clause="shares(X, Y) :- born(X, D), born(Y, D), X != Y."),
+        Rule(text="Due.", clause='due(X, D) :- born(X, A), A < "1 January 2027", D is A + 3 months.'),
+        Rule(text="Day.", clause="day(X, D) :- born(X, D), weekday(D) = monday."),
+    )
+    facts = [
+        fact("Ann", "born", "30 November 2026"),
+        fact("Bob", "born", "2026-11-30"),
+        fact("Cy", "born", "05/06/2026"),
+    ]
+    assert derived(engine, *rules, facts=facts) == [
+        "Ann's day: 30 November 2026.", "Bob's day: 30 November 2026.", "Ann's due: 2027-02-28.", "Bob's due: 2027-02-28.",
+        "Ann's shares: Bob.", "Bob's shares: Ann.",
+    ]  # fmt: skip
+
+
+def test_money_and_units_are_read_with_and_without_a_blank(engine: Engine) -> None:
+    rule = Rule(text="Double.", clause="double(X, M, U) :- costs(X, N, U), M is N * 2.", says="{X} | double | {M} {U}")
+    facts = [fact("bag", "costs", "$1,200.50"), fact("box", "costs", "100 USD"), fact("cup", "costs", "15%")]
+    assert derived(engine, rule, facts=facts) == [
+        "bag's double: 2401 $.",
+        "box's double: 200 USD.",
+        "cup's double: 30 %.",
+    ]
+
+
+def test_a_proof_tells_the_elements_of_a_sum_and_what_gave_way(engine: Engine) -> None:
+    total = Rule(text="Total.", clause="total(P, T) :- T is sum(W : bag(P, B), weight(B, W)), bag(P, _).")
+    free = Rule(text="Free.", clause="otherwise fee(P, 0) :- bag(P, _). otherwise fee(P, 9) :- bag(P, _).")
+    facts = [fact("Ann", "bag", "b1"), fact("Ann", "bag", "b2"), fact("b1", "weight", "60"), fact("b2", "weight", "60")]
+    entries = [Entry(item=item, status=Status.APPROVED) for item in (*facts, total, free)]
+    fee, made = Deriver(entries, engine).derive(facts)
+    assert (fee.fact.text, made.fact.text) == ("Ann's fee: 0.", "Ann's total: 120.")
+    assert fee.told[-1] == '  nothing else says fee("Ann", _)'
+    ids = [one.id[:8] for one in facts]
+    assert made.told[1:] == (
+        f"  Ann bag b1. [fact {ids[0]}]".replace("Ann bag b1.", facts[0].text),
+        '  120 is sum(W : bag("Ann", B), weight(B, W)), of 2:',
+        f"    {facts[0].text} [fact {ids[0]}]", f"    {facts[2].text} [fact {ids[2]}]",
+        f"    {facts[1].text} [fact {ids[1]}]", f"    {facts[3].text} [fact {ids[3]}]",
+    )  # fmt: skip
+    assert {one.id for one in made.rests_on} == {one.id for one in facts} and made.size == 1

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from nesycd.rules.checks import check_safe, check_stratified
 from nesycd.rules.clauses import Atom, Calculation, Clause, Comparison, Constant, Literal, Negated, Term, Variable
 from nesycd.rules.engine import WORKER, Engine, EngineError, Limits
 from nesycd.rules.parser import parse_clauses, parse_facts
+from nesycd.rules.program import Program
 from nesycd.rules.proofs import Proof, shortest_proofs
 
 
@@ -140,6 +141,7 @@ def evaluated(term: Term, given: dict[str, Any]) -> Any:
         return given[term.name]
     if isinstance(term, Constant):
         return term.value
+    assert isinstance(term, Calculation)
     left, right = evaluated(term.left, given), evaluated(term.right, given)
     if isinstance(left, str) or isinstance(right, str) or (right == 0 and term.operator in ("/", "//", "mod")):
         return None
@@ -245,6 +247,32 @@ def test_clauses_that_never_end_are_stopped_and_the_caller_goes_on(clauses: str,
         assert heads(engine, "p(X) :- q(X).", "q(1).") == ["p(1)"]
 
 
+def test_only_a_clause_that_may_fire_is_blamed() -> None:
+    with Engine(Limits(most=2000)) as engine:
+        facts = parse_facts(" ".join(f"n({number})." for number in range(1, 30)))
+        with pytest.raises(EngineError, match="they join too many facts"):
+            engine.run(parse_clauses("m(X + 1) :- m(X). p(A, B, C, D, E) :- n(A), n(B), n(C), n(D), n(E)."), facts)
+
+
+def test_compiled_clauses_are_used_again_with_other_facts(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    clauses = parse_clauses('p(X, Y) :- q(X), Y = "A text". r(X) :- p(X, "a TEXT"), not q(X).')
+    made: list[object] = []
+
+    def compiled(given: Sequence[Clause]) -> Program:
+        made.append(given)
+        return Program(given)
+
+    monkeypatch.setattr("nesycd.rules.engine.Program", compiled)
+    for name, said in (("ann", "A text"), ("A Text", "A Text"), ("bob", "A text")):
+        facts = parse_facts(f'q("{name}").')
+        told = [firing.head for firing in engine.run(clauses, facts)]
+        assert told == [Atom("p", (Constant(name), Constant(said)))], (
+            "a text is spelled as the facts spell it, if they do"
+        )
+    assert made == [clauses]
+    assert heads(engine, "p(X) :- q(X).", "q(1).") == ["p(1)"] and len(made) == 2
+
+
 def test_time_is_limited_where_nothing_new_is_made() -> None:
     with Engine(Limits(seconds=0.2, most=10**9)) as engine:
         facts = parse_facts(" ".join(f"n({number})." for number in range(40)))
@@ -278,11 +306,11 @@ def test_the_process_stays_from_call_to_call_and_a_killed_one_is_replaced(engine
 
 
 def test_the_worker_ends_with_its_input() -> None:
-    request = json.dumps({"program": "f0.", "seconds": 5, "most": 10}) + "\n"
+    request = json.dumps({**Program(()).request(()).body, "seconds": 5, "most": 10}) + "\n"
     done = subprocess.run(
         [sys.executable, "-P", str(WORKER), "512"], input=request, capture_output=True, text=True, timeout=60
     )
-    assert done.returncode == 0 and json.loads(done.stdout) == {"fired": [[0]]}
+    assert done.returncode == 0 and json.loads(done.stdout) == {"fired": []}
 
 
 def test_without_clingo_there_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:

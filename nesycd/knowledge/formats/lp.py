@@ -17,7 +17,7 @@ from nesycd.rules.parser import parse_clauses
 
 _PLAIN = re.compile(r'(?:[A-Za-z0-9_ ,.:;()<>=!+*/|-]|"[^"\\\n@#%]*")+\.')
 """No directive, script, choice, comment or second line."""
-_OTHERWISE = re.compile(r"\b(?:is|mod)\b|=<|/|\d\.\d|\d{10}")
+_OTHERWISE = re.compile(r"\b(?:is|mod|unless)\b|=<|/|\d\.\d|\d{10}")
 """What clingo does not read, or calculates otherwise than `knowledge.engine` does."""
 
 
@@ -46,6 +46,8 @@ def _is_plain(clause: str) -> bool:
             check_safe(one)
             if one.is_constraint:
                 return False  # clingo would find no answer at all where one is broken
+            if not one.is_horn:
+                return False
     except KnowledgeError:
         return False
     return True
