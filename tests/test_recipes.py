@@ -220,6 +220,45 @@ def test_the_documents_lines_for_recipes_can_be_read() -> None:
     ]  # fmt: skip
 
 
+# --- knowledge that questions share ---------------------------------------------------------------------------------------
+
+SHARED = {
+    "clutrr": {"train": 1000, "valid": 90, "test": 270},
+    "helpdesk": {"train": 500, "valid": 75, "test": 62},
+    "rulearena": {"train": 600, "valid": 60, "test": 200},
+    "legalbench": {"train": 424, "valid": 80, "test": 300},
+}
+
+
+@real
+@pytest.mark.parametrize("name", SHARED)
+def test_recipes_with_derivations_have_the_sizes_that_they_state(name: str) -> None:
+    recipe = load_recipe(RECIPES / f"{name}.toml")
+    task = build.task_of(locate_data(recipe, Path(os.environ["NESYCD_DATA"])))
+    assert {split: len(task.load(split)) for split in task.splits()} == SHARED[name]
+    assert recipe.teacher.name == "expert" and "nesycd_oracle" in recipe.evaluation.methods
+    if name == "clutrr":
+        assert set(Counter(example.task for example in task.load("test")).values()) == {30}
+    if name == "legalbench":
+        assert set(Counter(example.task for example in task.load("test")).values()) == {75}
+
+
+@real
+@pytest.mark.parametrize(
+    "name", ["helpdesk", *(pytest.param(n, marks=pytest.mark.slow) for n in SHARED if n != "helpdesk")]
+)
+def test_a_recipe_with_derivations_runs_in_miniature(name: str, tmp_path: Path) -> None:
+    sets = ["student.model=table", "evaluation.bootstrap=20", "task.sizes={train=24, valid=6, test=12}"]
+    recipe = locate_data(load_recipe(RECIPES / f"{name}.toml", sets), Path(os.environ["NESYCD_DATA"]))
+    execute(recipe, tmp_path / "r", Console(file=io.StringIO()))
+    results = load_results(tmp_path / "r/results.json").to_json()
+    assert set(results["methods"]) == set(recipe.evaluation.methods)
+    assert results["method"]["rationales"]["kept"] == 24
+    with KnowledgeBase.open(tmp_path / "r/kb.sqlite") as kb:
+        kinds = set(kb.stats()["by_kind"])
+    assert kinds and ("fact" in kinds) == (name != "clutrr")
+
+
 # --- BBH: the written knowledge -----------------------------------------------------------------------------------------
 
 WRITTEN = RECIPES / "bbh-knowledge.yaml"

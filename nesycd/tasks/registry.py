@@ -34,6 +34,10 @@ _TASKS: dict[str, tuple[str, str, str]] = {
     "agieval": ("nesycd.tasks.agieval", "AgievalSettings", "Agieval"),
     "arc": ("nesycd.tasks.arc", "ArcSettings", "Arc"),
     "mmlu": ("nesycd.tasks.mmlu", "MmluSettings", "Mmlu"),
+    "clutrr": ("nesycd.tasks.clutrr", "ClutrrSettings", "Clutrr"),
+    "helpdesk": ("nesycd.tasks.helpdesk", "HelpdeskSettings", "Helpdesk"),
+    "rulearena": ("nesycd.tasks.rulearena", "RulearenaSettings", "Rulearena"),
+    "legalbench": ("nesycd.tasks.legalbench", "LegalbenchSettings", "Legalbench"),
     "metamath": ("nesycd.tasks.metamath", "MetamathSettings", "Metamath"),
     "mixture": ("nesycd.tasks.mixture", "MixtureSettings", "Mixture"),
 }
@@ -76,6 +80,15 @@ def card(name: str) -> Card | None:
         ConfigError: an unknown name.
     """
     return getattr(_module(name), "CARD", None)
+
+
+def caution(name: str) -> str:
+    """What a benchmark's publisher asks of those who publish a model trained on it; "" where nothing is known.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    return str(getattr(_module(name), "CAUTION", ""))
 
 
 def settings_class(name: str) -> type[BaseModel]:

@@ -6,12 +6,15 @@ moved or touched one the same. Datasets of the hub count by the commit that was 
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Collection
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from nesycd.core.files import file_hash
+from nesycd.core.errors import DataError
+from nesycd.core.files import file_hash, text_lines
 from nesycd.core.records import content_hash
 from nesycd.tasks.hub import Hub, Rows
 
@@ -42,6 +45,16 @@ class SourceSettings(BaseModel):
         return self
 
 
+class FolderSettings(BaseModel):
+    """Where the questions of a benchmark are that is read from its publisher's files alone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    path: Path
+    """The folder with the publisher's files."""
+    seed: int = 0
+    """Draws splits and made questions; not given: the recipe's `seed`."""
+
+
 class Source:
     """The files below `path`, or the datasets on the hub, that settings name; remembers what was read.
 
@@ -51,11 +64,12 @@ class Source:
         folder: `path`; never to be asked for where `is_hub`.
     """
 
-    def __init__(self, settings: SourceSettings) -> None:
-        self.is_hub = bool(settings.hub)
-        self.name = settings.hub or str(settings.path)
+    def __init__(self, settings: SourceSettings | FolderSettings) -> None:
+        hub = settings.hub if isinstance(settings, SourceSettings) else ""
+        self.is_hub = bool(hub)
+        self.name = hub or str(settings.path)
         self.folder = settings.path or Path()
-        self._revision = settings.revision
+        self._revision = settings.revision if isinstance(settings, SourceSettings) else ""
         self._hubs: dict[str, Hub] = {}
         self._files: dict[str, str] = {}
 
@@ -88,3 +102,30 @@ class Source:
     def fingerprint(self) -> str:
         """Of all that was read so far: `owner/name@commit` of the hub's datasets, else a hash of the files."""
         return " ".join(hub.revision for hub in self._hubs.values()) if self.is_hub else content_hash(self._files)
+
+
+def table_rows(path: Path, columns: Collection[str], publisher: str, separator: str = ",") -> Rows:
+    """The rows of a publisher's table (CSV or TSV with a header) as texts by column, each with its place as `file:line`.
+
+    Args:
+        path: the file.
+        columns: those that it must have.
+        publisher: whose file it should be, such as `CLUTRR`.
+        separator: between columns.
+
+    Raises:
+        DataError: a missing column, a row of another length, or not such a table.
+    """
+    reader = csv.reader((line for _, line in text_lines(path)), delimiter=separator, strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        if missing := [name for name in columns if name not in header]:
+            raise DataError(f"{path}:1: column {missing[0]!r} is missing; is this {publisher}'s own file?")
+        for line in reader:
+            where = f"{path}:{reader.line_num}"
+            if line and len(line) != len(header):
+                raise DataError(f"{where}: {len(line)} columns, but the first line names {len(header)}")
+            if line:
+                yield where, dict(zip(header, line, strict=True))
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}: not a table of {publisher}: {error}") from None
