@@ -33,6 +33,10 @@ def init(
         list[Path] | None,
         typer.Option("--knowledge", help="A file of facts, rules or lessons, as nesycd kb import reads it."),
     ] = None,
+    documents: Annotated[
+        list[Path] | None,
+        typer.Option("--document", help="A text or table that states knowledge (.md, .txt, .csv, .xlsx), or a folder."),
+    ] = None,
 ) -> None:
     """Write a commented recipe for your own questions.
 
@@ -44,13 +48,16 @@ def init(
         nesycd init helpdesk --questions questions.jsonl --server http://localhost:8000/v1
 
         nesycd init helpdesk --questions questions.jsonl --model gpt-4o-mini
+
+        nesycd init helpdesk --questions questions.jsonl --document handbook.md --document fees.csv
     """
     file = Path(f"{name}.toml")
-    _check(name, file, questions, knowledge or [])
-    written = starter(name, file, questions, None, knowledge or [])
+    given = knowledge or [], documents or []
+    _check(name, file, questions, [*given[0], *given[1]])
+    written = starter(name, file, questions, None, *given)
     counts, fault = _counts(recipe_of(tomllib.loads(written)))
     asked, note = _teacher(server, model, counts)
-    text = starter(name, file, questions, asked, knowledge or [])
+    text = starter(name, file, questions, asked, *given)
     recipe_of(tomllib.loads(text))
     with disk_errors(file):
         write_atomic(file, text)

@@ -121,8 +121,8 @@ class TeacherSection(Section):
     """Who writes rationales and diagnoses."""
 
     name: Literal["expert", "replay", "scripted", "api"] = "expert"
-    """`expert` (a program that knows longtail), `replay` (recordings), `scripted` (the questions' own rationales), `api`
-    (a language model)."""
+    """`expert` (a program that derives the benchmark's answers, where it has one: longtail, clutrr, ...), `replay`
+    (recordings), `scripted` (the questions' own rationales), `api` (a language model)."""
     paths: tuple[Path, ...] = ()
     """Files of recorded rationales that `replay` serves (JSONL, JSON, CSV, Parquet); of several for a question the first is
     used."""
@@ -216,6 +216,12 @@ class KnowledgeSection(Section):
     files: tuple[Path, ...] = ()
     """Files as `nesycd kb import` reads them, whose items are added to the teacher's proposals: they pass the same filters and,
     with `review = "auto"`, are approved."""
+    documents: tuple[Path, ...] = ()
+    """Documents, or folders of them, that state knowledge: Markdown, plain text, CSV and Excel tables. Their items are added to
+    the teacher's proposals, each citing its line or row; when a document changes, what came from it is queued for review."""
+    document_keys: dict[str, str | tuple[str, ...]] = {}
+    """Heads of the columns that name the rows of tables, as `{"fees.csv" = "Plan", "prices.xlsx#Rates" = ["Plan", "Region"]}`;
+    not given: the first column with another text in each row."""
     base: Path | None = None
     """A reviewed base (a `kb.sqlite`), taken in place of one built from errors: what it approves, without what leaks under the
     run's splits. No error is diagnosed then. `nesycd compare --kb`."""
@@ -232,9 +238,10 @@ class KnowledgeSection(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if self.base is not None and self.files:
+        if self.base is not None and (self.files or self.documents):
             raise ValueError(
-                "base takes the place of files; leave files empty and import the files into the base (nesycd kb import)"
+                "base takes the place of files and documents; leave both empty and import the files into the base (nesycd kb "
+                "import, nesycd kb read-documents)"
             )
         return self
 

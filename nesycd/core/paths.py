@@ -32,6 +32,7 @@ def with_paths(recipe: Recipe, change: Change) -> Recipe:
     settings = _with_settings("task.settings", recipe.task.settings, change)
     known = {
         "files": _each("knowledge.files", recipe.knowledge.files, change),
+        "documents": _each("knowledge.documents", recipe.knowledge.documents, change),
         "base": _maybe("knowledge.base", recipe.knowledge.base, change),
     }
     corpus = _maybe("compare.corpus", recipe.compare.corpus, change)
@@ -92,7 +93,7 @@ def settings_alone(recipe: Recipe) -> dict[str, Any]:
         "prompts": True,
         "task": {"settings"},
         "teacher": {"paths": True, "diagnoses": True, "api": {"prices", "ledger"}},
-        "knowledge": {"files", "base"},
+        "knowledge": {"files", "documents", "base"},
         "compare": {"corpus"},
     }
     alone = recipe.model_dump(mode="json", exclude=places)

@@ -23,6 +23,11 @@ def is_visible(char: str) -> bool:
     return unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
+def is_blank(text: str) -> bool:
+    """Whether nobody sees anything of a text: it is empty, or has blanks, control and zero-width characters only."""
+    return not any(is_visible(char) and not char.isspace() for char in text)
+
+
 def printable(text: str, *, keep_lines: bool = False) -> str:
     r"""`text` with control and direction-changing characters as escapes (`\x1b`), so that a terminal does not interpret them.
 

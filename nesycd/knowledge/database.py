@@ -64,6 +64,8 @@ def connect(place: str | Path, *, create: bool, is_backed_up: bool = False, noti
         except BaseException:
             engine.dispose()
             raise
+        if path is not None:
+            _hold_to(engine, path.absolute(), places.shown(place))
     return engine
 
 
@@ -110,6 +112,8 @@ def writing(engine: Engine, place: str | Path, change: Change | None = None) -> 
                 connection.execute(text(f"SET LOCAL lock_timeout = {int(BUSY_SECONDS * 1000)}"))
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
             yield connection
+    if engine.dialect.name == "sqlite":
+        engine.connect().close()  # refused where the file was replaced meanwhile: the change went with it
 
 
 @contextmanager
@@ -125,6 +129,31 @@ def change_of(connection: Connection) -> Change:
     """What `writing` was told of the change under way."""
     change: Change = connection.get_execution_options()["nesycd_change"]
     return change
+
+
+def _hold_to(engine: Engine, path: Path, name: str) -> None:
+    """Go on only while the file that was opened is the one at its path: what is written to another one would be lost."""
+    opened: tuple[int, int] | None = _identity(path)
+
+    def check(*_: Any) -> None:
+        nonlocal opened
+        now = _identity(path)
+        if now is None or now != opened:
+            opened = None  # for good: a later file may get the number of the old one
+            raise KnowledgeError(
+                f"knowledge base {name}: was replaced or removed since it was opened, and nothing was written; open it again"
+            )
+
+    event.listen(engine, "do_connect", check)  # SQLite would begin an empty file
+    event.listen(engine, "checkout", check)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _set_up_sqlite(engine: Engine) -> None:

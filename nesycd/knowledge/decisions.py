@@ -19,12 +19,12 @@ from sqlalchemy.engine import Connection
 
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Entry, Item, Status, content_hash
-from nesycd.core.text import printable, shortened
+from nesycd.core.text import is_blank, printable, shortened
 from nesycd.knowledge import rows
 from nesycd.knowledge.changes import Difference, differences
 from nesycd.knowledge.formats.mapping import first_problem
 from nesycd.knowledge.journal import QUEUE, Journal
-from nesycd.knowledge.merge import tidy
+from nesycd.knowledge.merge import AUTO, tidy
 from nesycd.knowledge.reviewing import UNSURE, state_of
 from nesycd.knowledge.schema import history
 from nesycd.knowledge.store import DryRun, KnowledgeBase
@@ -41,6 +41,8 @@ MOST_NAMED = 5
 """Items that an error names."""
 _LARGEST = 200_000_000
 _VERBS = {"approve": Status.APPROVED, "reject": Status.REJECTED}
+_NOBODY = frozenset({"", AUTO})
+"""Reviewers that are no person: that a person comes to the same decision is one."""
 
 
 class Decision(BaseModel):
@@ -106,7 +108,7 @@ def read_decisions(path: Path) -> Decisions:
     try:
         if path.stat().st_size > _LARGEST:
             raise KnowledgeError(f"{path}: is too large to be a file of decisions")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise KnowledgeError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError):
@@ -186,9 +188,10 @@ def _apply(connection: Connection, made: Sequence[Decision], reviewer: str, skip
     same, skipped, todo = 0, [], []
     for one in made:
         uid = uids[one.id]
-        if _is_done(before[uid], one, wanted[one.id], queued.get(uid, ()), reviewer):
+        agrees = _is_done(before[uid], one, wanted[one.id], queued.get(uid, ()), reviewer)
+        if agrees and not (one.decision in _VERBS and before[uid].reviewer in _NOBODY):
             same += 1
-        elif state_of(before[uid]) != one.state:
+        elif not agrees and state_of(before[uid]) != one.state:
             skipped.append(one.id)
         else:
             todo.append(one)
@@ -254,7 +257,7 @@ def _item(entry: Entry, one: Decision) -> Item:
             f"{', '.join(allowed)}); nothing was changed"
         )
     strings = {field: value for field, value in one.changes.items() if isinstance(value, str) and field != "clause"}
-    if empty := [field for field, value in strings.items() if not value.strip()]:
+    if empty := [field for field, value in strings.items() if is_blank(value)]:
         raise KnowledgeError(f"item {one.id}: {empty[0]} is empty; nothing was changed")
     try:
         changes = {field: value if value != "" else None for field, value in one.changes.items()}

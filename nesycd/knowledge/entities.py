@@ -35,6 +35,8 @@ IS_A = "is a"
 """The relation whose objects are an entity's classes, for the domains and ranges of relations."""
 _MARKS = ("functional", "symmetric", "many_valued")
 _TEXTS = ("inverse", "domain", "range")
+_MOST_NAME = 1000
+"""Characters of an entity's name that is searched for: databases search for no longer ones."""
 
 
 class Relation(BaseModel):
@@ -289,6 +291,10 @@ def stand(connection: Connection) -> Entities:
 def known_entity(connection: Connection, name: str) -> str:
     """The entity that a name, or an alias that only one entity has, stands for."""
     wanted = normal(name)
+    if len(wanted) > _MOST_NAME:
+        raise KnowledgeError(
+            f"an entity's name has at most {_MOST_NAME:,} characters here, and this one has {len(wanted):,}"
+        )
     query = select(entry_rows.c.item).where(entry_rows.c.kind == "fact")
     near = query.where(entry_rows.c.words.contains(wanted, autoescape=True))
     subjects: set[str] = set()

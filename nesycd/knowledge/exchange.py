@@ -318,8 +318,9 @@ def _read(
     name = format_of(path, form)
     read = FORMATS[name].read
     if read is None:
+        hint = "; what documents state is read by nesycd kb read-documents" if name == "markdown" else ""
         raise KnowledgeError(
-            f"{path}: {name} is only written, not read ({', '.join(k for k in FORMATS if FORMATS[k].read)})"
+            f"{path}: {name} is only written, not read ({', '.join(k for k in FORMATS if FORMATS[k].read)}){hint}"
         )
     if FORMATS[name].is_folder:
         found = list(read(path))

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Entry, Evidence, Fact, Item
 from nesycd.core.text import normal
+from nesycd.knowledge.citations import origin
 from nesycd.knowledge.database import change_of
 from nesycd.knowledge.merge import item_key
 from nesycd.knowledge.schema import entries, evidence, history, names, revisions
@@ -200,7 +201,7 @@ def _pieces(pieces: Iterable[Evidence]) -> str:
 
 
 def _actor(reviewer: str, pieces: Iterable[Evidence]) -> str:
-    return reviewer or ", ".join(sorted({e.source for e in pieces}))
+    return reviewer or ", ".join(sorted({origin(e.source) for e in pieces}))
 
 
 def _now() -> str:

@@ -32,6 +32,7 @@ from nesycd.core.text import normal
 from nesycd.knowledge import database, rows, schema, versions
 from nesycd.knowledge import urls as places
 from nesycd.knowledge.changes import Difference, differences, last_line, touched_since
+from nesycd.knowledge.citations import origin
 from nesycd.knowledge.database import Change, Notify
 from nesycd.knowledge.formats.mapping import first_problem
 from nesycd.knowledge.merge import AUTO, entry_order
@@ -217,7 +218,9 @@ class KnowledgeBase:
             "items": len(found),
             "by_kind": dict(sorted(Counter(row.kind for row in found).items())),
             "by_status": dict(sorted(Counter(row.status for row in found).items())),
-            "sources": dict(sorted(Counter(row.source for row in pairs).items())),
+            "sources": dict(
+                sorted(Counter(source for source, _ in {(origin(row.source), row.entry) for row in pairs}).items())
+            ),
         }
 
     def ids(self, item_id: str) -> frozenset[str]:

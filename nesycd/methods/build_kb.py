@@ -1,7 +1,7 @@
 """Step 3, symbolic distillation: from the student's errors to the approved entries of the run's knowledge base.
 
-The teacher's diagnoses and the imported files give proposals; the leak, instance-specific and ill-formed-item filters refuse
-some; the knowledge base is built from the rest once, and is edited only by people after that.
+The teacher's diagnoses, the imported files and the documents give proposals; the leak, instance-specific and ill-formed-item
+filters refuse some; the knowledge base is built from the rest once, and is edited only by people after that.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from nesycd.core.answers import Attempt
 from nesycd.core.config import KINDS
 from nesycd.core.errors import KnowledgeError, ReviewWaits, RunError
 from nesycd.core.records import Diagnosis, Entry, Evidence, Example, Item, Rationale, Refusal, Rule, Status
-from nesycd.knowledge import KnowledgeBase, LeakFilter, filters, knowledge_version, read_file
+from nesycd.documents import documents_in, read_documents
+from nesycd.knowledge import KnowledgeBase, LeakFilter, filters, item_key, knowledge_version, read_file
 from nesycd.knowledge.carry import carry_over, is_worked_on
 from nesycd.methods.context import Context
 from nesycd.methods.take_kb import Taken, held_out, read_of
@@ -97,7 +99,7 @@ def build_knowledge(
     if brought:
         inputs["brought"] = brought
     inputs["seed"] = seed
-    _make(context, inputs, lambda: _build(context, proposals, checked))
+    _make(context, inputs, lambda: _build(context, proposals, checked, brought))
     return _known(context, train, diagnoses, len(proposed), refused, checked)
 
 
@@ -250,7 +252,10 @@ def _leaking(context: Context, train: Sequence[Example], entries: Sequence[Entry
 
 
 def _build(
-    context: Context, proposals: Sequence[tuple[Item, Evidence]], checked: _SelfChecked | None = None
+    context: Context,
+    proposals: Sequence[tuple[Item, Evidence]],
+    checked: _SelfChecked | None,
+    brought: Sequence[tuple[Item, Evidence]],
 ) -> dict[str, Any]:
     """Build the base from the proposals; people's edits in the previous base are carried over, and that base is kept.
 
@@ -268,8 +273,8 @@ def _build(
             kb.add([pair for pair in proposals if passing is None or pair[1].example in passing])
             kb.approve_all(but=_failing(context, kb))
             kb.add([pair for pair in proposals if passing is not None and pair[1].example not in passing])
-        if path.exists() and _is_worked_on(path):
-            _carry_over(context, _kept(context, path), kb)
+        if path.exists() and _is_worked_on(context, path):
+            _carry_over(context, _kept(context, path), kb, {item_key(item) for item, _ in brought})
         made = {"proposals": len(proposals), **kb.stats()}
     _replace(path)
     return made
@@ -282,11 +287,11 @@ def _replace(path: Path) -> None:
     os.replace(path.with_name("kb.new.sqlite"), path)
 
 
-def _is_worked_on(path: Path) -> bool:
+def _is_worked_on(context: Context, path: Path) -> bool:
     """Whether people worked on a base; one that cannot be read may be theirs."""
     try:
         with KnowledgeBase.open(path, create=False) as kb:
-            return is_worked_on(kb)
+            return is_worked_on(kb, documents_in(context.recipe.knowledge.documents))
     except KnowledgeError:
         return True
 
@@ -296,15 +301,15 @@ def _kept(context: Context, path: Path) -> Path:
     number = next(n for n in range(1, 10_000) if not path.with_name(f"kb.{n}.sqlite").exists())
     aside = path.with_name(f"kb.{number}.sqlite")
     shutil.copy2(path, aside)
-    context.run.notify(f"{path}: made from other diagnoses and edited since; kept as {aside.name}")
+    context.run.notify(f"{path}: made from other diagnoses or documents and edited since; kept as {aside.name}")
     return aside
 
 
-def _carry_over(context: Context, aside: Path, kb: KnowledgeBase) -> None:
-    """What people did in the base before holds in the new one, or is told."""
+def _carry_over(context: Context, aside: Path, kb: KnowledgeBase, stated: Collection[str]) -> None:
+    """What people did in the base before holds in the new one, or is told; `stated` are keys of what documents say."""
     try:
         with KnowledgeBase.open(aside, create=False) as old:
-            done = carry_over(old, kb)
+            done = carry_over(old, kb, documents_in(context.recipe.knowledge.documents), stated)
     except KnowledgeError as error:
         context.run.notify(f"nothing was carried over from {aside.name}: {error}")
         return
@@ -332,12 +337,13 @@ def _failing(context: Context, kb: KnowledgeBase) -> set[str]:
 
 
 def _imported(context: Context) -> list[tuple[Item, Evidence]]:
-    """The items of `knowledge.files` with their sources, without those that the file marks as rejected or retired.
+    """The items of `knowledge.files` with their sources, without those that the file marks as rejected or retired, and those of
+    `knowledge.documents` with their places.
 
     A file's evidence may name questions of another run, so only its sources are taken.
 
     Raises:
-        KnowledgeError: a file cannot be read, or entries in it cannot be used: each is named.
+        KnowledgeError: a file or document cannot be read, or entries in it cannot be used: each is named.
     """
     found: Sequence[tuple[Item, Evidence]] = [
         (one.entry.item, Evidence(example="", source=source))
@@ -346,4 +352,8 @@ def _imported(context: Context) -> list[tuple[Item, Evidence]]:
         if one.entry.status not in _PASSED_OVER
         for source in sorted({evidence.source for evidence in one.entry.evidence} or {path.name})
     ]
-    return list(found)
+    settings = context.recipe.knowledge
+    readings = read_documents(settings.documents, settings.document_keys)
+    for note in chain.from_iterable(reading.notes for reading in readings):
+        context.run.notify(f"note: {note}")
+    return [*found, *chain.from_iterable(reading.proposals for reading in readings)]

@@ -83,6 +83,20 @@ def items_of(working: str, example: Example) -> list[Item]:
     return list({item.id: item for item in found}.values())
 
 
+def stated_in(sentence: str, kind: str) -> list[Item]:
+    """The items of a sentence that stands outside any question, such as one of a handbook.
+
+    >>> [item.text for item in stated_in("Red card is part of football.", "Sports")]
+    ['Red card is part of football.']
+
+    Args:
+        sentence: without bullets and line ends.
+        kind: what its lessons are about.
+    """
+    general = Asked(kind, frozenset(), frozenset(), frozenset(), "")
+    return [*_facts(sentence, "", general)] or _advice(sentence, general)
+
+
 # --- sentences --------------------------------------------------------------------------------------------------------
 
 _BULLET = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.):])\s+")
@@ -169,7 +183,7 @@ def _kind(question: str, names: frozenset[str]) -> str:
         # Abbreviations (SVG) and "I" name nothing.
         named = names & {word for word in said.split() if not word.isupper()} or _NUMBER.search(said)
         if len(_stems(said)) > 1 and not named:
-            return _capital(said)
+            return capital(said)
     return ""
 
 
@@ -205,14 +219,14 @@ def _listed(working: str) -> Iterator[Fact]:
         for name in _ENTRY.findall(working):
             thing = _singular(name)
             if thing and thing != kind:
-                text = f"{_capital(thing)} is {'an' if kind[0] in 'aeiou' else 'a'} {kind}."
+                text = f"{capital(thing)} is {'an' if kind[0] in 'aeiou' else 'a'} {kind}."
                 yield Fact(text=text, subject=thing, relation="is a", object=kind)
 
 
 def _facts(sentence: str, previous: str, asked: Asked) -> Iterator[Fact]:
     """What a sentence says of something that has a name of its own."""
     for name, category in _CATEGORY.findall(sentence):
-        text = f'"{_capital(name)}" is an adjective of {category}.'
+        text = f'"{capital(name)}" is an adjective of {category}.'
         yield Fact(text=text, subject=name, relation="category of adjective", object=category)
     for title, genres, year in _films(sentence):
         title = _FILM_ASIDE.sub("", title)
@@ -227,7 +241,7 @@ def _facts(sentence: str, previous: str, asked: Asked) -> Iterator[Fact]:
     if said := _PART.match(sentence):
         subject = _whole_or_head(said[1])
         if subject.split()[0].casefold() not in _VAGUE:
-            text = f"{_capital(subject)} is part of {said[2]}."
+            text = f"{capital(subject)} is part of {said[2]}."
             yield Fact(text=text, subject=subject, relation="part of", object=_ARTICLE.sub("", said[2]))
 
 
@@ -242,21 +256,22 @@ def _films(sentence: str) -> Iterator[tuple[str, str, str]]:
 
 def _whole_or_head(phrase: str) -> str:
     """ "Earning a red card in the final" -> "red card"; "Dunking the ball" stays, since a ball is part of many things."""
-    head = _ARTICLE.sub("", _GERUND.sub("", _uncapital(phrase)))
-    if head == phrase or not _GERUND.match(_uncapital(phrase)):
+    head = _ARTICLE.sub("", _GERUND.sub("", uncapital(phrase)))
+    if head == phrase or not _GERUND.match(uncapital(phrase)):
         return head
     head = re.split(r" (?:in|at|during|for|from|on|to|with|against) ", head)[0]
-    return head if len(head.split()) > 1 else _OCCASION.sub("", _uncapital(phrase))
+    return head if len(head.split()) > 1 else _OCCASION.sub("", uncapital(phrase))
 
 
-def _uncapital(phrase: str) -> str:
+def uncapital(phrase: str) -> str:
     """Without the capital of a sentence's first word, unless more capitals show a name."""
     first, _, rest = phrase.partition(" ")
     is_name = first[1:] != first[1:].lower() or bool(re.match(r"[A-Z]", rest))
     return phrase if is_name else phrase[:1].lower() + phrase[1:]
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """With a capital at the beginning."""
     return text[:1].upper() + text[1:]
 
 

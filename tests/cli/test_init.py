@@ -60,7 +60,9 @@ def test_a_recipe_for_questions_with_rationales_is_checked_and_runs(here: Path) 
 
 
 def test_every_line_of_the_recipe_is_understood(here: Path) -> None:
-    whole = starter("r", Path("r.toml"), Path("q.jsonl"), Asked("m", "http://localhost:8000/v1"), [Path("f.csv")])
+    whole = starter(
+        "r", Path("r.toml"), Path("q.jsonl"), Asked("m", "http://localhost:8000/v1"), [Path("f.csv")], [Path("h.md")]
+    )
     lines = []
     for line in whole.splitlines():
         # What is commented out with a key and a value is a setting to be taken in.
@@ -69,6 +71,7 @@ def test_every_line_of_the_recipe_is_understood(here: Path) -> None:
     Path("r.toml").write_text("\n".join(lines))
     recipe = made("r")
     assert recipe.task.limit == 50 and recipe.teacher.api.max_usd == 5.0 and recipe.knowledge.files == (Path("f.csv"),)
+    assert recipe.knowledge.documents == (Path("h.md"),)
     questions(here / "q.jsonl")
     assert build_task(recipe.task.name, recipe.task.settings).splits() == ("train", "valid", "test")
 
@@ -131,6 +134,7 @@ def test_mistakes_are_told_in_one_line_and_nothing_is_written(here: Path) -> Non
         ("..", "--questions", "q.jsonl"): "error: name: ",
         ("r", "--questions", "none.jsonl"): "error: none.jsonl: no such file",
         ("r", "--questions", "q.jsonl", "--knowledge", "none.csv"): "error: none.csv: no such file",
+        ("r", "--questions", "q.jsonl", "--document", "none.md"): "error: none.md: no such file",
         ("r", "--questions", "q.jsonl", "--server", "localhost:8000"): "error: teacher.api.base_url: write it as http",
         ("r", "--questions", "q.jsonl", "--server", "http://me:secret@localhost/v1"): "no user, password or query",
     }.items():

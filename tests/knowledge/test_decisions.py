@@ -79,6 +79,12 @@ def test_every_decision_is_applied_in_one_revision(kb: KnowledgeBase, tmp_path: 
     assert kb.problems() == []
 
 
+def test_a_file_that_an_editor_saved_with_a_mark_is_read(kb: KnowledgeBase, tmp_path: Path) -> None:
+    path = file_of(kb, tmp_path / "made.json", APPROVE)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert applied(kb, path).counts["approved"] == 1
+
+
 def test_a_file_that_comes_twice_changes_nothing_the_second_time(kb: KnowledgeBase, tmp_path: Path) -> None:
     remark = {"item": RULE, "comment": "Step-fathers?"}
     path = file_of(kb, tmp_path / "d.json", APPROVE, EDIT, REJECT, remark)
@@ -114,6 +120,13 @@ def test_a_queued_item_leaves_the_queue_also_where_it_stays_as_it_is(kb: Knowled
     path = file_of(kb, tmp_path / "d.json", {"item": ELL, "decision": "approve"})
     assert applied(kb, path).counts["approved"] == 1
     assert ELL.id not in {one.entry.item_id for one in waiting(kb)}
+    assert applied(kb, path).same == 1
+
+
+def test_what_was_approved_automatically_is_a_persons_decision_after_it(kb: KnowledgeBase, tmp_path: Path) -> None:
+    kb.approve(ELL.id, "auto")
+    path = file_of(kb, tmp_path / "d.json", {"item": ELL, "decision": "approve"})
+    assert applied(kb, path).counts["approved"] == 1 and kb.get(ELL.id).reviewer not in ("", "auto")
     assert applied(kb, path).same == 1
 
 

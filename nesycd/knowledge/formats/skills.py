@@ -3,8 +3,9 @@
 What a `SKILL.md` must be is published (https://agentskills.io/specification): YAML front matter with `name`, which is also its
 folder's, and `description`; then Markdown. Only approved items go out, since an agent takes what it reads for advice. Each is an
 element of a list, followed by a comment with its id; all else that is known of it (status, reviewer, evidence, a rule's clauses)
-lies beside it in `assets/nesycd.yaml`, so that it comes back whole. An element that was edited is an edit of its item, a new one
-is a proposed item. Of a skill from elsewhere each section is proposed as a lesson.
+lies beside it in `assets/nesycd.yaml`, and comes back but for status and reviewer, which a skill from elsewhere could claim. An
+element that was edited is an edit of its item, a new one is a proposed item. Of a skill from elsewhere each section is proposed
+as a lesson.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _MOST_ITEMS, _MOST_TEXT = 100, 100_000
 recommends fewer than 500 lines."""
 _MOST_FILE, _MOST_ORIGINS, _MOST_SKILLS, _DEPTH = 2 * MAX_ITEM, 100 * MAX_ITEM, 10_000, 4
 """Bytes of a `SKILL.md` and of what lies beside it, skills in a folder, and folders above a skill that are looked into."""
+_DECIDED = ("status", "reviewer")
 _SPLITS = re.compile(r"train|valid|test|ood_\w+")
 _PLACE = "knowledge-base"
 """Name of the skill of items that nothing tells the kind of question of."""
@@ -285,9 +287,10 @@ def _given(head: Node, key: str, file: Path, most: int) -> str:
 
 
 def _known(origins: Path) -> dict[str, Mapping[str, Any]]:
-    """What lies beside a skill of ours, by item id."""
+    """What lies beside a skill of ours, by item id, without who decided what: a skill from elsewhere could say anything."""
     rows = yaml_file.read(_contents(origins, _MOST_ORIGINS), str(origins))
-    return {str(row.value["id"]): row.value for row in rows if isinstance(row.value, Mapping) and "id" in row.value}
+    found = [row.value for row in rows if isinstance(row.value, Mapping) and "id" in row.value]
+    return {str(one["id"]): {key: one[key] for key in one if key not in _DECIDED} for one in found}
 
 
 @dataclass(frozen=True)
