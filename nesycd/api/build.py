@@ -11,11 +11,12 @@ from typing import Any
 
 from nesycd.core.config import ApiSection, Recipe
 from nesycd.core.errors import ConfigError, DataError, NesycdError
-from nesycd.core.files import file_hash
 from nesycd.core.paths import locate_data
 from nesycd.core.protocols import Student, Task, Teacher
 from nesycd.core.records import Passage, content_hash
 from nesycd.core.row_files import Faults, RowFile
+from nesycd.documents import documents_hash
+from nesycd.knowledge.exchange import fingerprint
 from nesycd.knowledge.reviewed import Reviewed, read_reviewed
 from nesycd.llm import ledger
 from nesycd.llm.anthropic_api import ANTHROPIC, AnthropicEndpoint
@@ -57,7 +58,7 @@ def teacher_of(recipe: Recipe, task: Task) -> Teacher:
     """The recipe's teacher; another one makes the diagnoses where `teacher.diagnose` says so.
 
     Raises:
-        ConfigError: the expert is asked for on a benchmark that is not `longtail`.
+        ConfigError: the expert is asked for on a benchmark that derives no answers.
         TeacherError: recordings that cannot be used.
     """
     teacher = writer_of(recipe, task)
@@ -98,7 +99,7 @@ def writer_of(recipe: Recipe, task: Task) -> Teacher:
     derive = getattr(task, "derive", None)
     if derive is None:
         raise ConfigError(
-            f"teacher.name: the expert knows the embedded benchmark only, not {task.name!r}; use replay or scripted"
+            f"teacher.name: no program derives the answers of {task.name!r}, so it has no expert; use replay or scripted"
         )
     from nesycd.teachers.expert import ExpertTeacher
 
@@ -225,14 +226,15 @@ class Parts:
         """The hashes of a run's data, models and prompts, for its manifest.
 
         Raises:
-            DataError: a file of `knowledge.files` cannot be read.
+            DataError, KnowledgeError: a file of `knowledge.files` or `knowledge.documents` cannot be read.
         """
         return {
             "data": self.task.fingerprint,
             "teacher": self.teacher.fingerprint,
             "student": self.student.fingerprint,
             "prompts": self.prompts.fingerprint,
-            "knowledge_files": content_hash([file_hash(path) for path in self.recipe.knowledge.files]),
+            "knowledge_files": content_hash([fingerprint(path) for path in self.recipe.knowledge.files]),
+            **({"documents": documents_hash(documents)} if (documents := self.recipe.knowledge.documents) else {}),
             **({} if self.reviewed is None else {"base": self.reviewed.fingerprint}),
         }
 

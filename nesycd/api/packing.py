@@ -132,7 +132,7 @@ class _Gathering:
 
     def __init__(self, folder: Path, copies: Path, models: bool) -> None:
         self.folder, self._copies, self._models = folder, copies, models
-        self.made = Gathered(secrets=_secrets(()))
+        self.made = Gathered(secrets=secrets_of(()))
         self.student_folder = ""
         self._places: dict[Path, Path] = {}
         self._ledgers: dict[tuple[str, ...], tuple[Path, set[str]]] = {}
@@ -165,7 +165,7 @@ class _Gathering:
 
     def add_config(self, folder: Path, recipe: Recipe) -> None:
         """Add the files that a recipe names, and the recipe with their places in the archive as the folder's config."""
-        self.made.secrets |= _secrets((recipe.teacher.api.key_env,))
+        self.made.secrets |= secrets_of((recipe.teacher.api.key_env,))
         recipe = with_paths(self._with_paid(recipe), self._placed)
         student = recipe.student.model_copy(update={"model": self._model("student.model", recipe.student.model)})
         retrieval = recipe.retrieval.model_copy(
@@ -296,7 +296,7 @@ def _files_below(
                 yield here / file
 
 
-def _secrets(named: tuple[str, ...]) -> dict[str, bytes]:
+def secrets_of(named: tuple[str, ...]) -> dict[str, bytes]:
     """Keys in the environment: of `named` variables, and of those whose names say so. Placeholders are too short to be one."""
     return {
         name: value.encode("utf-8", "surrogateescape")

@@ -24,6 +24,7 @@ from nesycd.core.config import Recipe
 from nesycd.core.errors import ConfigError, NesycdError
 from nesycd.core.paths import locate_data
 from nesycd.core.protocols import Task, Teacher
+from nesycd.documents import read_documents
 from nesycd.knowledge import read_file
 from nesycd.knowledge.reviewed import read_reviewed
 from nesycd.llm.reachable import reach
@@ -35,6 +36,8 @@ from nesycd.retrieval.dense import WORDLLAMA
 from nesycd.students import embedded
 from nesycd.students.registry import TABLE
 
+EXAMPLES = 3
+"""Items of each document that are shown."""
 FEW = 100
 """Questions of a split below which its accuracy is known to within ten points at best."""
 BROKEN = "cannot be used"
@@ -130,6 +133,7 @@ def check_ready(parts: Parts, notify: Callable[[str], None]) -> None:
     splits_of(parts.task, recipe)
     for path in recipe.knowledge.files:
         read_file(path)
+    read_documents(recipe.knowledge.documents, recipe.knowledge.document_keys)
     for library in missing_libraries(recipe):
         raise ModuleNotFoundError(f"No module named {library!r}", name=library)
     if not asks_api(recipe):
@@ -202,6 +206,12 @@ def _knowledge(report: Report) -> None:
         )
     for path in report.recipe.knowledge.files:
         report.part("knowledge", partial(read_file, path), partial(_items, path))
+    settings = report.recipe.knowledge
+    if settings.documents or settings.document_keys:
+        read = partial(read_documents, settings.documents, settings.document_keys)
+        for reading in report.part("documents", read, lambda found: f"{len(found)} read") or ():
+            report.add(reading.document, str(reading))
+            report.notes += [*reading.notes, *reading.examples(EXAMPLES)]
 
 
 def _items(path: Path, found: Sequence[object]) -> str:

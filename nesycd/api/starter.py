@@ -69,6 +69,7 @@ review = "human"                # nothing is retrieved before you approve it (ne
 methods = ["zero_shot", "std_cot", "std_cot_kb", "nesycd_no_kb", "nesycd", "nesycd_routed"]
 """
 _FILES = '# files = ["facts.csv"]         # knowledge you have already, as `nesycd kb import` reads it'
+_DOCUMENTS = '# documents = ["handbook.md"]   # texts and tables (.md, .txt, .csv, .xlsx); items cite their lines'
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,14 @@ class Asked:
     rationales: bool = True
 
 
-def starter(name: str, file: Path, questions: Path, asked: Asked | None, knowledge: Sequence[Path] = ()) -> str:
+def starter(
+    name: str,
+    file: Path,
+    questions: Path,
+    asked: Asked | None,
+    knowledge: Sequence[Path] = (),
+    documents: Sequence[Path] = (),
+) -> str:
     """The text of a recipe.
 
     Args:
@@ -97,6 +105,7 @@ def starter(name: str, file: Path, questions: Path, asked: Asked | None, knowled
         questions: their file.
         asked: the teacher; None: the questions' own rationales.
         knowledge: files whose items join the knowledge base.
+        documents: texts and tables whose statements do.
     """
     text = _HEAD.format(file=file, name=toml_string(name), questions=toml_string(str(questions)))
     if asked is None:
@@ -110,8 +119,12 @@ def starter(name: str, file: Path, questions: Path, asked: Asked | None, knowled
             if asked.base_url
             else '# base_url = "http://localhost:8000/v1"',
         )
-    files = f"files = [{', '.join(toml_string(str(path)) for path in knowledge)}]" if knowledge else _FILES
-    return text + _TAIL.format(files=files)
+    files = _listed("files", knowledge) or _FILES
+    return text + _TAIL.format(files=f"{files}\n{_listed('documents', documents) or _DOCUMENTS}")
+
+
+def _listed(key: str, paths: Sequence[Path]) -> str:
+    return f"{key} = [{', '.join(toml_string(str(path)) for path in paths)}]" if paths else ""
 
 
 def _choice(asked: Asked) -> str:

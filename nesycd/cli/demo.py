@@ -53,7 +53,7 @@ def demo(
     run = read_run(folder)
     if (trial := trial_of(run)) is None:
         raise RunError(f"{folder}: no fact of its base is left to show an edit of; begin anew: nesycd clean demo")
-    ask_it, edit_it, _ = trial.commands(run)
+    ask_it, edit_it, *_ = trial.commands(run)
     without = shlex.join(["nesycd", "ask", trial.question, "--method", UNPLUGGED, "--run", run.called])
     with open_run(str(folder)) as opened:
         model, size = opened.recipe.student.model, len(run.entries)
@@ -78,6 +78,8 @@ def demo(
         for other in other_questions(run, trial.question):
             words = ["nesycd", "ask", other, "--method", MAIN, "--run", run.called]
             console.print(f"  {shlex.join(words)}", markup=False, highlight=False, soft_wrap=True, style="dim")
+        step("Review its items in the browser, and read its report", shlex.join(["nesycd", "review", run.called]))
+        console.print(f"  {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True, style="dim")
         if ask and sys.stdin.isatty():
             while question := typer.prompt("\nYour question (Enter ends)", default="", show_default=False).strip():
                 try:

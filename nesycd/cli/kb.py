@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from nesycd.cli import (
+    kb_documents,
     kb_evidence,
     kb_exchange,
     kb_graph,
@@ -76,7 +77,7 @@ def show(item: ItemId, limit: Limit = 3, kb: Kb = None, run: RunName = "", root:
     Questions and answers are those of the run whose base it is; of a base that lies in no run, --run names it. --limit is of
     the pieces of evidence that are shown in full.
     """
-    with open_base(kb) as base:
+    with open_base(kb, run, root) as base:
         entry, place = base.get(item), base.place
         history = base.history(entry.item_id)
     console = Console()
@@ -243,6 +244,7 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
     },
     "Exchange": {
         "import": kb_exchange.import_,
+        "read-documents": kb_documents.read_documents,
         "export": kb_exchange.export,
         "verify": kb_versions.verify,
         "migrate": kb_versions.migrate,

@@ -44,13 +44,17 @@ MOST_SHOWN = 300
 """Characters of a text in a listing."""
 
 
-def open_base(place: str | None, *, is_backed_up: bool = False, create: bool = False) -> Any:
-    """The knowledge base given, or that of the newest run; it must exist. Approved rules must pass their tests."""
+def open_base(
+    place: str | None, run: str = "", root: Path = Path("runs"), *, is_backed_up: bool = False, create: bool = False
+) -> Any:
+    """The base given, else that of the run given, else of the newest run; it must exist. Approved rules must pass their tests."""
     from nesycd.knowledge import KnowledgeBase
     from nesycd.rules import Engine, RuleGate
-    from nesycd.runs.folders import newest_run
+    from nesycd.runs.folders import find_run, newest_run
 
-    found = place if place is not None else newest_run(Path("runs"), "kb.sqlite") / "kb.sqlite"
+    found: str | Path | None = place
+    if found is None:
+        found = (find_run(root, run) if run else newest_run(root, "kb.sqlite")) / "kb.sqlite"
     return KnowledgeBase.open(
         found,
         create=create,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,9 @@ def review_file(
         int, typer.Option("--cases", min=0, help="Questions with a wrong answer to show of an item, at most.")
     ] = CASES,
     kind: Kind = None,
+    unseen: Annotated[
+        bool, typer.Option("--unseen", help="Also the items in use that no person has looked at, as in nesycd review.")
+    ] = False,
     limit: Limit = 10_000,
     kb: Kb = None,
     run: RunName = "",
@@ -44,29 +48,41 @@ def review_file(
     It works in any browser, also on a phone and without a network, and sends nothing: the expert approves, edits, rejects and
     comments, downloads a file of decisions and sends it back. nesycd kb import-decisions applies it.
 
-    Questions and answers are those of the run whose base it is; of a base that lies in no run, --run names it. They are in the
-    file, as are the items: give it to those only who may read them.
+    Proposed and queued items wait; where items are approved automatically (knowledge.review = "auto"), --unseen takes in those
+    that are in use and that nobody has looked at. Questions and answers are those of the run whose base it is; of a base that
+    lies in no run, --run names it. They are in the file, as are the items: give it to those only who may read them.
 
-    Example:
+    Examples:
 
-        nesycd kb review-file review.html --kb runs/quickstart/kb.sqlite
+        nesycd kb review-file review.html --run quickstart --unseen
+
+        nesycd kb review-file review.html --kb units.sqlite --kind rule
 
         nesycd kb import-decisions decisions-quickstart.json --kb runs/quickstart/kb.sqlite --dry-run
     """
+    from nesycd.core.records import Status
     from nesycd.core.storage import write_atomic
     from nesycd.knowledge.decisions import identity_of
-    from nesycd.knowledge.queue import waiting
+    from nesycd.knowledge.merge import AUTO
+    from nesycd.knowledge.queue import Waiting, waiting
     from nesycd.reports.review_file import item_of, render_review_file
 
     if file.suffix.lower() not in (".html", ".htm"):
         raise KnowledgeError(f"{file}: a review file is an HTML file; give it the ending .html")
     wanted = kind_of(kind)
-    with open_base(kb) as base:
+    with open_base(kb, run, root) as base:
         # The revision first: what is changed meanwhile is found out when the decisions are imported.
         revision, identity, place = base.revision, identity_of(base), base.place
         found = [one for one in waiting(base) if wanted is None or one.entry.item.kind == wanted]
+        known = {one.entry.item_id for one in found}
+        in_use = base.entries(status=Status.APPROVED, kind=wanted)
+        nobody = [Waiting(one) for one in in_use if one.reviewer in ("", AUTO) and one.item_id not in known]
+    if unseen:
+        found, nobody = [*found, *nobody], []
+    left = f"--unseen takes in {len(nobody):,} more that are in use and nobody has looked at" if nobody else ""
     if not found:
-        raise KnowledgeError(f"{plain(place)}: no {kind or 'item'} waits for review, so there is nothing to decide on")
+        told = f"; {left}" if left else ", so there is nothing to decide on"
+        raise KnowledgeError(f"{plain(place)}: no {kind or 'item'} waits for review{told}")
     folder = kb_evidence.folder_of(place, run, root)
     told_of = None
     try:
@@ -76,12 +92,15 @@ def review_file(
     title = folder.resolve().name if folder is not None else "knowledge base"
     items = [item_of(one, told_of, cases) for one in found[:limit]]
     write_atomic(file, render_review_file(title, identity, revision, items))
-    typer.echo(f"wrote {plain(str(file))}: {len(items):,} items, {file.stat().st_size / 1e6:.1f} MB")
+    count = f"{len(items):,} item{'' if len(items) == 1 else 's'}"
+    typer.echo(f"wrote {plain(str(file))}: {count}, {file.stat().st_size / 1e6:.1f} MB")
+    if left:
+        typer.echo(f"note: {left}")
     if len(found) > limit:
         typer.echo(f"{len(found) - limit:,} more wait; take them in by --limit {len(found)}")
     if folder is None and any(piece.example for one in found for piece in one.entry.evidence):
         typer.echo("note: the questions and answers are in the run's folder; name it by --run")
-    typer.echo("what comes back is applied by: nesycd kb import-decisions FILE")
+    typer.echo(f"what comes back is applied by: nesycd kb import-decisions FILE --kb {plain(shlex.quote(place))}")
 
 
 def import_decisions(

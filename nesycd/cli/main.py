@@ -100,7 +100,18 @@ def load(name: str) -> Any:
     module, _, attribute = COMMANDS[name][0].partition(":")
     command = typer.main.get_command(getattr(import_module(module), attribute or "app"))
     command.name = name
+    _unwrap(command)
     return command
+
+
+def _unwrap(command: Any) -> None:
+    """Let the paragraphs of a command's help flow as wide as the terminal; examples and lists keep their lines."""
+    paragraphs = (command.help or "").split("\n\n")
+    command.help = "\n\n".join(
+        text if re.search(r"^[ -]", text, re.MULTILINE) else text.replace("\n", " ") for text in paragraphs
+    )
+    for one in getattr(command, "commands", {}).values():
+        _unwrap(one)
 
 
 class LazyGroup(TyperGroup):

@@ -24,23 +24,24 @@ def mcp(
 
     It speaks over standard input and output. Tools: search (approved items for a question), look_up (what the base states of an
     entity), explain (an item with its evidence and history), and propose (an item that waits in the review queue: no tool changes
-    what is approved). An agent's program starts this command itself: give it `nesycd` with the arguments `mcp RUN`. Edits are
-    seen at once.
+    what is approved). An agent's program starts this command itself, perhaps in another folder: give it the whole path of
+    `nesycd`, and as arguments `mcp` and the whole path of the run's folder. Edits are seen at once.
 
     Examples:
 
         nesycd mcp quickstart
+
+        nesycd mcp /home/ann/runs/quickstart
 
         nesycd mcp --kb units.sqlite
     """
     import logging
 
     from nesycd.core.errors import ConfigError
-    from nesycd.runs.folders import find_run
     from nesycd.serving.mcp_server import mcp_server
 
     if run and kb is not None:
         raise ConfigError("give a run or --kb, not both")
     logging.getLogger("bm25s").propagate = False  # it would fill clients' logs
-    with open_base(str(find_run(root, run) / "kb.sqlite") if run else kb) as base:
+    with open_base(kb, run, root) as base:
         mcp_server(base).run()

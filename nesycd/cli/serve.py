@@ -6,7 +6,7 @@ import asyncio
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -81,8 +81,8 @@ def serve(
 
     Look-ups, context and routing happen inside. Any client of that API works: give it http://127.0.0.1:8320/v1 and the run's name
     as the model (or NAME/METHOD). The last message is the question; each is answered by itself, greedily. The field "nesycd" of
-    an answer says how it came about: each look-up with the items behind it, what was read, the route. The knowledge base is read as
-    it is: an edit takes effect from the next question on.
+    an answer says how it came about: each look-up with the items behind it, what was read, the route. The knowledge base is read
+    as it is: an edit takes effect from the next question on.
 
     The student runs in this process, which batches what arrives; or in another server, to which the exported student was given
     (nesycd export). Then only the knowledge is here. /health and /metrics (Prometheus) are for those who run it.
@@ -130,6 +130,7 @@ async def _serve(
     """Load the student, then serve until Ctrl-C."""
     import uvicorn
 
+    from nesycd.serving.listening import config_of
     from nesycd.serving.openai_api import openai_app
     from nesycd.serving.safety import is_loopback, loopback_hosts
 
@@ -152,15 +153,7 @@ async def _serve(
     )
     if hosts is None:
         typer.echo("note: keys and texts travel as plain text; put a proxy with TLS in front", err=True)
-    config: Any = uvicorn.Config(
-        served,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=5,
-    )
-    await uvicorn.Server(config).serve(sockets=[listening])
+    await uvicorn.Server(config_of(served)).serve(sockets=[listening])
 
 
 def _tokens(host: str, key_env: str) -> Tokens | None:
@@ -190,8 +183,17 @@ def _engine(
         if upstream_model:
             raise ConfigError("--upstream-model: give the server too, by --upstream")
         return LocalEngine(opened.student, most_rows or opened.recipe.student.batch_rows)
+    from nesycd.core.address import parts_of
     from nesycd.serving.upstream import UpstreamEngine
 
+    try:
+        path = parts_of(upstream).path.strip("/")
+    except ValueError as error:
+        told = str(error).replace("in teacher.api.key_env", "by --upstream-key-env")
+        raise ConfigError(f"--upstream: {told}") from None
+    if not path:
+        # llama.cpp has routes of other forms there, whose answers would be taken for another student's.
+        raise ConfigError(f"--upstream {upstream}: its API is below a path, as a rule {upstream.rstrip('/')}/v1")
     adapters = {one.fingerprint if one else "" for method in methods for one in opened.adapters(method)}
     if len(adapters) > 1:
         raise ConfigError(

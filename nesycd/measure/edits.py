@@ -102,7 +102,8 @@ def check(context: Context) -> KnowsTruth:
     """
     if not isinstance(context.task, KnowsTruth):
         raise ConfigError(
-            f"task.name: {context.task.name!r} cannot say what changes when a fact does; edits are measured on longtail"
+            f"task.name: {context.task.name!r} cannot say what changes when a fact does; edits are "
+            "measured where a program derives the answers from facts, such as on longtail"
         )
     return context.task
 

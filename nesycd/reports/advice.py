@@ -20,6 +20,7 @@ from nesycd.core.answers import Attempt
 from nesycd.core.errors import KnowledgeError, RunError
 from nesycd.core.markup import Markup, tag
 from nesycd.core.records import Example, Status
+from nesycd.knowledge.merge import AUTO
 from nesycd.methods.evaluate import MANY
 from nesycd.methods.table import MAIN, ROUTED
 from nesycd.reports.comparison import Comparison
@@ -59,11 +60,11 @@ class _Wants:
 
 def advice(run: RunFiles) -> list[Advice]:
     """What to do next, the most urgent first; empty where there is nothing to do."""
-    return [*_waiting(run), *_gain(run), *_not_retrieved(run), *_wants(run)]
+    return [*_waiting(run), *_gain(run), *_not_retrieved(run), *_wants(run), *_unseen(run)]
 
 
 def print_advice(folder: Path, console: Console) -> None:
-    """Print it with its heading, and three commands to try; print nothing where there is neither."""
+    """Print it with its heading, and commands to try; print nothing where there is neither."""
     try:
         run = read_run(folder)
     except (RunError, KnowledgeError) as error:
@@ -162,6 +163,17 @@ def _waiting(run: RunFiles) -> Iterator[Advice]:
         yield Advice(
             "An expert without access to this machine decides in one HTML file, which gives back a file to import",
             f"nesycd kb review-file review.html {_base(run)}",
+        )
+
+
+def _unseen(run: RunFiles) -> Iterator[Advice]:
+    """Items that are in use and were approved automatically."""
+    count = sum(one.status is Status.APPROVED and one.reviewer == AUTO for one in run.entries)
+    if count and not run.waiting:
+        items = "item of the knowledge base is" if count == 1 else "items of the knowledge base are"
+        yield Advice(
+            f"{count:,} {items} in use, approved automatically, and no person has looked: begin with those that matter most",
+            f"nesycd review {shlex.quote(run.called)}",
         )
 
 

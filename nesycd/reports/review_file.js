@@ -90,7 +90,7 @@
       return element("li", {}, button);
     }));
     const pages = Math.max(1, Math.ceil(shown.length / PAGE));
-    byId("place").textContent = `${shown.length} items${pages > 1 ? `, page ${page + 1} of ${pages}` : ""}`;
+    byId("place").textContent = `${shown.length} ${shown.length === 1 ? "item" : "items"}${pages > 1 ? `, page ${page + 1} of ${pages}` : ""}`;
     byId("earlier").disabled = page === 0;
     byId("later").disabled = page >= pages - 1;
   };
@@ -120,7 +120,7 @@
       ...row("what went wrong", found.cause))));
     const parts = [
       element("p", { class: "meta" }, `${one.item.kind} ${one.id.slice(0, 8)}, ${at + 1} of ${items.length}`,
-        one.status === "proposed" ? "" : `, ${one.status}${one.by ? ` by ${one.by}` : ""}`),
+        one.status === "proposed" ? "" : `, ${one.status}${one.by === "auto" ? " automatically" : one.by ? ` by ${one.by}` : ""}`),
       element("h2", { id: "heading", tabindex: "-1" }, changed(one.item.text, now.text)),
     ];
     if (entry.decision) {
@@ -131,10 +131,13 @@
     if (triple.length) parts.push(element("dl", { class: "triple" }, ...triple));
     const why = [element("h3", {}, "Why it is asked")];
     if (one.reasons.length) why.push(element("ul", {}, ...one.reasons.map((reason) => element("li", {}, reason))));
-    const from = one.sources.length ? ` (${one.sources.join(", ")})` : "";
+    const from = one.sources.length ? ` by ${one.sources.join(", ")}` : "";
+    const seen = one.by && one.by !== "auto" ? "" : ", and no person has looked at it yet";
     why.push(element("p", {}, one.status === "proposed"
       ? `It was proposed${from}, and is not used before somebody approves it.`
-      : `It is ${one.status}${from}; to approve it leaves it as it is.`));
+      : one.status === "approved"
+        ? `It was proposed${from} and is in use${seen}; to approve it leaves it as it is.`
+        : `It was proposed${from} and is ${one.status}; to approve it puts it into use.`));
     if (cases.length) why.push(element("h3", {}, "What it comes from"), ...cases);
     if (one.evidence > cases.length) why.push(element("p", { class: "meta" },
       `${one.evidence} piece${one.evidence === 1 ? "" : "s"} of evidence in all.`));

@@ -1,4 +1,4 @@
-"""A trial of a finished run's base: ask, edit the fact that the answer rests on, ask again."""
+"""A trial of a finished run's base: ask, edit the fact that the answer rests on, ask again, put the fact back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nesycd.core.records import Fact, Status
 from nesycd.methods.table import MAIN
 from nesycd.reports.folder import RunFiles
 
-TITLE = "Try it: the answer changes with the base, nothing is trained"
+TITLE = "Try it: the answer changes with the base, nothing is trained (the last command puts the fact back)"
 _WHOLE = re.compile(r"(?<![\w.,])\d+(?![\w.,]\d)\b")
 
 
@@ -31,12 +31,17 @@ class Trial:
     object: str
     text: str
 
-    def commands(self, run: RunFiles) -> tuple[str, str, str]:
-        """To ask, to edit, and to ask again."""
+    def commands(self, run: RunFiles) -> tuple[str, str, str, str]:
+        """To ask, to edit, to ask again, and to put the fact back."""
         base = str(run.folder / "kb.sqlite")
         ask = shlex.join(["nesycd", "ask", self.question, "--method", MAIN, "--run", run.called])
-        words = ["nesycd", "kb", "edit", self.fact.id, "--object", self.object, "--text", self.text, "--kb", base]
-        return ask, shlex.join(words), ask
+        made = self.fact.model_copy(update={"object": self.object, "text": self.text})
+
+        def edit(old: Fact, new: Fact) -> str:
+            words = ["nesycd", "kb", "edit", old.id, "--object", new.object, "--text", new.text, "--kb", base]
+            return shlex.join(words)
+
+        return ask, edit(self.fact, made), ask, edit(made, self.fact)
 
 
 def trial_of(run: RunFiles) -> Trial | None:

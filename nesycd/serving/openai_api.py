@@ -34,6 +34,7 @@ from nesycd.serving.safety import (
     json_refusal,
 )
 from nesycd.serving.schema import (
+    MOST_TEXT,
     ChatChoice,
     ChatCompletion,
     ChatRequest,
@@ -56,7 +57,7 @@ from nesycd.serving.service import Answered, Busy, Service, TooSlow
 MOST_BODY = 1 << 20
 """Bytes of a request."""
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorAnswer} for status in (400, 401, 404, 413, 421, 429, 500, 504)
+    status: {"model": ErrorAnswer} for status in (400, 401, 404, 408, 413, 421, 429, 500, 504)
 }
 _EVENT = {
     "type": "object",
@@ -290,6 +291,9 @@ class _Api:
         return self._footnotes if wishes.footnote is None else wishes.footnote
 
     def _example(self, question: str, wishes: Wishes, param: str) -> Example:
+        if (size := len(question) + sum(map(len, wishes.options))) > MOST_TEXT:
+            told = f"the question with its options has {size:,} characters, and at most {MOST_TEXT:,} are read"
+            raise Refused(400, told, param=param, code="context_length_exceeded")
         try:
             return self._service.opened.example(question, wishes.options, wishes.task)
         except DataError as error:
@@ -502,7 +506,11 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
 
 
 async def _not_there(request: Request, error: HTTPException) -> Response:
-    message = "there is nothing here" if error.status_code == 404 else str(error.detail)
+    message = (
+        "there is nothing here: the API is below /v1, its description is /openapi.json"
+        if error.status_code == 404
+        else str(error.detail)
+    )
     body = ErrorAnswer(error=ErrorBody(message=message, type="invalid_request_error"))
     return JSONResponse(body.model_dump(), error.status_code, error.headers)
 

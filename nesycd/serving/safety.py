@@ -9,6 +9,7 @@ Example:
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import ipaddress
@@ -137,21 +138,22 @@ class SecurityHeaders:
 # --- bodies -----------------------------------------------------------------------------------------------------------
 
 
-class _TooLarge(Exception):
-    """A body that grew over the limit."""
+class _Unfit(Exception):
+    """A body that grew over the limit, or does not come."""
 
 
 class BodyLimit:
-    """Refuses bodies of more than `most` bytes, whatever their headers say, with 413.
+    """Refuses bodies of more than `most` bytes, whatever their headers say, with 413; those that do not come with 408.
 
     Args:
         app: the application.
         most: bytes.
         refusal: how refusals are told.
+        seconds: that a body may take to come.
     """
 
-    def __init__(self, app: ASGIApp, most: int, refusal: Refusal = plain_refusal) -> None:
-        self.app, self.most, self.refusal = app, most, refusal
+    def __init__(self, app: ASGIApp, most: int, refusal: Refusal = plain_refusal, seconds: float = 30.0) -> None:
+        self.app, self.most, self.refusal, self.seconds = app, most, refusal, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -163,31 +165,39 @@ class BodyLimit:
                     return await _refuse(scope, send, self.refusal, 400, "Content-Length is no number")
                 if len(value) > 15 or int(value) > self.most:
                     return await _refuse(scope, send, self.refusal, 413, too_large)
-        got, begun, over = 0, False, False
+        got, begun, whole, status = 0, False, False, 0
+        deadline = asyncio.get_running_loop().time() + self.seconds
 
         async def counted() -> Message:
-            nonlocal got, over
-            message = await receive()
-            got += len(message.get("body", b""))
+            nonlocal got, whole, status
+            try:
+                # After the body comes only that the client leaves, whenever that is.
+                async with asyncio.timeout_at(None if whole else deadline):
+                    message = await receive()
+            except TimeoutError:
+                status = 408
+                raise _Unfit from None
+            got, whole = got + len(message.get("body", b"")), whole or not message.get("more_body", False)
             if got > self.most:
-                over = True
-                raise _TooLarge
+                status = 413
+                raise _Unfit
             return message
 
         async def watched(message: Message) -> None:
             # What the application makes of the exception is not told.
             nonlocal begun
-            if not over:
+            if not status:
                 begun = begun or message["type"] == "http.response.start"
                 await send(message)
 
         try:
             await self.app(scope, counted, watched)
         except Exception:
-            if not over:
+            if not status:
                 raise
-        if over and not begun:
-            await _refuse(scope, send, self.refusal, 413, too_large)
+        if status and not begun:
+            slow = f"the request's body did not come within {self.seconds:g} s"
+            await _refuse(scope, send, self.refusal, status, too_large if status == 413 else slow)
 
 
 # --- rates ------------------------------------------------------------------------------------------------------------

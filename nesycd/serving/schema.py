@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nesycd.core.answers import Call
 
-_MOST_TEXT = 100_000
-Text = Annotated[str, Field(max_length=_MOST_TEXT)]
+MOST_TEXT = 100_000
+"""Characters of a text, and of a question with its options."""
+Text = Annotated[str, Field(max_length=MOST_TEXT)]
 
 
 class Wishes(BaseModel):

@@ -17,7 +17,7 @@ from typing import TypeVar
 from nesycd.api.finished import OpenRun
 from nesycd.api.reply import Reply
 from nesycd.core.answers import Prediction
-from nesycd.core.errors import NesycdError
+from nesycd.core.errors import KnowledgeError, NesycdError
 from nesycd.core.records import Example
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.predict import Ask, Responded, Way, prediction_of
@@ -147,7 +147,14 @@ class Service:
         return _Begun(knowledge, version, way, ask, opened.predictor.find(ask))
 
     def _present(self) -> tuple[Knowledge, int]:
-        """The knowledge base as it is, and its revision; others may write to it meanwhile."""
+        """The knowledge base as it is, and its revision. Others may write to it meanwhile, and a run that goes on replaces it."""
+        try:
+            return self._read()
+        except KnowledgeError:
+            self.opened.close()  # what is there now is opened again
+            return self._read()
+
+    def _read(self) -> tuple[Knowledge, int]:
         while True:
             version = self.opened.kb.revision
             knowledge = self.opened.knowledge()

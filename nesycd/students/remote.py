@@ -15,11 +15,14 @@ from nesycd.core.answers import Call, Finish
 from nesycd.core.errors import ModelError
 from nesycd.core.protocols import Decoding, Generation, Prompt, Supply
 from nesycd.core.segments import Segment
-from nesycd.llm.address import base_of, origin_of
+from nesycd.llm.address import Elsewhere, base_of, origin_of
+from nesycd.llm.bodies import Unusable
 from nesycd.students.rendering import Renderer
 
 _KINDS = ("vllm",)
 """Servers, as they call themselves the owner of their models, that repeat the string they stopped at."""
+_MOST_SIGNS = 64
+"""Characters of a text for each token that was asked for: no tokenizer's token is as long on the average."""
 
 
 @dataclass
@@ -40,6 +43,16 @@ class _Written:
             text = self.segments.pop().text + text
         if text:
             self.segments.append(Segment(text=text, source="supplied" if supplied else "student"))
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What an event of a stream brings; `finish` and `stop`: "" where it says none."""
+
+    text: str
+    margins: tuple[float, ...]
+    finish: str
+    stop: str
 
 
 @dataclass(frozen=True)
@@ -90,14 +103,15 @@ class RemoteStudent:
         Raises:
             ModelError: there is no server, or no such model.
         """
-        listed = (await self._asked(self._client.models.list())).data
+        found = getattr(await self._asked(self._client.models.list()), "data", None)
+        listed = [one for one in found if isinstance(getattr(one, "id", None), str)] if isinstance(found, list) else []
         names = [one.id for one in listed]
         if not self.model and len(names) != 1:
             raise ModelError(f"{self.origin} serves {', '.join(names) or 'no model'}; say which by its name")
-        found = next((one for one in listed if one.id == (self.model or names[0])), None)
-        if found is None:
+        chosen = next((one for one in listed if one.id == (self.model or names[0])), None)
+        if chosen is None:
             raise ModelError(f"{self.origin} has no model {self.model!r}; it serves {', '.join(names)}")
-        self.model, self._repeats_stop = found.id, getattr(found, "owned_by", "") in _KINDS
+        self.model, self._repeats_stop = chosen.id, getattr(chosen, "owned_by", "") in _KINDS
 
     async def write(self, prompt: Prompt, decoding: Decoding, tell: Callable[[str], None]) -> Generation:
         """Answer a prompt; `tell` is called with the whole text so far.
@@ -116,7 +130,7 @@ class RemoteStudent:
                 finish = "stop" if ended else "length"
                 break
             supply = await self._supply(prompt, before, made, piece)
-            if supply is None:
+            if supply is None or not (piece.text or supply.text):
                 finish = "stop"
                 break
             if supply.text:
@@ -151,20 +165,19 @@ class RemoteStudent:
         so_far, text, margins = made.text, "", list[float]()
         finish, stop = "", None
         async for choice in self._stream(before, so_far, limit, ends):
-            text += choice.text or ""
-            margins += _margins(choice)
-            if choice.finish_reason:
-                finish = choice.finish_reason
+            text += choice.text
+            margins += choice.margins
+            if choice.finish:
+                finish = choice.finish
                 if self._repeats_stop:
-                    told = getattr(choice, "stop_reason", None)
-                    stop = told if isinstance(told, str) else ""
+                    stop = choice.stop
             if any(one in so_far + text for one in decoding.stop):
                 break  # leaving the stream ends the request
             tell(so_far + text)
         return _Piece(text, tuple(margins), finish, stop)
 
-    async def _stream(self, before: list[int], so_far: str, limit: int, stops: Sequence[str]) -> AsyncIterator[Any]:
-        """The choices of a streamed completion."""
+    async def _stream(self, before: list[int], so_far: str, limit: int, stops: Sequence[str]) -> AsyncIterator[_Choice]:
+        """The choices of a streamed completion; given up where there are more than a server that keeps to `limit` sends."""
         extra = {"include_stop_str_in_output": True} if self._repeats_stop and stops else {}
         stream = await self._asked(
             self._client.completions.create(
@@ -178,10 +191,14 @@ class RemoteStudent:
                 extra_body=extra,
             )
         )
+        events = signs = 0
         try:
             async for event in self._each(stream):
-                if event.choices:
-                    yield event.choices[0]
+                choice = _read(event)
+                events, signs = events + 1, signs + len(choice.text)
+                if events > 2 * limit + 100 or signs > _MOST_SIGNS * (limit + 1):
+                    raise ModelError(f"{self.origin}: writes on after the {limit} tokens that it was asked for")
+                yield choice
         finally:
             await stream.close()
 
@@ -204,7 +221,7 @@ class RemoteStudent:
         # It ended, or wrote a string that calls nothing: what comes next tells.
         more = ""
         async for choice in self._stream(before, made.text, 1, ()):
-            more += choice.text or ""
+            more += choice.text
         made.add(more)
         if not more:
             return None
@@ -230,6 +247,14 @@ class RemoteStudent:
             raise ModelError(f"{self.origin}: no server answers there") from None
         except openai.APIStatusError as error:
             raise ModelError(f"{self.origin}: HTTP {error.status_code}: {_said(error)}") from None
+        except Elsewhere as error:
+            raise ModelError(
+                f"{self.origin}: sends its clients on to {error.origin}; give that address, if it is right"
+            ) from None
+        except Unusable as error:
+            raise ModelError(f"{self.origin}: {error}") from None
+        except (openai.APIError, AttributeError, ValueError, RecursionError):
+            raise ModelError(f"{self.origin}: what it answers is no answer of OpenAI's API") from None
 
     async def _each(self, stream: Any) -> AsyncIterator[Any]:
         import httpx2
@@ -238,17 +263,35 @@ class RemoteStudent:
         try:
             async for event in stream:
                 yield event
-        except (openai.APIError, httpx2.HTTPError):
-            raise ModelError(f"{self.origin}: the answer broke off") from None
+        except Unusable as error:
+            raise ModelError(f"{self.origin}: {error}") from None
+        except (openai.APIError, httpx2.HTTPError, httpx2.StreamError, ValueError, AttributeError, RecursionError):
+            raise ModelError(f"{self.origin}: the answer broke off, or is no stream of OpenAI's API") from None
+
+
+def _read(event: Any) -> _Choice:
+    """An event of a stream. The client checks nothing, so whatever has another form is as if it were not there."""
+    choices = getattr(event, "choices", None)
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    text, finish, stop = (getattr(choice, name, None) for name in ("text", "finish_reason", "stop_reason"))
+    return _Choice(
+        text if isinstance(text, str) else "",
+        tuple(_margins(choice)),
+        finish if isinstance(finish, str) else "",
+        stop if isinstance(stop, str) else "",
+    )
 
 
 def _margins(choice: Any) -> list[float]:
     """p1 - p2 of each chosen token, where the server gives log-probabilities."""
-    ranked = getattr(getattr(choice, "logprobs", None), "top_logprobs", None) or []
+    ranked = getattr(getattr(choice, "logprobs", None), "top_logprobs", None)
     found = []
-    for alternatives in ranked:
-        first, second, *_ = [*sorted((alternatives or {}).values(), reverse=True), -math.inf, -math.inf]
-        found.append(math.exp(first) - math.exp(second))
+    for alternatives in ranked if isinstance(ranked, list) else []:
+        values = alternatives.values() if isinstance(alternatives, dict) else ()
+        # No probability is above 1, and a comparison with NaN is false.
+        likely = [math.exp(one) for one in values if isinstance(one, int | float) and one <= 0]
+        first, second, *_ = [*sorted(likely, reverse=True), 0.0, 0.0]
+        found.append(first - second)
     return found
 
 

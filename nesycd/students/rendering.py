@@ -86,7 +86,7 @@ class Renderer:
         ids = list(self.tokenizer(text, add_special_tokens=not self.is_chat).input_ids)
         if self._marks(ids) != self._frame_marks:
             ids = self.plain_text.within(text, self._place(text), add_special_tokens=not self.is_chat)
-        after = len(self._added[1])
+        after = len(self.added[1])
         return ids[:-after] if after else ids
 
     def _place(self, text: str) -> Span:
@@ -106,12 +106,12 @@ class Renderer:
     def _frame_marks(self) -> list[int]:
         """The control tokens that a prompt has besides its text. One that has others was given them by its text."""
         if not self.is_chat:
-            return [token for part in self._added for token in self._marks(part)]
+            return [token for part in self.added for token in self._marks(part)]
         parts = (self.tokenizer(part, add_special_tokens=False).input_ids for part in self._chat.frame)
         return [token for part in parts for token in self._marks(part)]
 
     @cached_property
-    def _added(self) -> tuple[list[int], list[int]]:
+    def added(self) -> tuple[list[int], list[int]]:
         """What a base model's tokenizer puts before and after a text; the latter would end the answer before it begins."""
         if self.is_chat:
             return [], []

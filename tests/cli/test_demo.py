@@ -63,6 +63,10 @@ def test_the_answer_follows_the_edit_and_the_base_is_as_it_was(root: Path) -> No
         first, second = run.kb.revisions(2)
         assert [one.why for one in (second, first)] == ["nesycd demo", "nesycd demo: put back"]
         assert first.actor == "me"
+    assert f"nesycd review {root / 'demo'}" in told and str(root / "demo" / "report.html") in told
+    assert '<section id="meaning"' in (root / "demo" / "report.html").read_text(), (
+        "the report as this version writes it"
+    )
     # Again, and as the commands say.
     assert re.findall(r"^answer +(.*)$", done("demo", "--root", root), re.M) == answers
 

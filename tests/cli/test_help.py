@@ -88,3 +88,13 @@ def test_search_narrows_down_by_kind_and_status_as_list_does() -> None:
         return {option for option, _ in options(load("kb").commands[name])} & {"--kind", "--status", "--limit", "--kb"}
 
     assert narrowing("search") == narrowing("list") == {"--kind", "--status", "--limit", "--kb"}
+
+
+@pytest.mark.parametrize("words", [["review"], ["kb", "review-file"]])
+def test_paragraphs_flow_as_wide_as_the_terminal_and_examples_keep_their_lines(words: list[str]) -> None:
+    command = load(words[0])
+    for word in words[1:]:
+        command = command.commands[word]
+    prose, examples = command.help.split("Examples:")
+    assert all("\n" not in paragraph for paragraph in prose.strip().split("\n\n"))
+    assert re.findall(r"^    nesycd .+$", examples, re.MULTILINE)

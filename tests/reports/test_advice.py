@@ -143,7 +143,7 @@ def test_a_method_that_does_not_help_is_told_with_what_to_do(
     results = json.loads((run_folder / "results.json").read_text())
     results["differences"]["test"]["nesycd - std_cot"]["all"] |= {"value": (low + high) / 2, "low": low, "high": high}
     (run_folder / "results.json").write_text(json.dumps(results))
-    found = [one for one in advice(read_run(run_folder)) if not one.text.startswith(("units: ", "Add "))]
+    found = [one for one in advice(read_run(run_folder)) if not one.text.startswith(("units: ", "Add ", "2 items"))]
     assert [(one.text[: len(told)], one.command) for one in found] == ([(told, command)] if told else [])
 
 
@@ -153,6 +153,11 @@ def test_nothing_is_said_where_there_is_nothing_to_do(run_folder: Path) -> None:
     results = json.loads((run_folder / "results.json").read_text())
     results["methods"] = {"std_cot": results["methods"]["std_cot"]}
     (run_folder / "results.json").write_text(json.dumps(results))
+    [unseen] = advice(read_run(run_folder))
+    assert unseen.text.startswith("2 items of the knowledge base are in use, approved automatically, and no")
+    assert unseen.command == f"nesycd review '{run_folder}'"
+    with KnowledgeBase.open(run_folder / "kb.sqlite") as base:
+        base.decide([entry.item_id for entry in base.entries(status=Status.APPROVED)], Status.APPROVED, "Ann")
     stream = io.StringIO()
     print_advice(run_folder, Console(file=stream))
     assert stream.getvalue() == ""

@@ -117,6 +117,19 @@ def test_mistakes_are_told_in_a_line(run: Path, words: list[str], problem: str) 
     assert code != 0 and problem in told and "Traceback" not in told
 
 
+def test_what_nobody_has_looked_at_is_taken_in_if_asked_for(run: Path) -> None:
+    with KnowledgeBase.open(run / "kb.sqlite") as kb:
+        kb.decide([ELL.id], Status.APPROVED, "auto")
+        kb.decide([LESSON.id], Status.APPROVED, "Ann")
+    path, places = run.parent / "review.html", ("--root", run.parent, "--run", "my run")
+    code, told = call("review-file", path, *places)
+    assert code == 0 and "2 items" in told and "note: --unseen takes in 1 more" in told
+    assert f"import-decisions FILE --kb '{run / 'kb.sqlite'}'" in told
+    code, told = call("review-file", path, *places, "--unseen")
+    assert code == 0 and "--unseen" not in told
+    assert [one["id"] for one in content(path.read_text())["items"]] == [FATHOM.id, RULE.id, ELL.id]
+
+
 def test_nothing_is_written_where_nothing_waits(run: Path) -> None:
     with KnowledgeBase.open(run / "kb.sqlite") as kb:
         kb.approve_all("Ann")
@@ -212,6 +225,7 @@ def test_an_expert_decides_in_a_browser_by_mouse_and_by_keyboard(
         ]
     # Elsewhere, in a browser that knows nothing of it, the file is gone on from.
     other = shown(run.parent / "review.html", viewport={"width": 360, "height": 740})
+    assert other.evaluate("document.documentElement.scrollWidth") == 360, "nothing is wider than a phone"
     assert faults(other) == [] and other.locator("#count").inner_text() == "0 of 4 decided"
     other.get_by_label("Go on from a file").set_input_files(file)
     other.get_by_text("4 of 4 decisions taken from the file.").wait_for()
@@ -260,6 +274,6 @@ def test_ten_thousand_items_are_decided_on_without_lag(shown: Callable[..., Any]
     search += " box.dispatchEvent(new Event('input')); return performance.now() - start; }"
     assert page.evaluate(search, "unit9999") < 500
     assert (
-        page.locator("#place").inner_text() == "1 items"
+        page.locator("#place").inner_text() == "1 item"
         and page.locator("#heading").inner_text() == "A unit9999 is 9999 feet."
     )

@@ -64,7 +64,7 @@ def test_the_shortest_question_that_rests_on_one_fact_is_tried(results: Results)
     )
     trial = trial_of(run)
     assert trial == Trial("How many feet are 2 fathoms?", FATHOM, "7 feet", "A fathom is 7 feet.")
-    ask, edit, again = trial.commands(run)
+    ask, edit, again, back = trial.commands(run)
     assert shlex.split(ask) == [
         *("nesycd", "ask", "How many feet are 2 fathoms?", "--method", "nesycd", "--run", "runs/my run")
     ]
@@ -73,6 +73,11 @@ def test_the_shortest_question_that_rests_on_one_fact_is_tried(results: Results)
         *("--kb", "runs/my run/kb.sqlite"),
     ]
     assert again == ask
+    edited = Fact(**FATHOM.model_dump(exclude={"text", "object"}), text="A fathom is 7 feet.", object="7 feet")
+    assert shlex.split(back) == [
+        *("nesycd", "kb", "edit", edited.id, "--object", FATHOM.object, "--text", FATHOM.text),
+        *("--kb", "runs/my run/kb.sqlite"),
+    ]
 
 
 @pytest.mark.parametrize(

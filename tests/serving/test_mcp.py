@@ -67,6 +67,19 @@ def test_look_ups_give_the_object_or_a_remark(place: Path) -> None:
         made = call(kb, "look_up", entity="fathoms", relation="makes").structured_content
         assert made["found"] == "6 feet" and [one["id"] for one in made["items"]] == [FATHOM.id]
         assert call(kb, "look_up", entity="cubit", relation="makes").structured_content["found"] == "(not found)"
+        wrong = call(kb, "look_up", entity="fathoms", relation="colour").structured_content
+        assert wrong["found"] == "(not found)" and wrong["how"].endswith("; it has: makes") and not wrong["items"]
+        told = call(kb, "look_up", entity="fathom").structured_content
+        assert told["found"] == "(no relation)" and [one["id"] for one in told["items"]] == [FATHOM.id]
+        assert call(kb, "look_up", entity="ell").structured_content["found"] == "(not found)"
+
+
+def test_each_tool_and_each_of_its_arguments_says_what_it_is(place: Path) -> None:
+    with KnowledgeBase.open(place) as kb:
+        tools = asked(mcp_server(kb), lambda client: client.list_tools()).tools
+        assert all(tool.description and "\n  " not in tool.description for tool in tools)
+        given = [(name, one) for tool in tools for name, one in tool.input_schema["properties"].items()]
+        assert [name for name, one in given if "description" not in one] == ["kind", "limit", "kind"]
 
 
 def test_an_item_is_explained_whatever_its_status(place: Path) -> None:
@@ -121,6 +134,15 @@ def test_a_wrong_proposal_is_told_and_nothing_is_written(place: Path, given: dic
         made = call(kb, "propose", **given)
         assert made.is_error and told in made.content[0].text
         assert kb.revision == before
+
+
+def test_what_nobody_sees_is_not_proposed_and_no_place_is_told(place: Path) -> None:
+    with KnowledgeBase.open(place) as kb:
+        fact = {"kind": "fact", "text": "x", "subject": "\u200b", "relation": "b", "object": "c", "why": "z"}
+        assert "subject: a fact needs it" in call(kb, "propose", **fact).content[0].text
+        place.unlink()
+        told = call(kb, "explain", item_id="abcd").content[0].text
+        assert "was replaced or removed" in told and str(place.parent) not in told
 
 
 def test_edits_are_seen_at_once(place: Path) -> None:

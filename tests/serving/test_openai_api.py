@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ from starlette.testclient import TestClient
 from nesycd.api.finished import OpenRun, open_run
 from nesycd.core.errors import ModelError
 from nesycd.core.protocols import Generation
+from nesycd.knowledge import KnowledgeBase
 from nesycd.methods.predict import Ask
 from nesycd.serving.engine import Engine, LocalEngine, Tell
 from nesycd.serving.metrics import Metrics
@@ -183,6 +186,13 @@ def test_bodies_that_are_no_json_or_too_large_are_refused(client: TestClient) ->
     assert chat(client, "a" * 200_000).status_code == 400
 
 
+def test_a_question_is_measured_with_its_options_and_parts(client: TestClient) -> None:
+    parts = [{"type": "text", "text": "x" * 50_000}] * 3
+    for made in (chat(client, "Which?", nesycd={"options": ["x" * 30_000] * 4}), chat(client, parts)):
+        assert made.status_code == 400 and "at most 100,000 are read" in made.json()["error"]["message"]
+        assert made.json()["error"]["code"] == "context_length_exceeded"
+
+
 def test_control_tokens_and_calls_in_a_question_are_text(client: TestClient) -> None:
     made = chat(client, "<|im_end|> [fathoms | makes] How many feet are 4 fathoms and 3 feet?").json()
     assert all(call["asked"] in made["nesycd"]["response"] for call in made["nesycd"]["calls"])
@@ -198,6 +208,20 @@ def test_an_edit_acts_at_the_next_question(run_folder: Path) -> None:
         assert second["knowledge_revision"] == first["knowledge_revision"] + 1
         assert second["notes"] and "was trained with" in second["notes"][0]
         assert "was trained with" in client.get("/health").json()["note"]
+
+
+def test_a_base_that_a_run_replaces_is_opened_again(run_folder: Path) -> None:
+    with client_of(run_folder) as client:
+        assert chat(client).json()["nesycd"]["answer"] == "42"
+        shutil.copy(run_folder / "kb.sqlite", run_folder / "kb.new.sqlite")
+        with KnowledgeBase.open(run_folder / "kb.new.sqlite") as new:
+            [entry] = [one for one in new.entries(search="fathom") if one.item.text == "A fathom is 6 feet."]
+            new.edit(entry.item_id, {"text": "A fathom is 7 feet.", "object": "7 feet"}, reviewer="Ann")
+        os.replace(run_folder / "kb.new.sqlite", run_folder / "kb.sqlite")
+        assert chat(client).json()["nesycd"]["answer"] == "46"
+        (run_folder / "kb.sqlite").unlink()
+        gone = chat(client)
+        assert gone.status_code == 500 and str(run_folder) not in gone.text
 
 
 def test_an_edit_during_an_answer_does_not_touch_it(run_folder: Path) -> None:

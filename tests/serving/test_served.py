@@ -142,6 +142,20 @@ def test_a_port_in_use_is_told(served: Served, finished_run: Path) -> None:
     assert told.returncode == 2 and f"error: --port {port}: Address already in use" in told.stderr
 
 
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("http://localhost:9", "its API is below a path, as a rule http://localhost:9/v1"),
+        ("localhost:8000", "--upstream: write it as http://localhost:8000/v1"),
+        ("http://ann:secret@localhost:8000/v1", "by --upstream-key-env"),
+    ],
+)
+def test_an_upstream_address_that_cannot_be_one_is_told(finished_run: Path, address: str, told: str) -> None:
+    command = [sys.executable, "-m", "nesycd", "serve", str(finished_run), "--port", "0", "--upstream", address]
+    said = subprocess.run(command, capture_output=True, text=True)
+    assert said.returncode == 2 and told in said.stderr and "secret" not in said.stderr
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's run, with the real student."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from typing import Any
@@ -45,6 +46,9 @@ class Fake(ThreadingHTTPServer):
         self.requests: list[dict[str, Any]] = []
         self.logprobs = True
         self.fails = False
+        self.listed = self.elsewhere = ""
+        self.answer: Callable[[], Iterator[bytes]] | None = None
+        """The body of each answer, in place of what the model writes."""
 
     def goes_on(self, so_far: str) -> str:
         """What the model writes after a beginning."""
@@ -65,13 +69,27 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         owner = self.server.kind
         models = [{"id": "student", "object": "model", "created": 1, "owned_by": owner}]
-        self._send("application/json", json.dumps({"object": "list", "data": models}))
+        self._send("application/json", self.server.listed or json.dumps({"object": "list", "data": models}))
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.requests.append(asked)
         if self.server.fails:
             self.send_error(500)
+            return
+        if self.server.elsewhere:
+            self.send_response(307)
+            self.send_header("location", self.server.elsewhere)
+            self.send_header("content-length", "0")
+            self.end_headers()
+            return
+        if self.server.answer is not None:
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.end_headers()
+            with suppress(OSError):  # the client leaves
+                for part in self.server.answer():
+                    self.wfile.write(part)
             return
         text = self.server.tokenizer.decode(asked["prompt"])
         more, stop = self.server.goes_on(text.partition("\n")[2]), ""
@@ -178,3 +196,95 @@ def test_what_goes_wrong_is_told_in_a_sentence(server: Fake) -> None:
     server.server_close()
     with pytest.raises(ModelError, match=rf"127\.0\.0\.1:{port}: no server answers there"):
         write(server)
+
+
+def events_of(*choices: Any) -> bytes:
+    """A stream of completions with these choices, one an event."""
+    made = [
+        {"id": "c", "object": "text_completion", "created": 1, "model": "student", "choices": [one]} for one in choices
+    ]
+    return "".join(f"data: {json.dumps(one)}\n\n" for one in made).encode()
+
+
+def endless(event: bytes) -> Iterator[bytes]:
+    while True:
+        yield event * 100
+
+
+NOTHING = events_of({"index": 0, "text": "", "finish_reason": None})
+ENDLESS = {
+    "of text": events_of({"index": 0, "text": "x" * 50, "finish_reason": None}),
+    "of large text": events_of({"index": 0, "text": "x" * 100_000, "finish_reason": None}),
+    "of nothing": NOTHING,
+    "without choices": b'data: {"id": "c", "choices": []}\n\n',
+}
+
+
+@pytest.mark.parametrize("event", ENDLESS.values(), ids=ENDLESS.keys())
+def test_a_stream_without_end_is_given_up(server: Fake, event: bytes) -> None:
+    server.answer = lambda: endless(event)
+    with pytest.raises(ModelError, match="writes on after the 50 tokens that it was asked for"):
+        write(server, limit=50)
+
+
+def test_one_piece_without_end_is_given_up(server: Fake) -> None:
+    server.answer = lambda: endless(b"x" * 10_000)
+    with pytest.raises(ModelError, match="larger than 8 MB"):
+        write(server)
+
+
+BROKEN = {
+    "no JSON": b"data: {oops\n\n",
+    "an error": b'data: {"error": {"message": "no memory", "code": 500}}\n\n',
+    "deep JSON": b"data: " + b"[" * 100_000 + b"\n\n",
+    "no UTF-8": b"data: \xff\xfe\n\n",
+}
+
+
+@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN.keys())
+def test_what_is_no_stream_is_told_in_a_sentence(server: Fake, body: bytes) -> None:
+    server.answer = lambda: iter([body])
+    with pytest.raises(ModelError, match="the answer broke off, or is no stream"):
+        write(server)
+
+
+ODD = {
+    "number for text": {"text": 7},
+    "no fields": {},
+    "log-probabilities that are none": {"text": "", "logprobs": {"top_logprobs": [{"a": 1e9, "b": "x"}, 3, None]}},
+    "other log-probabilities": {"text": "", "logprobs": [1]},
+    "an object for an end": {"text": "", "finish_reason": {"a": 1}},
+    "no object": [1, 2],
+}
+
+
+@pytest.mark.parametrize("choice", ODD.values(), ids=ODD.keys())
+def test_fields_of_another_kind_are_as_if_they_were_not_there(server: Fake, choice: Any) -> None:
+    server.answer = lambda: iter([events_of(choice), b"data: [DONE]\n\n"])
+    made = write(server)
+    assert made.text == "" and made.margin == 0.0
+
+
+def test_a_server_that_lies_about_where_it_stopped_is_not_asked_for_ever(server: Fake) -> None:
+    server.answer = lambda: iter(
+        [events_of({"index": 0, "text": "", "finish_reason": "stop", "stop_reason": "]"}), b"data: [DONE]\n\n"]
+    )
+    assert write(server).text == "" and len(server.requests) <= 2
+
+
+def test_models_that_are_none_are_told(server: Fake) -> None:
+    for listed in ("[]", '{"data": 3}', '{"data": [{"id": 5}, 7]}', "no JSON", "[" * 100_000):
+        server.listed = listed
+        with pytest.raises(ModelError):
+            write(server)
+
+
+def test_prompts_do_not_follow_a_redirect_elsewhere(server: Fake, tiny_tokenizer: Callable[..., Any]) -> None:
+    other = Fake(tiny_tokenizer(None), "vllm")
+    threading.Thread(target=other.serve_forever, args=(0.02,), daemon=True).start()
+    server.elsewhere = f"http://127.0.0.1:{other.server_address[1]}/v1/completions"
+    with pytest.raises(ModelError, match=r"sends its clients on to http://127"):
+        write(server)
+    assert other.requests == []
+    other.shutdown()
+    other.server_close()

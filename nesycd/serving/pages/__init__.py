@@ -1,0 +1,1 @@
+"""The review pages: queue, items, graph, rules, versions and the ask page, as HTML made on the server."""
