@@ -64,9 +64,12 @@ class Server:
         return int(found[1]) / 1024 if found else 0.0
 
 
-async def load(server: Server, asked: list[str], clients: int, seconds: float) -> tuple[list[float], Counter[str], int]:
-    """Seconds of each answer, what became of the requests, and the completion tokens."""
+async def load(
+    server: Server, asked: list[str], clients: int, seconds: float
+) -> tuple[list[float], Counter[str], int, list[float]]:
+    """Seconds of each answer, what became of requests, the completion tokens, and resident MiB at each quarter."""
     taken: list[float] = []
+    memory: list[float] = []
     ended: Counter[str] = Counter()
     tokens = 0
     turn = itertools.cycle(asked)
@@ -89,9 +92,14 @@ async def load(server: Server, asked: list[str], clients: int, seconds: float) -
                 tokens += made.usage.completion_tokens
                 taken.append(time.monotonic() - begun)
 
+    async def watch() -> None:
+        for _ in range(4):
+            await asyncio.sleep(seconds / 4)
+            memory.append(server.memory())
+
     async with openai.AsyncOpenAI(base_url=f"{server.address}/v1", api_key="none", max_retries=0, timeout=300) as api:
-        await asyncio.gather(*(client(api) for _ in range(clients)))
-    return taken, ended, tokens
+        await asyncio.gather(watch(), *(client(api) for _ in range(clients)))
+    return taken, ended, tokens, memory
 
 
 def vanish(server: Server, asked: list[str]) -> float:
@@ -140,7 +148,7 @@ def main() -> None:
         for clients, seconds in ((1, given.alone), (given.clients, given.seconds)):
             before = server.memory()
             begun = time.monotonic()
-            taken, ended, tokens = asyncio.run(load(server, asked, clients, seconds))
+            taken, ended, tokens, memory = asyncio.run(load(server, asked, clients, seconds))
             spent = time.monotonic() - begun
             rates.append(ended["answered"] / spent)
             failed |= any(what not in ("answered", "429") for what in ended)
@@ -148,14 +156,12 @@ def main() -> None:
             print(
                 f"{clients:3} clients, {spent:.0f} s: {rates[-1]:.2f} answers/s, {tokens / spent:.0f} tokens/s, "
                 f"median {quantiles[9]:.1f} s, p95 {quantiles[18]:.1f} s; {dict(ended)}; "
-                f"memory {before:.0f} -> {server.memory():.0f} MiB"
+                f"memory {before:.0f} -> {', '.join(f'{one:.0f}' for one in memory)} MiB"
             )
         print(f"throughput: {rates[1] / rates[0]:.1f} times one client's")
         counted = server.metrics()
-        mean = counted["nesycd_knowledge_seconds_sum"] / counted["nesycd_knowledge_seconds_count"]
-        print(
-            f"knowledge: mean {1000 * mean:.1f} ms, p99 at most {1000 * quantile(counted, 'nesycd_knowledge_seconds', 0.99):g} ms"
-        )
+        p50, p99 = (1000 * quantile(counted, "nesycd_knowledge_seconds", share) for share in (0.5, 0.99))
+        print(f"a step in the knowledge base: median at most {p50:g} ms, p99 at most {p99:g} ms")
         left = vanish(server, asked)
         print(
             f"{VANISH} clients that vanished: nothing runs {left:.1f} s after the last; memory {server.memory():.0f} MiB"

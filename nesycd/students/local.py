@@ -26,7 +26,7 @@ from nesycd.students.devices import pick_device, pick_dtype
 from nesycd.students.fingerprint import decoding, student_fingerprint
 from nesycd.students.generation import Row, greedy_with_workers
 from nesycd.students.hub import cannot_load, is_hub_id, resolve_commit
-from nesycd.students.memory import is_out_of_memory, keep_freed_memory
+from nesycd.students.memory import is_out_of_memory, keep_freed_memory, return_freed_memory
 from nesycd.students.origin import origin_of
 from nesycd.students.pace import answering_pace, training_pace
 from nesycd.students.rendering import Renderer, Template
@@ -280,6 +280,8 @@ class LocalStudent:
         model = self._with_adapter(adapter)
         if not can_join(model.config):
             return WholeSession(self, adapter)
+        if self._device.type == "cpu":
+            return_freed_memory()
         return _LocalSession(self, model)
 
     def _generation(self, row: Row, prompt_tokens: int) -> Generation:

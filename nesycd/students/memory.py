@@ -15,6 +15,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _NEVER = (1 << 31) - 1
 _LARGEST = 32 << 20
 """Bytes. Keeping larger blocks too would save as much again, but fragmentation would double the memory."""
+_SERVED = 1 << 20
+"""Bytes from which blocks are returned while answers come and go."""
 _NO_MEMORY = (
     "DefaultCPUAllocator: can't allocate memory",
     "DefaultCPUAllocator: not enough memory: you tried to allocate",  # on Windows
@@ -29,6 +31,18 @@ def keep_freed_memory() -> bool:
 
     The process keeps its peak size, as training in steps of similar size would anyway.
     """
+    return _tell_malloc(_LARGEST, _NEVER)
+
+
+def return_freed_memory() -> bool:
+    """Tell glibc to return large blocks to the kernel again; return whether that succeeded.
+
+    The caches of answers that come and go (`ContinuousBatch`) have ever other sizes, which would leave ever other gaps.
+    """
+    return _tell_malloc(_SERVED, _SERVED)
+
+
+def _tell_malloc(mmap_threshold: int, trim_threshold: int) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     try:
@@ -36,7 +50,7 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError):
         # Another C library (musl).
         return False
-    return all([mallopt(_MMAP_THRESHOLD, _LARGEST), mallopt(_TRIM_THRESHOLD, _NEVER)])
+    return all([mallopt(_MMAP_THRESHOLD, mmap_threshold), mallopt(_TRIM_THRESHOLD, trim_threshold)])
 
 
 def is_out_of_memory(error: Exception) -> bool:
