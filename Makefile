@@ -16,14 +16,14 @@ JOBS ?= 2
 
 .PHONY: setup quickstart test slow check demo-data
 
-# What the embedded student and the quickstart need.
+# What the embedded student, the quickstart, and the commands it ends with (nesycd review) need.
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or later is needed, and none was found" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --editable '.[student]'
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --editable '.[student,serve]'
 	touch $@
 
 quickstart: setup
