@@ -14,7 +14,7 @@ from typing import Any
 from nesycd.core.answers import Call, Finish
 from nesycd.core.errors import ModelError
 from nesycd.core.protocols import Decoding, Generation, Prompt, Supply
-from nesycd.core.segments import Segment
+from nesycd.core.segments import Segment, text_of
 from nesycd.llm.address import Elsewhere, base_of, origin_of
 from nesycd.llm.bodies import Unusable
 from nesycd.students.rendering import Renderer
@@ -35,7 +35,7 @@ class _Written:
 
     @property
     def text(self) -> str:
-        return "".join(one.text for one in self.segments)
+        return text_of(self.segments)
 
     def add(self, text: str, supplied: bool = False) -> None:
         source = "supplied" if supplied else "student"

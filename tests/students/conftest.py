@@ -56,3 +56,21 @@ def tiny_student(tiny_tokenizer: Callable[..., Any], tmp_path: Path) -> Callable
         return tmp_path / name
 
     return made
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    """A random Llama of two layers and 64 tokens."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    return LlamaForCausalLM(config).eval()

@@ -18,22 +18,6 @@ from nesycd.students.continuous import ContinuousBatch, can_join  # noqa: E402
 from nesycd.students.generation import GROWTH, Row, greedy  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def model() -> Any:
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=64,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-    )
-    return LlamaForCausalLM(config).eval()
-
-
 class Told:
     """Supplies two tokens after the third one."""
 

@@ -16,22 +16,6 @@ from nesycd.students.repetition import LEAST, is_repetitive  # noqa: E402
 OPTIONS: dict[str, Any] = {"eos_ids": frozenset({0}), "pad_id": 0, "max_new_tokens": 24}
 
 
-@pytest.fixture(scope="module")
-def model() -> Any:
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=64,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-    )
-    return LlamaForCausalLM(config).eval()
-
-
 @pytest.mark.parametrize("shared", [0, 140])
 def test_prompts_read_in_parts_are_continued_alike(model: Any, monkeypatch: pytest.MonkeyPatch, shared: int) -> None:
     rng = random.Random(1)
