@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 import nesycd
 from nesycd.cli.main import app
-from nesycd.core.config import AskSection, RetrievalSection, RouterSection
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Fact
+from nesycd.core.sections import AskSection, RetrievalSection, RouterSection
 from nesycd.grading import Source
 from nesycd.knowledge import Deriver, KnowledgeBase, read_relations
 from nesycd.knowledge.deriving import MAX_PROOF

@@ -225,7 +225,7 @@ def test_the_documents_lines_for_recipes_can_be_read() -> None:
 SHARED = {
     "clutrr": {"train": 1000, "valid": 90, "test": 270},
     "helpdesk": {"train": 500, "valid": 75, "test": 62},
-    "rulearena": {"train": 600, "valid": 60, "test": 200},
+    "rulearena": {"train": 200, "valid": 20, "test": 200},
     "legalbench": {"train": 424, "valid": 80, "test": 300},
 }
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nesycd.core.config import ApiSection, Recipe
+from nesycd.core.config import Recipe
 from nesycd.core.errors import ConfigError, DataError, NesycdError
 from nesycd.core.paths import locate_data
-from nesycd.core.protocols import Student, Task, Teacher
+from nesycd.core.protocols import Inducer, Student, Task, Teacher
 from nesycd.core.records import Passage, content_hash
 from nesycd.core.row_files import Faults, RowFile
+from nesycd.core.sections import ApiSection
 from nesycd.documents import documents_hash
 from nesycd.knowledge.exchange import fingerprint
 from nesycd.knowledge.reviewed import Reviewed, read_reviewed
@@ -58,9 +59,21 @@ def teacher_of(recipe: Recipe, task: Task) -> Teacher:
     """The recipe's teacher; another one makes the diagnoses where `teacher.diagnose` says so.
 
     Raises:
-        ConfigError: the expert is asked for on a benchmark that derives no answers.
+        ConfigError: the expert is asked for on a benchmark that derives no answers, or the recipe wants induction from a teacher
+            that cannot be asked about clusters of errors.
         TeacherError: recordings that cannot be used.
     """
+    teacher = _teacher_of(recipe, task)
+    if recipe.knowledge.induction and not isinstance(teacher, Inducer):
+        raise ConfigError(
+            f"{recipe.where('knowledge.induction')}: the teacher (teacher.name = {recipe.teacher.name}, teacher.diagnose = "
+            f"{recipe.teacher.diagnose}) cannot be asked about clusters of errors; set teacher.diagnose=api and name a model in "
+            "teacher.api, or leave knowledge.induction out"
+        )
+    return teacher
+
+
+def _teacher_of(recipe: Recipe, task: Task) -> Teacher:
     teacher = writer_of(recipe, task)
     if recipe.teacher.diagnose == "mine":
         from nesycd.teachers.mining import MiningTeacher
@@ -112,7 +125,8 @@ def asking_teacher(recipe: Recipe, task: Task, chat: Chat) -> LLMTeacher:
     Raises:
         ConfigError: a prompt file that cannot be used.
     """
-    return LLMTeacher(chat, TeacherPrompts.load(recipe.prompts), task, recipe.teacher.ask)
+    by = recipe.calls.read if recipe.calls.derive else None
+    return LLMTeacher(chat, TeacherPrompts.load(recipe.prompts), task, recipe.teacher.ask, by)
 
 
 def chat_of(recipe: Recipe) -> PaidChat:

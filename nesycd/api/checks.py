@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from nesycd.api.build import Parts, data_root, task_of
 from nesycd.core.config import Recipe
 from nesycd.core.errors import ConfigError
 from nesycd.core.paths import locate_data
-from nesycd.methods.evaluate import splits_of, tells_facts
+from nesycd.methods.evaluate import lacking, splits_of
+from nesycd.methods.method import BY_RULES
 
 if TYPE_CHECKING:
     from nesycd.core.protocols import Task
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def possible(methods: Sequence[Method], task: Task, scored: Sequence[str]) -> list[Method]:
-    """The methods, without oracles where the benchmark's questions do not say which facts they need."""
-    return [method for method in methods if not _is_oracle(method) or _knows_needs(task, scored)]
+    """The methods, without those that need what the benchmark does not have, such as which facts its questions need."""
+    return [method for method in methods if not any(lacking(method, task, task.load(split)) for split in scored)]
 
 
 def check(
@@ -37,6 +39,7 @@ def check(
         changed: gives the recipe with further settings.
 
     Raises:
+        ModuleNotFoundError: a library that a method needs is not installed; its name tells the extra.
         ConfigError: a method that this benchmark does not allow, an ablation that changes nothing, a variant with a wrong
             setting or with other questions, a kind of question that does not occur, or no valid split to tune on.
     """
@@ -54,14 +57,21 @@ def check(
             "questions"
         )
     check_sources(methods, parts.corpus)
+    for library in libraries_of(methods):
+        if find_spec(library) is None:
+            raise ModuleNotFoundError(f"No module named {library!r}", name=library)
     for method in methods:
-        if _is_oracle(method) and not _knows_needs(task, scored):
-            raise ConfigError(
-                f"{method.name} is given exactly the needed facts, but these questions do not say which they need: "
-                "leave it out"
-            )
+        for split in scored:
+            if lacks := lacking(method, task, task.load(split)):
+                raise ConfigError(f"{method.name} cannot answer {split}, since {lacks}: leave it out")
         if method.changes is not None:
             _check_changes(method.name, method.changes(recipe), recipe, task, scored, changed)
+
+
+def libraries_of(methods: Sequence[Method]) -> list[str]:
+    """The libraries of extras that methods need, to ask rules or to run programs."""
+    rules = ["clingo"] * any(method.source in BY_RULES for method in methods)
+    return rules + ["pydantic_monty"] * any(method.calls == "programs" for method in methods)
 
 
 def check_sources(methods: Sequence[Method], corpus: PassageIndex | None) -> None:
@@ -76,15 +86,6 @@ def check_sources(methods: Sequence[Method], corpus: PassageIndex | None) -> Non
                 f"{method.name} retrieves passages from a corpus, and this benchmark has none of its own: name a JSONL "
                 "file with a text in each row in compare.corpus, or leave the method out"
             )
-
-
-def _is_oracle(method: Method) -> bool:
-    """Whether a method is given the facts that a question needs, to read or in answer to its look-ups."""
-    return method.source == "oracle" or method.calls == "gold"
-
-
-def _knows_needs(task: Task, scored: Sequence[str]) -> bool:
-    return all(tells_facts(task.load(split)) for split in scored)
 
 
 def _check_changes(

@@ -9,12 +9,13 @@ from typing import Protocol, runtime_checkable
 from nesycd.api.build import asks_api, chat_of
 from nesycd.core.answers import Attempt
 from nesycd.core.config import Recipe
-from nesycd.core.protocols import ErrorCase, Task, Teacher
+from nesycd.core.protocols import ErrorCase, ErrorCluster, Task, Teacher
 from nesycd.core.records import Example
 from nesycd.llm.batch_chat import BatchChat
 from nesycd.llm.chat import Request
 from nesycd.llm.ledger import PICO, Ledger
 from nesycd.llm.paid_chat import Estimate, PaidChat
+from nesycd.stages import induce
 
 WRONG = 0.5
 """Share of the training questions that the likely figures take to be diagnosed, where not all are."""
@@ -32,6 +33,10 @@ class Planner(Protocol):
 
     def plan_diagnoses(self, cases: Sequence[ErrorCase]) -> list[Request]:
         """The requests for diagnoses."""
+        ...
+
+    def plan_inductions(self, clusters: Sequence[ErrorCluster]) -> list[Request]:
+        """The requests about clusters of errors."""
         ...
 
 
@@ -54,7 +59,8 @@ class Estimated:
         teacher: its name.
         questions: how many training questions there are.
         chat: the model that would be called; None: the teacher makes no calls.
-        asked: `rationales` and `diagnoses`, each with its greatest calls, tokens and cost.
+        asked: `rationales`, `diagnoses` and, where clusters of errors are asked about, `inductions`, each with its greatest
+            calls, tokens and cost.
         likely: the same stages; for the assumptions see `WRONG` and `ANSWER_TOKENS`.
     """
 
@@ -84,12 +90,18 @@ def estimate(recipe: Recipe, task: Task, teacher: Teacher) -> Estimated:
     diagnosed = train if recipe.knowledge.base is None else []
     cases = [_wrong(example, recipe.student.max_new_tokens) for example in diagnosed]
     planned = {"rationales": teacher.plan_rationales(train), "diagnoses": teacher.plan_diagnoses(cases)}
+    if recipe.knowledge.induction:
+        # The smallest clusters need the most calls; each error is shown in one of them.
+        starts = range(0, len(cases), induce.LEAST)
+        clusters = [ErrorCluster(tuple(cases[start : start + induce.LEAST])) for start in starts]
+        planned["inductions"] = teacher.plan_inductions(clusters)
     asked = {name: chat.estimate(requests) for name, requests in planned.items()}
     ask = recipe.teacher.ask
     rounds = ask.samples if ask.all_samples else 1
     share = {
         "rationales": rounds * len(train) / max(1, len(planned["rationales"])),
         "diagnoses": 1.0 if recipe.knowledge.source == "all" else WRONG,
+        "inductions": WRONG,
     }
     each = None if isinstance(chat, BatchChat) else _seconds_each(chat)
     likely = {name: _likely(chat, one, min(1.0, share[name]), each) for name, one in asked.items()}

@@ -212,7 +212,9 @@ class _Writer:
         self.limit = self.recipe.student.max_new_tokens
         self.prompts = Prompts.load(self.recipe.prompts)
         calls = method.calls == "kb" or self.recipe.calls.sums
-        self.has_loop = method.prompt == "question" and method.source in ("", "read") and calls
+        self.asks_rules = bool(method.calls) and self.recipe.calls.derive
+        told = method.prompt == "question" and method.source in ("", "read")
+        self.has_loop = told and calls and not self.asks_rules
         self.student: ExportedStudent
         self.frame: Frame
 
@@ -246,7 +248,9 @@ class _Writer:
         notes = self._write_items() if self.method.uses_base else []
         if self.has_loop:
             return [*notes, *self._write_loop()]
-        if self.method.source:
+        if self.asks_rules:
+            notes.append(f"{self.method.name} reads each question and asks rules, which takes: nesycd serve")
+        elif self.method.source:
             notes.append(f"{self.method.name} reads what is retrieved for a question, which takes: nesycd serve")
         return notes
 
@@ -296,6 +300,7 @@ class _Writer:
         with disk_errors(self.folder):
             (self.folder / PROMPTS).mkdir()
         left_out = {*["knowledge"] * (not self.method.source), *["calls"] * (self.method.calls != "kb")}
+        left_out |= {"read", "stated"} if not self.asks_rules else set()
         for name, text in {**own.texts, **extra.texts}.items():
             if name in _PROMPTS[self.method.prompt] and left_out.isdisjoint(name.split("_")):
                 write_atomic(self.folder / PROMPTS / f"{name}.txt", f"{text}\n")
@@ -405,7 +410,14 @@ def _refuse_secrets(files: Mapping[str, Path], key: str) -> None:
 
 
 _PROMPTS = {
-    "question": ("question", "question_with_knowledge", "question_with_calls", "question_with_knowledge_and_calls"),
+    "question": (
+        "question",
+        "question_with_knowledge",
+        "question_with_calls",
+        "question_with_knowledge_and_calls",
+        "read",
+        "stated",
+    ),
     "answer_only": ("answer_only", "answer_only_with_knowledge"),
     "two_stage": ("question", "answer_after_rationale"),
     "zero_shot": ("zero_shot", "zero_shot_with_knowledge"),

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 from nesycd.api.build import commit_of, corpus_of, data_root, student_of, task_of
 from nesycd.api.near import NearMiss, near_misses
 from nesycd.api.reply import Reply as Reply
-from nesycd.calls import Calls, LookUp, Sums
+from nesycd.calls import BaseRules, Calls, LookUp, Sums
+from nesycd.calls.programs import Programs
 from nesycd.core.answers import Trace
 from nesycd.core.config import Recipe
 from nesycd.core.errors import ConfigError, DataError, RunError
@@ -324,8 +325,9 @@ class OpenRun:
         recipe = self.recipe
         tasks = {example.uid: example.task for example in self._train} if recipe.retrieval.by_task else {}
         engine = self._engine if recipe.knowledge.derive else None
-        held = recipe.calls.hold_names
-        return Knowledge(recipe.retrieval, self.student, entries, entities, tasks, self.folder / "index", engine, held)
+        goals = self._engine if recipe.calls.derive else None
+        held, index = recipe.calls.hold_names, self.folder / "index"
+        return Knowledge(recipe.retrieval, self.student, entries, entities, tasks, index, engine, held, goals)
 
     def adapter(self, student: str) -> Artifact:
         """The adapter of a method's student, by that method's name.
@@ -369,10 +371,17 @@ class OpenRun:
         sums = Sums() if self.recipe.calls.sums else None
 
         def tools(source: CallSource) -> Tools | None:
-            if source in ("gold", "rationales"):
+            if source in ("gold", "rationales", "shuffled"):
                 raise ConfigError(f"look-ups in {source!r} can be made in a run only, not afterwards")
+            if source == "programs":
+                return self._programs
             if source and source not in cached:
-                cached[source] = Calls(knowledge.look_up if source == "kb" else LookUp([]), sums)
+                nothing = BaseRules([], self._engine) if self.recipe.calls.derive else None
+                cached[source] = (
+                    Calls(knowledge.look_up, sums, knowledge.rules)
+                    if source == "kb"
+                    else Calls(LookUp([]), sums, nothing)
+                )
             return cached[source] if source else sums
 
         return Resources(
@@ -385,8 +394,13 @@ class OpenRun:
             tools=tools,
             router=self.router,
             drafts=self._drafts,
+            by=self.recipe.calls.read,
             shots=self._shots,
         )
+
+    @cached_property
+    def _programs(self) -> Programs:
+        return Programs()
 
     def _drafts(self) -> Artifact:
         """The adapter that writes the closed-book answers which the router reads."""
@@ -421,8 +435,10 @@ class OpenRun:
         told = [self.student.fingerprint, self.student.decoding, adapters, prompts, self.recipe.student.max_new_tokens]
         calls = self.recipe.calls
         sums = Sums() if calls.sums else None
-        tools = Calls(LookUp([], hold_names=calls.hold_names), sums) if asked.calls else sums
+        tools: Tools | None = Calls(LookUp([], hold_names=calls.hold_names), sums) if asked.calls else sums
+        tools = self._programs if asked.calls == "programs" else tools
         called = [*tools.names, tools.state] if tools else []
+        called += [calls.read] if asked.calls and calls.derive else []
         return content_hash([*told, method, dict(self.summary.router) if asked.router else {}, called])
 
     def ask(self, question: str, options: Sequence[str] = (), task: str = "", method: str = table.ROUTED) -> Reply:
@@ -522,7 +538,8 @@ class OpenRun:
         if not method.router:
             what = "what it does not look up" if method.source == "read" else "knowledge"
             reads = f"reads {what} for every question" if method.shows_knowledge else "reads none"
-            return f"{method.name} {reads}" + (", and looks facts up" if method.calls else "")
+            does = ", and its program is run" if method.calls == "programs" else ", and looks facts up"
+            return f"{method.name} {reads}" + (does if method.calls else "")
         mode, signal = self.recipe.router.mode, self.recipe.router.signal
         if mode != "margin":
             return f"router.mode = {mode!r}"

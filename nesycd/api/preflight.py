@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from nesycd.api.build import Parts, asks_api, corpus_of, data_root, endpoint_of, student_of, task_of, teacher_of
-from nesycd.api.checks import check_sources
+from nesycd.api.checks import check_sources, libraries_of
 from nesycd.api.estimate import Estimated, estimate
 from nesycd.api.findings import Finding
 from nesycd.api.forecast import Forecast, forecast
@@ -153,7 +153,9 @@ def missing_libraries(recipe: Recipe) -> list[str]:
         needed += ["torch", "transformers", "peft", "safetensors"]
         if recipe.student.model == embedded.NAME and embedded.cached() is None:
             needed.append("gguf")
-    if recipe.knowledge.derive:
+    methods = [method for name in recipe.evaluation.methods if (method := table.find(name, recipe)) is not None]
+    needed += libraries_of(methods)
+    if (recipe.knowledge.derive or recipe.calls.derive) and "clingo" not in needed:
         needed.append("clingo")
     if recipe.retrieval.kind == "fused" and "dense" in recipe.retrieval.sources:
         needed.append("wordllama" if recipe.retrieval.model == WORDLLAMA else "sentence_transformers")

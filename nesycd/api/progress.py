@@ -26,7 +26,7 @@ STAGES = {
     "rationalise": ("examples-train", "rationales"),
     "distil": ("general",),
     "collect": ("fold-", "collect"),
-    "diagnose": ("diagnoses", "refused", "self-check", "knowledge"),
+    "diagnose": ("diagnoses", "inductions", "refused", "self-check", "lessons", "gate", "knowledge"),
     "augment": ("retrieve-train", "annotate", "augmented"),
 }
 """How the names of a step's stages begin; those of the last step, `evaluate`, are all others."""

@@ -7,9 +7,11 @@ from typing import Any
 from nesycd.core.protocols import KnowsTruth
 from nesycd.core.records import Example
 from nesycd.knowledge import KnowledgeBase
+from nesycd.methods import table
 from nesycd.methods.context import Context
 from nesycd.methods.evaluate import Scored
 from nesycd.reports import Evaluation, build_results
+from nesycd.reports.supervision import sources_of, supervision
 
 
 def results_of(context: Context, scored: Scored) -> dict[str, Any]:
@@ -19,6 +21,7 @@ def results_of(context: Context, scored: Scored) -> dict[str, Any]:
         stats = kb.stats()
     seconds = context.run.seconds()
     trained = context.distilled
+    sources = sources_of(context.run.folder, table.METHODS)
     evaluation = Evaluation(
         examples=examples.values(),
         attempts=scored.attempts,
@@ -29,6 +32,7 @@ def results_of(context: Context, scored: Scored) -> dict[str, Any]:
         recall=scored.recall,
         answer_in_context=scored.answer_in_context,
         seconds=seconds,
+        supervision={name: supervision(table.METHODS[name], sources) for name in {name for name, _ in scored.attempts}},
         router=_router(context),
         resamples=context.recipe.evaluation.bootstrap,
         seed=context.recipe.seed,

@@ -17,7 +17,7 @@ from nesycd.api.results import results_of
 from nesycd.core.answers import Answer
 from nesycd.core.config import Recipe
 from nesycd.core.errors import ModelError, RunError
-from nesycd.core.records import Diagnosis, Rationale
+from nesycd.core.records import Diagnosis, Induction, Rationale
 from nesycd.core.storage import write_json_atomic
 from nesycd.measure import edits, effect
 from nesycd.methods import table
@@ -147,11 +147,13 @@ def drop_failed(context: Context) -> None:
     run = context.run
     rationales = [one.example for one in read_records(run.folder, "rationales", Rationale) if one.failure]
     diagnoses = [one.example for one in read_records(run.folder, "diagnoses", Diagnosis) if one.failure]
+    inductions = [one.cluster for one in read_records(run.folder, "inductions", Induction) if one.failure]
     # Only language models may answer differently the second time.
     if forget := getattr(context.teacher, "forget", None):
-        forget(rationales, diagnoses)
+        forget(rationales, diagnoses, inductions)
     run.drop("rationales", Rationale, lambda record: bool(record.failure))
     run.drop("diagnoses", Diagnosis, lambda record: bool(record.failure))
+    run.drop("inductions", Induction, lambda record: bool(record.failure))
 
 
 def finish(context: Context) -> None:

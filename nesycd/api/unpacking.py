@@ -10,9 +10,10 @@ from typing import Any
 from nesycd.api.build import student_of
 from nesycd.api.packing import INPUTS, RECIPE
 from nesycd.core.archives import Contents, Watch, read_contents, unpacked
-from nesycd.core.config import PrimarySection, Recipe
+from nesycd.core.config import Recipe
 from nesycd.core.errors import RunError
 from nesycd.core.paths import with_paths
+from nesycd.core.sections import PrimarySection
 from nesycd.core.storage import write_atomic, write_json_atomic
 from nesycd.core.toml_text import toml_text
 from nesycd.runs.folders import named_folder

@@ -1,7 +1,8 @@
 """The notation of calls: how a student asks for a fact while it writes, and how the result is written after it (`docs/calls.md`).
 
-Plain text that every tokenizer carries: `[fathoms | makes]`, after which ` 6 feet` is supplied. Whose text it is stands in the
-segments of a prediction and not in the notation, so a result needs no mark at its end.
+Plain text that every tokenizer carries: `[fathoms | makes]`, after which ` 6 feet` is supplied; `[derive: Ann | ? | Cid]`, after
+which ` uncle` is. Whose text it is stands in the segments of a prediction and not in the notation, so a result needs no mark at
+its end.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ END = "]"
 """What closes a call: the result is supplied after it."""
 NOT_FOUND = "(not found)"
 """Supplied where the base knows nothing; the student then goes on by itself."""
+NOTHING_FOLLOWS = "(nothing follows)"
+"""Supplied where what was stated does not lead to a goal; the student then goes on by itself."""
 NO_MORE = "(no more calls)"
 """Supplied once an answer has made `MOST_CALLS` calls."""
 MOST_CALLS = 24
-"""Most look-ups of one answer."""
+"""Most look-ups and goals of one answer."""
 MOST_ASKED = 200
 """Most characters of a call; what is longer between brackets is plain text."""
 MOST_FOUND = 200
@@ -25,10 +28,14 @@ MOST_FOUND = 200
 MOST_LISTED = 8
 """Most objects of a relation with many, and most choices of an ambiguous name."""
 
+DERIVE = "derive:"
+"""What a call begins with that asks the rules."""
+_NOTES = (NOT_FOUND, NOTHING_FOLLOWS, NO_MORE)
 _PART = r"(?:[^\[\]|\\\n]|\\[^\n])+"
 _BRACKETS = rf"\[({_PART}(?:\|{_PART})+)\]"
 _CALL = re.compile(rf"(?<!\\){_BRACKETS}")
 _OPEN = re.compile(r"(?<!\\)\[(?P<name>[^\[\]|\\\n]*)(?:\|(?P<relation>[^\[\]|\\\n]*))?$")
+_OPEN_GOAL = re.compile(r"(?<!\\)\[derive:(?:[^\[\]|\\\n]*\|)* ?(?P<part>[^\[\]|\\\n]*)$")
 _LAST = re.compile(rf"{_CALL.pattern}$")
 _UNSETTLED = re.compile(r"\\?\[(?:[^\[\]\\\n]|\\[^\n])*\\?$|\\$")
 """The end of a text that may become a call, or the escape of one."""
@@ -37,12 +44,14 @@ _ESCAPED = re.compile(r"\\([\[\]|\\])")
 
 @dataclass(frozen=True)
 class Request:
-    """A call as it stands in a text: a name and a relation, from character `start` to `end` (exclusive)."""
+    """A call as it stands in a text, from character `start` to `end` (exclusive): a name and a relation, or a goal."""
 
     name: str
     relation: str
     start: int
     end: int
+    goal: str = ""
+    """For the rules, such as `Ann | ? | Cid`, its escapes kept; name and relation are empty then."""
 
 
 def write(name: str, relation: str) -> str:
@@ -52,6 +61,15 @@ def write(name: str, relation: str) -> str:
     ('[fathoms | makes]', '[f\\[x\\] | limit]')
     """
     return f"[{_escape(name)} | {_escape(relation)}]"
+
+
+def write_goal(goal: str) -> str:
+    """A goal as the call that asks the rules for it.
+
+    >>> write_goal("Ann | ? | Cid")
+    '[derive: Ann | ? | Cid]'
+    """
+    return f"[{DERIVE} {goal}]"
 
 
 def last_request(text: str) -> Request | None:
@@ -69,12 +87,18 @@ def last_request(text: str) -> Request | None:
 
 
 def open_part(text: str) -> tuple[str, str] | None:
-    """The part of an unclosed call that is being written, `name` or `relation`, and what it has so far; None where there is none.
+    """The part of an unclosed call that is being written, `name`, `relation` or `goal`, and what it has so far; None where there
+    is none.
 
     >>> open_part("One [fath"), open_part("One [fathoms | ma"), open_part("One [fathoms | makes] 6")
     (('name', 'fath'), ('relation', 'ma'), None)
+    >>> open_part("[derive: Ann | ? | C")
+    ('goal', 'C')
     """
-    match = _OPEN.search(text, max(0, text.rfind("[") - 1))
+    begun = max(0, text.rfind("[") - 1)
+    if (goal := _OPEN_GOAL.search(text, begun)) is not None:
+        return "goal", goal["part"]
+    match = _OPEN.search(text, begun)
     if match is None:
         return None
     return ("name", match["name"]) if match["relation"] is None else ("relation", match["relation"].lstrip())
@@ -100,7 +124,7 @@ def without_calls(text: str) -> str:
     >>> without_calls(r"One [fathoms | makes] 6 feet, [kaf | place] (not found) 11, \[a | b].")
     'One 6 feet, 11, [a | b].'
     """
-    notes = "|".join(re.escape(note) for note in (NOT_FOUND, NO_MORE))
+    notes = "|".join(map(re.escape, _NOTES))
     said = re.sub(rf"{_CALL.pattern}\s?(?:(?:{notes})\s?)?", "", text)
     return re.sub(rf"\\(?={_BRACKETS})", "", said)
 
@@ -117,7 +141,7 @@ def settled(text: str) -> str:
         last = calls[-1]
         rest = text[last.end() :]
         said = rest[1:] if rest[:1].isspace() else rest
-        if any(note.startswith(said) or said in (note, note + " ") for note in (NOT_FOUND, NO_MORE)):
+        if any(note.startswith(said) or said in (note, note + " ") for note in _NOTES):
             text = text[: last.start()]
     return without_calls(text)
 
@@ -155,12 +179,14 @@ def one_line(text: str) -> str:
 
 def is_note(found: str) -> bool:
     """Whether a result is a remark and no value: nothing found, several meanings or values, an error, no more calls."""
-    return found in ("", NOT_FOUND, NO_MORE) or found.startswith(("(several: ", "(error: "))
+    return found in ("", *_NOTES) or found.startswith(("(several: ", "(error: "))
 
 
 def _request(match: re.Match[str]) -> Request | None:
     if len(match.group()) > MOST_ASKED:
         return None
+    if match[1].lstrip().startswith(DERIVE):
+        return Request("", "", match.start(), match.end(), goal=match[1].lstrip().removeprefix(DERIVE).strip())
     name, *others = (part.strip() for part in re.findall(_PART, match[1]))
     relation = " ".join(others).strip()
     if not name or not relation:

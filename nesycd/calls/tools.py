@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, Protocol
 
 from nesycd.calls import notation
+from nesycd.calls.deriving import Rules
 from nesycd.calls.lookup import LookedUp, LookUp
+from nesycd.calls.programs import PROGRAM
 from nesycd.core.answers import Call
 from nesycd.core.errors import NesycdError
 from nesycd.core.protocols import Supply
 from nesycd.core.records import Example, Fact, content_hash
 from nesycd.core.text import normal
+from nesycd.grading import closing
 from nesycd.grading.arithmetic import next_result
+from nesycd.rules.statements import OPEN, parts_of
 
 SUM = "sum"
 """Name of sums in traces."""
 LOOK_UP = "look_up"
 """Name of look-ups in traces."""
-_VERSIONS = {SUM: 2, LOOK_UP: 2}
+DERIVE = "derive"
+"""Name of goals that rules were asked for in traces."""
+_VERSIONS = {SUM: 2, LOOK_UP: 2, DERIVE: 1}
 """Raised when results would be supplied otherwise."""
 
 
@@ -92,25 +98,38 @@ class Base(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Calls:
-    """Look-ups in a knowledge base, and sums.
+    """Look-ups in a knowledge base, goals for its rules, and sums.
 
     Attributes:
         base: what is looked up in.
         sums: whether sums are computed too.
+        rules: what goals are asked of; None: none can be asked.
+        stated: what the student said that the question states.
+        task: of the question, for rules with a scope.
     """
 
     base: Base
     sums: Sums | None = None
+    rules: Rules | None = None
+    stated: tuple[str, ...] = ()
+    task: str = ""
+
+    def about(self, stated: Sequence[str], task: str) -> Calls:
+        """The same for one question: with what the student said that it states."""
+        return replace(self, stated=tuple(stated), task=task)
 
     @property
     def names(self) -> tuple[str, ...]:
         """See `Tools`."""
-        return (*(self.sums.names if self.sums else ()), _versioned(LOOK_UP))
+        derive = () if self.rules is None else (_versioned(DERIVE),)
+        return (*(self.sums.names if self.sums else ()), _versioned(LOOK_UP), *derive)
 
     @property
     def state(self) -> str:
         """See `Tools`."""
-        return self.base.fingerprint
+        if self.rules is None:
+            return self.base.fingerprint
+        return content_hash([self.base.fingerprint, self.rules.fingerprint])
 
     @property
     def ends(self) -> tuple[str, ...]:
@@ -130,40 +149,60 @@ class Calls:
         return Supply(f" {call.found}", call)
 
     def allowed(self, text: str, question: str, trace: Sequence[Call]) -> Callable[[str], bool] | None:
-        """See `Tools`: a name must be a span of the question or of what was found before, a relation one that the base has."""
+        """See `Tools`: a name must be a span of the question or of what was found before, a relation one that the base has, and
+        the parts of a goal such names, relations or `?`."""
         part = notation.open_part(text)
         if part is None:
             return None
         kind, begun = part
+        if kind == "goal":
+            return self._goal_held(begun, question) if self.base.hold_names and question else None
         if kind == "relation":
-            return _held(begun, self.base.relations, notation.END, whole=True) if self.base.relations else None
+            return _held(begun, self.base.relations, (notation.END,), whole=True) if self.base.relations else None
         before = [call.found for call in trace if call.name == LOOK_UP]
         if not self.base.hold_names or not question or any(map(notation.is_note, before)):
             return None
-        return _held(begun, _spans(question, *before), " |", whole=False)
+        asking = [notation.DERIVE] if self.rules is not None else []
+        return _held(begun, [*asking, *_spans(question, *before)], (" |",), whole=False)
 
     def agrees(self, question: str, trace: Sequence[Call]) -> bool:
         """See `Tools`."""
         for place, call in enumerate(trace):
-            if call.name == LOOK_UP:
+            if call.name != SUM:
                 request = notation.last_request(call.asked)
                 assert request is not None, call.asked
-                if self._called(call.asked, request, question, trace[:place]).found != call.found:
+                now = replace(self, stated=call.given)._called(call.asked, request, question, trace[:place])
+                if now.found != call.found:
                     return False
         return True
 
     def _called(self, asked: str, request: notation.Request, question: str, trace: Sequence[Call]) -> Call:
-        before = [call for call in trace if call.name == LOOK_UP]
+        before = [call for call in trace if call.name != SUM]
         if len(before) >= notation.MOST_CALLS:
             result = LookedUp(notation.NO_MORE, how=f"more than {notation.MOST_CALLS} in one answer")
         else:
             result = self._asked(request, question, [call.found for call in before])
         kind: Literal["value", "note"] = "note" if notation.is_note(result.found) else "value"
-        return Call(name=LOOK_UP, asked=asked, found=result.found, items=result.items, how=result.how, kind=kind)
+        name, given = (DERIVE, self.stated) if request.goal else (LOOK_UP, ())
+        return Call(
+            name=name, asked=asked, found=result.found, items=result.items, how=result.how, kind=kind, given=given
+        )
+
+    def _goal_held(self, begun: str, question: str) -> Callable[[str], bool] | None:
+        parts = [
+            OPEN,
+            *(self.rules.relations if self.rules else ()),
+            *(p for one in self.stated for p in parts_of(one)),
+        ]
+        return _held(begun, [*parts, *_spans(question)], (" |", notation.END), whole=False)
 
     def _asked(self, request: notation.Request, question: str, before: Sequence[str]) -> LookedUp:
         """What the base says; an error of it is told to the student, which goes on, and stands in the trace."""
         try:
+            if request.goal:
+                if self.rules is None:
+                    return LookedUp(notation.NOTHING_FOLLOWS, how="no rules are asked here (calls.derive)")
+                return self.rules.derive(request.goal, self.stated, question, self.task)
             return self.base.find(request.name, request.relation, question, before)
         except NesycdError as error:
             return LookedUp(notation.failed(str(error)), how=type(error).__name__)
@@ -225,7 +264,7 @@ def _spans(*texts: str) -> list[str]:
     return [line[match.start() :] for line in lines for match in _WORD.finditer(line)]
 
 
-def _held(begun: str, known: Collection[str], close: str, whole: bool) -> Callable[[str], bool] | None:
+def _held(begun: str, known: Collection[str], close: tuple[str, ...], whole: bool) -> Callable[[str], bool] | None:
     """Tells whether a continuation leads along one of the known texts, or ends there and begins to close the part.
 
     None where the part is none that can be held.
@@ -233,7 +272,7 @@ def _held(begun: str, known: Collection[str], close: str, whole: bool) -> Callab
     Args:
         begun: what the part has so far.
         known: texts that it may follow.
-        close: what closes the part.
+        close: what may close the part.
         whole: it may be closed at the end of a known text only, not after each of its words.
     """
 
@@ -252,7 +291,7 @@ def _held(begun: str, known: Collection[str], close: str, whole: bool) -> Callab
             # A blank may be the text's own or the first character of what closes the part.
             for place in (shared, shared - 1):
                 rest = said[place:]
-                if place >= 0 and ends(one, place) and (close.startswith(rest) or rest.startswith(close)):
+                if place >= 0 and ends(one, place) and any(c.startswith(rest) or rest.startswith(c) for c in close):
                     return True
         return False
 
@@ -261,12 +300,18 @@ def _held(begun: str, known: Collection[str], close: str, whole: bool) -> Callab
         return None
     if whole:
         return lambda more: leads((begun + more).lstrip())
-    return lambda more: leads(begun + more) or not (begun or more[:1].isalpha())
+    return lambda more: leads((begun + more).lstrip()) or not (begun.strip() or more.lstrip()[:1].isalpha())
 
 
 def as_read(text: str, trace: Iterable[Call]) -> str:
-    """A response as people and graders read it: without its look-ups, if the student made any; their results stay."""
-    return notation.without_calls(text) if any(call.name == LOOK_UP for call in trace) else text
+    """A response as people and graders read it: without its calls but sums, if the student made any; their results stay.
+
+    Of a response that is a program only what it printed is read.
+    """
+    calls = list(trace)
+    if program := next((call for call in calls if call.name == PROGRAM), None):
+        return closing(program.found) if program.kind == "value" else ""
+    return notation.without_calls(text) if any(call.name != SUM for call in calls) else text
 
 
 def question_of(example: Example) -> str:

@@ -12,9 +12,10 @@ import typer
 from nesycd.api.build import data_root, endpoint_of, task_of
 from nesycd.api.question_counts import QuestionCounts, count_questions
 from nesycd.api.starter import Asked, starter
-from nesycd.core.config import ApiSection, Recipe, recipe_of
+from nesycd.core.config import Recipe, recipe_of
 from nesycd.core.errors import ConfigError, DataError, NesycdError
 from nesycd.core.paths import locate_data
+from nesycd.core.sections import ApiSection
 from nesycd.core.storage import disk_errors, write_atomic
 from nesycd.llm.reachable import reach
 

@@ -49,9 +49,11 @@ from nesycd.core.errors import KnowledgeError, RunError
 
 
 def list_entries(kind: Kind = None, status: State = None, limit: Limit = 50, kb: Kb = None) -> None:
-    """List items."""
+    """List items, with the reasons of those that wait for review."""
+    from nesycd.knowledge.queue import told_of_waiting
+
     with open_base(kb) as base:
-        print_entries(base.entries(status=status_of(status), kind=kind_of(kind)), limit)
+        print_entries(base.entries(status=status_of(status), kind=kind_of(kind)), limit, told_of_waiting(base))
 
 
 def search(
@@ -67,8 +69,11 @@ def search(
 
         nesycd kb search fathom feet --kind fact
     """
+    from nesycd.knowledge.queue import told_of_waiting
+
     with open_base(kb) as base:
-        print_entries(base.entries(status=status_of(status), kind=kind_of(kind), search=" ".join(words)), limit)
+        found = base.entries(status=status_of(status), kind=kind_of(kind), search=" ".join(words))
+        print_entries(found, limit, told_of_waiting(base))
 
 
 def show(item: ItemId, limit: Limit = 3, kb: Kb = None, run: RunName = "", root: Root = Path("runs")) -> None:
@@ -86,19 +91,25 @@ def show(item: ItemId, limit: Limit = 3, kb: Kb = None, run: RunName = "", root:
             told = "; ".join(f"{k}: {v}" for k, v in one.items() if v) if isinstance(one, dict) else one
             console.print(f"[bold]{key:10}[/bold] {shown(', '.join(told) if isinstance(told, list) else str(told))}")
     console.print(f"[bold]status    [/bold] {entry.status} {shown(entry.reviewer)}")
-    _show_evidence(console, entry.evidence, kb_evidence.folder_of(place, run, root), limit)
+    _show_evidence(console, entry, kb_evidence.folder_of(place, run, root), limit)
     for line in history:
-        told = f"{line.at} {line.actor}: {line.action} (revision {line.revision})"
+        note = f": {line.note}" if line.note else ""
+        told = f"{line.at} {line.actor}: {line.action} (revision {line.revision}){note}"
         console.print(f"[bold]history   [/bold] {shown(told)}")
 
 
-def _show_evidence(console: Console, evidence: Sequence[Any], folder: Path | None, limit: int) -> None:
+def _show_evidence(console: Console, entry: Any, folder: Path | None, limit: int) -> None:
+    evidence = entry.evidence
     asked = [piece for piece in evidence if piece.example]
+    told_of, judged = None, []
     try:
-        told_of = kb_evidence.behind(folder) if folder is not None and asked else None
+        if folder is not None:
+            judged = kb_evidence.judged(folder, entry.item_id)
+            told_of = kb_evidence.behind(folder) if asked else None
     except RunError as error:
-        told_of = None
         typer.echo(f"note: what stands behind the evidence cannot be read: {plain(str(error))}", err=True)
+    for told in judged:
+        console.print(f"[bold]gate      [/bold] {shown(told)}", highlight=False)
     for number, piece in enumerate(evidence):
         console.print(f"[bold]evidence  [/bold] {shown(f'{piece.example} {piece.attempt} ({piece.source})')}")
         for what, said in told_of(piece) if told_of and number < limit else ():

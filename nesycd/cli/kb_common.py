@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,6 +40,7 @@ ENTRY_COLUMNS = (
     Column("evidence", right=True, rank=4),
     Column("text", wraps=True, least=30),
 )
+WHY_COLUMN = Column("waits for review, since", wraps=True, least=30, rank=5)
 MOST_SHOWN = 300
 """Characters of a text in a listing."""
 
@@ -141,13 +142,17 @@ def shown(text: str, most: int = 0) -> str:
     return escape(plain(text, most))
 
 
-def print_entries(entries: list[Any], limit: int) -> None:
-    """A table of entries, as many as `limit`."""
-    rows = []
+def print_entries(entries: list[Any], limit: int, reasons: Mapping[str, Sequence[str]]) -> None:
+    """A table of entries, as many as `limit`; `reasons`: why they wait for review, by item id."""
+    rows, waits = [], False
     for entry in entries[:limit]:
         columns = [entry.item_id[:8], entry.item.kind, str(entry.status), entry.reviewer, str(len(entry.evidence))]
-        rows.append([plain(text, MOST_SHOWN) for text in (*columns, entry.item.text)])
-    print_table(Console(), ENTRY_COLUMNS, rows, elsewhere="nesycd kb show ID")
+        why = "; ".join(reasons.get(entry.item_id, ()))
+        waits = waits or bool(why)
+        rows.append([plain(text, MOST_SHOWN) for text in (*columns, entry.item.text, why)])
+    shown_columns = (*ENTRY_COLUMNS, WHY_COLUMN) if waits else ENTRY_COLUMNS
+    rows = [row[: len(shown_columns)] for row in rows]
+    print_table(Console(), shown_columns, rows, elsewhere="nesycd kb show ID")
     tell_more(len(entries), limit)
 
 

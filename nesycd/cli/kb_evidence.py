@@ -56,5 +56,21 @@ def behind(folder: Path) -> Callable[[Any], Told]:
     return told
 
 
+def judged(folder: Path, item: str) -> list[str]:
+    """What the gate of a run found of an item, by its id; nothing where it was not judged.
+
+    Raises:
+        RunError: a damaged file.
+    """
+    from nesycd.core.records import Judgement, LessonJudgement
+    from nesycd.runs.run import read_records
+
+    found: list[Judgement | LessonJudgement] = []
+    for stage in ("gate-facts", "gate-rules"):
+        found += read_records(folder, stage, Judgement)
+    found += read_records(folder, "lessons", LessonJudgement)
+    return [f"{one.verdict}: {plain(one.told)}" for one in found if one.item == item]
+
+
 def _lettered(options: Iterable[str]) -> list[str]:
     return [f"({chr(ord('A') + number)}) {option}" for number, option in enumerate(options)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from nesycd.api.progress import STAGES
-from nesycd.core.records import Diagnosis, Rationale, Refusal, Retrieval
+from nesycd.core.records import Diagnosis, Induction, Rationale, Refusal, Retrieval
 from nesycd.knowledge import KnowledgeBase
 from nesycd.runs.predictions import VERDICTS, read_attempts
 from nesycd.runs.run import Run, read_records
@@ -63,7 +63,9 @@ def _diagnosed(folder: Path, stages: Sequence[str]) -> str:
     listed = "".join(f"; {text}" for text in counts if text)
     refused = len(read_records(folder, "refused", Refusal))
     leaks = f"; {refused} refused (leaks, ill-formed or instance-specific)" if refused else ""
-    return f"{len(diagnoses)} answers diagnosed, {failed} failed; {stats['items']} items{listed}{leaks}"
+    clusters = read_records(folder, "inductions", Induction)
+    asked = f"; {len(clusters)} clusters of errors asked about" if clusters else ""
+    return f"{len(diagnoses)} answers diagnosed, {failed} failed{asked}; {stats['items']} items{listed}{leaks}"
 
 
 def _augmented(folder: Path, stages: Sequence[str]) -> str:

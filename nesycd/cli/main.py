@@ -88,6 +88,7 @@ EXTRAS = {
     "hub": ("datasets", "pyarrow", "huggingface_hub"),
     "math": ("math_verify", "latex2sympy2_extended", "sympy"),
     "rules": ("clingo",),
+    "programs": ("pydantic_monty",),
     "harness": ("lm_eval",),
     "serve": ("fastapi", "uvicorn", "jinja2", "multipart", "python_multipart", "prometheus_client"),
     "mcp": ("mcp",),

@@ -8,11 +8,11 @@ share a prediction, and a new grader version grades again without generation. `A
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-from nesycd.core.records import Record
+from nesycd.core.records import Record, without_empty
 from nesycd.core.segments import Segment, text_of
 
 Finish = Literal["stop", "length", "too_long", "error"]
@@ -25,7 +25,7 @@ class Call(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str = Field(min_length=1)
-    """What was called: `sum`, `look_up`, `derive`."""
+    """What was called: `sum`, `look_up`, `derive`, `program`."""
     asked: str
     """The call as the student wrote it."""
     found: str
@@ -36,6 +36,12 @@ class Call(BaseModel):
     """How it was found, such as the proof of a derived fact."""
     kind: Literal["value", "note"] = "value"
     """`note`: the result is a remark, such as that nothing was found, and no value."""
+    given: tuple[str, ...] = ()
+    """For a goal: what the student had said that the question states."""
+
+    @model_serializer(mode="wrap")
+    def _without_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(handler(self), "given")
 
 
 class Trace(tuple[Call, ...]):
@@ -84,6 +90,8 @@ class Answer(Record):
     """A method's name, or that of another answering student, e.g. `fold-0`."""
     predictions: tuple[str, ...]
     """`Prediction.id` of each prompt's prediction, in order; the last one is graded."""
+    read: int = 0
+    """How many of them, the first ones, read the question and state what it says."""
     joint: str | None = None
     """Text between the last two predictions where the response is both (CasCoD); None: the response is the last prediction."""
     knowledge: tuple[str, ...] = ()
@@ -91,6 +99,10 @@ class Answer(Record):
     knowledge_tokens: int = 0
     routed: bool = False
     """Whether knowledge was asked for."""
+
+    @model_serializer(mode="wrap")
+    def _without_read(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(handler(self), "read")
 
     def segments(self, predictions: Mapping[str, Prediction]) -> tuple[Segment, ...]:
         """The response: the last prediction, after the one before where there is a `joint`."""
@@ -128,7 +140,7 @@ class Attempt(Record):
     answer: str = ""
     correct: bool = False
     margin: float = 0.0
-    """Of the first prediction, which is the closed-book answer where a method has two; see `Prediction`."""
+    """Of the first prediction that is no reading, the closed-book answer where a method has two; see `Prediction`."""
     least_margin: float = 0.0
     prompt_tokens: int = 0
     """Of all predictions, as are `completion_tokens` and `seconds`."""
@@ -152,8 +164,8 @@ class Attempt(Record):
             prediction=asked[-1].id,
             answer=verdict.answer,
             correct=verdict.correct,
-            margin=asked[0].margin,
-            least_margin=asked[0].least_margin,
+            margin=asked[answer.read].margin,
+            least_margin=asked[answer.read].least_margin,
             prompt_tokens=sum(one.prompt_tokens for one in asked),
             completion_tokens=sum(one.completion_tokens for one in asked),
             knowledge=answer.knowledge,

@@ -8,11 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
 from nesycd.core.answers import Attempt, Call, Finish
-from nesycd.core.records import Derivation, Diagnosis, Example, Fact, Hit, Rationale, TrainingText
+from nesycd.core.records import (
+    Derivation,
+    Diagnosis,
+    Example,
+    Fact,
+    Hit,
+    Induction,
+    Item,
+    Rationale,
+    TrainingText,
+    content_hash,
+)
 from nesycd.core.segments import Segment, text_of
 
 Progress = Callable[[int], None]
@@ -61,6 +73,30 @@ class ErrorCase:
     attempt: Attempt
 
 
+@dataclass(frozen=True)
+class ErrorCluster:
+    """Several errors of one kind, made by one student."""
+
+    cases: tuple[ErrorCase, ...]
+
+    @cached_property
+    def key(self) -> str:
+        """Content hash of the errors."""
+        return content_hash([[one.example.id, one.attempt.response, one.rationale or ""] for one in self.cases])
+
+    def induction(self, teacher: str, items: Iterable[Item], failure: str = "", **cost: Any) -> Induction:
+        """The record of what a teacher proposes for the cluster; `cost`: see `Induction`."""
+        return Induction(
+            cluster=self.key,
+            examples=tuple(case.example.uid for case in self.cases),
+            attempts=tuple(case.attempt.prediction for case in self.cases),
+            teacher=teacher,
+            items=tuple(items),
+            failure=failure,
+            **cost,
+        )
+
+
 @runtime_checkable
 class Teacher(Protocol):
     """The teacher: a program, a recording or an LLM API. Answers in batches, one record per input, in any order.
@@ -81,6 +117,15 @@ class Teacher(Protocol):
 
     def diagnoses(self, cases: Sequence[ErrorCase]) -> Iterable[Diagnosis]:
         """Turn each error into proposed knowledge."""
+        ...
+
+
+@runtime_checkable
+class Inducer(Protocol):
+    """A teacher that can also be asked for what holds for all errors of a cluster. Answers as `Teacher` says."""
+
+    def inductions(self, clusters: Sequence[ErrorCluster]) -> Iterable[Induction]:
+        """Turn each cluster of errors into general knowledge: a procedure or a rule for all questions of the kind."""
         ...
 
 
@@ -415,6 +460,14 @@ class Router(Protocol):
             draft: its closed-book answer.
             found: whether anything was retrieved. Retrieval takes milliseconds; a second answer takes seconds.
         """
+        ...
+
+
+class Parses(Protocol):
+    """A benchmark with a parser of its own, which nobody trained: what a programmer's afternoon gives."""
+
+    def parse(self, example: Example) -> tuple[tuple[str, ...], str] | None:
+        """What a question states, and the goal that it asks for, in the notation of `docs/calls.md`; None where it reads none."""
         ...
 
 

@@ -228,11 +228,26 @@ class Entry(Record):
 # --- questions and answers -------------------------------------------------------------------------------------------
 
 
+class Statement(BaseModel):
+    """What a question itself says, for rules to be run on: `Ann | mother | Bea`, in the notation of `docs/calls.md`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    text: str = Field(min_length=1)
+    said: str = ""
+    """The part of the question that says it, word for word; "" where nobody has told."""
+
+
+def without_empty(body: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """A record's fields without those of `keys` that are empty, so that adding them changes no id."""
+    return {key: value for key, value in body.items() if value or key not in keys}
+
+
 class Derivation(Record):
     """How a question is answered from knowledge: ground truth for recall, oracle methods and the expert teacher.
 
     No other method may read it. `steps` are the sentences of the chain of thought, in order; `uses` gives for each step the
-    indices (into `facts`) of the facts that the step states.
+    indices (into `facts`) of the facts that the step states. With `stated` and `goal` the rules can be run: the goal follows from
+    what is stated, the facts and the rules.
     """
 
     schema_name = "derivation/1"
@@ -242,6 +257,14 @@ class Derivation(Record):
     uses: tuple[tuple[int, ...], ...] = ()
     answer: str = ""
     """The result of the last step, where the derivation gives it."""
+    stated: tuple[Statement, ...] = ()
+    """What the question says, in the order of its text."""
+    goal: str = ""
+    """What the rules are asked for, such as `Ann | ? | Cid`; "" where they are asked for nothing."""
+
+    @model_serializer(mode="wrap")
+    def _without_unstated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(handler(self), "stated", "goal")
 
 
 class Example(Record):
@@ -282,6 +305,12 @@ class Sample(Record):
     flaw: str = ""
     hinted: bool = False
     failure: str = ""
+    stated: tuple[Statement, ...] = ()
+    goal: str = ""
+
+    @model_serializer(mode="wrap")
+    def _without_unstated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(handler(self), "stated", "goal")
 
 
 class Rationale(Record):
@@ -303,11 +332,19 @@ class Rationale(Record):
     failure: str = ""
     others: tuple[Sample, ...] = ()
     """Further samples, where the teacher was asked more than once: wrong answers, and right ones not chosen."""
+    stated: tuple[Statement, ...] = ()
+    """What the question says, as the teacher read it; see `Derivation.stated`."""
+    goal: str = ""
+    """See `Derivation.goal`."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     usd: float | None = None
     """Cost of its calls; None where the price is unknown, or no paid call was made."""
     seconds: float = 0.0
+
+    @model_serializer(mode="wrap")
+    def _without_unstated(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(handler(self), "stated", "goal")
 
 
 class Diagnosis(Record):
@@ -328,6 +365,69 @@ class Diagnosis(Record):
     usd: float | None = None
     """Cost of its calls; None where the price is unknown, or no paid call was made."""
     seconds: float = 0.0
+
+
+class Induction(Record):
+    """What a teacher proposes for several errors of one kind together, or the reason why there is nothing."""
+
+    schema_name = "induction/1"
+    volatile = frozenset({"prompt_tokens", "completion_tokens", "usd", "seconds"})
+    cluster: str
+    """`ErrorCluster.key`."""
+    examples: tuple[str, ...]
+    """`Example.uid` of each error."""
+    attempts: tuple[str, ...]
+    """`Prediction.id` of their responses, in the same order."""
+    teacher: str
+    items: tuple[Item, ...] = ()
+    failure: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float | None = None
+    """Cost of its calls; None where the price is unknown, or no paid call was made."""
+    seconds: float = 0.0
+
+
+class Judgement(Record):
+    """What the gate found of a proposed fact or of a rule with clauses, from the teacher's own rationales."""
+
+    schema_name = "judgement/1"
+    item: str
+    """Id of the item."""
+    verdict: Literal["passed", "failed", "unjudged"]
+    told: str
+    """The figures and the reason in a sentence."""
+    figures: dict[str, int] = {}
+    """What was counted, by name (`nesycd/stages/gate.py`, `rule_gate.py`)."""
+
+
+class LessonJudgement(Record):
+    """What the gate found of a lesson, or of a rule without clauses, on questions of folds that it does not come from.
+
+    Likelihoods are those of accepted rationales with their gold answers, over their least likely tokens (see
+    `Student.least_likely`); gains are means over the questions.
+    """
+
+    schema_name = "lesson_judgement/1"
+    item: str
+    """Id of the item."""
+    verdict: Literal["passed", "failed", "unjudged"]
+    told: str
+    """The figures and the reason in a sentence."""
+    questions: int = 0
+    """How many were scored."""
+    gain: float | None = None
+    """Log-likelihood with the item in the prompt minus without it, in nats."""
+    control: float | None = None
+    """The same minus that with an item for other questions in the prompt; None where there is no such item."""
+    p: float | None = None
+    """One-sided, of paired t-tests: the larger one of both gains."""
+    answered: int = 0
+    """How many questions were answered with the item; 0 where its gain was not sure."""
+    repaired: int = 0
+    """Answers that are right with the item only."""
+    broken: int = 0
+    """Answers that are right without the item only."""
 
 
 FilterName = Literal["leak", "ill_formed", "instance_specific"]
@@ -361,11 +461,19 @@ class Hit(Record):
     """The reasons by kind."""
     why: str
     """The same as text for users (`"bm25 #2"`, `"names fathom"`); not read by the program."""
+    is_asked: bool = False
+    """A rule that is run on what the student states (`calls.derive`), and need not be read for that."""
+
+    @model_serializer(mode="wrap")
+    def _without_asked(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(handler(self), "is_asked")
 
     @property
     def is_read(self) -> bool:
-        """Whether it stays to be read where facts are looked up: a lesson, a rule, or a fact that the question's names do not
-        lead to, so that nobody would ask for it."""
+        """Whether it stays to be read where facts are looked up: a lesson, a rule that is not asked, or a fact that the
+        question's names do not lead to, so that nobody would ask for it."""
+        if self.is_asked:
+            return False
         return not isinstance(self.item, Fact) or not {"name", "object", "hop"} & set(self.by)
 
 
@@ -447,8 +555,9 @@ class TrainingText(Record):
 
     schema_name = "training_text/2"
     example: str
-    task: Literal["direct", "augmented", "answer", "rationale", "memorisation"]
-    """L_DC, L_AD or L_AP of the paper (eq. of step 4); for rivals also a rationale alone, and memorisation of an item."""
+    task: Literal["direct", "augmented", "answer", "rationale", "memorisation", "reading"]
+    """L_DC, L_AD or L_AP of the paper (eq. of step 4); for rivals also a rationale alone, and memorisation of an item; `reading`:
+    what a unit of the question states."""
     prompt: str
     segments: tuple[Segment, ...] = Field(min_length=1)
     """The completion: the student's own text, and text supplied during generation."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+
+_SENTENCE = re.compile(r"(?<=[.!?])(?:\s+|$)(?=[^a-z]|$)|\n+")
 
 
 def normal(text: str) -> str:
@@ -16,6 +19,11 @@ def normal(text: str) -> str:
 def shortened(text: str, most: int = 200) -> str:
     """`text`, cut to `most` characters, for messages that quote what was given."""
     return text if len(text) <= most else f"{text[:most]}…"
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences and lines of a text."""
+    return [part.strip() for part in _SENTENCE.split(text) if part and part.strip()]
 
 
 def is_visible(char: str) -> bool:

@@ -77,6 +77,44 @@ def comes_to(text: str, answer: str) -> bool:
     return not named.isdisjoint({abs(wanted.value), abs(wanted.value) / 100, abs(wanted.value) * 100})
 
 
+def rests_on(text: str, answer: str) -> frozenset[Fraction]:
+    """The numbers from which the sums of a working lead to its answer; that itself where no sum does, none where it is none.
+
+    >>> sorted(map(int, rests_on("5 x 2 = 10. 10 + 3 = 13. 4 x 4 = 16.", "13 feet")))
+    [2, 3, 5]
+    """
+    wanted = quantity(answer)
+    if wanted is None:
+        return frozenset()
+    needed = {wanted.value}
+    for left, right, _ in reversed([*_equations(text)]):
+        if found := needed.intersection(readings(right)):
+            needed -= found
+            needed.update(number_of(token) for kind, token in left if kind == "number")
+    return frozenset(needed)
+
+
+def replayed(text: str, old: Fraction, new: Fraction, answer: str) -> Fraction | None:
+    """What a working comes to if a number in its sums were another one; None where its answer does not rest on that number.
+
+    >>> replayed("7 x 4 = 28. 28 + 5 = 33.", Fraction(4), Fraction(2), "33 gallons")
+    Fraction(19, 1)
+    """
+    changed = {old: new}
+    wanted = quantity(answer)
+    for left, right, _ in _equations(text):
+        if not any(kind == "number" and number_of(token) in changed for kind, token in left):
+            continue
+        replaced = [
+            (kind, str(changed.get(number_of(token), token)) if kind == "number" else token) for kind, token in left
+        ]
+        value = compute([part for one in replaced for part in read_tokens(one[1])])
+        if value is None:
+            return None
+        changed |= dict.fromkeys(readings(right), value)
+    return changed.get(wanted.value) if wanted is not None else None
+
+
 def next_result(text: str) -> str:
     """What a working that ends in a sum and `=` goes on with, its blanks and thousands as in the sum; "" where that is not sure.
 

@@ -19,8 +19,8 @@ _LATEX = (
     (re.compile(r"\\boxed\s*\{([^{}]*)\}"), r" \1 "),
 )
 _SIGNS = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-"})
-_NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
-_TOKEN = re.compile(rf"(?P<number>{_NUMBER})|(?P<sign>[-+*/()%=^])|(?P<word>[^\W\d_]+)|(?P<other>\S)")
+NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
+_TOKEN = re.compile(rf"(?P<number>{NUMBER})|(?P<sign>[-+*/()%=^])|(?P<word>[^\W\d_]+)|(?P<other>\S)")
 BREAK = re.compile(r"[;\n]|[.?!,:](?=\s|$)")
 JOINING = frozenset(["of", "and", "or", "to", "per", "is", "times", "plus", "minus", "by", "x", "half"])
 """Words that make the sum before or after them another one."""
@@ -222,7 +222,7 @@ def _comparison(left: str, sign: str, right: str) -> str | None:
 
 def _remainder(left: str, right: str) -> str:
     """Of whole numbers; a sum must stand in brackets, as `2 + 7 mod 5` could be 4 or 2 + 2."""
-    if any(_unwrapped(side) == side and not re.fullmatch(rf"-?(?:{_NUMBER})", side) for side in (left, right)):
+    if any(_unwrapped(side) == side and not re.fullmatch(rf"-?(?:{NUMBER})", side) for side in (left, right)):
         return ""
     one, other = value_of(left), value_of(right)
     if one is None or other is None or other <= 0 or one.denominator != 1 or other.denominator != 1:

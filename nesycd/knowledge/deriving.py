@@ -6,7 +6,7 @@ Only items speak here: nothing of a question is ever asserted, so what is derive
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from nesycd.core.records import Entry, Fact, Rule, Status
@@ -212,13 +212,30 @@ def _stated(fact: Fact) -> str:
 
 
 def told_proof(
-    proof: Proof, owner: Sequence[RunnableRule], leaf: Callable[[Atom], str], depth: int = 0
+    proof: Proof,
+    owner: Sequence[RunnableRule],
+    leaf: Callable[[Atom], str],
+    depth: int = 0,
+    told: set[Hashable] | None = None,
 ) -> Iterator[str]:
-    """A proof as lines, indented by depth; `leaf` says where an atom comes from that no rule concludes."""
+    """A proof as lines, indented by depth.
+
+    Args:
+        proof: the proof.
+        owner: the rule of each clause.
+        leaf: says where an atom comes from that no rule concludes.
+        depth: of its first line.
+        told: conclusions whose proof stands above, which is not told again; it takes those of this proof. None: tell all.
+    """
     indent = "  " * depth
     if proof.clause is None:
         yield f"{indent}{leaf(proof.atom)}"
         return
+    if told is not None and not is_element(proof.atom):
+        if proof.atom.key in told:
+            yield f"{indent}{proof.atom} [see above]"
+            return
+        told.add(proof.atom.key)
     rule = owner[proof.clause].item
     if is_element(proof.atom):
         depth -= 1
@@ -227,12 +244,12 @@ def told_proof(
         yield f"{indent}{proof.atom} [{by}: {rule.text}]"
     conditions = proof.gathered[0].first if proof.gathered else len(proof.needs)
     for need in proof.needs[:conditions]:
-        yield from told_proof(need, owner, leaf, depth + 1)
+        yield from told_proof(need, owner, leaf, depth + 1, told)
     for one in proof.gathered:
         elements = proof.needs[one.first : one.end]
         yield f"{indent}  {one.value} is {one.told}, of {len(elements)}{':' if elements else ''}"
         for element in elements[:MAX_ELEMENTS]:
-            yield from told_proof(element, owner, leaf, depth + 2)
+            yield from told_proof(element, owner, leaf, depth + 2, told)
         if len(elements) > MAX_ELEMENTS:
             yield f"{indent}    and {len(elements) - MAX_ELEMENTS} more"
     for atom in proof.absent:

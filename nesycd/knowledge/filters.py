@@ -29,7 +29,7 @@ from nesycd.core.records import Evidence, Example, Fact, FilterName, Item, Refus
 from nesycd.core.text import normal
 from nesycd.prompts import question_text
 
-ALGORITHM = 3
+ALGORITHM = 4
 """Part of the fingerprint of what was refused: raised when any of the filters would refuse other items."""
 RUN = 8
 """So many words in a row make a question's text: fewer are idiom (`how many does he have left`)."""
@@ -90,7 +90,8 @@ def refusals(
 ) -> list[Refusal]:
     """The proposals to refuse: leaks, then ill-formed items, then instance-specific ones.
 
-    Each proposal is refused once, by the first filter that refuses it.
+    Each proposal is refused once, by the first filter that refuses it. Equal items are judged alike, by all questions that they
+    come from: what retells one of them is no better for being proposed from others too.
 
     Args:
         proposed: items, each with the evidence that gave rise to it.
@@ -100,6 +101,12 @@ def refusals(
     """
     leaks, specific = LeakFilter(train, held_out), InstanceFilter(train, rationales)
     questions = {example.uid: question_text(example) for example in train}
+    sources: dict[str, dict[str, None]] = defaultdict(dict)
+    for item, evidence in proposed:
+        sources[item.id][evidence.example] = None
+    retold = {
+        item.id: next((uid for uid in sources[item.id] if specific.reason(item, [uid])), "") for item, _ in proposed
+    }
     found: dict[FilterName, list[Refusal]] = {"leak": [], "ill_formed": [], "instance_specific": []}
 
     def refuse(name: FilterName, item: Item, evidence: Evidence, reason: str, question: str) -> None:
@@ -110,8 +117,8 @@ def refusals(
             refuse("leak", item, evidence, leak.reason, leak.question)
         elif reason := ill_formed(item):
             refuse("ill_formed", item, evidence, reason, "")
-        elif reason := specific.reason(item, [evidence.example]):
-            refuse("instance_specific", item, evidence, reason, questions[evidence.example])
+        elif uid := retold[item.id]:
+            refuse("instance_specific", item, evidence, specific.reason(item, [uid]), questions[uid])
     return list(chain.from_iterable(found.values()))
 
 

@@ -8,20 +8,32 @@ within some links of what the goal and the statements name.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal
 
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Entry, Fact, Rule, Status
 from nesycd.core.text import shortened
-from nesycd.knowledge.deriving import MAX_PROOF, Deriver, told_proof
+from nesycd.knowledge.deriving import Deriver, told_proof
 from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.merge import normal_triple
 from nesycd.rules.checks import atoms
-from nesycd.rules.clauses import Atom, Clause, Constant, Signature, Variable, another_of, predicate_of, variables
+from nesycd.rules.clauses import (
+    Atom,
+    Clause,
+    Constant,
+    Negated,
+    Signature,
+    Variable,
+    another_of,
+    predicate_of,
+    variables,
+)
 from nesycd.rules.engine import Engine, EngineError
 from nesycd.rules.parser import parse_facts, parse_goal
+from nesycd.rules.program import Firing
 from nesycd.rules.proofs import Proof, shortest_proofs
 from nesycd.rules.validation import GIVEN, RunnableRule
 from nesycd.rules.values import written_date
@@ -35,6 +47,8 @@ MAX_FACTS = 2_000
 HOPS = 3
 _AMOUNT = re.compile(r"[-+]?[$£€¥]? ?[0-9]")
 MAX_ANSWERS = 50
+MAX_TOLD = 100
+"""Lines of a proof that are told."""
 KEPT = 256
 """Forms of goals whose way is remembered."""
 
@@ -49,7 +63,7 @@ class Answer:
     text: str
     """As a fact would read: `subject | relation | object`; "" where no rule says how."""
     told: tuple[str, ...]
-    """The proof as lines, indented by depth."""
+    """The proof as lines, indented by depth; what it needs several times is told once, and at most `MAX_TOLD` lines are."""
     items: tuple[Fact | Rule, ...]
     """Facts at the leaves of the proof, then rules, each once."""
     stated: tuple[int, ...]
@@ -273,6 +287,63 @@ def derive(
         >>> made.outcome, made.found[0].text
         ('one', 'Ann | grandfather | Cy')
     """
+    try:
+        return fire(goal, stated, base, task=task, hide=hide).answers()
+    except EngineError as error:
+        return Answers(stopped=str(error))
+
+
+@dataclass(frozen=True)
+class Fired:
+    """All that fires on the way to a goal: its answers without some items need no further run.
+
+    Attributes:
+        goal: with names as the base writes them.
+        start: what is stated, and the facts that take part.
+        source: of each of these, by `Atom.key`, the place of the statement, or the fact.
+        owner: of each clause, by its number in `firings`.
+        firings: see `Engine.run`.
+        cut: see `Answers`.
+        is_monotone: whether no clause looks at what does not hold, or at all that does: then fewer items only take answers away.
+    """
+
+    goal: Atom
+    start: Sequence[Atom]
+    source: Mapping[object, int | Fact]
+    owner: Sequence[RunnableRule]
+    firings: Sequence[Firing]
+    cut: bool
+    is_monotone: bool
+
+    def answers(self, hide: frozenset[str] = frozenset(), *, is_told: bool = True) -> Answers:
+        """What the goal comes to without the items of these ids, which is exact where it `is_monotone`.
+
+        Proofs are put into words (`Answer.told`) where `is_told`, which takes most of the time.
+        """
+        start = [atom for atom in self.start if not (isinstance(of := self.source[atom.key], Fact) and of.id in hide)]
+        firings = [one for one in self.firings if self.owner[one.clause].item.id not in hide]
+        proofs = shortest_proofs(start, firings)
+        matching = [
+            (proof, values)
+            for proof in proofs.values()
+            if (values := _matched(self.goal, proof, self.owner)) is not None
+        ]
+        matching.sort(key=lambda one: (one[0].size, str(one[0].atom)))
+        found = tuple(
+            _answer(proof, values, self.owner, self.source, is_told) for proof, values in matching[:MAX_ANSWERS]
+        )
+        return Answers(found, len(matching) - len(found), cut=self.cut)
+
+
+def fire(
+    goal: str, stated: Sequence[str], base: Premises, *, task: str = "", hide: frozenset[str] = frozenset()
+) -> Fired:
+    """Run the clauses on the way to a goal; see `derive`.
+
+    Raises:
+        KnowledgeError: see `derive`.
+        EngineError: a limit of the engine was reached.
+    """
     wanted = _goal(goal, base)
     given = _statements(stated, base)
     about = [_name(term) for term in wanted.terms if isinstance(term, Constant)]
@@ -290,16 +361,12 @@ def derive(
             if atom.key not in source:
                 source[atom.key] = fact
                 start.append(atom)
-    try:
-        firings = base.engine.run([clause for _, clause in owned], start) if owned else []
-    except EngineError as error:
-        return Answers(stopped=str(error), cut=cut)
-    owner = [rule for rule, _ in owned]
-    proofs = shortest_proofs(start, firings)
-    matching = [(proof, values) for proof in proofs.values() if (values := _matched(wanted, proof, owner)) is not None]
-    matching.sort(key=lambda one: (one[0].size, str(one[0].atom)))
-    found = tuple(_answer(proof, values, owner, source) for proof, values in matching[:MAX_ANSWERS])
-    return Answers(found, len(matching) - len(found), cut=cut)
+    clauses = [clause for _, clause in owned]
+    firings = base.engine.run(clauses, start) if owned else []
+    is_monotone = all(
+        clause.is_horn and not any(isinstance(part, Negated) for part in clause.body) for clause in clauses
+    )
+    return Fired(wanted, start, source, [rule for rule, _ in owned], firings, cut, is_monotone)
 
 
 def _goal(text: str, base: Premises) -> Atom:
@@ -358,9 +425,9 @@ def _name(term: Constant) -> str:
 
 
 def _matched(goal: Atom, proof: Proof, owner: Sequence[RunnableRule]) -> tuple[tuple[str, str], ...] | None:
-    """The values with which the goal is what a proof proves; None where it is not, or where the proof is too long."""
+    """The values with which the goal is what a proof proves; None where it is not."""
     atom = proof.atom
-    if len(atom.terms) != len(goal.terms) or proof.size > MAX_PROOF or " " in atom.predicate:
+    if len(atom.terms) != len(goal.terms) or " " in atom.predicate:
         return None
     if goal.predicate:
         if atom.predicate != goal.predicate:
@@ -384,7 +451,11 @@ def _matched(goal: Atom, proof: Proof, owner: Sequence[RunnableRule]) -> tuple[t
 
 
 def _answer(
-    proof: Proof, values: tuple[tuple[str, str], ...], owner: Sequence[RunnableRule], source: dict[object, int | Fact]
+    proof: Proof,
+    values: tuple[tuple[str, str], ...],
+    owner: Sequence[RunnableRule],
+    source: Mapping[object, int | Fact],
+    is_told: bool,
 ) -> Answer:
     def leaf(atom: Atom) -> str:
         of = source[atom.key]
@@ -397,11 +468,16 @@ def _answer(
         atom=proof.atom,
         values=values,
         text=_read(proof, owner),
-        told=tuple(told_proof(proof, owner, leaf)),
+        told=_told(proof, owner, leaf) if is_told else (),
         items=(*(one for one in leaves if isinstance(one, Fact)), *rules),
         stated=tuple(sorted(one for one in leaves if isinstance(one, int))),
         size=proof.size,
     )
+
+
+def _told(proof: Proof, owner: Sequence[RunnableRule], leaf: Callable[[Atom], str]) -> tuple[str, ...]:
+    lines = tuple(islice(told_proof(proof, owner, leaf, told=set()), MAX_TOLD + 1))
+    return lines if len(lines) <= MAX_TOLD else (*lines[:MAX_TOLD], "and more steps")
 
 
 def _read(proof: Proof, owner: Sequence[RunnableRule]) -> str:

@@ -21,6 +21,10 @@ from nesycd.knowledge.merge import entry_order
 from nesycd.knowledge.schema import history
 from nesycd.knowledge.store import KnowledgeBase
 
+UNPROVEN = "not proven"
+"""Begins the reason of an item that did not pass the gate (`methods/gating.py`), and PROVEN that of one that did."""
+PROVEN = "proven"
+
 
 @dataclass(frozen=True)
 class Waiting:
@@ -71,7 +75,8 @@ def enqueue(kb: KnowledgeBase, reasons: Mapping[str, Sequence[str]], actor: str,
 
 
 def waiting(kb: KnowledgeBase) -> list[Waiting]:
-    """Proposed and queued entries, in the order of listings, those with reasons first."""
+    """Proposed and queued entries, in the order of listings: first what is not proven, then what has other reasons, last what is
+    proven."""
     with kb.reading() as connection:
         queued = rows.queued(connection)
         found = rows.load(connection)
@@ -80,7 +85,21 @@ def waiting(kb: KnowledgeBase) -> list[Waiting]:
         for uid, entry in found.items()
         if uid in queued or entry.status is Status.PROPOSED
     ]
-    return sorted(listed, key=lambda one: (not one.reasons, entry_order(one.entry)))
+    return sorted(listed, key=lambda one: (rank(one.reasons), entry_order(one.entry)))
+
+
+def told_of_waiting(kb: KnowledgeBase) -> dict[str, tuple[str, ...]]:
+    """The reasons of the queued items, by item id."""
+    with kb.reading() as connection:
+        queued = rows.queued(connection)
+        found = rows.load(connection, list(queued))
+    return {entry.item_id: tuple(queued[uid]) for uid, entry in found.items()}
+
+
+def rank(reasons: Iterable[str]) -> int:
+    """Where an item stands in the queue, by its reasons: 0 what is not proven, 1 other reasons, 2 none, 3 what is proven."""
+    told = {_what(reason) for reason in reasons}
+    return 0 if UNPROVEN in told else 3 if told == {PROVEN} else 1 if told else 2
 
 
 def _what(told: str) -> str:

@@ -16,13 +16,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nesycd.calls import question_of
-from nesycd.core.answers import Attempt
+from nesycd.core.answers import Attempt, Call
 from nesycd.core.errors import ConfigError, DataError
 from nesycd.core.protocols import KnowsTruth, Tools
 from nesycd.core.records import Entry, Example, Fact, Item, Retrieval
 from nesycd.knowledge import normal_triple
 from nesycd.methods.context import Context
 from nesycd.methods.knowledge import Knowledge
+from nesycd.methods.predict import about
 from nesycd.methods.table import MAIN, METHODS, as_trained
 from nesycd.retrieval.recall import arrived
 
@@ -152,7 +153,7 @@ def measure(context: Context, count: int) -> Measurement:
             example.uid
             for example in examples
             if _offered(tools, example) != offered[example.uid]
-            or (tools and not tools.agrees(question_of(example), known[before[example.uid].prediction].trace))
+            or not _agrees(tools, example, known[before[example.uid].prediction].trace)
         }
         new, still, lost = cases_of(task, edit, examples, found if reads else None, changed, called, entries)
         for case in new:
@@ -307,6 +308,11 @@ def _answer(context: Context, name: str, asked: Mapping[str, Asked]) -> Sequence
         (lambda example: asked[example.uid].tools) if method.calls else None,
     )
     return context.answered(f"eval-{name}", way, [one.example for one in asked.values()])
+
+
+def _agrees(tools: Tools | None, example: Example, trace: Sequence[Call]) -> bool:
+    bound = about(tools, example, ())
+    return bound is None or bound.agrees(question_of(example), trace)
 
 
 def _outcome(context: Context, case: Case, before: Mapping[str, Attempt], after: Mapping[str, Attempt]) -> Outcome:

@@ -15,10 +15,10 @@ from statistics import stdev
 
 from nesycd.core.answers import Attempt
 from nesycd.core.errors import DataError
-from nesycd.core.protocols import Prompt
 from nesycd.core.records import Example, Item, Masked, Retrieval
 from nesycd.methods.context import Context
 from nesycd.methods.knowledge import Knowledge
+from nesycd.methods.likelihoods import Scored, score
 from nesycd.prompts import completion_text
 from nesycd.runs.stage import Artifact
 from nesycd.stages import augment, effect
@@ -193,75 +193,31 @@ def _answers(
     return {one.example: one for one in context.answered(f"{PREFIX}{stage}", way, examples)}
 
 
-@dataclass(frozen=True)
-class _Scored:
-    """One thing to score: a question with a part of its items, and a reference answer."""
-
-    key: str
-    question: _Question
-    reference: str
-    items: tuple[Item, ...]
-
-
 _AGAIN = "again"
 """Suffix of the key of a whole context that is scored a second time, for the noise."""
 
 
-def _to_score(context: Context, questions: Sequence[_Question], count: int) -> Iterator[_Scored]:
+def _score_masks(context: Context, questions: Sequence[_Question], count: int) -> Sequence[Masked]:
+    def scored(question: _Question, number: int, place: str, items: tuple[Item, ...]) -> Scored:
+        return Scored(
+            f"{question.example.uid}/{number}/{place}",
+            question.example,
+            question.references[number],
+            items,
+            question.student,
+            question.adapter,
+            apart=place == _AGAIN,
+        )
+
+    wanted = []
     for question in questions:
         uid = question.example.uid
-        for number, text in enumerate(question.references if question.judged else ()):
+        for number, _ in enumerate(question.references if question.judged else ()):
             for place, mask in enumerate(effect.masks(question.judged, count, context.recipe.seed, uid)):
                 items = tuple(i for i in question.items if i.id in mask or i.id not in question.judged)
-                yield _Scored(f"{uid}/{number}/{place}", question, text, items)
-            yield _Scored(f"{uid}/{number}/{_AGAIN}", question, text, question.items)
-
-
-def _score_masks(context: Context, questions: Sequence[_Question], count: int) -> Sequence[Masked]:
-    scored = {one.key: one for one in _to_score(context, questions, count)}
-    inputs = {
-        "scored": "least_likely",
-        "student": context.student.fingerprint,
-        "prompts": context.prompts.fingerprint,
-        "contexts": [
-            [b.key, b.question.example.id, b.question.adapter.fingerprint, b.reference, [item.id for item in b.items]]
-            for b in scored.values()
-        ],
-    }
-
-    def score(keys: Sequence[str]) -> list[Masked]:
-        chosen = [scored[key] for key in keys]
-        prompts = [Prompt(b.key, context.prompts.with_knowledge(b.question.example, b.items)) for b in chosen]
-        adapter = chosen[0].question.adapter.path
-        found = context.student.least_likely(prompts, [b.reference for b in chosen], adapter=adapter)
-        return [
-            Masked(
-                key=one.key,
-                example=one.question.example.uid,
-                reference=one.reference,
-                items=tuple(item.id for item in one.items),
-                log_likelihood=round(value, 6),
-            )
-            for one, value in zip(chosen, found, strict=True)
-        ]
-
-    def plan() -> list[list[str]]:
-        # A batch has one student; texts scored again must be in other batches, or rounding would be the same.
-        groups: dict[tuple[str, bool], list[str]] = {}
-        for key, one in scored.items():
-            groups.setdefault((one.question.student, key.endswith(_AGAIN)), []).append(key)
-        return [keys[at : at + _BATCH] for keys in groups.values() for at in range(0, len(keys), _BATCH)]
-
-    if not scored:
-        return []
-    name = f"{PREFIX}masked"
-    return context.run.batches(
-        name, Masked, inputs, plan=plan, produce=score, key_of=lambda one: one.key, keys=list(scored)
-    )
-
-
-_BATCH = 256
-"""Contexts scored between two writes."""
+                wanted.append(scored(question, number, str(place), items))
+            wanted.append(scored(question, number, _AGAIN, question.items))
+    return score(context, f"{PREFIX}masked", wanted)
 
 
 def _contrasts(masked: Sequence[Masked], questions: Sequence[_Question]) -> Iterator[tuple[str, dict[str, float]]]:

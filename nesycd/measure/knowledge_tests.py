@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from nesycd.calls import LOOK_UP
+from nesycd.calls import SUM
 from nesycd.core.answers import Prediction
 from nesycd.core.protocols import Task
 from nesycd.core.records import Example
@@ -125,7 +125,7 @@ def run_suite(
         if pin is not None and not is_same_answer(task, pin.answer, answer, example):
             right, was_right = is_right(task, answer, example), is_right(task, pin.answer, example)
             verdict: ChangeKind = "intended" if right else "regression" if was_right else "drift"
-            looked = [call for call in one.predictions[-1].trace if call.name == LOOK_UP and call.items]
+            looked = [call for call in one.predictions[-1].trace if call.name != SUM and call.items]
             shown = [*(item.text for item in one.asks[-1].items), *(f"{call.asked} {call.found}" for call in looked)]
             changes.append(Change(example, pin.answer, answer, verdict, tuple(shown)))
     return Outcome(

@@ -18,16 +18,29 @@ from typing import Any
 from nesycd.core.answers import Attempt
 from nesycd.core.config import KINDS
 from nesycd.core.errors import KnowledgeError, ReviewWaits, RunError
-from nesycd.core.records import Diagnosis, Entry, Evidence, Example, Item, Rationale, Refusal, Rule, Status
+from nesycd.core.records import (
+    Diagnosis,
+    Entry,
+    Evidence,
+    Example,
+    Induction,
+    Item,
+    Rationale,
+    Refusal,
+    Rule,
+    Status,
+)
 from nesycd.documents import documents_in, read_documents
 from nesycd.knowledge import KnowledgeBase, LeakFilter, filters, item_key, knowledge_version, read_file
 from nesycd.knowledge.carry import carry_over, is_worked_on
 from nesycd.methods.context import Context
+from nesycd.methods.gating import Gated, gated
+from nesycd.methods.judge_lessons import induced
 from nesycd.methods.take_kb import Taken, held_out, read_of
 from nesycd.routing import MarginRouter, calibrate
 from nesycd.rules import failures
 from nesycd.runs.stage import Artifact
-from nesycd.stages import diagnose, self_check
+from nesycd.stages import diagnose, induce, self_check
 
 _PASSED_OVER = {Status.REJECTED, Status.RETIRED}
 
@@ -45,9 +58,12 @@ class Known:
     """The approved entries, the diagnoses they come from, and the counts of the leak filter and the self-check."""
 
     entries: list[Entry]
-    diagnoses: Sequence[Diagnosis]
+    diagnoses: Sequence[Diagnosis | Induction]
+    """What the teacher was asked about errors, single ones and clusters."""
     leaks: dict[str, int]
     self_check: dict[str, int] | None
+    gate: dict[str, dict[str, int]] | None
+    """By kind, the counts of the gate; None where `knowledge.gate` is empty, or a reviewed base was taken."""
     version: dict[str, Any]
     """`version`, `revision` and `items` of the knowledge base: stored with S_E's checkpoint."""
     waiting: int
@@ -84,23 +100,29 @@ def build_knowledge(
         list(cases),
         lambda uids: context.teacher.diagnoses([cases[uid] for uid in uids]),
     )
-    proposed = [*diagnose.proposals(diagnoses), *brought]
-    refused = _refused(context, train, kept, diagnoses, brought)
+    inductions = induced(context, train, kept, attempts, diagnoses)
+    proposed = [*diagnose.proposals(diagnoses), *induce.proposals(inductions), *brought]
+    refused = _refused(context, train, kept, diagnoses, inductions, brought)
     limit, seed = settings.max_items, context.recipe.seed
     fit = diagnose.without(proposed, refused)
     proposals = diagnose.limited([pair for pair in fit if pair[0].kind in settings.kinds], limit, seed)
     checked = _self_checked(context, train, proposals, collected) if settings.self_check else None
+    judged = gated(context, train, rationales, kept, collected, proposals) if settings.gate else None
     # The seed chooses which items stay where there is a limit.
     inputs: dict[str, Any] = {"diagnoses": diagnoses, "review": settings.review, "max_items": limit, "refused": refused}
     if checked is not None:
         inputs["repaired"] = sorted(checked.repaired)
+    if judged is not None:
+        inputs["judged"] = list(judged.found.values())
     if set(settings.kinds) != set(KINDS):
         inputs["kinds"] = sorted(set(settings.kinds))
+    if inductions:
+        inputs["inductions"] = inductions
     if brought:
         inputs["brought"] = brought
     inputs["seed"] = seed
-    _make(context, inputs, lambda: _build(context, proposals, checked, brought))
-    return _known(context, train, diagnoses, len(proposed), refused, checked)
+    _make(context, inputs, lambda: _build(context, proposals, checked, judged, brought))
+    return _known(context, train, [*diagnoses, *inductions], len(proposed), refused, checked, judged)
 
 
 def _taken(context: Context, taken: Taken) -> Known:
@@ -115,7 +137,7 @@ def _taken(context: Context, taken: Taken) -> Known:
         return made
 
     _make(context, taken.inputs, build)
-    return _known(context, taken.train, (), len(taken.base.entries), taken.refused, None, taken)
+    return _known(context, taken.train, (), len(taken.base.entries), taken.refused, taken=taken)
 
 
 def _make(context: Context, inputs: dict[str, Any], build: Callable[[], dict[str, Any]]) -> None:
@@ -135,10 +157,11 @@ def _make(context: Context, inputs: dict[str, Any], build: Callable[[], dict[str
 def _known(
     context: Context,
     train: Sequence[Example],
-    diagnoses: Sequence[Diagnosis],
+    diagnoses: Sequence[Diagnosis | Induction],
     proposed: int,
     refused: Sequence[Refusal],
-    checked: _SelfChecked | None,
+    checked: _SelfChecked | None = None,
+    judged: Gated | None = None,
     taken: Taken | None = None,
 ) -> Known:
     """What the run's base holds now."""
@@ -160,7 +183,8 @@ def _known(
         "revision": revision,
         "items": len(entries),
     }
-    return Known(entries, diagnoses, leaks, self_checked, version, waiting)
+    gate = None if judged is None else judged.counts
+    return Known(entries, diagnoses, leaks, self_checked, gate, version, waiting)
 
 
 def check_reviewed(context: Context, known: Known) -> None:
@@ -208,13 +232,15 @@ def _refused(
     train: Sequence[Example],
     kept: Mapping[str, Rationale],
     diagnoses: Sequence[Diagnosis],
+    inductions: Sequence[Induction],
     brought: Sequence[tuple[Item, Evidence]],
 ) -> Sequence[Refusal]:
     """The proposals that the filters refuse, with the reasons: a stage of the run."""
     outside = held_out(context)
 
     def check() -> list[Refusal]:
-        return filters.refusals([*diagnose.proposals(diagnoses), *brought], train, outside, texts)
+        proposed = [*diagnose.proposals(diagnoses), *induce.proposals(inductions), *brought]
+        return filters.refusals(proposed, train, outside, texts)
 
     texts = {uid: rationale.text for uid, rationale in kept.items()}
     return context.run.computed(
@@ -226,6 +252,7 @@ def _refused(
             "held_out": read_of(outside),
             "algorithm": filters.ALGORITHM,
             "rationales": texts,
+            **({"inductions": inductions} if inductions else {}),
             **({"brought": brought} if brought else {}),
         },
         check,
@@ -255,6 +282,7 @@ def _build(
     context: Context,
     proposals: Sequence[tuple[Item, Evidence]],
     checked: _SelfChecked | None,
+    judged: Gated | None,
     brought: Sequence[tuple[Item, Evidence]],
 ) -> dict[str, Any]:
     """Build the base from the proposals; people's edits in the previous base are carried over, and that base is kept.
@@ -271,8 +299,10 @@ def _build(
             # Items that failed the self-check stay proposed; the self-check does not apply to imported items.
             passing = None if checked is None else {"", *checked.repaired}
             kb.add([pair for pair in proposals if passing is None or pair[1].example in passing])
-            kb.approve_all(but=_failing(context, kb))
+            kb.approve_all(but=_failing(context, kb) | _unproven(kb, judged))
             kb.add([pair for pair in proposals if passing is not None and pair[1].example not in passing])
+        if judged is not None:
+            judged.queue(kb)
         if path.exists() and _is_worked_on(context, path):
             _carry_over(context, _kept(context, path), kb, {item_key(item) for item, _ in brought})
         made = {"proposals": len(proposals), **kb.stats()}
@@ -334,6 +364,12 @@ def _failing(context: Context, kb: KnowledgeBase) -> set[str]:
     for one in found:
         context.run.notify(f"not approved: {one}")
     return {one.rule.id for one in found}
+
+
+def _unproven(kb: KnowledgeBase, judged: Gated | None) -> set[str]:
+    """Ids of the items that the gate keeps for review by a person."""
+    unproven = judged.unproven if judged is not None else ()
+    return {entry.item_id for entry in kb.entries() if item_key(entry.item) in unproven}
 
 
 def _imported(context: Context) -> list[tuple[Item, Evidence]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,17 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nesycd import grading
-from nesycd.calls import Calls, GoldFacts, LookUp, Sums, as_read, question_of
+from nesycd.calls import BaseRules, Calls, GoldFacts, GoldRules, LookUp, Sums, as_read, question_of
+from nesycd.calls.programs import Programs
 from nesycd.core.answers import Answer, Attempt, Prediction, Verdict, verdict_on
 from nesycd.core.config import Recipe
 from nesycd.core.errors import ConfigError, RunError
 from nesycd.core.paths import without_paths
 from nesycd.core.protocols import TRAINING, Decoding, Student, Task, Teacher, Tools, TrainSettings
-from nesycd.core.records import Entry, Evidence, Example, Status, TrainingText
+from nesycd.core.records import Entry, Evidence, Example, Item, Status, TrainingText
 from nesycd.core.segments import text_of
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.method import CallSource, Method, Source
-from nesycd.methods.predict import Adapter, Ask, Predictor, Way, offering
+from nesycd.methods.predict import Adapter, Ask, Predictor, Way, about, asks_rules, offering, reading, statements_of
 from nesycd.prompts import BaselinePrompts, Prompts, Shown
 from nesycd.retrieval import PassageIndex
 from nesycd.rules import Engine
@@ -28,6 +30,7 @@ from nesycd.runs.predictions import VERDICTS
 from nesycd.runs.run import Run
 from nesycd.runs.stage import Artifact, StageRecords
 from nesycd.stages import augment
+from nesycd.stages.shuffle import shuffled
 
 if TYPE_CHECKING:
     from nesycd.methods.distil import Distilled
@@ -68,12 +71,18 @@ def nothing_to_check() -> None:
     """Find all parts ready."""
 
 
+READ_TOGETHER = 64
+"""Questions whose units are read in one go."""
+
+
 @dataclass(frozen=True)
 class Turn:
-    """The prompts for one question: the last is to be answered now; the earlier ones with their predictions in `before`."""
+    """The prompts for one question: those of `now` are to be answered, those of `asks` were (`made` are their predictions)."""
 
-    asks: tuple[Ask, ...]
-    before: tuple[Prediction, ...] = ()
+    step: int
+    now: tuple[Ask, ...]
+    asks: tuple[Ask, ...] = ()
+    made: tuple[Prediction, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -201,24 +210,48 @@ class Context:
         """What a method with this source of look-ups calls. `examples`: the questions, for the source `gold`."""
         sums = self.sums
         if source == "kb":
-            return Calls(knowledge.look_up, sums)
+            return Calls(knowledge.look_up, sums, knowledge.rules)
         if source == "nothing":
-            return Calls(LookUp([]), sums)
+            return Calls(LookUp([]), sums, BaseRules([], self.engine) if self.recipe.calls.derive else None)
         if source == "rationales":
-            return Calls(self.rationale_facts.look_up, sums)
+            return Calls(self.rationale_items.look_up, sums, self.rationale_items.rules)
+        if source == "shuffled":
+            other = self.shuffled(knowledge)
+            return Calls(other.look_up, sums, other.rules)
+        if source == "programs":
+            return self.programs
         if source == "gold":
             facts = [(question_of(one), one.truth.facts if one.truth else ()) for one in examples]
-            return Calls(GoldFacts(facts), sums)
+            rules = GoldRules([(question_of(one), one.truth) for one in examples], self.engine)
+            return Calls(GoldFacts(facts), sums, rules if self.recipe.calls.derive else None)
         return sums
 
     @cached_property
-    def rationale_facts(self) -> Knowledge:
-        """The facts that the kept rationales state, whether the student erred or not, at most `knowledge.max_items` of them.
+    def programs(self) -> Programs:
+        """What runs the programs that a student writes in place of a rationale."""
+        return Programs()
 
-        Known where the benchmark says which facts its questions need; empty elsewhere.
+    def shuffled(self, knowledge: Knowledge) -> Knowledge:
+        """The same knowledge with its contents exchanged (`stages.shuffle`)."""
+        if self._shuffled.get(knowledge.entries) is None:
+            self._shuffled[knowledge.entries] = Knowledge.of(self, shuffled(knowledge.entries, self.recipe.seed))
+        return self._shuffled[knowledge.entries]
+
+    @cached_property
+    def _shuffled(self) -> dict[tuple[Entry, ...], Knowledge]:
+        return {}
+
+    @cached_property
+    def rationale_items(self) -> Knowledge:
+        """The facts and rules that the kept rationales use, errors or not, at most `knowledge.max_items` of them.
+
+        Known where the benchmark says which ones its questions need; empty elsewhere.
         """
         kept = self.distilled.kept
-        found = {fact.id: fact for e in self.train if e.uid in kept and e.truth for fact in e.truth.facts}
+        needed = [e.truth for e in self.train if e.uid in kept and e.truth]
+        found: dict[str, Item] = {}
+        for truth in needed:
+            found |= {fact.id: fact for fact in truth.facts} | {rule.id: rule for rule in truth.rules}
         most = self.recipe.knowledge.max_items
         chosen = [*found.values()]
         if most is not None and most < len(chosen):
@@ -309,14 +342,21 @@ class Context:
         `tools`: what it calls for a question; None: it looks nothing up.
         """
         decoding = Decoding(self.recipe.student.max_new_tokens)
+        read = reading(self.prompts, adapter, self.recipe.calls.read, decoding.limit)
 
-        def ask(example: Example) -> Ask:
+        def first(example: Example, made: Sequence[Prediction]) -> Sequence[Ask]:
+            return read(example, made) if tools is not None and asks_rules(tools(example)) else ()
+
+        def ask(example: Example, made: Sequence[Prediction]) -> Sequence[Ask]:
             items = tuple(knowledge(example)) if knowledge is not None else ()
-            read, calls = knowledge is not None, self.sums if tools is None else tools(example)
-            text = offering(self.prompts, calls).with_knowledge(example, items)
-            return Ask(text, adapter, decoding, items, read, tools=calls, question=question_of(example))
+            stated = statements_of(made)
+            calls = self.sums if tools is None else about(tools(example), example, stated)
+            text = offering(self.prompts, calls).with_knowledge(example, items, stated)
+            asked = question_of(example)
+            shown = knowledge is not None
+            return (Ask(text, adapter, decoding, items, shown, tools=calls, question=asked, stated=stated),)
 
-        return Way(name, ask)
+        return Way(name, (first, ask) if tools is not None else (ask,))
 
     def answered(self, name: str, way: Way, examples: Sequence[Example]) -> StageRecords[Attempt]:
         """Answer all examples in planned batches, as a stage of the run, and grade the answers, as another one.
@@ -324,14 +364,17 @@ class Context:
         The fingerprint is made of the prompts: the same questions with the same prompts are the same stage.
         """
         by_uid = {example.uid: example for example in examples}
-        turns = {uid: Turn((way.first(example),)) for uid, example in by_uid.items()}
-        if way.then is not None:
+        turns = {uid: Turn(*way.after(example, (), 0)) for uid, example in by_uid.items()}
+        while any(turn.step < len(way.steps) for turn in turns.values()):
             known = self.run.predictions.by_id
-            for one in self._answers(f"{name}-first", way.method, by_uid, turns):
-                made = known[one.predictions[0]]
-                after = way.then(by_uid[one.example], made)
-                if after is not None:
-                    turns[one.example] = Turn((*turns[one.example].asks, after), (made,))
+            what = "read" if any(ask.reads for turn in turns.values() for ask in turn.now) else "first"
+            for one in self._answers(f"{name}-{what}", way.method, by_uid, turns):
+                turn, made = turns[one.example], tuple(known[uid] for uid in one.predictions)
+                step, after = way.after(by_uid[one.example], made, turn.step)
+                # Where nothing comes after, the last prompt stands.
+                turns[one.example] = (
+                    Turn(step, after, (*turn.asks, *turn.now), made) if after else replace(turn, step=step)
+                )
         return self._graded(name, by_uid, self._answers(name, way.method, by_uid, turns))
 
     def supplied(
@@ -374,25 +417,42 @@ class Context:
     def _answers(
         self, name: str, method: str, examples: Mapping[str, Example], turns: Mapping[str, Turn]
     ) -> StageRecords[Answer]:
-        """A stage of answers: the last prompt of each turn is predicted, in planned batches."""
+        """A stage of answers: the prompts of each turn are predicted, in planned batches."""
         predictor, uids = self.predictor, [*examples]
         asked = []
         for uid in uids:
-            *_, now = turns[uid].asks
-            keys = [[predictor.key(ask), ask.tools.state if ask.tools else ""] for ask in turns[uid].asks]
-            asked.append([uid, keys, [item.id for item in now.items], now.with_knowledge])
+            asks = (*turns[uid].asks, *turns[uid].now)
+            keys = [[predictor.key(ask), ask.tools.state if ask.tools else ""] for ask in asks]
+            asked.append([uid, keys, [item.id for item in asks[-1].items], asks[-1].with_knowledge])
+        several = any(len(turn.now) > 1 for turn in turns.values())
 
         def plan() -> list[list[str]]:
-            return [[uids[place] for place in batch] for batch in predictor.plan([turns[uid].asks[-1] for uid in uids])]
+            if several:
+                # Units of one question are answered together, as its answer is one record.
+                return [uids[start : start + READ_TOGETHER] for start in range(0, len(uids), READ_TOGETHER)]
+            return [[uids[place] for place in batch] for batch in predictor.plan([turns[uid].now[0] for uid in uids])]
+
+        def predicted(asks: Sequence[Ask]) -> list[Prediction]:
+            def writing(rows: int, tokens: int, limit: int) -> None:
+                self.writing(name, len(uids), rows, tokens, limit)
+
+            if not several:
+                return predictor.predict(asks, writing)
+            made: dict[int, Prediction] = {}
+            for batch in predictor.plan(asks):
+                made |= zip(batch, predictor.predict([asks[place] for place in batch], writing), strict=True)
+            return [made[place] for place in range(len(asks))]
 
         def produce(batch: list[str]) -> list[Answer]:
-            made = predictor.predict(
-                [turns[uid].asks[-1] for uid in batch],
-                lambda rows, tokens, limit: self.writing(name, len(uids), rows, tokens, limit),
-            )
+            made = iter(predicted([ask for uid in batch for ask in turns[uid].now]))
             return [
-                predictor.answer(method, examples[uid], turns[uid].asks, [*turns[uid].before, one])
-                for uid, one in zip(batch, made, strict=True)
+                predictor.answer(
+                    method,
+                    examples[uid],
+                    (*turn.asks, *turn.now),
+                    [*turn.made, *itertools.islice(made, len(turn.now))],
+                )
+                for uid, turn in ((uid, turns[uid]) for uid in batch)
             ]
 
         inputs = {"asked": asked, "method": method}

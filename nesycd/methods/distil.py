@@ -123,6 +123,7 @@ def distil(context: Context, until: str = "") -> Distilled | None:
         },
         "leaks": known.leaks,
         "self_check": known.self_check,
+        "gate": known.gate,
         **mix,
         **route,
         "completion_tokens": {
@@ -222,7 +223,8 @@ def _augmented(
 
 
 def _counts(texts: Sequence[TrainingText]) -> dict[str, int]:
-    return {task: sum(text.task == task for text in texts) for task in ("augmented", "direct", "answer")}
+    counts = {task: sum(text.task == task for text in texts) for task in ("augmented", "direct", "answer", "reading")}
+    return counts if counts["reading"] else {task: counts[task] for task in ("augmented", "direct", "answer")}
 
 
 def _train_recall(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
+from nesycd.calls import BaseRules
 from nesycd.core.answers import Attempt
 from nesycd.core.config import Recipe
 from nesycd.core.errors import ConfigError
@@ -14,17 +16,18 @@ from nesycd.core.records import Entry, Evidence, Example, FoundPassages, Item, R
 from nesycd.knowledge import entities_at, knowledge_version
 from nesycd.methods.context import Context
 from nesycd.methods.knowledge import Knowledge
-from nesycd.methods.method import Method, Source
+from nesycd.methods.method import BY_RULES, Method, Source
 from nesycd.methods.predict import Adapter, Resources, way_of
 from nesycd.methods.table import METHODS, most_evident, most_passages
 from nesycd.prompts import Shown
 from nesycd.retrieval import PassageIndex, Reasoner, reasoning
 from nesycd.retrieval.recall import count_recall, holds_answer
 from nesycd.stages import baselines
-from nesycd.stages.derive import by_rules
+from nesycd.stages.derive import by_rules, by_statements
 
 MANY = 0.5
 """Share of a split's questions without anything retrieved from which on users are told."""
+Parse = Callable[[Example], tuple[tuple[str, ...], str] | None]
 IMPORTED = "_imported"
 """Suffix of a split scored again after its missing facts were imported by hand."""
 
@@ -46,6 +49,22 @@ class Scored:
 def tells_facts(examples: Iterable[Example]) -> bool:
     """Whether all questions say which facts they need; an oracle method requires that."""
     return all(example.truth is not None for example in examples)
+
+
+def lacking(method: Method, task: Task, examples: Sequence[Example]) -> str:
+    """What a benchmark does not have that a method needs, in a clause; "" where it has all."""
+    if (method.source == "oracle" or method.calls == "gold") and not tells_facts(examples):
+        return "its questions do not say which facts they need"
+    if method.source == "stated" and not any(example.truth is not None and example.truth.goal for example in examples):
+        return "its questions do not say what they state for rules"
+    if method.source == "parsed" and parser_of(task) is None:
+        return "the benchmark has no parser of its own"
+    return ""
+
+
+def parser_of(task: Task) -> Parse | None:
+    """The benchmark's own parser, where it has one (see `core.protocols.Parses`)."""
+    return getattr(task, "parse", None)
 
 
 def splits_of(task: Task, recipe: Recipe) -> list[str]:
@@ -99,7 +118,8 @@ def score(context: Context, methods: Sequence[Method], split: str, scored: Score
 
 def reads_now(method: Method) -> bool:
     """Whether a method's answers depend on the knowledge base as it is when it is asked."""
-    return method.source in ("kb", "read", "distracting", "all", "rules") or method.calls == "kb"
+    read = ("kb", "read", "distracting", "all", "shuffled", *BY_RULES)
+    return method.source in read or method.calls in ("kb", "shuffled")
 
 
 def _tell_other_knowledge(context: Context) -> None:
@@ -135,15 +155,13 @@ def _score(
         if split != earlier and not reads_now(method):
             # Imported facts do not affect a method that does not read the knowledge base.
             made = scored.attempts.get((method.name, earlier))
-        elif method.source == "rules":
-            made = _by_rules(context, method, knowledge.entries, split, examples)
-        elif (method.source == "oracle" or method.calls == "gold") and not tells_facts(examples):
-            # The benchmark does not say which facts its questions need. Only a method that the recipe names is reported.
+        elif lacks := lacking(method, context.task, examples):
+            # Only a method that the recipe names is reported.
             made = None
             if method.name in context.recipe.evaluation.methods:
-                context.run.notify(
-                    f"{split}: {method.name} is left out, since its questions do not say which facts they need"
-                )
+                context.run.notify(f"{split}: {method.name} is left out, since {lacks}")
+        elif method.source in BY_RULES:
+            made = _by_rules(context, method, knowledge, split, examples)
         else:
             made = context.answered(f"eval-{split}-{method.name}", way_of(method, resources), examples)
         if made is not None:
@@ -168,6 +186,10 @@ def _resources(
     wanted = {method.source for method in methods}
     sources: dict[Source, Mapping[str, Sequence[Shown]]] = {"kb": {one.example: one.items for one in retrievals}}
     sources["read"] = {one.example: one.read for one in retrievals}
+    if "shuffled" in wanted:
+        made = context.shuffled(knowledge).retrieved(context.run, f"retrieve-{split}-shuffled", examples)
+        reads = recipe.augmented.looks_up
+        sources["shuffled"] = {one.example: one.read if reads else one.items for one in made}
     if "distracting" in wanted:
         made = knowledge.distracting(context.run, f"distract-{split}", examples, retrievals, recipe.seed)
         sources["distracting"] = {one.example: one.items for one in made}
@@ -202,6 +224,7 @@ def _resources(
         tools=cache(lambda source: context.tools(source, knowledge, examples)),
         router=steps.router,
         drafts=lambda: steps.drafts,
+        by=recipe.calls.read,
         shots=shots,
     )
 
@@ -229,25 +252,39 @@ def _answer_in_context(examples: Sequence[Example], found: Mapping[str, Sequence
 
 
 def _by_rules(
-    context: Context, method: Method, entries: tuple[Entry, ...], split: str, examples: Sequence[Example]
+    context: Context, method: Method, knowledge: Knowledge, split: str, examples: Sequence[Example]
 ) -> Sequence[Attempt]:
     """The answers that the rules derive, without a student."""
     entities = entities_at(context.run.kb_path)
-    reasoner = Reasoner(entries, context.engine, entities)
-    version = knowledge_version(entry.item_id for entry in entries)
-    inputs = {
-        "knowledge": version,
-        "examples": examples,
-        "algorithm": reasoning.ALGORITHM,
-        "entities": entities.fingerprint,
-    }
+    version = knowledge_version(entry.item_id for entry in knowledge.entries)
+    inputs: dict[str, Any] = {"knowledge": version, "examples": examples, "entities": entities.fingerprint}
+    name = f"eval-{split}-{method.name}"
+    if method.source == "rules":
+        reasoner = Reasoner(knowledge.entries, context.engine, entities)
+        inputs["algorithm"] = reasoning.ALGORITHM
+        return context.supplied(
+            name,
+            method.name,
+            examples,
+            inputs,
+            lambda example: by_rules(example, lambda e: reasoner.answer(e.question, task=e.task)),
+        )
+    rules = BaseRules(knowledge.entries, context.engine, entities)
+    told = {example.uid: _told(method, context.task, example) for example in examples}
+    inputs |= {"rules": rules.fingerprint, "told": told}
     return context.supplied(
-        f"eval-{split}-{method.name}",
-        method.name,
-        examples,
-        inputs,
-        lambda example: by_rules(example, lambda e: reasoner.answer(e.question, task=e.task)),
+        name, method.name, examples, inputs, lambda example: by_statements(example, *told[example.uid], rules)
     )
+
+
+def _told(method: Method, task: Task, example: Example) -> tuple[Sequence[str], str]:
+    """What a question states and its goal: by its gold derivation, or as the benchmark's own parser reads it."""
+    if method.source == "stated":
+        truth = example.truth
+        return ([one.text for one in truth.stated], truth.goal) if truth is not None else ((), "")
+    parse = parser_of(task)
+    assert parse is not None
+    return parse(example) or ((), "")
 
 
 def _need_facts(examples: Sequence[Example]) -> bool:

@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nesycd.calls import LookUp
+from nesycd.calls import BaseRules, LookUp
 from nesycd.calls.lookup import Names
-from nesycd.core.config import RetrievalSection
 from nesycd.core.protocols import Retriever, Student
-from nesycd.core.records import Entry, Example, Retrieval, content_hash
+from nesycd.core.records import Entry, Example, Hit, Retrieval, Rule, content_hash
+from nesycd.core.sections import RetrievalSection
 from nesycd.knowledge import Entities, entities_at, knowledge_version
 from nesycd.retrieval import DerivingRetriever, Reasoner, reasoning
 from nesycd.retrieval.build import identity, query_of, retriever_of
@@ -40,6 +40,8 @@ class Knowledge:
     """Where it is given, derived facts are added to the retrieved context."""
     hold_names: bool = True
     """See `LookUp`."""
+    goals: Engine | None = None
+    """Where it is given, the rules are asked goals (`calls.derive`)."""
     names: Names | None = field(default=None, compare=False, repr=False)
     """See `LookUp`."""
 
@@ -52,11 +54,17 @@ class Knowledge:
         engine = context.engine if context.recipe.knowledge.derive else None
         index = context.run.folder / "index"
         held = context.recipe.calls.hold_names
-        return cls(settings, context.student, tuple(entries), entities, tasks, index, engine, held)
+        goals = context.engine if context.recipe.calls.derive else None
+        return cls(settings, context.student, tuple(entries), entities, tasks, index, engine, held, goals)
 
     @cached_property
     def retriever(self) -> Retriever:
-        """See `retriever_of`; within a `DerivingRetriever` where there is an engine."""
+        """See `retriever_of`; within a `DerivingRetriever` where there is an engine, and one that marks rules that are asked."""
+        found = self._found
+        return found if self.goals is None else _MarkingAsked(found)
+
+    @cached_property
+    def _found(self) -> Retriever:
         given, count = self.settings, self.student.count_tokens
         direct = retriever_of(
             given, self.entries, count, entities=self.entities, tasks_of=self._tasks_of, cache=self.cache
@@ -71,6 +79,11 @@ class Knowledge:
         """The facts, to be looked up by name and relation."""
         return LookUp(self.entries, self.entities, hold_names=self.hold_names, names=self.names)
 
+    @cached_property
+    def rules(self) -> BaseRules | None:
+        """The rules, to be asked goals; None where the recipe does not say so."""
+        return None if self.goals is None else BaseRules(self.entries, self.goals, self.entities)
+
     @property
     def fingerprint(self) -> str:
         """Hash of the items and of how they are retrieved; building the index is not needed for it."""
@@ -79,7 +92,8 @@ class Knowledge:
         of_task = [sorted(self._tasks_of(entry)) for entry in self.entries] if self.tasks else []
         declared = [self.entities.fingerprint] if self.entities.backwards else []
         deriving = [] if self.engine is None else ["deriving", reasoning.ALGORITHM, *declared]
-        return content_hash([version, settings, self.student.fingerprint, *others, *of_task, *deriving])
+        asked = [] if self.goals is None else ["asked"]
+        return content_hash([version, settings, self.student.fingerprint, *others, *of_task, *deriving, *asked])
 
     def query(self, example: Example) -> str:
         """The search query for an example, made of `retrieval.query_fields`."""
@@ -114,3 +128,28 @@ class Knowledge:
 
         inputs = {"knowledge": self.fingerprint, "examples": examples, "retrieved": retrieved, "seed": seed}
         return run.computed(name, Retrieval, {**inputs, "algorithm": distract.ALGORITHM}, find)
+
+
+class _MarkingAsked:
+    """A retriever whose rules with clauses are marked as asked."""
+
+    def __init__(self, found: Retriever) -> None:
+        self._found = found
+
+    @property
+    def fingerprint(self) -> str:
+        """See `Retriever`."""
+        return self._found.fingerprint
+
+    @property
+    def stopped(self) -> Sequence[str]:
+        """See `DerivingRetriever`."""
+        return getattr(self._found, "stopped", [])
+
+    def retrieve(self, question: str, *, hide: frozenset[str] = frozenset(), task: str = "") -> list[Hit]:
+        """See `Retriever`."""
+        hits = self._found.retrieve(question, hide=hide, task=task)
+        return [
+            hit.model_copy(update={"is_asked": True}) if isinstance(hit.item, Rule) and hit.item.clause else hit
+            for hit in hits
+        ]

@@ -18,15 +18,20 @@ PromptForm = Literal["question", "zero_shot", "few_shot", "answer_only", "two_st
 """`question`: the question, after the retrieved context where there is some; `zero_shot`: the same with instructions, for the
 untrained student; `few_shot`: after worked examples; `answer_only`: asks for the answer without a rationale; `two_stage`: first
 for the rationale, then, after it, for the answer (CasCoD)."""
-Source = Literal["", "kb", "read", "corpus", "oracle", "distracting", "all", "rules"]
+Source = Literal["", "kb", "read", "corpus", "oracle", "distracting", "all", "shuffled", "rules", "parsed", "stated"]
 """Where the knowledge in a prompt comes from: `kb` (retrieved from the knowledge base), `read` (what stays to be read of
 these, where facts are looked up), `corpus` (passages retrieved from a corpus), `oracle` (exactly the facts that the question
-needs), `distracting` (what the retriever finds when these are hidden), `all` (the whole knowledge base); `rules`: no prompt; the
-rules are run on the entities that the question names."""
-CallSource = Literal["", "kb", "nothing", "gold", "rationales"]
+needs), `distracting` (what the retriever finds when these are hidden), `all` (the whole knowledge base), `shuffled` (as `read`,
+of a base whose items have exchanged their contents). With the others there is no prompt, and the rules answer without a student:
+on the entities that the question names (`rules`), on what the benchmark's own parser reads in it (`parsed`), on what it states by
+its gold derivation (`stated`)."""
+BY_RULES: frozenset[Source] = frozenset({"rules", "parsed", "stated"})
+"""The sources with which no student answers."""
+CallSource = Literal["", "kb", "nothing", "gold", "rationales", "shuffled", "programs"]
 """Where a method's look-ups are answered from: "" (it makes none), `kb` (the knowledge base), `nothing` (all come back empty),
 `gold` (the facts that the question needs, whatever the student asks for), `rationales` (the facts that the kept rationales state,
-errors or not)."""
+errors or not), `shuffled` (the knowledge base, whose items have exchanged their contents). `programs`: it looks nothing up, but
+writes a program, which is run."""
 Train = Callable[["Context", "Method"], "Artifact"]
 Changes = Callable[["Recipe"], Sequence[str]]
 BASE = ""
@@ -44,6 +49,7 @@ class Method:
         student: name of the method whose student answers (its own name where it trains one); `BASE`: the untrained student.
         train: called with the run's context and this method; fine-tunes the student, or finds it trained, and returns its
             adapter; None where the student is another method's.
+        trained_on: what a student of its own learns from: the teacher's rationales, or gold answers alone.
         prompt: see `PromptForm`.
         source: see `Source`.
         passages: most passages of a corpus in a prompt; RAFT trains with this number of documents, of either source.
@@ -63,6 +69,7 @@ class Method:
     role: Role
     student: str = BASE
     train: Train | None = None
+    trained_on: Literal["rationales", "answers"] = "rationales"
     prompt: PromptForm = "question"
     source: Source = ""
     passages: int = 3
@@ -93,4 +100,4 @@ class Method:
     @property
     def shows_knowledge(self) -> bool:
         """Whether its prompts may contain knowledge."""
-        return self.source not in ("", "rules")
+        return self.source not in ("", *BY_RULES)

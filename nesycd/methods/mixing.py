@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from nesycd.calls import Calls, LookUp, annotate, with_calls
+from nesycd.calls.deriving import replayed
+from nesycd.calls.notation import NOTHING_FOLLOWS
 from nesycd.core.records import Annotation, Entry, Example, Rationale, Retrieval
 from nesycd.core.segments import Segment
 from nesycd.methods.predict import offering
+from nesycd.prompts import completion_text
 from nesycd.stages import augment
+from nesycd.stages.read import Reads
 
 if TYPE_CHECKING:
     from nesycd.core.config import Recipe
@@ -71,7 +76,27 @@ def looked_up(context: Context, kept: Mapping[str, Rationale], knowledge: Knowle
     def write(example: Example, rationale: Rationale, leave_empty: Callable[[], bool]) -> tuple[Segment, ...]:
         return with_calls(example, rationale.text, annotations[example.uid], base, leave_empty)
 
-    return augment.Looked(offering(context.prompts, Calls(base)), write)
+    return augment.Looked(offering(context.prompts, Calls(base)), write, reads_of(context, knowledge))
+
+
+def reads_of(context: Context, knowledge: Knowledge) -> Reads | None:
+    """How a student is trained to read questions and to ask the rules of this knowledge; None where it does not."""
+    rules, task = knowledge.rules, context.task
+    if rules is None:
+        return None
+
+    @cache
+    def result(goal: str, stated: tuple[str, ...], scope: str) -> str:
+        return replayed(goal, stated, rules, scope).found
+
+    def derived(example: Example, rationale: Rationale) -> str:
+        stated = tuple(one.text for one in rationale.stated)
+        found = result(rationale.goal, stated, example.task)
+        said = task.extract(completion_text("", found), example)
+        # An option may be chosen by what follows without being named by it.
+        return found if example.options or (said and task.grade(said, example)) else NOTHING_FOLLOWS
+
+    return Reads(context.prompts, context.recipe.calls.read, derived)
 
 
 def annotated(

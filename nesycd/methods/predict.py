@@ -1,7 +1,8 @@
 """The predictor through which all prompts to students go, from collection to serving.
 
-An `Ask` is one prompt for one student; a `Way` is how a method prompts for a question, in one step or two (a closed-book answer
-and, where the router asks for it, a knowledge-augmented one; or a rationale and then the answer). Predictions are cached.
+An `Ask` is one prompt for one student; a `Way` is how a method prompts for a question, in one or more steps (the question is read
+unit by unit, then answered; a closed-book answer and, where the router asks for it, a knowledge-augmented one; a rationale
+and then the answer). Predictions are cached.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from nesycd.calls import LOOK_UP, as_read, question_of
+from nesycd.calls import SUM, Calls, as_read, question_of
 from nesycd.core.answers import Answer, Prediction
 from nesycd.core.errors import ConfigError
 from nesycd.core.protocols import Decoding, Generation, Prompt, Router, Student, Task, Tools
 from nesycd.core.records import Example, content_hash
 from nesycd.core.segments import Segment, text_of
 from nesycd.grading import CLOSING
+from nesycd.knowledge.goals import MAX_STATED
 from nesycd.methods.method import CallSource, Method, Source
 from nesycd.prompts import BaselinePrompts, Prompts, Shown, item_line
 from nesycd.routing import AlwaysRouter
+from nesycd.rules.statements import By, read_back, units
 from nesycd.runs.predictions import Predictions
 from nesycd.stages import baselines
 
@@ -59,6 +62,8 @@ class Ask:
         joint: see `Answer.joint`.
         tools: what the student may call; None: nothing.
         question: the part of the prompt that calls may read.
+        reads: whether it reads a unit of the question, and answers with statements.
+        stated: what the student said before that the question states.
     """
 
     prompt: str
@@ -69,6 +74,8 @@ class Ask:
     joint: str | None = None
     tools: Tools | None = None
     question: str = ""
+    reads: bool = False
+    stated: tuple[str, ...] = ()
 
     @property
     def student(self) -> str:
@@ -167,6 +174,7 @@ class Predictor:
             example=example.uid,
             method=method,
             predictions=tuple(one.id for one in predictions),
+            read=sum(one.reads for one in asks),
             joint=last.joint,
             knowledge=tuple(item.id for item in last.items),
             knowledge_tokens=self.knowledge_tokens(last),
@@ -195,19 +203,38 @@ def _state(ask: Ask) -> str:
     return "" if ask.tools is None else ask.tools.state
 
 
+Step = Callable[[Example, Sequence[Prediction]], Sequence[Ask]]
+"""The prompts of a step, given the predictions of those before, in order; none where the step is not needed."""
+
+
 @dataclass(frozen=True)
 class Way:
-    """How a method prompts for a question, in one or two steps.
+    """How a method prompts for a question, step by step. The last prediction is the answer.
 
     Attributes:
         method: its name, as in `Answer.method`.
-        first: the first prompt for a question.
-        then: the second prompt, given the first prediction, or None where that is the answer. None: there is no second step.
+        steps: the first has at least one prompt for each question; only a step that reads has several.
     """
 
     method: str
-    first: Callable[[Example], Ask]
-    then: Callable[[Example, Prediction], Ask | None] | None = None
+    steps: tuple[Step, ...]
+
+    def first(self, example: Example) -> Ask:
+        """The first prompt for a question."""
+        return self.after(example, (), 0)[1][0]
+
+    def after(self, example: Example, made: Sequence[Prediction], step: int) -> tuple[int, tuple[Ask, ...]]:
+        """The prompts that come next, and the number of the step after theirs; no prompts: all is answered.
+
+        Args:
+            example: the question.
+            made: the predictions so far.
+            step: the first step to look at.
+        """
+        for number in range(step, len(self.steps)):
+            if asks := tuple(self.steps[number](example, made)):
+                return number + 1, asks
+        return len(self.steps), ()
 
 
 @dataclass(frozen=True)
@@ -226,8 +253,8 @@ class Responded:
 
     @property
     def looked_up(self) -> bool:
-        """Whether the student looked facts up."""
-        return any(call.name == LOOK_UP for one in self.predictions for call in one.trace)
+        """Whether the student looked facts up, or asked rules."""
+        return any(call.name != SUM for one in self.predictions for call in one.trace)
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -238,39 +265,58 @@ class Responded:
 def respond(
     predictor: Predictor, way: Way, examples: Sequence[Example], writing: Writing | None = None
 ) -> Iterator[Responded]:
-    """Answer questions outside of a run folder, yielding each when done: first those with one prediction, then the others.
+    """Answer questions outside of a run folder, yielding each when done: those with fewer steps first.
 
     `writing`: see `Predictor.predict`.
     """
-    later: list[tuple[Example, Ask, Prediction, Ask]] = []
-    first = [way.first(example) for example in examples]
-    for batch in predictor.plan(first):
-        for place, made in zip(batch, predictor.predict([first[place] for place in batch], writing), strict=True):
-            example, ask = examples[place], first[place]
-            second = None if way.then is None else way.then(example, made)
-            if second is None:
-                yield _responded(predictor, way, example, [ask], [made])
-            else:
-                later.append((example, ask, made, second))
-    # In the order of the questions, as a run plans them.
-    order = {example.uid: place for place, example in enumerate(examples)}
-    later.sort(key=lambda one: order[one[0].uid])
-    for batch in predictor.plan([second for *_, second in later]):
-        for place, last in zip(batch, predictor.predict([later[place][3] for place in batch], writing), strict=True):
-            example, ask, made, second = later[place]
-            yield _responded(predictor, way, example, [ask, second], [made, last])
+    waiting = [_Turn(example, *way.after(example, (), 0)) for example in examples]
+    while waiting:
+        later: list[tuple[int, _Turn]] = []
+        # Within a step in the order of the questions, as a run plans them.
+        asked = [(place, number) for place, turn in enumerate(waiting) for number in range(len(turn.now))]
+        made: dict[tuple[int, int], Prediction] = {}
+        left = [len(turn.now) for turn in waiting]
+        for batch in predictor.plan([waiting[place].now[number] for place, number in asked]):
+            asks = [waiting[place].now[number] for place, number in (asked[one] for one in batch)]
+            for one, prediction in zip(batch, predictor.predict(asks, writing), strict=True):
+                place, number = asked[one]
+                made[place, number] = prediction
+                left[place] -= 1
+                if not left[place]:
+                    turn = waiting[place].answered([made[place, n] for n in range(len(waiting[place].now))], way)
+                    if turn.now:
+                        later.append((place, turn))
+                    else:
+                        yield _responded(predictor, way, turn.example, turn.asks, turn.made)
+        waiting = [turn for _, turn in sorted(later, key=lambda one: one[0])]
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """A question with the prompts that are asked now and those that were answered before."""
+
+    example: Example
+    step: int
+    now: tuple[Ask, ...]
+    asks: tuple[Ask, ...] = ()
+    made: tuple[Prediction, ...] = ()
+
+    def answered(self, predictions: Sequence[Prediction], way: Way) -> _Turn:
+        """The turn after these predictions."""
+        made = (*self.made, *predictions)
+        step, now = way.after(self.example, made, self.step)
+        return _Turn(self.example, step, now, (*self.asks, *self.now), made)
 
 
 def stored_response(predictor: Predictor, way: Way, example: Example) -> Responded | None:
     """What `respond` would give where that needs no student; None where a prompt has no prediction that still holds."""
-    ask = way.first(example)
-    if (made := predictor.find(ask)) is None:
-        return None
-    second = None if way.then is None else way.then(example, made)
-    if second is None:
-        return _responded(predictor, way, example, [ask], [made])
-    last = predictor.find(second)
-    return None if last is None else _responded(predictor, way, example, [ask, second], [made, last])
+    turn = _Turn(example, *way.after(example, (), 0))
+    while turn.now:
+        found = [one for ask in turn.now if (one := predictor.find(ask)) is not None]
+        if len(found) < len(turn.now):
+            return None
+        turn = turn.answered(found, way)
+    return _responded(predictor, way, example, turn.asks, turn.made)
 
 
 def _responded(
@@ -293,6 +339,7 @@ class Resources:
         tools: source of look-ups -> what a method with that source calls; "": what all others do (sums, or nothing).
         router: for methods with a router.
         drafts: the adapter of the student that gives the closed-book answers which the router reads.
+        by: the units in which questions are read, for methods that ask rules.
         shots: a question's few-shot prompt where the benchmark has none of its own; None: there are no training questions.
     """
 
@@ -305,6 +352,7 @@ class Resources:
     tools: Callable[[CallSource], Tools | None] = lambda source: None
     router: Router | None = None
     drafts: Callable[[], Adapter] | None = None
+    by: By = "sentences"
     shots: Callable[[Example], str] | None = None
 
     def decoding(self, method: Method) -> Decoding:
@@ -324,44 +372,85 @@ def way_of(method: Method, given: Resources) -> Way:
     find = given.knowledge.get(method.source, _nothing)
     tools = given.tools(method.calls)
 
-    def ask(example: Example) -> Ask:
+    def ask(example: Example, stated: Sequence[str] = ()) -> Ask:
         items = tuple(find(example))
         items = items[: method.passages] if method.source == "corpus" else items
-        text = prompt_of(method, example, items, given)
-        shown = method.shows_knowledge
-        return Ask(text, adapter, decoding, items, shown, tools=tools, question=question_of(example))
+        text = prompt_of(method, example, items, given, stated)
+        called = about(tools, example, stated)
+        return Ask(text, adapter, decoding, items, method.shows_knowledge, tools=called, question=question_of(example),
+                   stated=tuple(stated))  # fmt: skip
 
     if method.prompt == "two_stage":
 
-        def answer(example: Example, rationale: Prediction) -> Ask:
-            text = baselines.after_rationale(example, rationale.text, given.baseline_prompts)
-            return Ask(text, adapter, decoding, joint=f" {CLOSING} ", tools=tools, question=question_of(example))
+        def rationale(example: Example, made: Sequence[Prediction]) -> Sequence[Ask]:
+            return (ask(example),)
 
-        return Way(method.name, ask, answer)
+        def answer(example: Example, made: Sequence[Prediction]) -> Sequence[Ask]:
+            text = baselines.after_rationale(example, made[-1].text, given.baseline_prompts)
+            return (Ask(text, adapter, decoding, joint=f" {CLOSING} ", tools=tools, question=question_of(example)),)
+
+        return Way(method.name, (rationale, answer))
+    read = [reading(given.prompts, adapter, given.by, given.limit)] if asks_rules(tools) else []
     if method.router and not isinstance(given.router, AlwaysRouter):
         router = given.router
         assert router is not None and given.drafts is not None
         drafts = given.drafts()
 
-        def draft(example: Example) -> Ask:
-            return Ask(
-                prompt_of(method, example, (), given), drafts, decoding, tools=tools, question=question_of(example)
-            )
+        def draft(example: Example, made: Sequence[Prediction]) -> Sequence[Ask]:
+            stated = statements_of(made) if read else ()
+            text = prompt_of(method, example, (), given, stated)
+            called = about(tools, example, stated)
+            return (Ask(text, drafts, decoding, tools=called, question=question_of(example), stated=tuple(stated)),)
 
-        def informed(example: Example, made: Prediction) -> Ask | None:
-            again = ask(example)
-            return again if router.route(made, bool(again.items)) else None
+        def informed(example: Example, made: Sequence[Prediction]) -> Sequence[Ask]:
+            again = ask(example, statements_of(made[:-1]) if read else ())
+            return (again,) if router.route(made[-1], bool(again.items)) else ()
 
-        return Way(method.name, draft, informed)
-    return Way(method.name, ask)
+        return Way(method.name, (*read, draft, informed))
+    return Way(method.name, (*read, lambda example, made: (ask(example, statements_of(made) if read else ()),)))
+
+
+READING_LIMIT = 96
+"""Most tokens of the statements of one unit."""
+
+
+def asks_rules(tools: Tools | None) -> bool:
+    """Whether these tools have rules to be asked, for which a question is read first."""
+    return isinstance(tools, Calls) and tools.rules is not None
+
+
+def about(tools: Tools | None, example: Example, stated: Sequence[str]) -> Tools | None:
+    """The tools for one question, with what the student said that it states."""
+    return tools.about(stated, example.task) if isinstance(tools, Calls) and tools.rules is not None else tools
+
+
+def reading(prompts: Prompts, adapter: Adapter | None, by: By, limit: int) -> Step:
+    """The step in which the student says, unit by unit, what a question states; its options are not read.
+
+    `limit`: most tokens of an answer, of which a question as a whole may take all, and a sentence or line `READING_LIMIT`.
+    """
+    decoding = Decoding(limit if by == "question" else min(limit, READING_LIMIT))
+
+    def read(example: Example, made: Sequence[Prediction]) -> Sequence[Ask]:
+        return [Ask(prompts.read(unit.text, unit.before), adapter, decoding, reads=True)
+                for unit in units(example.question, by)]  # fmt: skip
+
+    return read
+
+
+def statements_of(made: Sequence[Prediction]) -> tuple[str, ...]:
+    """What the predictions of a reading state, each once, at most as many as a goal takes."""
+    return tuple(dict.fromkeys(one for prediction in made for one in read_back(prediction.text)))[:MAX_STATED]
 
 
 def _nothing(example: Example) -> Sequence[Shown]:
     return ()
 
 
-def prompt_of(method: Method, example: Example, items: Sequence[Shown], given: Resources) -> str:
-    """The (first) prompt of a method.
+def prompt_of(
+    method: Method, example: Example, items: Sequence[Shown], given: Resources, stated: Sequence[str] = ()
+) -> str:
+    """The prompt of a method, or the first one where it has two.
 
     Raises:
         ConfigError: a few-shot prompt without worked examples of the benchmark and without training questions.
@@ -377,7 +466,7 @@ def prompt_of(method: Method, example: Example, items: Sequence[Shown], given: R
     if method.prompt == "answer_only":
         return baselines.bare_prompt(example, items, given.prompts, given.baseline_prompts)
     tools = given.tools(method.calls) if method.calls else None
-    return offering(given.prompts, tools).with_knowledge(example, items)
+    return offering(given.prompts, tools).with_knowledge(example, items, stated)
 
 
 def offering(prompts: Prompts, tools: Tools | None) -> Prompts:

@@ -155,6 +155,29 @@ _ROWS = (
         reads_base=True,
     ),
     Method(
+        "parser",
+        "the benchmark's own parser with the rules of the base, without a student: what a programmer's afternoon gives",
+        "baseline",
+        source="parsed",
+        reads_base=True,
+    ),
+    Method(
+        "gold_parse",
+        "the rules of the base on what the questions state by their gold derivations, without a student: a ceiling of reading",
+        "ceiling",
+        source="stated",
+        reads_base=True,
+    ),
+    Method(
+        "nesycd_shuffled",
+        "the NesyCD student with a base whose facts and rules have exchanged their contents: does it matter what they say?",
+        "diagnostic",
+        student="nesycd",
+        source="shuffled",
+        calls="shuffled",
+        reads_base=True,
+    ),
+    Method(
         "std_cot_oracle",
         "the std_cot student, given exactly the needed facts: can it use them without having learned to?",
         "ceiling",
@@ -185,12 +208,13 @@ _ROWS = (
         student="std_cot",
         source="all",
     ),
-    _own("answer_ft", "fine-tuned on answers alone", training.answers, prompt="answer_only"),
+    _own("answer_ft", "fine-tuned on answers alone", training.answers, prompt="answer_only", trained_on="answers"),
     _own(
         "ka_ft_corpus",
         "answers alone, with passages retrieved from a corpus",
         training.answers,
         prompt="answer_only",
+        trained_on="answers",
         source="corpus",
     ),
     _own(
@@ -198,6 +222,7 @@ _ROWS = (
         "answers alone, with items retrieved from the knowledge base",
         training.answers,
         prompt="answer_only",
+        trained_on="answers",
         source="kb",
     ),
     _own(
@@ -220,6 +245,12 @@ _ROWS = (
         two_losses(baselines.cascod_texts),
         prompt="two_stage",
         version=2,
+    ),
+    _own(
+        "program",
+        "program distillation (PaD): the student writes a small program, which is run in a sandbox",
+        training.programs,
+        calls="programs",
     ),
     _own("kard_corpus", "KARD over a corpus", training.kard, source="corpus"),
     _own("kard_kb", "KARD over the knowledge base", training.kard, source="kb"),
@@ -414,7 +445,8 @@ def has_student(name: str) -> bool:
 def oracle_of(name: str) -> str | None:
     """The method with the same student that is given exactly the needed facts; None where there is none."""
     student = METHODS[name].student
-    return next((m.name for m in METHODS.values() if m.role == "ceiling" and m.student == student), None)
+    ceilings = (m.name for m in METHODS.values() if m.role == "ceiling" and m.student == student != BASE)
+    return next(ceilings, None)
 
 
 def checkpoint_of(student: str, stages: Collection[str]) -> str:

@@ -10,8 +10,10 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from nesycd.core.errors import DataError
 from nesycd.core.records import TrainingText
 from nesycd.methods.method import Method, Train
+from nesycd.prompts import question_text
 from nesycd.stages import augment, baselines
 from nesycd.stages.distil import general_texts
 
@@ -62,7 +64,9 @@ def _calls_fingerprint(context: Context, method: Method) -> list[object]:
     if not method.calls:
         return []
     tools = context.tools(method.calls, context.knowledge)
-    return [tools.state if tools else "", context.recipe.calls.rationales, context.recipe.augmented.empty_calls]
+    calls = context.recipe.calls
+    reads = [calls.read] if calls.derive else []
+    return [tools.state if tools else "", calls.rationales, context.recipe.augmented.empty_calls, *reads]
 
 
 def _budget(context: Context, name: str, texts: Sequence[TrainingText]) -> int:
@@ -142,16 +146,24 @@ def _with_calls(context: Context, method: Method, texts: Sequence[TrainingText])
         return list(texts)
     from nesycd.methods import mixing
 
-    knowledge = context.rationale_facts if method.calls == "rationales" else context.knowledge
+    knowledge = context.rationale_items if method.calls == "rationales" else context.knowledge
     looked = mixing.looked_up(context, context.distilled.kept, knowledge, f"annotate-{method.name}")
     rng = random.Random(f"calls-{context.recipe.seed}-{method.name}")
     share = context.recipe.augmented.empty_calls
     by_uid, kept = {example.uid: example for example in context.train}, context.distilled.kept
-    made = []
+    made: list[TrainingText] = []
     for text in texts:
-        rationale = kept[text.example]
-        segments = looked.write(by_uid[text.example], rationale, lambda: rng.random() < share)
-        made.append(text.model_copy(update={"segments": augment.closed(segments, rationale.answer)}))
+        example, rationale = by_uid[text.example], kept[text.example]
+        reads, prompt = looked.reads, text.prompt
+        reads = reads if reads is not None and reads.trusts(example, rationale) else None
+        if reads is not None:
+            made += reads.texts(example, rationale, text.weight)
+            asked = question_text(example)
+            head, _, tail = prompt.rpartition(asked)
+            prompt = f"{head}{context.prompts.stating(asked, reads.stated(rationale))}{tail}"
+        write = looked.write if reads is None else reads.asked
+        segments = write(example, rationale, lambda: rng.random() < share)
+        made.append(text.model_copy(update={"prompt": prompt, "segments": augment.closed(segments, rationale.answer)}))
     return made
 
 
@@ -165,3 +177,28 @@ def _by_rationale(context: Context, method: Method) -> Found:
     """What is retrieved with the teacher's rationales as queries: close to an oracle, and not available at inference."""
     kept = context.distilled.kept
     return {e.uid: context.find(method, e, kept[e.uid].text) for e in context.train if e.uid in kept}
+
+
+def programs(context: Context, method: Method) -> list[TrainingText]:
+    """Program distillation: each question with the program that its rationale becomes, if that prints the gold answer.
+
+    Raises:
+        DataError: no rationale becomes such a program.
+    """
+    from nesycd.stages.programs import from_equations, program_texts
+
+    own = getattr(context.task, "program", None)
+    made = program_texts(
+        context.train,
+        context.distilled.kept,
+        lambda example, rationale: (own and own(example, rationale)) or from_equations(example, rationale),
+        context.task.grade,
+        context.prompts,
+    )
+    told = (
+        f"{len(made.texts)} of {len(context.distilled.kept)} rationales became programs ({made.wrong} more are wrong)"
+    )
+    if not made.texts:
+        raise DataError(f"{method.name}: {told}: leave the method out")
+    context.run.notify(f"{method.name}: {told}; it is trained on these questions alone")
+    return made.texts

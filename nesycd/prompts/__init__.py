@@ -23,8 +23,10 @@ PLACEHOLDERS = {
     "question_with_knowledge_and_calls": {"question", "knowledge", "calls"},
     "answer_only": {"question"},
     "zero_shot": {"question"},
+    "read": {"before", "unit"},
+    "stated": {"question", "statements"},
 }
-"""The student's prompts."""
+"""The student's prompts; `stated` is the question with what the student read in it, for those above."""
 BASELINE_PLACEHOLDERS = {
     "answer_only_with_knowledge": {"question", "knowledge"},
     "answer_after_rationale": {"question", "rationale"},
@@ -38,12 +40,16 @@ BASELINE_PLACEHOLDERS = {
 TEACHER_PLACEHOLDERS = {
     "rationale": {"question"},
     "rationale_hinted": {"question", "answer"},
+    "statements": {"units"},
     "error": {"question", "answer", "rationale", "response"},
     "diagnosis": {"error"},
     "diagnosis_clustered": {"errors"},
     "diagnosis_repair": {"problem"},
+    "induction": {"errors"},
+    "induction_repair": {"problem"},
 }
-"""What a language model is asked as a teacher; `error` is the part that the two prompts for diagnoses hold."""
+"""What a language model is asked as a teacher. `statements` follows the request for a rationale where rules are asked; `error` is
+the part that the prompts for diagnoses and inductions hold."""
 
 
 def read_prompts(folder: Path | None, placeholders: Mapping[str, set[str]]) -> dict[str, str]:
@@ -137,14 +143,22 @@ class Prompts:
         """The question with instructions, for a student that was not trained."""
         return self.texts["zero_shot"].format(question=question_text(example))
 
-    def with_knowledge(self, example: Example, items: Sequence[Shown]) -> str:
-        """The question after its context; without items the closed-book prompt."""
+    def read(self, unit: str, before: str = "") -> str:
+        """A unit of a question, to be read: what does it state? `before`: the unit before it."""
+        return self.texts["read"].format(unit=unit, before=before)
+
+    def with_knowledge(self, example: Example, items: Sequence[Shown], stated: Sequence[str] = ()) -> str:
+        """The question after its context; without items the closed-book prompt. `stated`: what was read in the question."""
         name = "question_with_knowledge" if items else "question"
         given = {"knowledge": context_lines(items)} if items else {}
         if calls := self.offers(example) if self.offers is not None else ():
             name += "_and_calls" if items else "_with_calls"
             given["calls"] = " ".join(calls)
-        return self.texts[name].format(question=question_text(example), **given)
+        return self.texts[name].format(question=self.stating(question_text(example), stated), **given)
+
+    def stating(self, question: str, stated: Sequence[str]) -> str:
+        """A question with what was read in it, where that is anything."""
+        return self.texts["stated"].format(question=question, statements="; ".join(stated)) if stated else question
 
 
 @dataclass(frozen=True)

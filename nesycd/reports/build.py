@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from nesycd.calls import LOOK_UP
+from nesycd.calls import DERIVE, LOOK_UP
 from nesycd.core.answers import Attempt
 from nesycd.core.errors import DataError
 from nesycd.core.records import Example
+from nesycd.core.text import normal
 from nesycd.methods import table
 from nesycd.reports.results import SCHEMA, SPLITS, Knowledge, Results, in_order
 from nesycd.reports.stats import Design, Interval, accuracy_interval, gap_closed, paired_difference
@@ -45,6 +46,8 @@ class Evaluation:
     router: Mapping[str, str | float] = field(default_factory=dict)
     method: Mapping[str, Any] | None = None
     """Counts and rates of the method's steps; None where only methods were scored."""
+    supervision: Mapping[str, str] = field(default_factory=dict)
+    """Method -> what it was trained on and is told (`reports.supervision`)."""
     total_seconds: float | None = None
     """Wall time of the run; None: the sum of the stages."""
     resamples: int = 2000
@@ -74,6 +77,7 @@ def build_results(evaluation: Evaluation) -> dict[str, Any]:
             "schema": SCHEMA,
             "tasks": {task: {"kind": evaluation.kinds.get(task, "")} for task in tasks},
             "methods": methods,
+            "supervision": {name: evaluation.supervision[name] for name in methods if name in evaluation.supervision},
             **_comparisons(evaluation, answered, splits),
             "known_unknown": _known_unknown(evaluation, answered, splits),
             "retrieval": _retrieval(evaluation, answered),
@@ -182,11 +186,29 @@ def _method_score(evaluation: Evaluation, answers: Answers) -> dict[str, Any]:
         "by_frequency": {name: _score(evaluation, buckets[name]) for name in BUCKETS if name in buckets},
         "look_ups": len(look_ups := [c for attempt in attempts for c in attempt.calls if c.name == LOOK_UP]),
         "look_ups_found": sum(call.kind == "value" for call in look_ups),
+        "goals": _goals(evaluation, answers),
+        "goals_by_task": {task: told for task in sorted(tasks) if (told := _goals(evaluation, tasks[task]))},
         "prompt_tokens": sum(attempt.prompt_tokens for attempt in attempts),
         "completion_tokens": sum(attempt.completion_tokens for attempt in attempts),
         "knowledge_tokens": sum(attempt.knowledge_tokens for attempt in attempts),
         "seconds": sum(attempt.seconds for attempt in attempts),
     }
+
+
+def _goals(evaluation: Evaluation, answers: Answers) -> dict[str, Any] | None:
+    """The goals that rules were asked, and what was stated for them; None where none was asked."""
+    goals = {uid: [call for call in attempt.calls if call.name == DERIVE] for uid, attempt in answers.items()}
+    asked = [call for calls in goals.values() for call in calls]
+    if not asked:
+        return None
+    made = right = needed = 0
+    for uid, calls in goals.items():
+        truth = evaluation.by_uid[uid].truth
+        wanted = {normal(one.text) for one in truth.stated} if truth is not None else set()
+        stated = {normal(one) for call in calls for one in call.given}
+        made, right, needed = made + len(stated), right + len(stated & wanted), needed + len(wanted)
+    told = {"made": made, "right": right, "needed": needed} if needed else None
+    return {"asked": len(asked), "reached": sum(call.kind == "value" for call in asked), "statements": told}
 
 
 def _kind_score(evaluation: Evaluation, answers: Answers) -> dict[str, Any]:

@@ -52,6 +52,8 @@ class MethodInfo(Part):
     about: str
     learning_rates: dict[str, float] = Field(default_factory=dict)
     """With tuning: seed -> the rate that was best on valid."""
+    supervision: str = ""
+    """What its student was trained on, where its base comes from, what it is told besides."""
     base: dict[str, dict[str, int]] = Field(default_factory=dict)
     """Seed -> approved items of its knowledge base, by kind; empty for a method that uses none."""
 
@@ -190,6 +192,7 @@ def compare(
             row.name: MethodInfo(
                 role=row.method.role,
                 about=row.method.about,
+                supervision=material.supervision.get(row.name, ""),
                 learning_rates={str(seed): rate for seed, rate in rates.get(row.name, {}).items()},
                 base={str(seed): held for (name, seed), held in material.bases.items() if name == row.name},
             )

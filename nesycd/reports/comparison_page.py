@@ -21,7 +21,8 @@ from nesycd.reports.page import meaning_section, whole_page
 from nesycd.reports.plots import Point, difference_bar
 from nesycd.reports.samples import sample_answers
 from nesycd.reports.scores import bar, card_table, explained, folded, gap_cell, named, note, span, table
-from nesycd.reports.terminal import SHORT_SPLITS, fits, titled
+from nesycd.reports.supervision import told_in_groups
+from nesycd.reports.terminal import SHORT_SPLITS, add_supervision, fits, titled
 
 MENU = {
     "meaning": "what it means",
@@ -36,8 +37,10 @@ MENU = {
 """Ids of the parts that a comparison's page may have, in their order, and what the menu calls them."""
 
 
-TESTED: tuple[str, ...] = ("difference", "p")
-"""The columns of the primary endpoint: the difference to each method, and its p after Holm."""
+SUPERVISION = "supervision"
+TESTED: tuple[str, ...] = ("difference", "p", SUPERVISION)
+"""The columns beside the accuracies: the difference to each method at the primary endpoint, its p after Holm, and what it rests
+on."""
 
 
 def columns(made: Comparison) -> list[tuple[str, str]]:
@@ -58,13 +61,17 @@ def print_comparison(made: Comparison, console: Console) -> None:
     """The table of methods, best first, and the primary endpoint."""
     shown = columns(made)
     # A narrow terminal gets fewer columns rather than cut cells: further splits and groups go first, then what is tested.
-    layouts = [(shown[:room], TESTED) for room in range(len(shown), 0, -1)]
-    layouts += [(shown[:1], TESTED[:room]) for room in range(len(TESTED) - 1, -1, -1)]
+    # What all methods rest on alike needs no column.
+    whole = [TESTED] if len(set(_supervision(made).values())) > 1 else []
+    layouts = [(shown[:room], tested) for room in range(len(shown), 0, -1) for tested in (*whole, TESTED[:-1])]
+    layouts += [(shown[:1], TESTED[:room]) for room in range(len(TESTED) - 2, -1, -1)]
     places, tested = next((one for one in layouts if fits(_grid(made, *one), console)), layouts[-1])
     console.print(_grid(made, places, tested))
     lines = told(made)
+    if SUPERVISION not in tested:
+        lines += told_in_groups(_supervision(made))
     left_out = [f"{split} {group}" for split, group in shown[len(places) :]]
-    left_out += [f"{made.primary.left} - it" if name == "difference" else name for name in TESTED[len(tested) :]]
+    left_out += [f"{made.primary.left} - it" if name == "difference" else name for name in TESTED[len(tested) : -1]]
     if left_out:
         lines.insert(0, f"left out here, see the page: {', '.join(left_out)}")
     console.print(Padding(Text("\n".join(lines)), (0, 1)))
@@ -81,12 +88,12 @@ def plain_comparison(made: Comparison) -> str:
 def comparison_table(made: Comparison) -> Markup:
     """The same as HTML, for notebooks: figures only."""
     shown = columns(made)
-    heads = ["method", *(f"{split}: {group}" for split, group in shown), f"{made.primary.left} - it"]
+    heads = ["method", *(f"{split}: {group}" for split, group in shown), f"{made.primary.left} - it", SUPERVISION]
     rows = []
     for name in ranked(made):
         cells = [_cell(made.scores[name].get(split, {}).get(group)).plain for split, group in shown]
         gap = _test(made, name)
-        rows.append([name, *cells, "–" if gap is None else _points(gap)])
+        rows.append([name, *cells, "–" if gap is None else _points(gap), made.methods[name].supervision])
     return notebook.shown(notebook.grid(heads, rows), [tag("p", line) for line in told(made)])
 
 
@@ -99,15 +106,23 @@ def _grid(made: Comparison, shown: Sequence[tuple[str, str]], tested: Sequence[s
         grid.add_column(f"{SHORT_SPLITS.get(split, split)}\n{group}", justify="right", no_wrap=True)
     heads = {"difference": f"{made.primary.left}\n- it", "p": "p\nHolm"}
     for name in tested:
-        grid.add_column(heads[name], justify="right", no_wrap=True)
+        if name == SUPERVISION:
+            add_supervision(grid)
+        else:
+            grid.add_column(heads[name], justify="right", no_wrap=True)
     for name in ranked(made):
         cells = [_cell(made.scores[name].get(split, {}).get(group)) for split, group in shown]
         gap = _test(made, name)
         found = {"difference": "–" if gap is None else _points(gap)}
         found["p"] = "–" if gap is None or gap.p_holm is None else _p(gap.p_holm)
+        found[SUPERVISION] = made.methods[name].supervision
         style = "bold" if name == made.primary.left else "dim" if made.methods[name].role == "ablation" else ""
         grid.add_row(Text(name), *cells, *(found[one] for one in tested), style=style)
     return grid
+
+
+def _supervision(made: Comparison) -> dict[str, str]:
+    return {name: info.supervision for name, info in made.methods.items() if info.supervision}
 
 
 def ranked(made: Comparison) -> list[str]:
@@ -237,6 +252,7 @@ def _primary_table(made: Comparison) -> Markup:
     tested = any(_test(made, name) for name in made.methods)
     heads = [("method", ""), *((group, split) for group in kinds)]
     heads += [(f"{made.primary.left} minus it", f"points, {kind}"), ("p", "Holm")] if tested else []
+    heads.append((SUPERVISION, ""))
     rows: list[list[Child]] = []
     for name in ranked(made):
         cells = [_bar(made, name, made.scores[name].get(split, {}).get(group)) for group in kinds]
@@ -247,6 +263,7 @@ def _primary_table(made: Comparison) -> Markup:
                 _name(made, name),
                 *cells,
                 *((gap_cell(gap.value, gap.low, gap.high) if gap else "–", p) if tested else ()),
+                tag("small", made.methods[name].supervision or "–"),
             ]
         )
     return card_table(heads, rows)

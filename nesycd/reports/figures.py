@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from nesycd.methods.table import is_routed
 from nesycd.reports.results import (
+    Goals,
     KnowledgeUse,
     Leaks,
     Method,
@@ -24,6 +25,9 @@ def method_figures(results: Results) -> Iterator[tuple[str, str]]:
         yield "rationales", _counts(method.rationales)
         yield "S_P's errors", _errors(method)
         yield "leak filter", _leaks(method.leaks)
+        if method.gate:
+            counts = (f"{one.passed:,} of {one.judged:,} {kind}s" for kind, one in method.gate.items())
+            yield "gate", f"{', '.join(counts)} proven"
         if method.self_check is not None:
             checked = method.self_check
             yield (
@@ -44,17 +48,27 @@ def method_figures(results: Results) -> Iterator[tuple[str, str]]:
         if method.calls is not None:
             yield "look-ups in rationales", _places(method.calls)
         yield "completion tokens", ", ".join(f"{name} {count:,}" for name, count in method.completion_tokens.items())
-    if asked := [f"{name}: {score.look_ups / score.n:.1f}" for name, score in _looking(results)]:
+    if asked := [f"{name}: {score.look_ups / score.n:.1f}" for name, score in _on_test(results) if score.look_ups]:
         yield "look-ups an answer, on test", ", ".join(asked)
+    if asked := [f"{name}: {_goals(score.goals)}" for name, score in _on_test(results) if score.goals]:
+        yield "goals for rules, on test", ", ".join(asked)
     if router := ", ".join(_router(results)):
         yield "router", router
 
 
-def _looking(results: Results) -> Iterator[tuple[str, MethodScore]]:
-    """The methods that look facts up, with their scores on test."""
+def _on_test(results: Results) -> Iterator[tuple[str, MethodScore]]:
+    """The methods with their scores on test."""
     for name, splits in results.methods.items():
-        if (score := splits.get("test")) is not None and score.n and score.look_ups:
+        if (score := splits.get("test")) is not None and score.n:
             yield name, score
+
+
+def _goals(goals: Goals) -> str:
+    told = f"{goals.reached:,} of {goals.asked:,} reached"
+    if (read := goals.statements) is None:
+        return told
+    right = percent(read.right / read.made if read.made else 0)
+    return f"{told}, {right} of the statements right, {percent(read.right / read.needed)} of what is stated read"
 
 
 def _places(calls: TrainingCalls) -> str:

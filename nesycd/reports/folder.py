@@ -14,7 +14,9 @@ from nesycd.core.records import Entry, Example, Item, Retrieval, Status
 from nesycd.knowledge import KnowledgeBase
 from nesycd.knowledge.queue import waiting
 from nesycd.methods.method import Method
+from nesycd.methods.table import METHODS
 from nesycd.reports.results import Results, load_results
+from nesycd.reports.supervision import sources_of, supervision
 from nesycd.runs.folders import COMPARISON
 from nesycd.runs.predictions import FILE, Predictions, read_attempts
 from nesycd.runs.run import read_records
@@ -92,6 +94,8 @@ class Material:
     examples: dict[tuple[int, str], dict[str, Example]] = field(default_factory=dict)
     """(seed, split) -> `Example.uid` -> question."""
     results: dict[int, Results] = field(default_factory=dict)
+    supervision: dict[str, str] = field(default_factory=dict)
+    """Method -> what it was trained on and is told, by the first seed (`reports.supervision`)."""
     bases: dict[tuple[str, int], dict[str, int]] = field(default_factory=dict)
     """(method, seed) -> approved items of the base that the method used, by kind; only methods that use one."""
 
@@ -164,6 +168,8 @@ def read_material(rows: Sequence[Row], seeds: Sequence[int], splits: Sequence[st
                         f"{folder}: {row.stored} has no answer to {min(missing)} of {split}; compare again to go on"
                     )
                 made.attempts[row.name, seed, split] = found
+    told = {folder: sources_of(folder, METHODS) for folder in {row.folders[seeds[0]] for row in rows}}
+    made.supervision = {row.name: supervision(row.method, told[row.folders[seeds[0]]]) for row in rows}
     first = min(rows, key=lambda row: row.method.beside)
     for seed in seeds:
         made.results[seed] = load_results(first.folders[seed] / "results.json")

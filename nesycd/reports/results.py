@@ -72,6 +72,23 @@ class KindScore(Score):
     delivered: Share
 
 
+class Statements(Part):
+    """What a student said that the questions state: `made` in all, `right` as the benchmark has it, which has `needed`."""
+
+    made: Count
+    right: Count
+    needed: Count
+
+
+class Goals(Part):
+    """Goals that rules were asked (`docs/calls.md`): `asked` in all, `reached` with a result."""
+
+    asked: Count
+    reached: Count
+    statements: Statements | None
+    """What was stated for them; None where the benchmark does not know what its questions state."""
+
+
 class TaskScore(Part):
     """One method on one task."""
 
@@ -96,6 +113,9 @@ class MethodScore(KindScore):
     look_ups: Count = 0
     """Look-ups made in all answers, and how many of them found something."""
     look_ups_found: Count = 0
+    goals: Goals | None = None
+    """Of all answers; None where rules were asked nothing."""
+    goals_by_task: dict[str, Goals] = {}
     prompt_tokens: Count
     completion_tokens: Count
     knowledge_tokens: Count
@@ -225,6 +245,13 @@ class SelfCheck(Part):
     repaired: Count
 
 
+class GateCount(Part):
+    """What the gate found of the proposed items of a kind: how many it `judged`, and how many of them `passed`."""
+
+    judged: Count
+    passed: Count
+
+
 class TeacherCost(Part):
     """What all answers of a teacher that counts tokens took; None where a price is unknown, or nothing came of them."""
 
@@ -249,7 +276,7 @@ class Method(Part):
 
     rationales: Rationales
     error_rates: ErrorRates
-    mix: dict[Literal["augmented", "direct", "answer"], Count]
+    mix: dict[Literal["augmented", "reading", "direct", "answer"], Count]
     """Training texts of S_E by task."""
     train_recall: TrainRecall
     calls: TrainingCalls | None = None
@@ -262,6 +289,8 @@ class Method(Part):
     leaks: Leaks
     self_check: SelfCheck | None = None
     """None where `knowledge.self_check` is off."""
+    gate: dict[Literal["lesson", "fact", "rule"], GateCount] | None = None
+    """By kind; None where `knowledge.gate` is empty, or a reviewed base was taken."""
     knowledge_use: KnowledgeUse | None = None
     """None without a valid split."""
     teacher: TeacherCost | None = None
@@ -274,6 +303,8 @@ class Results(Document):
     schema_: Literal["results/2"] = Field(alias="schema")
     tasks: dict[str, TaskInfo]
     methods: dict[str, dict[str, MethodScore]]
+    supervision: dict[str, str] = Field(default_factory=dict)
+    """METHOD: what its student was trained on, where its base comes from, what it is told besides."""
     differences: dict[str, dict[str, dict[str, Estimate]]]
     """SPLIT, then "LEFT - RIGHT", then kind or "all"."""
     gap_closed: dict[str, dict[str, Estimate]]

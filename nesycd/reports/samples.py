@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nesycd.calls import LOOK_UP
+from nesycd.calls import SUM
 from nesycd.core.answers import Attempt
 from nesycd.core.markup import Child, Markup, tag
 from nesycd.core.records import Example
@@ -130,8 +130,8 @@ def _answer(run: RunFiles, split: str, method: str, attempt: Attempt) -> Markup:
 
 
 def _calls(run: RunFiles, attempt: Attempt) -> Markup | None:
-    """What the student looked up while it wrote, and from which items it was answered."""
-    found = [call for call in attempt.calls if call.name == LOOK_UP]
+    """What the student looked up and asked rules while it wrote, and from which items it was answered."""
+    found = [call for call in attempt.calls if call.name != SUM]
     if not found:
         return None
     lines = [

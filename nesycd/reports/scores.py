@@ -161,15 +161,21 @@ def _methods_table(results: Results, split: str) -> Markup:
         if left == MAIN and "all" in kinds_of
     }
     heads += [(f"{MAIN} minus it", "points, all")] if gaps else []
+    heads += [("supervision", "")] if results.supervision else []
     rows: list[list[Child]] = [
         [
             method_name(method),
             *(_accuracy(method, score_of(score, kind)) for kind in kinds),
             *([_gap(gaps.get(method))] if gaps else ()),
+            *([_supervised(results.supervision, method)] if results.supervision else ()),
         ]
         for method, score in methods.items()
     ]
     return card_table(heads, rows)
+
+
+def _supervised(told: Mapping[str, str], method: str) -> Child:
+    return tag("small", told.get(method, "") or "–")
 
 
 def _gap(estimate: Estimate | None) -> Child:

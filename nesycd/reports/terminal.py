@@ -13,8 +13,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from nesycd.methods.table import METHODS
 from nesycd.reports.figures import method_figures
 from nesycd.reports.results import FEW, Estimate, Results, Score, kinds_in_order, score_of
+from nesycd.reports.supervision import told_in_groups
 
 SLOWEST = 6
 """Stages named in the last line; the others are summed up."""
@@ -34,9 +36,14 @@ class Layout:
     """Whether each kind of question has a column, or only all together."""
     whole_names: bool = True
     """Whether names of methods stay in one line."""
+    supervision: bool = False
+    """Whether it has a column of what each method rests on; else that is told below the table."""
 
 
+SUPERVISION_WIDTH = 28
 LAYOUTS = (
+    Layout(supervision=True),
+    Layout("below", supervision=True),
     Layout(),
     Layout("below"),
     Layout("below", splits=False, left_out="too narrow for other splits than test"),
@@ -49,7 +56,8 @@ LAYOUTS = (
         whole_names=False,
     ),
 )
-"""From the widest to the narrowest: the first that fits is taken (with the usual names, they need some 100, 80, 55 and 50)."""
+"""From the widest to the narrowest: the first that fits is taken (with the usual names, those without the column of supervision
+need some 100, 80, 55 and 50)."""
 
 
 def print_results(results: Results, console: Console) -> None:
@@ -90,6 +98,9 @@ def arms_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
         )
     table.add_column("tokens\neach", justify="right", no_wrap=True)
     table.add_column("routed\n%", justify="right", no_wrap=True)
+    supervised = layout.supervision and len(set(results.supervision.values())) > 1
+    if supervised:
+        add_supervision(table)
     best = {
         kind: max((_accuracy(results, method, kind) for method in _comparable(results)), default=-1.0) for kind in kinds
     }
@@ -106,7 +117,8 @@ def arms_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
         cells += [accuracy_cell(splits.get(split), intervals="none") for split in others]
         main = test or next(iter(splits.values()))
         tokens = f"{(main.prompt_tokens + main.completion_tokens) / main.n:,.0f}" if main.n else "–"
-        table.add_row(Text(method), *cells, tokens, f"{100 * main.routed:.0f}")
+        told = [Text(results.supervision.get(method, ""))] if supervised else []
+        table.add_row(Text(method), *cells, tokens, f"{100 * main.routed:.0f}", *told)
     return table
 
 
@@ -131,6 +143,11 @@ def differences_table(results: Results, layout: Layout = LAYOUTS[0]) -> Table:
         gaps = [(results.gap_closed.get(split, {}).get(kind), intervals) for split, kind, intervals in places]
         table.add_row("gap closed, %", *(estimate_cell(gap, intervals, sign=False) for gap, intervals in gaps))
     return table
+
+
+def add_supervision(table: Table) -> None:
+    """A column for what methods rest on, which goes on in further lines."""
+    table.add_column("supervision", max_width=SUPERVISION_WIDTH, overflow="fold")
 
 
 def titled(title: str, padding: int = 0) -> Table:
@@ -185,6 +202,8 @@ def _notes(results: Results, layout: Layout) -> Iterator[str]:
         (score, kind) for splits in results.methods.values() for score in splits.values() for kind in _kinds(results)
     ]
     shown = [part for score, kind in scores if (part := score_of(score, kind)) is not None]
+    if not layout.supervision or len(set(results.supervision.values())) < 2:
+        yield from told_in_groups(results.supervision)
     if any(0 < score.n < FEW for score in shown):
         yield f"* fewer than {FEW} questions: says little"
     if layout.intervals == "none":
@@ -238,8 +257,8 @@ def _questions(results: Results, split: str, kind: str) -> int:
 
 
 def _comparable(results: Results) -> list[str]:
-    """Methods that compete: without oracles, which are given the needed facts."""
-    return [method for method in results.methods if not method.endswith("_oracle")]
+    """Methods that compete: without ceilings, which are given what nobody knows who is asked."""
+    return [name for name in results.methods if name not in METHODS or METHODS[name].role != "ceiling"]
 
 
 def _accuracy(results: Results, method: str, kind: str) -> float:

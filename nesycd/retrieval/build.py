@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nesycd.core.config import QueryField, RetrievalSection
 from nesycd.core.protocols import Retriever
 from nesycd.core.records import Entry, Example
+from nesycd.core.sections import QueryField, RetrievalSection
 from nesycd.knowledge.entities import Entities
 from nesycd.retrieval.dense import CachedEmbedder, embedder_of
 from nesycd.retrieval.fused import FUSED_ALGORITHM, FusedRetriever, Fusion, Tasks

@@ -37,6 +37,7 @@ from nesycd.rules.clauses import (
     is_calculated,
     mapped,
     tidy_number,
+    variables,
     within,
 )
 from nesycd.rules.values import written_range
@@ -260,7 +261,7 @@ class Program:
     def _compile(self, number: int, clause: Clause) -> None:
         fresh = _Fresh()
         fetched: list[_Fetch] = []
-        outside = tuple(part for part in clause.body if not any(True for _ in aggregates(part)))
+        outside = _without_aggregates(clause.body)
 
         def without(term: Term) -> Term:
             """The term with a variable in the place of each aggregate."""
@@ -430,6 +431,22 @@ class _Fresh:
         if not isinstance(part, Atom):
             return part
         return Atom(part.predicate, tuple(self.variable() if one == Variable("_") else one for one in part.terms))
+
+
+def _without_aggregates(body: Sequence[Literal]) -> tuple[Literal, ...]:
+    """The conditions that hold no aggregate and need the value of none."""
+    plain = [part for part in body if not any(True for _ in aggregates(part))]
+    bound = {name for part in plain if isinstance(part, Atom) for name in variables(part)}
+    growing = True
+    while growing:
+        growing = False
+        for part in plain:
+            if isinstance(part, Comparison) and part.operator == "=":
+                for one, other in ((part.left, part.right), (part.right, part.left)):
+                    if isinstance(one, Variable) and one.name not in bound and bound.issuperset(variables(other)):
+                        bound.add(one.name)
+                        growing = True
+    return tuple(part for part in plain if bound.issuperset(variables(part)))
 
 
 def _atoms(body: Iterable[Literal]) -> Iterator[Atom]:

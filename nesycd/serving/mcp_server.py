@@ -15,9 +15,9 @@ from pydantic import BaseModel, Field, ValidationError
 
 from nesycd import __version__
 from nesycd.calls import LookUp
-from nesycd.core.config import RetrievalSection
 from nesycd.core.errors import KnowledgeError, NesycdError
 from nesycd.core.records import Entry, Evidence, Example, Fact, Item, Lesson, Rule, Status
+from nesycd.core.sections import RetrievalSection
 from nesycd.core.text import is_blank
 from nesycd.knowledge import KnowledgeBase, read_entities
 from nesycd.knowledge.queue import enqueue, waiting

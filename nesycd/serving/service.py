@@ -60,8 +60,12 @@ class _Begun:
     knowledge: Knowledge
     version: int
     way: Way
-    ask: Ask
-    known: Prediction | None
+    step: int
+    now: _Asked
+
+
+_Asked = Sequence[tuple[Ask, Prediction | None]]
+"""The prompts of a step, each with the run's prediction where it has one."""
 
 
 class Service:
@@ -111,12 +115,17 @@ class Service:
 
     async def _answer(self, example: Example, method: str, limit: int | None, tell: Tell) -> Answered:
         begun = await self._knowing(partial(self._begin, example, method, limit))
-        asks, made = [begun.ask], [await self._predicted(begun.ask, begun.known, _quiet if begun.way.then else tell)]
-        if begun.way.then is not None and (second := await self._knowing(partial(begun.way.then, example, made[0]))):
-            known = await self._knowing(partial(self.opened.predictor.find, second))
-            asks.append(second)
-            start = "" if second.joint is None else made[0].text + second.joint
-            made.append(await self._predicted(second, known, lambda text: tell(start + text)))
+        asks: list[Ask] = []
+        made: list[Prediction] = []
+        step, now = begun.step, begun.now
+        while now:
+            joint = now[0][0].joint
+            # Readings are not told, nor are drafts, which may stand or not.
+            quiet = step < len(begun.way.steps)
+            said = _quiet if quiet else partial(_after, tell, "" if joint is None else made[-1].text + joint)
+            made += await asyncio.gather(*(self._predicted(ask, known, said) for ask, known in now))
+            asks += [ask for ask, _ in now]
+            step, now = await self._knowing(partial(self._next, begun.way, example, tuple(made), step))
         return await self._knowing(partial(self._finished, begun, example, asks, made))
 
     async def _predicted(self, ask: Ask, known: Prediction | None, tell: Tell) -> Prediction:
@@ -143,8 +152,11 @@ class Service:
         opened = self.opened
         knowledge, version = self._present()
         way = opened.way(method, limit, knowledge)
-        ask = way.first(example)
-        return _Begun(knowledge, version, way, ask, opened.predictor.find(ask))
+        return _Begun(knowledge, version, way, *self._next(way, example, (), 0))
+
+    def _next(self, way: Way, example: Example, made: Sequence[Prediction], step: int) -> tuple[int, _Asked]:
+        step, asks = way.after(example, made, step)
+        return step, [(ask, self.opened.predictor.find(ask)) for ask in asks]
 
     def _present(self) -> tuple[Knowledge, int]:
         """The knowledge base as it is, and its revision. Others may write to it meanwhile, and a run that goes on replaces it."""
@@ -202,6 +214,10 @@ class Service:
         await self.engine.close()
         await asyncio.to_thread(self._thread.shutdown)
         self.opened.close()
+
+
+def _after(tell: Tell, start: str, text: str) -> None:
+    tell(start + text)
 
 
 def _quiet(text: str) -> None:

@@ -13,12 +13,17 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nesycd.core.protocols import Retriever
 from nesycd.core.records import Entry, Example, Fact, Item, Rationale, Retrieval, Status, TrainingText
 from nesycd.core.segments import Segment, own
 from nesycd.prompts import Prompts, completion_text
 from nesycd.stages.distil import direct_text
+
+if TYPE_CHECKING:
+    # Listing the methods must not import what calls work with.
+    from nesycd.stages.read import Reads
 
 
 @dataclass(frozen=True)
@@ -137,10 +142,12 @@ class Looked:
         prompts: with the look-ups that the base offers.
         write: a rationale with its look-ups; the function is called for each and says whether it comes back empty
             (`calls.with_calls`).
+        reads: how a question is read and the rules are asked; None: they are not.
     """
 
     prompts: Prompts
     write: Callable[[Example, Rationale, Callable[[], bool]], tuple[Segment, ...]]
+    reads: Reads | None = None
 
 
 def augmented_texts(
@@ -186,17 +193,23 @@ def _calling(
     looked: Looked,
 ) -> list[TrainingText]:
     """The texts with look-ups: with what is read beside them, and with a whole context."""
-    made = []
+    made: list[TrainingText] = []
     alone, both = rng.random() < mix.calls, rng.random() < mix.both
+    reads = looked.reads if looked.reads is not None and mix.augmented else None
+    reads = reads if reads is not None and reads.trusts(example, rationale) else None
+    if reads is not None and (alone or both):
+        made += reads.texts(example, rationale, mix.augmented)
+    stated = reads.stated(rationale) if reads is not None else ()
     noise = distractors(seen, pool, mix.fill_to, rng)
     for wanted, items in ((alone, [*seen.read]), (both, with_distractors(seen.items, noise, rng))):
         if wanted and mix.augmented:
-            segments = looked.write(example, rationale, lambda: rng.random() < mix.empty_calls)
+            write = looked.write if reads is None else reads.asked
+            segments = write(example, rationale, lambda: rng.random() < mix.empty_calls)
             made.append(
                 TrainingText(
                     example=example.uid,
                     task="augmented",
-                    prompt=looked.prompts.with_knowledge(example, items),
+                    prompt=looked.prompts.with_knowledge(example, items, stated),
                     segments=closed(segments, rationale.answer),
                     weight=mix.augmented,
                     knowledge=tuple(item.id for item in items),

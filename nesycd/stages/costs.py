@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from nesycd.core.answers import Attempt
-from nesycd.core.records import Diagnosis, Rationale
+from nesycd.core.records import Diagnosis, Induction, Rationale
 
 
-def spent(rationales: Sequence[Rationale], diagnoses: Sequence[Diagnosis], useful: int | None) -> dict[str, Any] | None:
+def spent(
+    rationales: Sequence[Rationale], diagnoses: Sequence[Diagnosis | Induction], useful: int | None
+) -> dict[str, Any] | None:
     """Tokens and USD of all answers, and USD for each kept rationale and each useful item; None for a teacher without tokens.
 
     Args:
+        rationales: all of them.
+        diagnoses: what was asked about errors, single ones and clusters.
         useful: number of useful items (see `use_of`), None where that was not measured.
     """
-    answers: list[Rationale | Diagnosis] = [*rationales, *diagnoses]
+    answers: list[Rationale | Diagnosis | Induction] = [*rationales, *diagnoses]
     prompt, completion = sum(a.prompt_tokens for a in answers), sum(a.completion_tokens for a in answers)
     if not prompt + completion:
         return None
@@ -30,7 +34,7 @@ def spent(rationales: Sequence[Rationale], diagnoses: Sequence[Diagnosis], usefu
     }
 
 
-def usd_of(answers: Sequence[Rationale | Diagnosis]) -> float | None:
+def usd_of(answers: Sequence[Rationale | Diagnosis | Induction]) -> float | None:
     """The total cost in USD; None where any price is unknown."""
     costs = [answer.usd for answer in answers if answer.prompt_tokens + answer.completion_tokens]
     return None if None in costs else sum(cost for cost in costs if cost is not None)

@@ -15,6 +15,8 @@ What it can do, and all it can do:
   computed from it. Where nothing is found it guesses: it goes on with the memorised value. It takes a result that
   begins with a parenthesis for a note that nothing was found, and own text after such a note, up to the next stop, for
   the value. Without tools it repeats what was supplied then as its own.
+- *Read.* A part of a statement or goal (`Ann | mother | Bea`, `[derive: Ann | ? | Bea]`) that stood in the question is replaced
+  by what stands in its place in this one.
 
 So closed-book it is right where it has seen the same fact in a question of the same form, and wrong with confidence
 where it has not; given the fact it mostly gets it right. Its tokens are words; its margin is the share of the
@@ -64,7 +66,7 @@ class TableStudent:
         self.context = context
         self.batch = batch
         self.delay = delay
-        self.fingerprint = content_hash(["table/2", context, batch])
+        self.fingerprint = content_hash(["table/3", context, batch])
         self.decoding = ""
         self._loaded: dict[tuple[Path, int], Memory] = {}
 

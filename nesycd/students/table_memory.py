@@ -1,7 +1,8 @@
 """What the table student remembers and how it adapts a remembered completion to another prompt (see `table`).
 
-Of calls it knows only how a name is set off, `[name |` in the last brackets before something was supplied (`_NAME`), and
-that a result in parentheses is a note and no value; all else is left to the tools.
+Of calls it knows only how a name is set off, `[name |` in the last brackets before something was supplied (`_NAME`), how the
+parts of statements and goals are (`_STATED`), and that a result in parentheses is a note and no value; all else is left to the
+tools.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from nesycd.core.segments import Segment
 _WORD = re.compile(r"[^\W\d_]+")
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?![\d,])|\d+(?:\.\d+)?"
 _TOKEN = re.compile(rf"{_NUMBER}|[^\W\d_]+|\S")
-_NAME = re.compile(r"\[([^\[\]|\n]*[^\[\]|\s])\s*\|[^\[\]\n]*\]$")
+_NAME = re.compile(r"\[(?!derive:)([^\[\]|\n]*[^\[\]|\s])\s*\|[^\[\]\n]*\]$")
 """The name of the call that a text ends with."""
+_STATED = r"(?m:^|(?<=\| )|(?<=\[derive: ))[^|\[\]\n?]+(?= \|)|(?<= \| )[^|\[\]\n?]+(?=\n|\]|$)"
+"""A part of a statement or goal, such as the names of `Ann | mother | Bea`."""
 _OPEN_SUM = re.compile(r"=\s*\$?$")
 _VALUE = re.compile(r"(?:[^.,;\[\n]|[.,;](?=\S))*")
 """What own text after a note begins with: the value that was not found."""
@@ -251,11 +254,14 @@ class Program:
         repeated = {words for value in self.found for part in re.split(_NUMBER, value) if (words := part.strip())}
         again = [rf"(?<!\w){re.escape(words)}(?!\w)" for words in sorted(repeated, key=len, reverse=True)]
         end = 0
-        for match in re.finditer("|".join([*map(re.escape, known), *again, _NUMBER]), text):
+        stated = [_STATED] if " | " in text else []
+        for match in re.finditer("|".join([*map(re.escape, known), *again, *stated, _NUMBER]), text):
             self.steps.append(("text", text[end : match.start()]))
             end = match.end()
             if match.group() in self.lines:
                 self.steps.append(("line", self.lines.index(match.group())))
+            elif stated and re.fullmatch(_NUMBER, match.group()) is None and match.group() not in repeated:
+                self.steps.append(("place", self._source(match.group())))
             elif match.group() in repeated:
                 self.steps.append(("place", self._source(match.group(), results_only=True)))
             else:

@@ -5,8 +5,9 @@ becomes `valid`, and `gen_train234_test2to10__test.csv` (chains of 2 to 10). Equ
 `clutrr/K`, K being the length of its chain.
 
 A relation is read as its publisher writes it: of `('Tom', 'sister', 'Eve')` Eve is the sister of Tom, so the query
-`('Tom', 'Eve')` asks "What is Eve to Tom?". The derivation of a question has the story's gold relations as facts, in
-the order in which the story tells them, and its gold proof, innermost step first, with a rule for each composition.
+`('Tom', 'Eve')` asks "What is Eve to Tom?". The derivation of a question states the story's gold relations, in the order in
+which the story tells them, each from either person (that of the person who is named first comes first), and has the gold proof,
+innermost step first, with a rule for each composition.
 
 Caution: the labels come from the path of which a story was made, and some sentences say it the other way round ("A and her
 granddaughter B" where A is the granddaughter of B).
@@ -25,9 +26,11 @@ from pydantic import Field
 
 from nesycd.core.errors import DataError
 from nesycd.core.files import question_key
-from nesycd.core.records import Derivation, Example, Fact, Rule, RuleTest
+from nesycd.core.records import Derivation, Example, Rationale, Rule, RuleTest, Statement
 from nesycd.rules.clauses import predicate_of
 from nesycd.tasks.base import Card, StoredTask, in_split, text_of, train_and_valid
+from nesycd.tasks.clutrr_parser import read_story
+from nesycd.tasks.clutrr_programs import program_of
 from nesycd.tasks.source import FolderSettings, Source, table_rows
 
 NAME = "clutrr"
@@ -35,7 +38,19 @@ FILE = "gen_train234_test2to10__{part}.csv"
 COLUMNS = ("story", "query", "target_text", "proof_state", "task_name", "story_edges", "edge_types", "genders")
 _FEMALE = ("mother", "daughter", "sister", "wife", "aunt", "niece", "grandmother", "granddaughter")
 _MALE = ("father", "son", "brother", "husband", "uncle", "nephew", "grandfather", "grandson")
+_BACKWARDS = (
+    (("mother", "father"), ("daughter", "son")),
+    (("daughter", "son"), ("mother", "father")),
+    (("sister", "brother"), ("sister", "brother")),
+    (("wife", "husband"), ("wife", "husband")),
+    (("aunt", "uncle"), ("niece", "nephew")),
+    (("niece", "nephew"), ("aunt", "uncle")),
+    (("grandmother", "grandfather"), ("granddaughter", "grandson")),
+    (("granddaughter", "grandson"), ("grandmother", "grandfather")),
+)
+"""Of a relation, what one is from the other side: a woman, a man."""
 RELATIONS = (*_FEMALE, "mother-in-law", "daughter-in-law", *_MALE, "father-in-law", "son-in-law")
+DERIVATIONS = "gold proofs"
 CAUTION = "CLUTRR is CC-BY-NC-4.0, for non-commercial use: never publish a model trained on it without saying so"
 
 Kin = tuple[str, str, str]
@@ -79,8 +94,7 @@ class ClutrrSettings(FolderSettings):
 class Clutrr(StoredTask):
     """CLUTRR; `uid` is `clutrr-test-00012` with the row's number from 0, and `clutrr-validation-...` for train and valid.
 
-    `Example.metadata` has each person's sex by name (`genders`) and, for each fact of the derivation, the sentences that tell it
-    (`told`).
+    `Example.metadata` has each person's sex by name (`genders`).
 
     Raises:
         DataError: a missing file or column, a row of another shape, or a proof that does not lead from the story's relations
@@ -109,15 +123,29 @@ class Clutrr(StoredTask):
             dict.fromkeys(rule for example in self.load(split) if example.truth for rule in example.truth.rules)
         )
 
+    def parse(self, example: Example) -> tuple[tuple[str, ...], str] | None:
+        """What regular expressions read in a story, each relation from either person where they know how; see `Parses`."""
+        story, _, asked = example.question.rpartition("\n")
+        names = re.fullmatch(r"What is (.+) to (.+)\?", asked)
+        if names is None:
+            return None
+        told, sexes = read_story(story)
+        back = [(other, backwards(relation, sexes[one]), one) for one, relation, other in told if one in sexes]
+        return tuple(" | ".join(kin) for kin in dict.fromkeys((*told, *back))), f"{names[2]} | ? | {names[1]}"
+
+    def program(self, example: Example, rationale: Rationale) -> str:
+        """The program that a rationale in the words of our derivations becomes; "" of one in other words."""
+        return program_of(rationale.text)
+
     def derive(self, example: Example) -> Derivation:
-        """The gold derivation as the expert teacher uses it: without facts, since a story's are no knowledge to propose.
+        """The gold derivation, for the expert teacher.
 
         Raises:
             DataError: not an example of this benchmark.
         """
         if example.truth is None:
             raise DataError(f"{example.uid}: not a question of {NAME}")
-        return example.truth.model_copy(update={"facts": (), "uses": ((),) * len(example.truth.steps)})
+        return example.truth
 
 
 @lru_cache(maxsize=1024)
@@ -173,11 +201,11 @@ def _example(row: Mapping[str, Any], where: str, part: str, index: int) -> Examp
         question=f"{story}\nWhat is {kin} to {person}?",
         answer=answer,
         accepted=_other_wordings(person, answer, kin),
-        rationale=" ".join((truth := _derivation(list(told), proof, answer)).steps),
+        rationale=" ".join((truth := _derivation(told, proof, (person, answer, kin), genders)).steps),
         split=part,
         group=question_key(NAME, story),
         truth=truth,
-        metadata={"genders": genders, "told": list(told.values())},
+        metadata={"genders": genders},
     )
 
 
@@ -283,20 +311,44 @@ def _told(story: str, path: Mapping[Kin, None]) -> dict[Kin, str]:
 # --- the derivation --------------------------------------------------------------------------------------------------
 
 
-def _derivation(told: Sequence[Kin], proof: Sequence[tuple[Kin, Kin, Kin]], answer: str) -> Derivation:
-    facts = tuple(
-        Fact(text=f"The {relation} of {one} is {other}.", subject=one, relation=relation, object=other)
-        for one, relation, other in told
-    )
+def _derivation(
+    told: Mapping[Kin, str], proof: Sequence[tuple[Kin, Kin, Kin]], goal: Kin, genders: Mapping[str, str]
+) -> Derivation:
     rules = [rule_of(first[1], second[1], done[1]) for done, first, second in proof]
-    composed = tuple(
-        f"So the {done[1]} of {done[0]} is {done[2]}: the {second[1]} of the {first[1]}."
-        for done, first, second in proof
+    steps = (
+        *(f"The {relation} of {one} is {other}." for one, relation, other in told),
+        *(
+            f"So the {done[1]} of {done[0]} is {done[2]}: the {second[1]} of the {first[1]}."
+            for done, first, second in proof
+        ),
     )
     return Derivation(
-        facts=facts,
         rules=tuple(dict.fromkeys(rules)),
-        steps=(*(fact.text for fact in facts), *composed),
-        uses=(*((index,) for index in range(len(facts))), *((),) * len(composed)),
-        answer=answer,
+        steps=steps,
+        uses=((),) * len(steps),
+        answer=goal[1],
+        stated=tuple(
+            Statement(text=" | ".join(kin), said=said)
+            for one, said in told.items()
+            for kin in _from_either(one, said, genders)
+        ),
+        goal=f"{goal[0]} | ? | {goal[2]}",
     )
+
+
+def _from_either(kin: Kin, said: str, genders: Mapping[str, str]) -> list[Kin]:
+    """A relation as it is from each of the two persons, that of who is named first in the text first."""
+    one, relation, other = kin
+    both = [kin, (other, backwards(relation, genders[one]), one)]
+    return both if said.find(f"[{one}]") <= said.find(f"[{other}]") else both[::-1]
+
+
+def backwards(relation: str, sex: str) -> str:
+    """What somebody of this sex is to the person who is the `relation` of theirs.
+
+    >>> backwards("mother", "male"), backwards("niece", "female"), backwards("daughter-in-law", "male")
+    ('son', 'aunt', 'father-in-law')
+    """
+    kind = relation.removesuffix("-in-law")
+    pair = next(pair for kinds, pair in _BACKWARDS if kind in kinds)
+    return pair[sex == "male"] + relation[len(kind) :]

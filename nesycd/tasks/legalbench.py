@@ -14,19 +14,22 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 from pydantic import Field
 
 from nesycd.core.errors import DataError
 from nesycd.core.files import question_key
-from nesycd.core.records import Derivation, Example, Fact, Rule, content_hash
+from nesycd.core.records import Derivation, Example, Fact, Rule, Statement, content_hash
 from nesycd.tasks.base import Card, text_of
-from nesycd.tasks.policies import Derive, Look, Policy, PolicyTask, number_in
+from nesycd.tasks.policies import Derive, Look, Policy, PolicyTask, number_in, statements
 from nesycd.tasks.source import FolderSettings, Source, table_rows
 
 NAME = "legalbench"
-VERSION = 1
+IS_GENERATED = True
+"""Training questions are made by a generator; said beside every figure."""
+VERSION = 2
 """Grows when the same settings give other questions."""
 TASKS = ("diversity_1", "diversity_2", "diversity_3", "diversity_4")
 COLUMNS = ("text", "label", "parties_are_diverse", "aic_is_met")
@@ -40,21 +43,23 @@ LIMIT = Fact(
 RULES = (
     Rule(
         text="If a plaintiff and a defendant are from the same state, there is no diversity jurisdiction.",
-        clause="same_state(P, D) :- plaintiff(P), defendant(D), home(P, S), home(D, S).",
+        clause="same_state(P, D) :- sues(P, D), from(P, S), from(D, S).",
     ),
     Rule(
         text="If one plaintiff has several claims against one defendant, diversity jurisdiction counts their sum, "
         "but claims of or against others are not added.",
-        clause="amount(P, D, T) :- claim(P, D, 1, A), claim(P, D, 2, B), T is A + B. "
-        "amount(P, D, A) :- claim(P, D, 1, A), not claim(P, D, 2, _).",
+        clause='at_stake(P, D, T) :- sues(P, D), amount(_, _, "$"), T is sum(A, C : amount(C, A, "$")).',
     ),
     Rule(
         text="If no plaintiff is from the state of a defendant and each amount is above the limit, there is diversity "
         "jurisdiction, else not.",
-        clause="jurisdiction(P, V) :- plaintiff(P), not refused(P), V = yes. "
-        "jurisdiction(P, V) :- plaintiff(P), refused(P), V = no. "
-        "refused(P) :- plaintiff(P), same_state(_, _). "
-        'refused(P) :- plaintiff(P), amount(_, _, T), amount_above("diversity jurisdiction", L, "dollars"), T <= L.',
+        clause='diversity_jurisdiction(P, "No") :- sues(P, _), refused(_, _). '
+        'diversity_jurisdiction(P, "Yes") :- at_stake(P, _, _), limit(L), not refused(_, _), not unknown(_). '
+        "refused(P, D) :- same_state(P, D). "
+        "refused(P, D) :- at_stake(P, D, T), limit(L), T <= L. "
+        'limit(L) :- amount_above("diversity jurisdiction", L, "dollars"). '
+        "unknown(P) :- sues(P, _), not from(P, _). "
+        "unknown(D) :- sues(_, D), not from(D, _).",
     ),
 )
 CARD = Card(
@@ -92,28 +97,26 @@ class Suit:
     defendants: tuple[str, ...]
     claims: tuple[tuple[str, int], ...]
 
-    @property
-    def atoms(self) -> str:
-        """The same as facts of clauses."""
-        pairs = [(one, other) for one in self.plaintiffs for other in self.defendants]
-        return " ".join(
+    def stated_in(self, question: str) -> tuple[Statement, ...]:
+        """The same as a question says it."""
+        sued = rf"\${self.claims[0][1]:,}"
+        return statements(
+            question,
             [
-                *(f'home("{name}", "{state}").' for name, state in self.homes),
-                *(f'plaintiff("{name}").' for name in self.plaintiffs),
-                *(f'defendant("{name}").' for name in self.defendants),
-                *(
-                    f'claim("{one}", "{other}", {number}, {amount}).'
-                    for one, other in pairs
-                    for number, (_, amount) in enumerate(self.claims, 1)
-                ),
-            ]
+                *((f"{name} | from | {state}", rf"\b{name}\b") for name, state in self.homes),
+                *((f"{one} | sues | {other}", sued) for one in self.plaintiffs for other in self.defendants),
+                *((f"{sort} | amount | ${amount:,}", rf"\${amount:,}") for sort, amount in self.claims),
+            ],
         )
+
+    @property
+    def goal(self) -> str:
+        """What the rules are asked for."""
+        return f"{self.plaintiffs[0]} | diversity jurisdiction | ?"
 
 
 class Legalbench(PolicyTask):
     """Diversity jurisdiction; `uid` is `legalbench-diversity_1-test-012` with the row from 0, `...-made-train-012` if made here.
-
-    `Example.metadata["atoms"]` states what a question says, for the rules of its derivation.
 
     Raises:
         DataError: a missing file, or a row of another shape.
@@ -122,23 +125,25 @@ class Legalbench(PolicyTask):
     def __init__(self, settings: LegalbenchSettings) -> None:
         source = Source(settings)
         policy, notes, sizes = Policy([LIMIT]), list[str](), dict[str, int]()
-        suits: dict[str, Suit] = {}
+        derive: dict[str, Derive] = {}
         splits: dict[str, list[Example]] = {"train": [], "valid": [], "test": []}
+
+        def take(suit: Suit, example: Example) -> None:
+            derive[example.uid] = partial(_derive, suit, suit.stated_in(example.question))
+            splits[example.split].append(_answered(example, derive[example.uid](policy.look), notes))
+
         for task in TASKS:
             for part in ("train", "test"):
                 rows = table_rows(source.file(f"{task}__{part}.tsv"), COLUMNS, "LegalBench", separator="\t")
                 for index, (where, row) in enumerate(rows):
                     uid = f"{NAME}-{task}-{part}-{index:03d}"
-                    suits[uid], example = _published(row, where, uid, task, part)
-                    splits[part].append(_answered(example, suits[uid], policy, notes))
-                sizes[f"{task} {part}"] = sum(uid.startswith(f"{NAME}-{task}-{part}-") for uid in suits)
+                    take(*_published(row, where, uid, task, part))
+                sizes[f"{task} {part}"] = sum(uid.startswith(f"{NAME}-{task}-{part}-") for uid in derive)
             for part, count in (("train", settings.train), ("valid", settings.valid)):
                 for index in range(count):
                     uid = f"{NAME}-{task}-made-{part}-{index:03d}"
-                    suits[uid], example = _made(settings.seed, uid, task, part, wants=index % 2 == 0)
-                    splits[part].append(_answered(example, suits[uid], policy, notes))
+                    take(*_made(settings.seed, uid, task, part, wants=index % 2 == 0))
         notes += CARD.size_notes(sizes, source.name)
-        derive: dict[str, Derive] = {uid: partial(_derive, suit) for uid, suit in suits.items()}
         made_by = content_hash([VERSION, settings.model_dump(mode="json", exclude={"path"}), source.fingerprint])
         super().__init__(NAME, splits, derive, policy, notes, fingerprint=made_by)
 
@@ -146,7 +151,7 @@ class Legalbench(PolicyTask):
 # --- the program that answers ----------------------------------------------------------------------------------------
 
 
-def _derive(suit: Suit, look: Look) -> Derivation:
+def _derive(suit: Suit, stated: tuple[Statement, ...], look: Look) -> Derivation:
     limit, homes = look(LIMIT.subject, LIMIT.relation), dict(suit.homes)
     told = [f"{_listed(suit.plaintiffs)} {'sues' if len(suit.plaintiffs) == 1 else 'sue'} {_listed(suit.defendants)}."]
     shared = [(one, other) for one in suit.plaintiffs for other in suit.defendants if homes[one] == homes[other]]
@@ -168,6 +173,8 @@ def _derive(suit: Suit, look: Look) -> Derivation:
         steps=(limit.text, *told),
         uses=((0,), *((),) * len(told)),
         answer=answer,
+        stated=stated,
+        goal=suit.goal,
     )
 
 
@@ -201,22 +208,18 @@ def _published(row: Mapping[str, Any], where: str, uid: str, task: str, split: s
     suit = read_suit(text)
     if suit is None:
         raise DataError(f"{where}: not a text of LegalBench's diversity tasks: {text[:100]!r}")
-    example = _example(uid, task, f"{text}\n{ASKED}", split, suit, "")
+    example = _example(uid, task, f"{text}\n{ASKED}", split, "")
     return suit, example.model_copy(update={"answer": label})
 
 
-def _example(uid: str, task: str, question: str, split: str, suit: Suit, template: str) -> Example:
+def _example(uid: str, task: str, question: str, split: str, template: str) -> Example:
     name = f"{NAME}/{task}"
     group = question_key(name, question)
-    told = {"atoms": suit.atoms}
-    return Example(
-        uid=uid, task=name, question=question, answer="", split=split, group=group, template=template, metadata=told
-    )
+    return Example(uid=uid, task=name, question=question, answer="", split=split, group=group, template=template)
 
 
-def _answered(example: Example, suit: Suit, policy: Policy, notes: list[str]) -> Example:
+def _answered(example: Example, truth: Derivation, notes: list[str]) -> Example:
     """The example with its derivation; a published label stands, and a note says where the program gives another one."""
-    truth = _derive(suit, policy.look)
     if example.answer and example.answer != truth.answer:
         notes.append(f"{example.uid}: the published label is {example.answer}, the program gives {truth.answer}")
     told = {"answer": example.answer or truth.answer, "rationale": " ".join(truth.steps), "truth": truth}
@@ -245,12 +248,19 @@ _PARTIES: Mapping[str, tuple[int, int, int]] = {
     "diversity_4": (2, 1, 1),
 }
 """Plaintiffs, defendants and claims of each task."""
-_WORDINGS = (
-    ("{name} lives in {state}.", "{plaintiffs} bring{s} an action against {defendants}{each}: {claims}.", "{sort}, ${amount}"),
-    ("{name} is a citizen of {state}.", "{plaintiffs} claim{s} from {defendants}{each} {claims}.", "${amount} for {sort}"),
-    ("The home of {name} is {state}.", "{defendants} {are}{each} taken to court by {plaintiffs} over {claims}.",
-     "{sort} (${amount})"),
+_HOMES = (
+    "{name} lives in {state}.", "{name} is a citizen of {state}.", "The home of {name} is {state}.",
+    "{state} is where {name} resides.", "{name} has a house in {state} and stays there.", "{name} comes from {state}.",
 )  # fmt: skip
+_ACTIONS = (
+    ("{plaintiffs} bring{s} an action against {defendants}{each}: {claims}.", "{sort}, ${amount}"),
+    ("{plaintiffs} claim{s} from {defendants}{each} {claims}.", "${amount} for {sort}"),
+    ("{defendants} {are}{each} taken to court by {plaintiffs} over {claims}.", "{sort} (${amount})"),
+    ("{plaintiffs} file{s} a suit against {defendants}{each} over {claims}.", "{sort} of ${amount}"),
+    ("For {claims}, {defendants} {are}{each} sued by {plaintiffs}.", "{sort} with ${amount} at stake"),
+    ("In court {plaintiffs} demand{s} from {defendants}{each} {claims}.", "${amount} because of {sort}"),
+)
+_WORDINGS = tuple(product(_HOMES, _ACTIONS))
 
 
 def _made(seed: int, uid: str, task: str, split: str, *, wants: bool) -> tuple[Suit, Example]:
@@ -276,7 +286,7 @@ def _made(seed: int, uid: str, task: str, split: str, *, wants: bool) -> tuple[S
     homes = [*zip(people, states, strict=True)]
     suit = Suit(tuple(homes), tuple(people[:suing]), tuple(people[suing:]), tuple(claims))
     number = rng.randrange(len(_WORDINGS))
-    home, action, claim = _WORDINGS[number]
+    home, (action, claim) = _WORDINGS[number]
     sentences = [home.format(name=name, state=state) for name, state in homes]
     sentences.append(
         action.format(
@@ -288,7 +298,7 @@ def _made(seed: int, uid: str, task: str, split: str, *, wants: bool) -> tuple[S
             claims=" and ".join(claim.format(sort=sort, amount=f"{amount:,}") for sort, amount in claims),
         )
     )
-    return suit, _example(uid, task, f"{' '.join(sentences)}\n{ASKED}", split, suit, f"{task}/{number}")
+    return suit, _example(uid, task, f"{' '.join(sentences)}\n{ASKED}", split, f"{task}/{number}")
 
 
 def _large(rng: random.Random, limit: int) -> int:

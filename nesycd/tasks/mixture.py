@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nesycd.core.errors import DataError
 from nesycd.core.protocols import Task
-from nesycd.core.records import Example, content_hash
+from nesycd.core.records import Example, Rationale, content_hash
 from nesycd.tasks.base import in_split
 
 NAME = "mixture"
@@ -132,6 +132,11 @@ class Mixture:
         if make is None:
             raise DataError(f"{example.task}: this benchmark has no few-shot prompts")
         return str(make(example))
+
+    def program(self, example: Example, rationale: Rationale) -> str:
+        """As the question's own benchmark does; "" where it converts no rationales itself."""
+        make = getattr(self._of(example), "program", None)
+        return "" if make is None else str(make(example, rationale))
 
     def warnings(self) -> list[str]:
         """What the parts' readers should know."""

@@ -8,13 +8,39 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from nesycd.core.errors import DataError
-from nesycd.core.records import Derivation, Example, Fact
+from nesycd.core.records import Derivation, Example, Fact, Statement
 from nesycd.tasks.base import StoredTask
 
 Look = Callable[[str, str], Fact]
 """The fact of a subject and a relation."""
 Derive = Callable[[Look], Derivation]
 """Derives the answer of one question from facts."""
+
+_SENTENCE_END = re.compile(r"\n+|(?<=[.!?])(?<!^\d\.)(?<!^\d\d\.) +(?=[^a-z])", re.MULTILINE)
+"""Between sentences and lines; `1.` at the beginning of a line only numbers it."""
+
+
+def statements(question: str, read: Iterable[tuple[str, str]]) -> tuple[Statement, ...]:
+    """What a question says, in the order of its text, each with the sentence or line that says it.
+
+    Args:
+        question: the text.
+        read: each statement with a pattern that ends in the place where it is said (`^` is the beginning of a line); what stands
+            nowhere comes last, with nothing `said`.
+    """
+    placed: list[tuple[int, Statement]] = []
+    for text, pattern in read:
+        match = re.search(pattern, question, re.MULTILINE)
+        at = match.end() if match else len(question) + 1
+        placed.append((at, Statement(text=text, said=_sentence(question, at) if match else "")))
+    return tuple(statement for _, statement in sorted(placed, key=lambda one: one[0]))
+
+
+def _sentence(text: str, at: int) -> str:
+    """The sentence or line in which a place is that is no beginning of one."""
+    ends = [match.span() for match in _SENTENCE_END.finditer(text)]
+    start = max((after for _, after in ends if after < at), default=0)
+    return text[start : min((before for before, _ in ends if before >= at), default=len(text))].strip()
 
 
 class Policy:

@@ -91,6 +91,24 @@ def caution(name: str) -> str:
     return str(getattr(_module(name), "CAUTION", ""))
 
 
+def derivations(name: str) -> str:
+    """What the derivations of a benchmark are that the expert teacher writes as rationales.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    return str(getattr(_module(name), "DERIVATIONS", "gold derivations"))
+
+
+def is_generated(name: str) -> bool:
+    """Whether a generator makes a benchmark's training questions.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    return bool(getattr(_module(name), "IS_GENERATED", False))
+
+
 def settings_class(name: str) -> type[BaseModel]:
     """The pydantic model of a benchmark's own settings (`[task.settings]`).
 

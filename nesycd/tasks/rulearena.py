@@ -23,14 +23,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nesycd.core.errors import DataError
 from nesycd.core.files import question_key, read_jsonl, read_text
-from nesycd.core.records import Derivation, Example, Fact, content_hash
+from nesycd.core.records import Derivation, Example, Fact, Statement, content_hash
 from nesycd.tasks.base import Card, no_number, text_of
-from nesycd.tasks.policies import Derive, Look, Policy, PolicyTask, number_in
-from nesycd.tasks.rulearena_rules import CLASSES, FAR_SOUTH, HOME, ORDINALS, RULES, bag_relation
+from nesycd.tasks.policies import Derive, Look, Policy, PolicyTask, number_in, statements
+from nesycd.tasks.rulearena_parser import read_ticket
+from nesycd.tasks.rulearena_rules import CLASSES, FAR_SOUTH, GOAL, HOME, ORDINALS, RULES, bag_relation
 from nesycd.tasks.source import FolderSettings, Source, table_rows
 
 NAME = "rulearena"
-VERSION = 1
+IS_GENERATED = True
+"""Training questions are made by a generator; said beside every figure."""
+VERSION = 2
 """Grows when the same settings give other questions."""
 LEVELS = (0, 1)
 ITEMS = {0: 5, 1: 8}
@@ -91,21 +94,28 @@ class Trip(BaseModel):
     bag_list: tuple[Bag, ...] = Field(min_length=1)
     cities: tuple[str, str]
 
-    @property
-    def atoms(self) -> str:
-        """The same as facts of clauses; items are numbered from 1."""
-        items = [
-            f"item({number}, {', '.join(map(str, (*bag.size, bag.weight)))})."
-            for number, bag in enumerate(self.bag_list, 1)
+    def stated_in(self, question: str) -> tuple[Statement, ...]:
+        """The same as a question says it; items are numbered from 1."""
+        start, end = self.cities
+        read = [
+            (f"ticket | class | {self.customer_class}", re.escape(self.customer_class)),
+            (f"ticket | from | {start}", f"[Ff]rom {re.escape(start)}"),
+            (f"ticket | to | {end}", f" to {re.escape(end)}"),
+            (f"ticket | costs | {self.base_price}", rf"\${self.base_price}\b"),
         ]
-        trip = 'trip("{}", "{}").'.format(*self.cities)
-        return " ".join([f'{trip} ticket({self.base_price}). fare("{self.customer_class}").', *items])
+        for number, bag in enumerate(self.bag_list, 1):
+            line = rf"^(?:Item )?{number}[.:)] .*?\b"
+            read += [
+                (f"item {number} | measures | {' | '.join(map(str, bag.size))}", line + " x ".join(map(str, bag.size))),
+                (f"item {number} | weighs | {bag.weight}", rf"{line}{bag.weight} lbs"),
+            ]
+        return statements(question, read)
 
 
 class Rulearena(PolicyTask):
     """Airline fees; `uid` is `rulearena-airline-0-012` with the line from 0, `rulearena-train-0-012` for a made question.
 
-    `Example.metadata` has what the question says in the publisher's form (`info`), and as facts of clauses (`atoms`).
+    `Example.metadata` has what the question says in the publisher's form (`info`).
 
     Raises:
         DataError: a missing file or fee, or a line of another shape.
@@ -132,18 +142,25 @@ class Rulearena(PolicyTask):
             for split in ("train", "valid")
         }
         found = made | {"test": published}
-        trips = {example.uid: trip for members in found.values() for example, trip in members}
-        policy = Policy([*facts, *_city_facts(trips.values())])
+        policy = Policy([*facts, *_city_facts(trip for members in found.values() for _, trip in members)])
         notes = [CAUTION]
+        derive: dict[str, Derive] = {
+            example.uid: partial(_derive, trip, trip.stated_in(example.question))
+            for members in found.values()
+            for example, trip in members
+        }
         splits = {
-            split: [_answered(example, trip, policy, notes) for example, trip in members]
+            split: [_answered(example, derive[example.uid](policy.look), notes) for example, _ in members]
             for split, members in found.items()
         }
         sizes = {f"airline-{level}": sum(one.task.endswith(f"-{level}") for one in splits["test"]) for level in LEVELS}
         notes += CARD.size_notes(sizes, source.name)
-        derive: dict[str, Derive] = {uid: partial(_derive, trip) for uid, trip in trips.items()}
         made_by = content_hash([VERSION, settings.model_dump(mode="json", exclude={"path"}), source.fingerprint])
         super().__init__(NAME, splits, derive, policy, notes, fingerprint=made_by)
+
+    def parse(self, example: Example) -> tuple[tuple[str, ...], str] | None:
+        """What regular expressions read in a question; see `Parses`."""
+        return read_ticket(example.question), GOAL
 
     def other_object(self, fact: Fact, rng: random.Random) -> str:
         """Another region of a city; else see `PolicyTask.other_object`."""
@@ -187,10 +204,11 @@ def _fact(subject: str, relation: str, value: str, text: str) -> Fact:
 
 
 _LIMITS = (
-    _fact("inches", "carry-on length at most", "22", "In inches, a carry-on is at most 22 long."),
-    _fact("inches", "carry-on width at most", "14", "In inches, a carry-on is at most 14 wide."),
-    _fact("inches", "carry-on height at most", "9", "In inches, a carry-on is at most 9 high."),
-    _fact("complimentary bag", "weight allowance", "70 lbs", "A complimentary bag may weigh 70 lbs."),
+    *(
+        _fact("carry-on", f"{side} at most", f"{most} inches", f"A carry-on has a {side} of at most {most} inches.")
+        for side, most in (("length", 22), ("width", 14), ("height", 9))
+    ),
+    _fact("complimentary bag", "weight allowance", "70 lbs", "The weight allowance of a complimentary bag is 70 lbs."),
 )
 """What the policy's prose says once."""
 
@@ -230,8 +248,8 @@ def _extra_fees(text: str, where: str) -> list[Fact]:
             raise DataError(f"{where}: {told} But another line says {fact.object}")
 
     for level, (above, _, lines) in enumerate(weights, 1):
-        told = f"In lbs, overweight level {level} begins above {above}."
-        state("lbs", f"overweight level {level} begins above", above, told)
+        told = f"Overweight level {level} begins above {above} lbs."
+        state(f"overweight level {level}", "begins above", f"{above} lbs", told)
         # The lowest level has the same fee everywhere, given by class.
         fees = _BY_ROUTE.findall(lines) or [("", fee) for fee in re.findall(r"should be \$(\d+)", lines)]
         of_cuba = [route for route, _ in fees if route.startswith(_CUBA)]
@@ -241,8 +259,8 @@ def _extra_fees(text: str, where: str) -> list[Fact]:
                 if fee and (region != "Cuba" or not of_cuba or route in of_cuba):
                     _state_fee(state, region, f"overweight level {level}", fee)
     for level, above in enumerate(dict.fromkeys(above for _, above, _, _ in sizes), 1):
-        told = f"In inches, oversize level {level} begins above {above}."
-        state("inches", f"oversize level {level} begins above", above, told)
+        told = f"Oversize level {level} begins above {above} inches."
+        state(f"oversize level {level}", "begins above", f"{above} inches", told)
         for route, begins, _, fee in sizes:
             for region in _regions(route, where) if begins == above else ():
                 _state_fee(state, region, f"oversize level {level}", fee)
@@ -268,7 +286,8 @@ def _city_facts(trips: Iterable[Trip]) -> list[Fact]:
         for city, region in zip(trip.cities, ends, strict=True):
             if regions.setdefault(city, region) != region:
                 raise DataError(f"{city} is in {regions[city]} in one question, and in {region} in another")
-    return [_fact(city, "region", region, f"In {city} the fees of {region} apply.") for city, region in regions.items()]
+    said = "{} is in the region {} of the fee tables."
+    return [_fact(city, "region", region, said.format(city, region)) for city, region in regions.items()]
 
 
 # --- the program that answers ----------------------------------------------------------------------------------------
@@ -302,12 +321,12 @@ class _Extra:
     told: str
 
 
-def _derive(trip: Trip, look: Look) -> Derivation:
+def _derive(trip: Trip, stated: tuple[Statement, ...], look: Look) -> Derivation:
     working, told = _Working(look), list[str]()
     ends = [working.fact(city, "region").object for city in trip.cities]
     region, direction = (ends[1], 0) if ends[0] == HOME else (ends[0], 1)
     told.append(f"So this is a flight {_route(region, direction)}.")
-    limits = [working.number("inches", f"carry-on {side} at most") for side in ("length", "width", "height")]
+    limits = [working.number("carry-on", f"{side} at most") for side in ("length", "width", "height")]
     carried = next((n for n, bag in enumerate(trip.bag_list) if all(map(int.__le__, bag.size, limits))), None)
     told.append("No item is a carry-on." if carried is None else f"Item {carried + 1} is the carry-on.")
     checked = [n for n in range(len(trip.bag_list)) if n != carried]
@@ -339,6 +358,8 @@ def _derive(trip: Trip, look: Look) -> Derivation:
         steps=(*(fact.text for fact in facts), *told),
         uses=(*((index,) for index in range(len(facts))), *((),) * len(told)),
         answer=str(sum(amounts)),
+        stated=stated,
+        goal=GOAL,
     )
 
 
@@ -354,18 +375,18 @@ def _bag_fee(working: _Working, region: str, direction: int, bag: int, customer_
 
 def _extra(working: _Working, region: str, bag: Bag, allowance: int) -> _Extra:
     """The higher fee of the two levels that a bag reaches; no weight up to the allowance counts."""
-    heavy = _level(working, "lbs", "overweight", 3, bag.weight if bag.weight > allowance else 0)
-    large = _level(working, "inches", "oversize", 2, bag.inches)
+    heavy = _level(working, "overweight", 3, bag.weight if bag.weight > allowance else 0)
+    large = _level(working, "oversize", 2, bag.inches)
     fees = [working.number(region, f"fee of {level}") for level in (heavy, large) if level]
     sizes = f"{' + '.join(map(str, bag.size))} = {bag.inches} inches, {large or 'no oversize'}"
     told = f"{sizes}; {bag.weight} lbs, {heavy or 'no overweight'}; extra ${max(fees, default=0)}."
     return _Extra(max(fees, default=0), told)
 
 
-def _level(working: _Working, unit: str, sort: str, levels: int, value: int) -> str:
+def _level(working: _Working, sort: str, levels: int, value: int) -> str:
     """The level with the highest limit that a value is above; "" where it is above none."""
     names = [f"{sort} level {level}" for level in range(1, levels + 1)]
-    limits = [(working.number(unit, f"{name} begins above"), name) for name in names]
+    limits = [(working.number(name, "begins above"), name) for name in names]
     return max(((limit, name) for limit, name in limits if value > limit), default=(0, ""))[1]
 
 
@@ -407,13 +428,12 @@ def _example(uid: str, level: int, question: str, split: str, info: Mapping[str,
     )
 
 
-def _answered(example: Example, trip: Trip, policy: Policy, notes: list[str]) -> Example:
+def _answered(example: Example, truth: Derivation, notes: list[str]) -> Example:
     """The example with its derivation; a published answer stands, and a note says where the program gives another one."""
-    truth = _derive(trip, policy.look)
     if example.answer and example.answer != truth.answer:
         notes.append(f"{example.uid}: the published answer is {example.answer}, the program gives {truth.answer}")
     told = {"answer": example.answer or truth.answer, "rationale": " ".join(truth.steps), "truth": truth}
-    return example.model_copy(update=told | {"metadata": example.metadata | {"atoms": trip.atoms}})
+    return example.model_copy(update=told)
 
 
 # --- made questions --------------------------------------------------------------------------------------------------
@@ -460,6 +480,18 @@ _WORDINGS = (
     "What is the total in dollars, ticket and fees together?",
     "From {a} to {b} in {cls}, {who} takes along:\n{items}\nThe fare is ${price}. What does it cost in all, in dollars?",
     "{who} goes from {a} to {b}. The ticket, {cls}, costs ${price}. Luggage:\n{items}\nHow many dollars are due in all?",
+    "A flight to {b} from {a} is booked in {cls} by {who}.\nThe bags are these.\n{items}\n"
+    "For the flight itself {who} was charged ${price}. Give the sum of everything in dollars.",
+    "{who} flies in {cls} Class from {a} to {b} and checks in what follows.\n{items}\n"
+    "The seat alone comes to ${price}. What is to be paid in all, in dollars?",
+    "On the way from {a} to {b} {who} sits in {cls} Class. Packed are:\n{items}\n"
+    "Without them ${price} would be due. How many dollars is it with them?",
+)
+_ITEMS = (
+    "{number}. a {name} of {size} inches and {weight} lbs",
+    "{number}. {name}, {weight} lbs, {size} in",
+    "Item {number}: {name} with {size} inches, weighing {weight} lbs",
+    "{number}) {size} inches and {weight} lbs: {name}",
 )
 
 
@@ -483,8 +515,9 @@ def _made(
         bag_list=tuple(bags),
         cities=(start, end),
     )
+    listed = rng.randrange(len(_ITEMS))
     items = "\n".join(
-        f"{number}. a {bag.name} of {' x '.join(map(str, bag.size))} inches and {bag.weight} lbs"
+        _ITEMS[listed].format(number=number, name=bag.name, size=" x ".join(map(str, bag.size)), weight=bag.weight)
         for number, bag in enumerate(bags, 1)
     )
     number = rng.randrange(len(_WORDINGS))
@@ -493,7 +526,7 @@ def _made(
     )
     info = trip.model_dump(mode="json", exclude={"cities"})
     example = _example(f"{NAME}-{split}-{level}-{index:03d}", level, question, split, info)
-    return example.model_copy(update={"template": f"airline/{number}"}), trip
+    return example.model_copy(update={"template": f"airline/{number}/{listed}"}), trip
 
 
 def _bag(rng: random.Random, region: str, *, is_carried: bool) -> Bag:

@@ -1,7 +1,9 @@
 """The airline's policy as rules with clauses, apart from the program that gives the gold answers (`rulearena.py`).
 
-They run over the policy's facts and what a question says: `trip(From, To)`, `ticket(Dollars)`, `fare(Class)` and
-`item(Number, Length, Width, Height, Weight)`.
+They run over the policy's facts and what a question says: `ticket | from | Boston`, `ticket | to | Lima`,
+`ticket | class | First`, `ticket | costs | 300`, and of each item `item 1 | measures | 20 | 15 | 8` and `item 1 | weighs | 45`;
+the goal is `ticket | total | ?`. Where a needed fee, a limit or the weight of an item is lacking they come to no total, rather
+than to one without it.
 """
 
 from __future__ import annotations
@@ -20,64 +22,72 @@ def bag_relation(bag: int, customer_class: str) -> str:
     return f"{customer_class} fee of the {ORDINALS[bag - 1]} bag"
 
 
+GOAL = "ticket | total | ?"
 _BAG_FEES = [
     f'fee(R, "{one}", {bag}, F) :- {predicate_of(bag_relation(bag, one))}(R, F, "dollars").'
     for bag in range(1, 5)
     for one in CLASSES
 ]
 _HEAVY = [
-    f"overweight(I, X, {k}) :- item(I, A, B, C, W), overweight_level_{k}_begins_above(lbs, X), W > X. "
-    f'heavy(R, {k}, F) :- fee_of_overweight_level_{k}(R, F, "dollars").'
+    f'heavy(I, {k}, X) :- weighs(I, W), begins_above("overweight level {k}", X, "lbs"), W > X. '
+    f'heavy_fee(R, {k}, F) :- fee_of_overweight_level_{k}(R, F, "dollars").'
     for k in (1, 2, 3)
 ]
 _LARGE = [
-    f"oversize(I, X, {k}) :- item(I, A, B, C, W), oversize_level_{k}_begins_above(inches, X), A + B + C > X. "
-    f'large(R, {k}, F) :- fee_of_oversize_level_{k}(R, F, "dollars").'
+    f'large(I, {k}, X) :- measures(I, A, B, C), begins_above("oversize level {k}", X, "inches"), A + B + C > X. '
+    f'large_fee(R, {k}, F) :- fee_of_oversize_level_{k}(R, F, "dollars").'
     for k in (1, 2)
 ]
-_GENEROUS = [f'generous(yes) :- fare("{one}").' for one in ("First", "Business")]
+_GENEROUS = [f'generous(yes) :- class(T, "{one}").' for one in ("First", "Business")]
 _GENEROUS += [f'generous(yes) :- flight("{region}").' for region in FAR_SOUTH]
 
 _TOTAL = (
-    "total(P, T) :- ticket(P), A is sum(F, I : bag_fee(I, F)), B is sum(F, I : paid_extra(I, F)), T is P + A + B.",
-    "bag_fee(I, F) :- in_order(I, N), N < 4, fare(C), on(R), fee(R, C, N, F).",
-    "bag_fee(I, F) :- in_order(I, N), N >= 4, fare(C), on(R), fee(R, C, 4, F).",
-    "in_order(I, N) :- checked(I), N is count(J : checked(J), J <= I).",
-    f'flight(R) :- trip(A, B), region(A, "{HOME}"), region(B, R).',
-    f'flight(R) :- trip(A, B), region(A, R), R != "{HOME}".',
+    "total(T, S) :- costs(T, P), bag_fees(A), extras(B), saved(C), S is P + A + B - C.",
+    "bag_fees(A) :- bags(N), K is min(N, 4), K is count(M : bag_fee(M, _), M <= N), "
+    "A is sum(F, M : bag_fee(M, F), M <= N) + sum(F : further(F)).",
+    "bag_fee(K, F) :- class(T, C), on(R), fee(R, C, K, F).",
+    "further(F) :- bags(N), N > 4, bag_fee(4, G), F is (N - 4) * G.",
+    f'flight(R) :- from(T, A), to(T, B), region(A, "{HOME}"), region(B, R).',
+    f'flight(R) :- from(T, A), region(A, R), R != "{HOME}".',
     "on(R) :- flight(R).",
-    'on("to Cuba") :- trip(A, B), region(B, "Cuba").',
-    'on("from Cuba") :- trip(A, B), region(A, "Cuba").',
+    f'on("to Cuba") :- flight("Cuba"), from(T, A), region(A, "{HOME}").',
+    'on("from Cuba") :- from(T, A), region(A, "Cuba").',
     *_BAG_FEES,
 )
 _CHECKED = (
-    "checked(I) :- item(I, A, B, C, W), not carried(I).",
-    "carried(I) :- fits(I), I is min(J : fits(J)).",
-    "fits(I) :- item(I, A, B, C, W), carry_on_length_at_most(inches, X), carry_on_width_at_most(inches, Y), "
-    "carry_on_height_at_most(inches, Z), A <= X, B <= Y, C <= Z.",
+    "bags(N) :- limits(X, Y, Z), count(I : fits(I)) <= 1, N is count(I : checked(I)).",
+    "checked(I) :- measures(I, A, B, C), not fits(I).",
+    "fits(I) :- measures(I, A, B, C), limits(X, Y, Z), A <= X, B <= Y, C <= Z.",
+    'limits(X, Y, Z) :- length_at_most("carry-on", X, "inches"), width_at_most("carry-on", Y, "inches"), '
+    'height_at_most("carry-on", Z, "inches").',
 )
 _EXTRA = (
-    "extra(I, F) :- checked(I), F is max(X : possible(I, X)).",
-    "possible(I, 0) :- checked(I).",
-    "possible(I, F) :- size_fee(I, F).",
-    "possible(I, F) :- weight_fee(I, F).",
-    "weight_fee(I, F) :- checked(I), X is max(Y : overweight(I, Y, L)), overweight(I, X, K), flight(R), heavy(R, K, F).",
-    "size_fee(I, F) :- checked(I), X is max(Y : oversize(I, Y, L)), oversize(I, X, K), flight(R), large(R, K, F).",
+    "extras(B) :- bags(N), N is count(I : extra(I, _)), B is sum(F, I : extra(I, F)).",
+    "extra(I, F) :- weight_fee(I, A), size_fee(I, B), F is max(A, B).",
+    "weight_fee(I, 0) :- checked(I), weighs(I, W), weight_levels(yes), not heavy(I, _, _).",
+    "weight_fee(I, F) :- weight_level(I, K), weight_levels(yes), flight(R), heavy_fee(R, K, F).",
+    "weight_level(I, K) :- checked(I), X is max(Y : heavy(I, _, Y)), K is max(L : heavy(I, L, X)).",
+    'weight_levels(yes) :- begins_above("overweight level 1", X, "lbs"), begins_above("overweight level 2", Y, "lbs"), '
+    'begins_above("overweight level 3", Z, "lbs").',
+    "size_fee(I, 0) :- checked(I), size_levels(yes), not large(I, _, _).",
+    "size_fee(I, F) :- size_level(I, K), size_levels(yes), flight(R), large_fee(R, K, F).",
+    "size_level(I, K) :- checked(I), X is max(Y : large(I, _, Y)), K is max(L : large(I, L, X)).",
+    'size_levels(yes) :- begins_above("oversize level 1", X, "inches"), begins_above("oversize level 2", Y, "inches").',
     *_HEAVY,
     *_LARGE,
 )
-_PAID = (
-    "paid_extra(I, F) :- extra(I, F), not chosen(I).",
-    "paid_extra(I, F) :- chosen(I), lighter(I, F).",
-    "chosen(I) :- generous(yes), saving(I, S), N is count(J : goes_before(J, I)), M is count(K : bag_fee(K, 0)), N < M.",
-    "goes_before(J, I) :- saving(J, T), saving(I, S), T > S.",
-    "goes_before(J, I) :- saving(J, S), saving(I, S), J < I.",
-    "saving(I, S) :- extra(I, F), lighter(I, G), S is F - G.",
-    "lighter(I, F) :- checked(I), F is max(X : possible_lighter(I, X)).",
-    "possible_lighter(I, 0) :- checked(I).",
-    "possible_lighter(I, F) :- size_fee(I, F).",
-    "possible_lighter(I, F) :- weight_fee(I, F), item(I, A, B, C, W), "
-    'weight_allowance("complimentary bag", X, "lbs"), W > X.',
+_SAVED = (
+    "saved(0) :- bags(N), not generous(yes).",
+    "saved(0) :- free(0).",
+    "saved(S) :- generous(yes), free(M), M > 0, allowance(X), S is sum(A, V : saved_by(V, A)).",
+    'allowance(X) :- weight_allowance("complimentary bag", X, "lbs").',
+    "free(M) :- bags(N), M is count(K : bag_fee(K, 0), K <= N) + sum(X : free_further(X)).",
+    "free_further(X) :- bags(N), N > 4, bag_fee(4, 0), X is N - 4.",
+    # So many bags save V each; those that save more go before them.
+    "saved_by(V, A) :- as_much(V, N), more(V, G), free(M), A is V * max(0, min(N, M - G)).",
+    "as_much(V, N) :- saving(_, V), N is count(I : saving(I, V)).",
+    "more(V, G) :- saving(_, V), G is count(J : saving(J, U), U > V).",
+    "saving(I, S) :- extra(I, F), weighs(I, W), allowance(X), W <= X, size_fee(I, G), S is F - G.",
     *_GENEROUS,
 )
 
@@ -86,10 +96,10 @@ RULES = (
         text="If somebody flies with bags, add the ticket, the fee of each checked bag by its number, "
         "and the extra fee of each bag that is too heavy or too large.",
         clause="\n".join(_TOTAL),
-        says="ticket for {P} dollars | total in dollars | {T}",
+        says="{T} | total | {S}",
     ),
     Rule(
-        text="If items are taken along, the first one that is small enough is the carry-on, and all others are checked bags.",
+        text="If items are taken along, the one that is small enough is the carry-on, and all others are checked bags.",
         clause="\n".join(_CHECKED),
     ),
     Rule(
@@ -99,6 +109,6 @@ RULES = (
     Rule(
         text="If a checked bag costs nothing in First or Business, or on flights to or from Australia or New Zealand, "
         "it may weigh as much as a complimentary bag; take those bags for it that save most.",
-        clause="\n".join(_PAID),
+        clause="\n".join(_SAVED),
     ),
 )

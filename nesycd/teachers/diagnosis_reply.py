@@ -16,12 +16,14 @@ from nesycd.core.files import squeeze
 from nesycd.core.records import Fact, Item, Lesson, Rule
 from nesycd.teachers.lenient_json import find_values
 
-_TEXT = {"type": "string"}
-_FACT = {"text": _TEXT, "subject": _TEXT, "relation": _TEXT, "object": _TEXT}
-_RULE = {"if": _TEXT, "then": _TEXT, "clause": {"type": ["string", "null"]}}
+TEXT = {"type": "string"}
+"""Schema of a text."""
+_FACT = {"text": TEXT, "subject": TEXT, "relation": TEXT, "object": TEXT}
+_RULE = {"if": TEXT, "then": TEXT, "clause": {"type": ["string", "null"]}}
 
 
-def _object(**properties: Any) -> dict[str, Any]:
+def object_of(**properties: Any) -> dict[str, Any]:
+    """Schema of an object with these properties and no others."""
     return {
         "type": "object",
         "properties": properties,
@@ -30,14 +32,20 @@ def _object(**properties: Any) -> dict[str, Any]:
     }
 
 
-def _list(items: Mapping[str, Any]) -> dict[str, Any]:
+def list_of(items: Mapping[str, Any]) -> dict[str, Any]:
+    """Schema of a list."""
     return {"type": "array", "items": dict(items)}
 
 
-_PARTS = {"cause": _TEXT, "facts": _list(_object(**_FACT)), "rules": _list(_object(**_RULE)), "lessons": _list(_TEXT)}
-SCHEMA = _object(**_PARTS)
+_PARTS = {
+    "cause": TEXT,
+    "facts": list_of(object_of(**_FACT)),
+    "rules": list_of(object_of(**_RULE)),
+    "lessons": list_of(TEXT),
+}
+SCHEMA = object_of(**_PARTS)
 """JSON schema of a diagnosis."""
-CLUSTERED_SCHEMA = _object(diagnoses=_list(_object(error={"type": "integer"}, **_PARTS)))
+CLUSTERED_SCHEMA = object_of(diagnoses=list_of(object_of(error={"type": "integer"}, **_PARTS)))
 """JSON schema of the diagnoses of several errors, each named by its number."""
 
 _NAMES = {
@@ -48,7 +56,7 @@ _NAMES = {
 }
 _SUBJECT, _RELATION, _OBJECT = ("subject",), ("relation", "predicate"), ("object", "value")
 _STATED = ("text", "statement", "sentence", "description", "content")
-_LONGEST = 400
+LONGEST = 400
 """Characters of an item's text: longer ones say more than one thing."""
 
 
@@ -115,7 +123,7 @@ def _read_into(reading: Reading, value: Any, shown: str) -> None:
         lists = any(name in keys for kind in ("fact", "rule", "lesson") for name in _NAMES[kind])
         # A cause alone is half an answer; empty lists are one.
         reading.problem = "" if lists else reading.problem
-        reading.cause = reading.cause or _text(_first(keys, _NAMES["cause"]))
+        reading.cause = reading.cause or text_of(_first(keys, _NAMES["cause"]))
         for kind in ("fact", "rule", "lesson"):
             for one in _listed(_first(keys, _NAMES[kind]), kind):
                 _take(reading, _item(kind, one, shown))
@@ -151,7 +159,7 @@ def _listed(value: Any, kind: str) -> list[Any]:
 
 def _kind(keys: Mapping[str, Any]) -> str:
     """What an object on its own is: as it says itself, or by its parts."""
-    said = _text(keys.get("kind") or keys.get("type")).casefold()
+    said = text_of(keys.get("kind") or keys.get("type")).casefold()
     if said in {"fact", "rule", "lesson"}:
         return said
     return "fact" if "subject" in keys else "rule" if {"if", "then"} <= set(keys) else ""
@@ -162,7 +170,7 @@ def _item(kind: str, value: Any, shown: str) -> Item | None:
         item = {"fact": _fact, "rule": _rule, "lesson": _lesson}[kind](value)
     except ValidationError:
         return None
-    if item is None or not 8 <= len(item.text) <= _LONGEST or " " not in item.text:
+    if item is None or not 8 <= len(item.text) <= LONGEST or " " not in item.text:
         return None
     return None if _copied(item, shown) else item
 
@@ -178,40 +186,40 @@ def _fact(value: Any) -> Item | None:
     if not isinstance(value, dict):
         return None
     keys = {str(key).strip().casefold(): inner for key, inner in value.items()}
-    subject, relation, thing = (_text(_first(keys, names)) for names in (_SUBJECT, _RELATION, _OBJECT))
+    subject, relation, thing = (text_of(_first(keys, names)) for names in (_SUBJECT, _RELATION, _OBJECT))
     if not (subject and relation and thing):
         return None
-    text = _text(_first(keys, _STATED)) or f"{subject[0].upper()}{subject[1:]} {relation} {thing}."
+    text = text_of(_first(keys, _STATED)) or f"{subject[0].upper()}{subject[1:]} {relation} {thing}."
     return Fact(text=text, subject=subject, relation=relation, object=thing)
 
 
 def _rule(value: Any) -> Item | None:
     if not isinstance(value, dict):
-        return Rule(text=_text(value))
+        return Rule(text=text_of(value))
     keys = {str(key).strip().casefold(): inner for key, inner in value.items()}
-    condition, action = _text(keys.get("if")), _text(keys.get("then"))
-    text = _text(_first(keys, ("rule", *_STATED)))
+    condition, action = text_of(keys.get("if")), text_of(keys.get("then"))
+    text = text_of(_first(keys, ("rule", *_STATED)))
     if condition and action:
         condition = re.sub(r"^if\s+", "", condition, flags=re.IGNORECASE).rstrip(" .,")
         action = re.sub(r"^then\s+", "", action, flags=re.IGNORECASE).rstrip(" .")
         text = f"If {condition}, then {action}."
     elif condition or action:
         return None
-    return Rule(text=text, clause=_text(keys.get("clause")) or None)
+    return Rule(text=text, clause=text_of(keys.get("clause")) or None)
 
 
 def _lesson(value: Any) -> Item | None:
     if isinstance(value, dict):
         keys = {str(key).strip().casefold(): inner for key, inner in value.items()}
         value = _first(keys, ("lesson", *_STATED))
-    return Lesson(text=_text(value))
+    return Lesson(text=text_of(value))
 
 
 def _first(keys: Mapping[str, Any], names: tuple[str, ...]) -> Any:
     return next((keys[name] for name in names if keys.get(name) not in (None, "")), None)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """A text or number as one line; "" for anything else, and for a placeholder."""
     if not isinstance(value, str):
         return ""

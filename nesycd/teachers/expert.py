@@ -7,13 +7,25 @@ that the response misses or states wrongly, else the first false sum, missing st
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nesycd import grading
 from nesycd.core.errors import NesycdError
-from nesycd.core.protocols import ErrorCase
-from nesycd.core.records import Derivation, Diagnosis, Example, Fact, Item, Lesson, Rationale, Rule, content_hash
+from nesycd.core.protocols import ErrorCase, ErrorCluster
+from nesycd.core.records import (
+    Derivation,
+    Diagnosis,
+    Example,
+    Fact,
+    Induction,
+    Item,
+    Lesson,
+    Rationale,
+    Rule,
+    content_hash,
+)
 
 _VERSION = 1
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|\n+")
@@ -64,22 +76,46 @@ class ExpertTeacher:
                 yield Rationale(example=example.uid, teacher=self.name, failure=derivation)
             else:
                 text = " ".join(derivation.steps)
-                yield Rationale(example=example.uid, teacher=self.name, text=text, answer=derivation.answer)
+                yield Rationale(
+                    example=example.uid,
+                    teacher=self.name,
+                    text=text,
+                    answer=derivation.answer,
+                    stated=derivation.stated,
+                    goal=derivation.goal,
+                )
 
     def diagnoses(self, cases: Sequence[ErrorCase]) -> Iterator[Diagnosis]:
-        """The first break of each response, and items that mend it and what comes after."""
+        """The first break of each response, and items that mend it and what comes after.
+
+        Of a derivation with a goal all facts and rules are proposed: rules are run on the base, not on what a student knows.
+        """
         for case in cases:
             derivation = self._derivation(case.example)
             failure = derivation if isinstance(derivation, str) else ""
             found = Finding("", ()) if isinstance(derivation, str) else diagnose(derivation, case.attempt.response)
+            items = found.items
+            if isinstance(derivation, Derivation) and derivation.goal:
+                items = tuple(dict.fromkeys((*items, *derivation.facts, *derivation.rules)))
             yield Diagnosis(
                 example=case.example.uid,
                 attempt=case.attempt.prediction,
                 teacher=self.name,
-                items=found.items,
+                items=items,
                 cause=found.cause,
                 failure=failure,
             )
+
+    def inductions(self, clusters: Sequence[ErrorCluster]) -> Iterator[Induction]:
+        """The rules that more than half of a cluster's errors lack, those that most of them lack first."""
+        for cluster in clusters:
+            lacked: Counter[Rule] = Counter()
+            for case in cluster.cases:
+                derivation = self._derivation(case.example)
+                if isinstance(derivation, Derivation):
+                    lacked.update([*dict.fromkeys(_lacks(derivation, case.attempt.response))])
+            common = [rule for rule, count in lacked.most_common() if 2 * count > len(cluster.cases)]
+            yield cluster.induction(self.name, common)
 
     def _derivation(self, example: Example) -> Derivation | str:
         """The derivation, or why there is none."""
@@ -199,6 +235,13 @@ def _broken_step(derivation: Derivation, response: str, sentences: Sequence[str]
     if not answer:
         return f"The response does the working but closes with no answer; it is {derivation.answer}.", _CLOSING
     return f"The response does the working but answers {answer!r} instead of {derivation.answer!r}.", _CLOSING
+
+
+def _lacks(derivation: Derivation, response: str) -> Sequence[Rule]:
+    """The rules of a derivation, where the response lacks one of the steps that state no fact: these apply them."""
+    said = {_plain(part) for part in _SENTENCE_END.split(response)}
+    steps = (step for step, uses in zip(derivation.steps, derivation.uses, strict=True) if not uses)
+    return derivation.rules if any(_plain(step) not in said for step in steps) else ()
 
 
 def _compute(left: int, sign: str, right: int) -> int:

@@ -11,18 +11,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nesycd import grading
-from nesycd.core.config import AskSection
 from nesycd.core.errors import Unanswered
-from nesycd.core.protocols import ErrorCase, Task
-from nesycd.core.records import Diagnosis, Example, Rationale, Sample, content_hash
+from nesycd.core.protocols import ErrorCase, ErrorCluster, Task
+from nesycd.core.records import Diagnosis, Example, Induction, Rationale, Sample, content_hash
+from nesycd.core.sections import AskSection
 from nesycd.grading.arithmetic import comes_to, false_equation
 from nesycd.llm.chat import CUT, Chat, Completion, Message, Request
 from nesycd.prompts import TeacherPrompts, question_text
+from nesycd.rules.statements import By, units
+from nesycd.teachers import induction_reply
 from nesycd.teachers.diagnosis_reply import CLUSTERED_SCHEMA, SCHEMA, Reading, read_clustered, read_diagnosis
+from nesycd.teachers.statements_reply import Read, numbered, read_statements
 
 _VERSION = 1
 _RESPONSE_WORDS = 256
 """The student's response is cut to this number of words, as in the paper."""
+_CLUSTER_WORDS = 64
+"""The same where several errors are shown for what they have in common."""
 _NO_WORKING = "(none: work it out yourself)"
 _NO_RESPONSE = "(empty: the student did not know how to begin)"
 _TELLS = re.compile(
@@ -56,6 +61,7 @@ class LLMTeacher:
         prompts: templates of the requests.
         task: finds the answer in a response and grades it.
         settings: `teacher.ask` of the recipe.
+        by: the units of a question for each of which it says what is stated there, before its working; None: it is not asked to.
 
     Example:
         >>> from nesycd.tasks.base import StoredTask
@@ -68,14 +74,22 @@ class LLMTeacher:
         ('2 + 2 = 4.', [('2 + 2 = 5.', 'false: 2 + 2 = 5')])
     """
 
-    def __init__(self, chat: Chat, prompts: TeacherPrompts, task: Task, settings: AskSection | None = None) -> None:
+    def __init__(
+        self,
+        chat: Chat,
+        prompts: TeacherPrompts,
+        task: Task,
+        settings: AskSection | None = None,
+        by: By | None = None,
+    ) -> None:
         self.name = chat.name
         self._chat = chat
         self._prompts = prompts
         self._task = task
         self._settings = settings or AskSection()
+        self._by = by
         told = [chat.fingerprint, prompts.fingerprint, self._settings.model_dump(mode="json")]
-        self.fingerprint = content_hash(["llm", _VERSION, *told])
+        self.fingerprint = content_hash(["llm", _VERSION, *told, *([by] if by else [])])
 
     # --- rationales ---------------------------------------------------------------------------------------------------
 
@@ -131,6 +145,8 @@ class LLMTeacher:
             text = self._prompts.fill("rationale_hinted", question=question, answer=_gold(example))
         else:
             text = self._prompts.fill("rationale", question=question)
+        if self._by is not None:
+            text = f"{text}\n\n{self._prompts.fill('statements', units=numbered(units(example.question, self._by)))}"
         return Request(
             f"{'hinted' if hinted else 'rationale'}:{example.uid}:{index}",
             (Message("user", text),),
@@ -143,18 +159,35 @@ class LLMTeacher:
         hinted = self._rounds()[number][0]
         if completion.failure:
             return Sample(hinted=hinted, failure=completion.failure)
-        text, _ = grading.split_closing(completion.text)
-        answer = self._task.extract(completion.text, example)
+        read = Read((), "", completion.text)
+        if self._by is not None:
+            read = read_statements(completion.text, units(example.question, self._by))
+        text, _ = grading.split_closing(read.rest)
+        answer = self._task.extract(read.rest, example)
         right = self._task.grade(answer, example)
         flaw = _flaw(text, answer, example, hinted)
-        return Sample(text=text, answer=answer, correct=right and not flaw, flaw=flaw, hinted=hinted)
+        # One without the other is of no use.
+        stated, goal = (read.stated, read.goal) if read.stated and read.goal else ((), "")
+        return Sample(
+            text=text,
+            answer=answer,
+            correct=right and not flaw,
+            flaw=flaw,
+            hinted=hinted,
+            stated=stated,
+            goal=goal,
+        )
 
     def _rationale(self, example: Example, said: Sequence[Sample], cost: _Cost) -> Rationale:
         best = min(range(len(said)), key=lambda place: (not said[place].correct, bool(said[place].failure), place))
         return Rationale(
             example=example.uid,
             teacher=self.name,
-            **said[best].model_dump(exclude={"correct"}),
+            **{
+                **said[best].model_dump(exclude={"correct", "stated", "goal"}),
+                "stated": said[best].stated,
+                "goal": said[best].goal,
+            },
             others=tuple(sample for place, sample in enumerate(said) if place != best),
             **vars(cost),
         )
@@ -216,23 +249,25 @@ class LLMTeacher:
         if len(cluster) == 1:
             text = self._prompts.fill("diagnosis", error=self._error(cluster[0]))
         else:
-            errors = [f"Error {number}\n{self._error(case)}" for number, case in enumerate(cluster, 1)]
-            text = self._prompts.fill("diagnosis_clustered", errors="\n\n".join(errors))
+            text = self._prompts.fill("diagnosis_clustered", errors=self._errors(cluster))
         return self._diagnosis_request(
             f"diagnosis:{cluster[0].example.uid}{f'+{len(cluster) - 1}' if len(cluster) > 1 else ''}",
             (Message("user", text),),
             clustered=len(cluster) > 1,
         )
 
-    def _error(self, case: ErrorCase) -> str:
+    def _error(self, case: ErrorCase, most: int = _RESPONSE_WORDS) -> str:
         words = case.attempt.response.split()
         return self._prompts.fill(
             "error",
             question=question_text(case.example),
             answer=_gold(case.example),
             rationale=case.rationale or _NO_WORKING,
-            response=" ".join(words[:_RESPONSE_WORDS]) or _NO_RESPONSE,
+            response=" ".join(words[:most]) or _NO_RESPONSE,
         )
+
+    def _errors(self, cases: Sequence[ErrorCase], most: int = _RESPONSE_WORDS) -> str:
+        return "\n\n".join(f"Error {number}\n{self._error(case, most)}" for number, case in enumerate(cases, 1))
 
     def _repair(self, case: ErrorCase, completion: Completion, reading: Reading, errors: int) -> Request:
         """The same again with what was wrong; an error left out of a shared answer is asked about alone."""
@@ -270,15 +305,66 @@ class LLMTeacher:
             **vars(cost),
         )
 
+    # --- inductions ---------------------------------------------------------------------------------------------------
+
+    def plan_inductions(self, clusters: Sequence[ErrorCluster]) -> list[Request]:
+        """The requests that `inductions` sends first; for each of them a repair may follow."""
+        return [self._ask_of_all(cluster) for cluster in clusters]
+
+    def inductions(self, clusters: Sequence[ErrorCluster]) -> Iterator[Induction]:
+        """A procedure or rules for each cluster; a failure where the answer is unreadable, also after one repair.
+
+        Raises:
+            Unanswered: calls about some clusters were not answered; all others are yielded before.
+        """
+        unanswered: dict[str, str] = {}
+        again: list[tuple[ErrorCluster, Request, _Cost]] = []
+        shown = self._prompts.texts["induction"]
+        for cluster, completion in zip(clusters, self._chat.complete(self.plan_inductions(clusters)), strict=True):
+            if completion.unanswered:
+                unanswered[cluster.key] = completion.failure
+                continue
+            cost = _Cost()
+            cost.add(completion)
+            reading = induction_reply.read_induction(completion.text, shown)
+            if reading.problem and self._settings.repair and not completion.failure:
+                asked = self._ask_of_all(cluster).messages
+                problem = self._prompts.fill("induction_repair", problem=reading.problem)
+                turns = (*asked, Message("assistant", completion.text), Message("user", problem))
+                again.append((cluster, self._induction_request(f"induction-repair:{cluster.key}", turns), cost))
+            else:
+                yield self._induction(cluster, reading, completion, cost)
+        repaired = self._chat.complete([request for _, request, _ in again])
+        for (cluster, _, cost), completion in zip(again, repaired, strict=True):
+            if completion.unanswered:
+                unanswered[cluster.key] = completion.failure
+                continue
+            cost.add(completion)
+            reading = induction_reply.read_induction(completion.text, shown)
+            yield self._induction(cluster, reading, completion, cost)
+        _tell_of(unanswered)
+
+    def _ask_of_all(self, cluster: ErrorCluster) -> Request:
+        text = self._prompts.fill("induction", errors=self._errors(cluster.cases, _CLUSTER_WORDS))
+        return self._induction_request(f"induction:{cluster.key}", (Message("user", text),))
+
+    def _induction_request(self, key: str, messages: tuple[Message, ...]) -> Request:
+        return Request(key, messages, max_tokens=self._settings.max_tokens, schema=induction_reply.SCHEMA)
+
+    def _induction(self, cluster: ErrorCluster, reading: Reading, completion: Completion, cost: _Cost) -> Induction:
+        failure = completion.failure or (f"the answer cannot be read: {reading.problem}" if reading.problem else "")
+        return cluster.induction(self.name, () if failure else reading.items, failure, **vars(cost))
+
     # --- asking anew ---------------------------------------------------------------------------------------------------
 
-    def forget(self, rationales: Sequence[str], diagnoses: Sequence[str]) -> None:
-        """Drop stored answers about these questions (`Example.uid`), so that they are asked for again."""
+    def forget(self, rationales: Sequence[str], diagnoses: Sequence[str], inductions: Sequence[str] = ()) -> None:
+        """Drop stored answers about these questions (`Example.uid`) and clusters (`ErrorCluster.key`), to ask for them again."""
         samples, shared = range(self._settings.samples), range(1, 2 * self._settings.cluster)
         keys = [f"rationale:{uid}:{index}" for uid in rationales for index in samples]
         keys += [f"hinted:{uid}:0" for uid in rationales]
         keys += [f"{kind}:{uid}" for uid in diagnoses for kind in ("diagnosis", "repair")]
         keys += [f"diagnosis:{uid}+{others}" for uid in diagnoses for others in shared]
+        keys += [f"{kind}:{key}" for key in inductions for kind in ("induction", "induction-repair")]
         self._chat.forget(keys)
 
 

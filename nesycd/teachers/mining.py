@@ -44,7 +44,7 @@ class MiningTeacher:
         """See `mine`."""
         return map(mine, cases)
 
-    def forget(self, rationales: Sequence[str], diagnoses: Sequence[str]) -> None:
+    def forget(self, rationales: Sequence[str], diagnoses: Sequence[str], inductions: Sequence[str] = ()) -> None:
         """See `LLMTeacher`, where the other teacher is one; what is mined is the same again."""
         if forget := getattr(self._teacher, "forget", None):
             forget(rationales, ())

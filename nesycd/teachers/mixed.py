@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nesycd.core.protocols import ErrorCase, Teacher
-from nesycd.core.records import Diagnosis, Example, Rationale, content_hash
+from nesycd.core.protocols import ErrorCase, ErrorCluster, Teacher
+from nesycd.core.records import Diagnosis, Example, Induction, Rationale, content_hash
 from nesycd.llm.chat import Request
 from nesycd.teachers.llm import LLMTeacher
 
@@ -31,9 +31,13 @@ class MixedTeacher:
         """The second teacher's."""
         return self._second.diagnoses(cases)
 
-    def forget(self, rationales: Sequence[str], diagnoses: Sequence[str]) -> None:
+    def inductions(self, clusters: Sequence[ErrorCluster]) -> Iterable[Induction]:
+        """The second teacher's."""
+        return self._second.inductions(clusters)
+
+    def forget(self, rationales: Sequence[str], diagnoses: Sequence[str], inductions: Sequence[str] = ()) -> None:
         """See `LLMTeacher`; the first teacher's rationales are what they are."""
-        self._second.forget((), diagnoses)
+        self._second.forget((), diagnoses, inductions)
 
     def plan_rationales(self, examples: Sequence[Example]) -> list[Request]:
         """Nothing: the second teacher is not asked for them."""
@@ -42,3 +46,7 @@ class MixedTeacher:
     def plan_diagnoses(self, cases: Sequence[ErrorCase]) -> list[Request]:
         """See `LLMTeacher`."""
         return self._second.plan_diagnoses(cases)
+
+    def plan_inductions(self, clusters: Sequence[ErrorCluster]) -> list[Request]:
+        """See `LLMTeacher`."""
+        return self._second.plan_inductions(clusters)

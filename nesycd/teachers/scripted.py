@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from nesycd import grading
-from nesycd.core.protocols import ErrorCase
-from nesycd.core.records import Diagnosis, Example, Item, Rationale, content_hash
+from nesycd.core.protocols import ErrorCase, ErrorCluster
+from nesycd.core.records import Diagnosis, Example, Induction, Item, Rationale, content_hash
 
 RationaleScript = Mapping[str, str] | Callable[[Example], str | None]
 DiagnosisScript = Mapping[str, Sequence[Item]] | Callable[[ErrorCase], Sequence[Item] | None]
+InductionScript = Callable[[ErrorCluster], Sequence[Item] | None]
 
 
 class ScriptedTeacher:
@@ -25,6 +26,7 @@ class ScriptedTeacher:
     Args:
         rationales: the texts.
         diagnoses: the items to propose.
+        inductions: the items to propose for a cluster of errors.
         name: the teacher's name in records.
         version: part of the fingerprint; change it when a function's answers change (functions cannot be hashed).
     """
@@ -35,11 +37,13 @@ class ScriptedTeacher:
         diagnoses: DiagnosisScript | None = None,
         name: str = "scripted",
         version: str = "1",
+        inductions: InductionScript | None = None,
     ) -> None:
         self.name = name
         self._rationales = rationales
         self._diagnoses: DiagnosisScript = {} if diagnoses is None else diagnoses
-        told = [_content(rationales), _content(self._diagnoses)]
+        self._inductions = inductions
+        told = [_content(rationales), _content(self._diagnoses), *([_content(inductions)] if inductions else [])]
         self.fingerprint = content_hash(["scripted/1", name, version, told])
 
     def rationales(self, examples: Sequence[Example]) -> Iterator[Rationale]:
@@ -71,8 +75,14 @@ class ScriptedTeacher:
                 failure="not in the script" if items is None else "",
             )
 
+    def inductions(self, clusters: Sequence[ErrorCluster]) -> Iterator[Induction]:
+        """The scripted items of each cluster."""
+        for cluster in clusters:
+            items = self._inductions(cluster) if self._inductions else None
+            yield cluster.induction(self.name, items or (), "not in the script" if items is None else "")
 
-def _content(script: RationaleScript | DiagnosisScript) -> object:
+
+def _content(script: RationaleScript | DiagnosisScript | InductionScript) -> object:
     """What of a script can be hashed: a mapping's content, a function's name."""
     if callable(script):
         return [getattr(script, "__module__", ""), getattr(script, "__qualname__", type(script).__qualname__)]

@@ -96,6 +96,18 @@ def test_what_is_there_is_counted_and_priced(monkeypatch: pytest.MonkeyPatch) ->
     assert not Path("ledger.sqlite").exists() and not Path("runs").exists()
 
 
+def test_clusters_of_errors_are_counted_where_they_are_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "reach", lambda endpoint: Reached(("m",)))
+
+    def calls(*words: str) -> dict[str, int]:
+        rows = [line.split() for line in call("check", recipe(), *words).splitlines()]
+        return {row[0]: int(row[1]) for row in rows if row[:1] in (["rationales"], ["diagnoses"], ["inductions"])}
+
+    plain = calls()
+    assert set(plain) == {"rationales", "diagnoses"}
+    assert calls("--set", "knowledge.induction=true") == plain | {"inductions": -(-plain["diagnoses"] // 3)}
+
+
 def test_all_that_is_missing_is_told_at_once(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
     (here / "model").mkdir()
     (here / "model/config.json").write_text("{}")

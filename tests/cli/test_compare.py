@@ -220,8 +220,8 @@ def test_mistakes_are_one_line(arguments: list[str], problem: str, tmp_path: Pat
     ("method", "problem"),
     [
         ("kard_corpus", "kard_corpus retrieves passages from a corpus, and this benchmark has none"),
-        ("nesycd_oracle", "nesycd_oracle is given exactly the needed facts, but these questions do not say"),
-        ("std_cot_oracle", "std_cot_oracle is given exactly the needed facts, but these questions do not say"),
+        ("nesycd_oracle", "nesycd_oracle cannot answer test, since its questions do not say which facts they need"),
+        ("std_cot_oracle", "std_cot_oracle cannot answer test, since its questions do not say which facts they need"),
     ],
 )
 def test_what_own_questions_cannot_have_is_told_before_it_is_remembered(

@@ -16,7 +16,7 @@ from nesycd.cli.check import print_report
 from nesycd.cli.main import app
 from nesycd.core.config import Recipe, load_recipe
 from nesycd.core.errors import ConfigError, TeacherError
-from nesycd.core.protocols import ErrorCase
+from nesycd.core.protocols import ErrorCase, ErrorCluster
 from nesycd.core.records import Example
 from nesycd.llm.batch_chat import BatchChat
 from nesycd.llm.batch_ledger import Batches
@@ -144,6 +144,9 @@ class Planning:
 
     def plan_diagnoses(self, cases: Sequence[ErrorCase]) -> list[Request]:
         return [Request(f"d:{case.example.uid}", (Message("user", case.example.question),), 200) for case in cases]
+
+    def plan_inductions(self, clusters: Sequence[ErrorCluster]) -> list[Request]:
+        return []
 
 
 def test_a_check_tells_calls_tokens_and_usd(tmp_path: Path, ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:

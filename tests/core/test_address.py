@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from nesycd.core.address import parts_of, without_logins
-from nesycd.core.config import ApiSection, Recipe, load_recipe
+from nesycd.core.config import Recipe, load_recipe
 from nesycd.core.errors import ConfigError
+from nesycd.core.sections import ApiSection
 
 SECRET = "hunter2"
 RECIPE = 'name = "r"\n[task]\nname = "longtail"\n[student]\nmodel = "table"\n'

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from nesycd.core.config import Recipe, Section, known_keys, load_recipe, recipe_of
+from nesycd.core.config import Recipe, known_keys, load_recipe, recipe_of
 from nesycd.core.errors import ConfigError
 from nesycd.core.overrides import apply_override
 from nesycd.core.paths import locate_data
+from nesycd.core.sections import Section
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 MINIMAL = 'name = "x"\n[task]\nname = "longtail"\n'

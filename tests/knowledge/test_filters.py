@@ -321,6 +321,14 @@ def test_a_story_retold_is_instance_specific(item: Item) -> None:
     assert refusal.filter == "instance_specific" and refusal.item == item and refusal.question == MELON.question
 
 
+def test_what_retells_one_of_its_questions_is_refused_for_all_of_them() -> None:
+    retold = Lesson(text="Clay's melon weighs 24 pounds.")
+    proposed = [(retold, Evidence(example=uid, source="t")) for uid in ("hins", "melon")]
+    made = refusals(proposed, POUNDS, [], WORKINGS)
+    assert [one.evidence.example for one in made] == ["hins", "melon"]
+    assert {(one.filter, one.question) for one in made} == {("instance_specific", MELON.question)}
+
+
 @pytest.mark.parametrize(
     "text",
     [

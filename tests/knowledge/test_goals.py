@@ -169,6 +169,23 @@ def test_an_edited_row_is_followed_at_once(engine: Engine) -> None:
     assert values(derive("total(ann, T)", TRIP, premises(engine, *edited))) == ["445"]
 
 
+def test_a_long_proof_is_an_answer_and_what_it_needs_twice_is_told_once(engine: Engine) -> None:
+    chain = Rule(text="Chain.", clause="reaches(X, Y) :- road(X, Y). reaches(X, Z) :- reaches(X, Y), road(Y, Z).")
+    roads = [f"road(p{n}, p{n + 1})" for n in range(180)]
+    made = derive("reaches(p0, p180)", roads, premises(engine, chain))
+    assert made.found[0].size == 180 and len(made.found[0].stated) == 180
+    assert len(made.found[0].told) == module.MAX_TOLD + 1 and made.found[0].told[-1] == "and more steps"
+    both = Rule(
+        text="Both.",
+        clause="both(X) :- left(X), right(X). left(X) :- base(X). right(X) :- base(X). base(X) :- said(X).",
+    )
+    told = derive("both(a)", ["said(a)"], premises(engine, both)).found[0].told
+    assert [line.partition(" [")[0] for line in told] == [
+        "both(a)", "  left(a)", "    base(a)", "      said(a)", "  right(a)", "    base(a)"
+    ]  # fmt: skip
+    assert told[-1].endswith("[see above]")
+
+
 # --- which facts take part --------------------------------------------------------------------------------------------
 
 

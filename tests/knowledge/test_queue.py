@@ -8,7 +8,7 @@ from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Evidence, Lesson, Status
 from nesycd.knowledge import KnowledgeBase
 from nesycd.knowledge.lint import lint
-from nesycd.knowledge.queue import enqueue, reasons_of, waiting
+from nesycd.knowledge.queue import enqueue, reasons_of, told_of_waiting, waiting
 
 LESS = Lesson(text="Always convert units before adding.")
 MORE = Lesson(text="Always convert units before adding, and check the result twice against another way.")
@@ -54,6 +54,19 @@ def test_an_edit_takes_an_item_out_and_makes_room_for_new_reasons(base: Knowledg
     assert enqueue(base, reasons(base), "Bob") == 1 and list(queued(base)) == [edited.item_id]
     base.revert(base.revision, "Ann")
     assert base.get(edited.item_id).item == edited.item, "to take back a queueing changes nothing"
+
+
+def test_what_is_not_proven_comes_first_and_what_is_proven_last(base: KnowledgeBase) -> None:
+    plain = Lesson(text="Read the question twice.")
+    base.add([(one, EVIDENCE) for one in (MORE, ODD, plain, LESS)])
+    told = {LESS.id: ["not proven: nothing states it"], MORE.id: ["proven: stated"], ODD.id: ["ill-formed: it is"]}
+    enqueue(base, told, "gate")
+    assert [one.entry.item_id for one in waiting(base)] == [LESS.id, ODD.id, plain.id, MORE.id]
+    enqueue(base, {MORE.id: ["ill-formed: too"]}, "lint")
+    assert [one.entry.item_id for one in waiting(base)][1:] == [MORE.id, ODD.id, plain.id]
+    assert told_of_waiting(base)[MORE.id] == ("proven: stated", "ill-formed: too")
+    base.approve(LESS.id, "Ann")
+    assert LESS.id not in told_of_waiting(base)
 
 
 def test_queueing_needs_a_name_and_known_items(base: KnowledgeBase) -> None:

@@ -94,7 +94,9 @@ def test_each_is_trained_from_the_base_for_as_many_completion_tokens(context: Co
     wanted = min(budget, 6 * (one_pass + len(texts(context, name))))
     assert abs(seen - wanted) <= 32 * longest, "to within a batch"
     kept = {e.uid for e in context.train if e.uid in context.distilled.kept}
-    assert {text.example for text in texts(context, name) if text.task != "memorisation"} == kept
+    trained = {text.example for text in texts(context, name) if text.task != "memorisation"}
+    # Some rationales become no program.
+    assert trained == kept or (name == "program" and len(kept) / 2 < len(trained) < len(kept) and trained < kept)
 
 
 def test_what_each_is_asked_on_test_is_what_it_was_trained_on(context: Context, asked: Asked) -> None:
@@ -112,7 +114,7 @@ def test_what_each_is_asked_on_test_is_what_it_was_trained_on(context: Context, 
     bare = "\nGive only the answer."
     offered = Calls(context.knowledge.look_up).offers(question_of(example))
     calls = f"\nLook up: {' '.join(offered)}"
-    assert offered and offered == Calls(context.rationale_facts.look_up).offers(question_of(example))
+    assert offered and offered == Calls(context.rationale_items.look_up).offers(question_of(example))
     expected = {
         "answer_ft": line + bare,
         "step_by_step": line + bare,
@@ -124,6 +126,7 @@ def test_what_each_is_asked_on_test_is_what_it_was_trained_on(context: Context, 
         "raft_kb": block + line,
         "raft_corpus": over(4) + line,
         "facts_in_weights": line,
+        "program": line,
         # Who may look facts up is told which.
         "std_cot_calls": line + calls,
         "kard_calls": block + line + calls,

@@ -15,8 +15,9 @@ from nesycd.api.finished import OpenRun
 from nesycd.api.measuring import measure_effect
 from nesycd.cli.run import execute
 from nesycd.core.answers import text_of
-from nesycd.core.config import RetrievalSection, load_recipe
+from nesycd.core.config import load_recipe
 from nesycd.core.records import Entry, Evidence, Example, Fact, Masked, Retrieval, Rule, RuleTest, Status
+from nesycd.core.sections import RetrievalSection
 from nesycd.knowledge import KnowledgeBase
 from nesycd.methods.knowledge import Knowledge
 from nesycd.reports import load_results

@@ -298,10 +298,10 @@ def test_the_method_of_a_stage(stage: str, name: str | None) -> None:
 
 # --- nothing else knows names ------------------------------------------------------------------------------------------------
 
-WORDS = {"zero_shot", "few_shot", "in_sample"}
-"""Rows whose names are words of prompts and of recipes (`collection.mode`) too."""
+WORDS = {"zero_shot", "few_shot", "in_sample", "program", "parser"}
+"""Rows whose names are words of prompts, of recipes (`collection.mode`) and of code too."""
 ALLOWED = {
-    ("core/config.py", "std_cot"): "the default of compare.primary.right",
+    ("core/sections.py", "std_cot"): "the default of compare.primary.right",
     ("cli/harness.py", "nesycd"): "the model's name in the harness",
     ("methods/distil.py", "std_cot"): "a key of `completion_tokens` in the results",
 }

@@ -47,6 +47,7 @@ METHOD = {
         "usd_per_useful_item": None,
     },
     "error_rates": {"collection": "out_of_fold", "collected": 0.625, "valid": 0.6},
+    "gate": None,
     "mix": {"augmented": 1812, "direct": 204, "answer": 91},
     "train_recall": {"prompts": 0.982, "questions": None},
     "calls": {

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nesycd.core.config import RetrievalSection
 from nesycd.core.records import Entry, Evidence, Example, Fact, Status
+from nesycd.core.sections import RetrievalSection
 from nesycd.knowledge import Entities, EntityMerge, Relation
 from nesycd.retrieval import FusedRetriever, KnowledgeRetriever, identity, retriever_of
 from nesycd.retrieval.build import query_of

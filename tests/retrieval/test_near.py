@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nesycd.api.near import near_misses
-from nesycd.core.config import RetrievalSection
 from nesycd.core.records import Entry, Example, Fact, Status
+from nesycd.core.sections import RetrievalSection
 from nesycd.methods.knowledge import Knowledge
 from nesycd.students.table import TableStudent
 

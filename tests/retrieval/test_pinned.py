@@ -5,8 +5,8 @@ Where this fails on purpose, `ALGORITHM` grows with it, so that no run mixes old
 
 from __future__ import annotations
 
-from nesycd.core.config import RetrievalSection
 from nesycd.core.records import Entry, Status, content_hash
+from nesycd.core.sections import RetrievalSection
 from nesycd.retrieval import ALGORITHM, KnowledgeRetriever
 from nesycd.tasks.longtail import LongTail
 

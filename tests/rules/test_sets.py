@@ -75,6 +75,10 @@ def concluded(engine: Engine, clauses: str, facts: str = "") -> list[str]:
         ("t(T) :- T is sum(A + 1 : paid(_, A)).", []),
         ("t(T) :- T is max(A : paid(_, A)).", []),
         ("t(T) :- T is count(A : paid(_, A)).", ["t(2)"]),
+        # A condition that needs one sum's result, beside a sum over a condition on the same variable.
+        ("t(P, A) :- person(P), bag(P, C), weight(C, V), N is count(B : bag(_, B)), "
+         "G is count(B : weight(B, U), U > V), A is max(0, N - G).",
+         ["t(ann, 3)", "t(bob, 1)"]),
         # A variable that stands outside is one value at a time.
         ("t(B, T) :- bag(P, B), T is sum(W : bag(P, B), weight(B, W)).", ["t(b1, 60)", "t(b2, 60)", "t(b3, 12.5)"]),
         # Over what another clause aggregates.

@@ -163,6 +163,16 @@ def test_where_all_facts_are_right_the_rule_and_a_lesson_are_proposed(task: str,
     assert not any(character.isdigit() for character in lesson.text)
 
 
+def test_where_rules_are_asked_all_that_the_derivation_rests_on_is_proposed() -> None:
+    nest = TRUTHS["nest"]
+    teacher = ExpertTeacher(lambda _: nest.model_copy(update={"goal": "kilderkins | gallons | ?"}))
+    for said in (" ".join(nest.steps), nest.steps[0], ""):
+        attempt = Attempt(example="t/nest", solver="fold-0", response=said)
+        [diagnosis] = teacher.diagnoses([ErrorCase(example("nest"), None, attempt)])
+        items = [item for item in diagnosis.items if not isinstance(item, Lesson)]
+        assert len(items) == 3 and {*items} == {KILDERKIN, FIRKIN, RULE}, "whatever the response states"
+
+
 def test_no_derivation_is_no_diagnosis() -> None:
     diagnosis = diagnose("cookery", "Stir.")
     assert diagnosis.items == () and diagnosis.cause == "" and "not a question of this world" in diagnosis.failure

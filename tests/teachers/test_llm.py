@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 
 from nesycd.core.answers import Attempt
-from nesycd.core.config import AskSection
 from nesycd.core.errors import TeacherError, Unanswered
-from nesycd.core.protocols import ErrorCase, Teacher
-from nesycd.core.records import Diagnosis, Example, Fact, Rationale
+from nesycd.core.protocols import ErrorCase, ErrorCluster, Inducer, Teacher
+from nesycd.core.records import Diagnosis, Example, Fact, Induction, Rationale
+from nesycd.core.sections import AskSection
 from nesycd.llm.chat import Chat, Completion, Request
 from nesycd.llm.scripted_chat import ScriptedChat
 from nesycd.prompts import TeacherPrompts
 from nesycd.stages import rationalise
 from nesycd.tasks.base import StoredTask
 from nesycd.teachers.llm import LLMTeacher
+from nesycd.teachers.mixed import MixedTeacher
+from nesycd.teachers.scripted import ScriptedTeacher
 
 QUESTIONS = [
     Example(uid=f"q{n}", task="units", question=f"How many logs are {n} hins?", answer=str(12 * n)) for n in range(2, 8)
@@ -243,6 +245,67 @@ def test_an_error_whose_repair_was_not_answered_stays_open() -> None:
     assert got == ["q3"]
 
 
+# --- inductions -------------------------------------------------------------------------------------------------------
+
+STEPS = ["Look up how many logs a hin is.", "Multiply by the number of hins."]
+INDUCED = json.dumps({"when": "a question asks for logs", "steps": STEPS, "rules": []})
+LESSON = f"When a question asks for logs: {' '.join(STEPS)}"
+
+
+def cluster(*numbers: int) -> ErrorCluster:
+    return ErrorCluster(tuple(case(number, response="word " * 300) for number in numbers))
+
+
+def induce(script: Any, *clusters: ErrorCluster, **settings: Any) -> tuple[list[Induction], ScriptedChat]:
+    made, chat = teacher(script, **settings)
+    return list(made.inductions(clusters)), chat
+
+
+def test_a_cluster_is_asked_about_in_one_call_and_its_procedure_comes_back() -> None:
+    [made], chat = induce(lambda request: INDUCED, cluster(0, 1, 2))
+    assert [item.text for item in made.items] == [LESSON] and not made.failure
+    assert made.examples == ("q2", "q3", "q4") and made.attempts == ("units-0", "units-1", "units-2")
+    [request] = chat.asked
+    text = request.messages[0].content
+    assert all(f"How many logs are {n} hins?" in text for n in (2, 3, 4)) and "Error 3" in text
+    assert text.count("word ") < 3 * 80 and request.schema is not None and request.temperature == 0.0
+    assert chat.asked == teacher({})[0].plan_inductions([cluster(0, 1, 2)])
+    assert Induction.from_json(made.to_json()) == made and made.completion_tokens > 0
+
+
+def test_an_unreadable_induction_is_repaired_once_and_then_a_failure() -> None:
+    key = cluster(0, 1).key
+    [made], chat = induce({f"induction:{key}": "Dunno.", f"induction-repair:{key}": INDUCED}, cluster(0, 1))
+    assert [item.text for item in made.items] == [LESSON]
+    assert [message.role for message in chat.asked[1].messages] == ["user", "assistant", "user"]
+    [made], _ = induce(lambda request: "Dunno.", cluster(0, 1))
+    assert made.failure.startswith("the answer cannot be read") and not made.items
+    [made], chat = induce({}, cluster(0, 1))
+    assert made.failure == "not in the script" and len(chat.asked) == 1
+
+
+def test_clusters_that_were_not_answered_stay_open() -> None:
+    lost = cluster(0, 1).key
+
+    def script(request: Request) -> Completion | str:
+        gone = lost in request.key
+        return Completion(request.key, "", failure="HTTP 503: no", unanswered=True) if gone else INDUCED
+
+    got = []
+    with pytest.raises(Unanswered, match=r"^1 of the questions were not answered: HTTP 503"):
+        for made in teacher(script)[0].inductions([cluster(0, 1), cluster(2, 3)]):
+            got.append(made.cluster)
+    assert got == [cluster(2, 3).key]
+
+
+def test_a_mixed_teacher_passes_clusters_to_its_language_model() -> None:
+    made, _ = teacher(lambda request: INDUCED)
+    mixed = MixedTeacher(ScriptedTeacher({}), made)
+    assert isinstance(mixed, Inducer)
+    assert [one.items[0].text for one in mixed.inductions([cluster(0, 1)])] == [LESSON]
+    assert mixed.plan_inductions([cluster(0, 1)]) == made.plan_inductions([cluster(0, 1)])
+
+
 def test_the_fingerprint_follows_what_decides_the_answers() -> None:
     prints = {
         teacher({})[0].fingerprint,
@@ -251,3 +314,45 @@ def test_the_fingerprint_follows_what_decides_the_answers() -> None:
         LLMTeacher(ScriptedChat({}), TeacherPrompts({**TeacherPrompts.load().texts, "error": "x"}), TASK).fingerprint,
     }
     assert len(prints) == 4 and teacher({})[0].fingerprint in prints
+
+
+# --- what a question states --------------------------------------------------------------------------------------------
+
+KIN = Example(uid="k", task="kin", question="Ann has a son. His name is Bob. Who is Ann to Bob?", answer="mother")
+SAID = """1: (nothing)
+2. `Ann | son | Bob; Bob | mother | Ann`
+3: hm | | ; 9 | x
+7: Ann | son | Zoe
+Ask: Bob | ? | Ann
+4: the working may be numbered | too
+Ann is the mother of Bob. Therefore, the answer is mother."""
+
+
+def test_the_teacher_says_what_each_unit_states_where_rules_are_asked() -> None:
+    chat = ScriptedChat({"rationale:k:0": SAID.replace("`", "")})
+    task = StoredTask("kin", {"train": [KIN]})
+    asking = LLMTeacher(chat, TeacherPrompts.load(), task, AskSection(samples=1, hints=False), "sentences")
+    [rationale] = asking.rationales([KIN])
+    assert [(one.text, one.said) for one in rationale.stated] == [
+        ("Ann | son | Bob", "His name is Bob."),
+        ("Bob | mother | Ann", "His name is Bob."),
+        ("9 | x", "Who is Ann to Bob?"),
+    ]
+    assert rationale.goal == "Bob | ? | Ann" and rationale.answer == "mother"
+    assert rationale.text == "4: the working may be numbered | too\nAnn is the mother of Bob."
+    [request] = asking.plan_rationales([KIN])
+    assert "2: His name is Bob." in request.messages[0].content
+    plain = LLMTeacher(chat, TeacherPrompts.load(), task, AskSection(samples=1, hints=False))
+    assert "2: His name" not in plain.plan_rationales([KIN])[0].messages[0].content
+    assert plain.fingerprint != asking.fingerprint
+
+
+@pytest.mark.parametrize(
+    "said", ["", "Ask: Ann | son | Bob\n1: Ann | son | Bob\n", "1: Ann | son | Bob\n", "Ask: a | ?\n"]
+)
+def test_statements_without_a_goal_and_goals_without_statements_are_none(said: str) -> None:
+    chat = ScriptedChat({"rationale:k:0": f"{said}She is. Therefore, the answer is mother."})
+    task = StoredTask("kin", {"train": [KIN]})
+    asking = LLMTeacher(chat, TeacherPrompts.load(), task, AskSection(samples=1, hints=False), "sentences")
+    [rationale] = asking.rationales([KIN])
+    assert (rationale.stated, rationale.goal, rationale.answer) == ((), "", "mother")

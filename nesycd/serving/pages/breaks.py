@@ -10,9 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nesycd.core.text import normal
+from nesycd.core.text import normal, sentences
 
-_SENTENCE = re.compile(r"(?<=[.!?])(?:\s+|$)(?=[^a-z]|$)|\n+")
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?:[.,]\d+)*")
 _NAME = re.compile(r"(?<=[\w,;:] )[^\W\d_a-z][^\W\d_]+")
 """Capitalised, and not the first word of a sentence."""
@@ -40,11 +39,6 @@ class Broken:
     def is_found(self) -> bool:
         """Whether a break is marked."""
         return any(one.marked for one in self.sentences)
-
-
-def sentences(text: str) -> list[str]:
-    """The sentences and lines of a text."""
-    return [part.strip() for part in _SENTENCE.split(text) if part and part.strip()]
 
 
 def first_break(answer: str, question: str, rationale: str, cause: str = "") -> Broken:

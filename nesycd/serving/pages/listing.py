@@ -3,7 +3,7 @@
 The first reading takes two seconds at 50,000 items; after that only what changed is read again, and whole entries are loaded for
 a page only. Words are looked for here too, which takes a tenth of the time of doing so in the database.
 
-An item's priority is its expected gain times the doubt about it:
+What is not proven (`methods/gating.py`) comes first. Besides, an item's priority is its expected gain times the doubt about it:
 
 - gain = log2(2 + questions), over the training questions whose error gave rise to the item or whose accepted rationale states it;
 - doubt = 1 - (1 - a)(1 - b)(1 - c), with a = 1 / (1 + pieces of evidence) (one teacher's word against agreement), b the weight
@@ -32,6 +32,7 @@ from nesycd.core.text import normal
 from nesycd.knowledge import KnowledgeBase, rows
 from nesycd.knowledge.citations import origin
 from nesycd.knowledge.journal import QUEUE, parts
+from nesycd.knowledge.queue import PROVEN, UNPROVEN, rank
 from nesycd.knowledge.reviewing import UNSURE
 from nesycd.knowledge.schema import entries, evidence, history
 from nesycd.serving.pages.evidence import Effect
@@ -39,6 +40,7 @@ from nesycd.serving.pages.evidence import Effect
 WRONG = "wrong answer"
 """Begins the reason of an item whose use gave an answer that a person called wrong."""
 WEIGHTS = {
+    UNPROVEN: 0.9,
     "contradiction": 0.9,
     WRONG: 0.9,
     "ill-formed": 0.8,
@@ -46,6 +48,7 @@ WEIGHTS = {
     "several values": 0.6,
     "near-duplicate": 0.5,
     "subsumed": 0.4,
+    PROVEN: 0.1,
 }
 """How doubtful a reason in the queue makes an item; others count as `_OTHER`."""
 _OTHER = 0.5
@@ -103,9 +106,10 @@ class Row:
         return bool(self.reasons) or self.status == "proposed" or (self.status == "approved" and self.reviewer in AUTO)
 
     @property
-    def queue_key(self) -> tuple[int, float, tuple[str, ...]]:
-        """Sort key of the queue: what a reviewer was not sure of comes last, in the order in which it was left."""
-        return (self.unsure, -self.score, self.place)
+    def queue_key(self) -> tuple[int, bool, float, tuple[str, ...]]:
+        """Sort key of the queue: what is not proven comes first, and what a reviewer was not sure of last, in the order in which
+        it was left."""
+        return (self.unsure, rank(self.reasons) > 0, -self.score, self.place)
 
 
 @dataclass(frozen=True)

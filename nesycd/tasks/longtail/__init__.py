@@ -2,4 +2,7 @@
 
 from nesycd.tasks.longtail.task import LongTail, LongTailSettings, World, grade_answer
 
+IS_GENERATED = True
+"""Training questions are made by a generator; said beside every figure."""
+
 __all__ = ["LongTail", "LongTailSettings", "World", "grade_answer"]

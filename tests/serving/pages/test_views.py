@@ -52,6 +52,15 @@ def test_the_queue_is_ordered_by_gain_and_doubt_and_tells_how(pages: Pages, revi
     assert "Expected gain 1.6 × doubt 0.95" in text_of(pages.get("/")) and "contradiction" in pages.get("/")
 
 
+def test_what_is_not_proven_comes_first_with_its_figures_in_the_list(pages: Pages, review: Review) -> None:
+    last = review.listing.now().queue[-1].item_id
+    enqueue(review.kb, {last: ["not proven: 2 say otherwise, such as 7"]}, "gate")
+    first = review.listing.now().queue[0]
+    assert first.item_id == last and first.doubt > 0.9
+    listed = text_of(pages.get("/?view=list"))
+    assert "not proven" in listed and "2 say otherwise, such as 7" in listed
+
+
 def test_a_decision_leads_to_the_next_item_and_can_be_undone(pages: Pages, review: Review) -> None:
     order = [row.item_id for row in review.listing.now().queue]
     shown = pages.get("/")

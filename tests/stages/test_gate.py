@@ -1,0 +1,126 @@
+"""The gate for facts: what rationales with right answers prove, and that nothing of a question's truth is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nesycd.core.records import Derivation, Entry, Evidence, Example, Fact, Judgement, Lesson, Rationale, Sample
+from nesycd.stages.gate import judge_facts, share_right
+
+
+def fact(subject: str, object: str, relation: str = "makes") -> Fact:
+    return Fact(text=f"One {subject} {relation} {object}.", subject=subject, relation=relation, object=object)
+
+
+TRUE, FALSE = fact("peck", "2 gallons"), fact("peck", "4 gallons")
+Q1 = Example(uid="q1", task="units", question="How many gallons are 5 pecks and 3 gallons?", answer="13")
+Q2 = Example(uid="q2", task="units", question="How many gallons are 7 pecks?", answer="14")
+Q3 = Example(uid="q3", task="units", question="How many gallons are 2 pecks and 4 gallons?", answer="8")
+WORKED = "A peck is 2 gallons. 5 x 2 = 10. 10 + 3 = 13."
+LUCKY = "A peck is 4 gallons. 2 x 4 = 8."
+"""The right answer to Q3 by two errors."""
+
+
+def right(example: Example, text: str, hinted: bool = False, others: Sequence[Sample] = ()) -> Rationale:
+    made = Rationale(example=example.uid, teacher="t", text=text, answer=example.answer, correct=True)
+    return made.model_copy(update={"hinted": hinted, "others": tuple(others)})
+
+
+def wrong(example: Example, text: str = "I guess.") -> Rationale:
+    return Rationale(example=example.uid, teacher="t", text=text, answer="99")
+
+
+def judged(facts: Sequence[Fact], rationales: Sequence[Rationale], own: str = "q1") -> list[Judgement]:
+    entries = [Entry(item=one, evidence=(Evidence(example=own, source="t"),)) for one in facts]
+    return judge_facts(entries, [Q1, Q2, Q3], rationales)
+
+
+def test_a_fact_passes_where_no_other_value_gives_the_right_answer() -> None:
+    [true, false] = judged([TRUE, FALSE], [right(Q1, WORKED), wrong(Q2), wrong(Q3)])
+    assert true.verdict == "passed" and true.figures == {
+        "stated": 1,
+        "rests": 1,
+        "alone": 1,
+        "repaired": 0,
+        "against": 0,
+    }
+    assert true.told == "right answers to 1 question state it, those to 1 rest on it, to 1 on it alone"
+    assert false.verdict == "failed"
+    assert false.told == "no right answer states it; right answers to 1 say otherwise, such as 2 gallons"
+
+
+def test_a_wrong_answer_proves_nothing() -> None:
+    [one] = judged([TRUE], [wrong(Q1, WORKED), wrong(Q2)])
+    assert one.verdict == "failed" and one.figures["stated"] == 0
+
+
+def test_a_wrong_answer_that_becomes_right_with_a_fact_proves_it() -> None:
+    working = "A peck is 9 gallons. 7 x 9 = 63."
+    missed = Rationale(example="q2", teacher="t", text=working, answer="63")
+    [true, false] = judged([TRUE, FALSE], [wrong(Q1), missed, wrong(Q3)])
+    assert true.verdict == "passed" and true.figures["repaired"] == 1
+    assert true.told == "no right answer states it; wrong answers to 1 become right with it"
+    assert false.verdict == "failed"
+    shared = missed.model_copy(
+        update={"text": "A peck is 9 gallons. A pottle is 11. 9 + 11 = 20. 20 + 1 = 21.", "answer": "21"}
+    )
+    [one] = judged([TRUE], [wrong(Q1), shared, wrong(Q3)])
+    assert one.figures["repaired"] == 1 and one.verdict == "failed", "the other number may be wrong as well"
+
+
+def test_what_is_stated_twice_stands_against_what_was_lucky_once() -> None:
+    [true, false] = judged(
+        [TRUE, FALSE], [right(Q1, WORKED), right(Q2, "1 peck = 2 gallons. 7 x 2 = 14."), right(Q3, LUCKY)]
+    )
+    assert (true.verdict, true.figures["against"]) == ("passed", 1)
+    assert (false.verdict, false.figures["against"]) == ("failed", 2)
+
+
+def test_where_as_many_speak_against_it_nothing_is_proven() -> None:
+    found = judged([TRUE, FALSE], [right(Q1, WORKED), wrong(Q2), right(Q3, LUCKY)])
+    assert [one.verdict for one in found] == ["failed", "failed"]
+
+
+def test_an_answer_that_rests_on_more_proves_as_much_as_the_teacher_is_right() -> None:
+    both = "A peck is 4 gallons. A pottle is 6 quarts. 4 + 6 = 10. 10 + 3 = 13."
+    [weak] = judged([FALSE], [right(Q1, both), wrong(Q2), wrong(Q3)])
+    assert (weak.verdict, weak.figures["rests"], weak.figures["alone"]) == ("failed", 1, 0)
+    [strong] = judged([FALSE], [right(Q1, both), right(Q2, "14."), right(Q3, "8.")])
+    assert strong.verdict == "passed"
+
+
+def test_other_samples_of_a_question_count_where_they_are_right_and_once_with_it() -> None:
+    more = [Sample(text=WORKED, answer="13", correct=True), Sample(text="A peck is 9 gallons.", answer="48")]
+    [one] = judged([TRUE], [right(Q1, "13.", others=more), wrong(Q2)])
+    assert one.verdict == "passed" and one.figures == {"stated": 1, "rests": 1, "alone": 1, "repaired": 0, "against": 0}
+
+
+def test_a_teachers_share_of_right_answers_leaves_hints_out() -> None:
+    plain = [right(Q1, "13."), wrong(Q2)]
+    assert share_right(plain) == share_right([*plain, right(Q3, "8.", hinted=True)]) == 0.5
+    assert 0.98 < share_right([right(Q1, "13.")] * 60) < 1
+
+
+def test_only_facts_are_judged_and_a_poisoned_truth_changes_nothing() -> None:
+    rationales = [right(Q1, WORKED), wrong(Q2), right(Q3, LUCKY)]
+    entries = [Entry(item=one) for one in (TRUE, FALSE, Lesson(text="Multiply first."))]
+    plain = judge_facts(entries, [Q1, Q2, Q3], rationales)
+    poison = Derivation(facts=(FALSE,), steps=(FALSE.text,), uses=((0,),), answer="99")
+    poisoned = [one.model_copy(update={"truth": poison}) for one in (Q1, Q2, Q3)]
+    assert judge_facts(entries, poisoned, rationales) == plain and len(plain) == 2
+
+
+def test_what_was_mined_is_stated_in_whatever_words_its_rationale_has() -> None:
+    film = Fact(text="Alien: horror film of 1979.", subject="Alien", relation="film", object="horror film of 1979")
+    listed = [right(Q1, "Alien (horror; 1979) is the one."), right(Q2, "14."), right(Q3, "8.")]
+    [one] = judge_facts([Entry(item=film, evidence=(Evidence(example="q1", source="mined"),))], [Q1, Q2, Q3], listed)
+    assert one.verdict == "passed" and one.figures["stated"] == 1
+    [other] = judge_facts([Entry(item=film, evidence=(Evidence(example="q1", source="t"),))], [Q1, Q2, Q3], listed)
+    assert other.verdict == "failed"
+
+
+def test_options_are_read_in_words() -> None:
+    asked = Example(uid="q1", task="t", question="Which is 2 gallons?", answer="(B)", options=("a pint", "a peck"))
+    named = Fact(text="2 gallons is a peck.", subject="2 gallons", relation="is called", object="peck")
+    [one] = judge_facts([Entry(item=named)], [asked], [right(asked, "2 gallons is called a peck.")])
+    assert one.figures["rests"] == 1
