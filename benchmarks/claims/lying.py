@@ -1,6 +1,7 @@
 """A teacher that lies: what of its lies is found by contradiction, by measured effect and by a reviewer, and what that is worth.
 
-The reviewer is simulated: it looks at the first N items of a queue and rejects exactly the lies among them.
+The gate (`knowledge.gate`) is off, since it keeps lies out before. The reviewer is simulated: it looks at the first N items of a
+queue and rejects exactly the lies among them.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def measure(
     Raises:
         ConfigError: the benchmark does not know its truth, or the base is reviewed by people.
     """
-    with copied(source, work, recipe_of(source, overrides), console) as opened:
+    with copied(source, work, recipe_of(source, ["knowledge.gate=[]", *overrides]), console) as opened:
         truth = opened.task
         if not isinstance(truth, KnowsTruth) or not isinstance(truth, FactSource):
             raise ConfigError(f"task.name: {truth.name!r} does not know its truth; lies are measured on longtail")
