@@ -32,7 +32,12 @@ from nesycd.teachers.expert import ExpertTeacher
 from nesycd.teachers.scripted import ScriptedTeacher
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-SMALL = ["student.model=table", "task.sizes={train = 72, valid = 6, test = 6}", "knowledge.induction=true"]
+SMALL = [
+    "student.model=table",
+    "task.sizes={train = 72, valid = 6, test = 6}",
+    "knowledge.induction=true",
+    "knowledge.gate=[]",
+]
 GOOD, ANY, BAD = (Lesson(text=text) for text in ("Do it right.", "Read on slowly.", "Think of something else."))
 
 
@@ -158,8 +163,8 @@ def test_what_was_judged_is_read_back(done: Context) -> None:
     assert judge(done, pairs) == before and student.asked == asked
 
 
-def test_in_a_run_what_fails_stays_proposed_with_its_figures(tmp_path: Path) -> None:
-    with finished(tmp_path / "r", 'knowledge.gate=["lesson"]') as context:
+def test_in_a_run_with_induction_what_fails_stays_proposed_with_its_figures(tmp_path: Path) -> None:
+    with finished(tmp_path / "r", 'knowledge.gate=["fact"]') as context:
         judged = {one.item: one for one in read_records(context.run.folder, "lessons", LessonJudgement)}
         wrong = {attempt.example for attempt in collect.errors(context.distilled.collected.attempts)}
         with KnowledgeBase.open(context.run.kb_path) as kb:
