@@ -22,7 +22,18 @@ from nesycd.core.records import Entry, Evidence, Example, Item, Status, Training
 from nesycd.core.segments import text_of
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.method import CallSource, Method, Source
-from nesycd.methods.predict import Adapter, Ask, Predictor, Way, about, asks_rules, offering, reading, statements_of
+from nesycd.methods.predict import (
+    Adapter,
+    Ask,
+    Predictor,
+    Turn,
+    Way,
+    about,
+    asks_rules,
+    offering,
+    reading,
+    statements_of,
+)
 from nesycd.prompts import BaselinePrompts, Prompts, Shown
 from nesycd.retrieval import PassageIndex
 from nesycd.rules import Engine
@@ -73,16 +84,6 @@ def nothing_to_check() -> None:
 
 READ_TOGETHER = 64
 """Questions whose units are read in one go."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """The prompts for one question: those of `now` are to be answered, those of `asks` were (`made` are their predictions)."""
-
-    step: int
-    now: tuple[Ask, ...]
-    asks: tuple[Ask, ...] = ()
-    made: tuple[Prediction, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -364,17 +365,15 @@ class Context:
         The fingerprint is made of the prompts: the same questions with the same prompts are the same stage.
         """
         by_uid = {example.uid: example for example in examples}
-        turns = {uid: Turn(*way.after(example, (), 0)) for uid, example in by_uid.items()}
+        turns = {uid: Turn.begun(example, way) for uid, example in by_uid.items()}
         while any(turn.step < len(way.steps) for turn in turns.values()):
             known = self.run.predictions.by_id
             what = "read" if any(ask.reads for turn in turns.values() for ask in turn.now) else "first"
             for one in self._answers(f"{name}-{what}", way.method, by_uid, turns):
-                turn, made = turns[one.example], tuple(known[uid] for uid in one.predictions)
-                step, after = way.after(by_uid[one.example], made, turn.step)
+                turn = turns[one.example]
+                after = turn.answered([known[uid] for uid in one.predictions[len(turn.made) :]], way)
                 # Where nothing comes after, the last prompt stands.
-                turns[one.example] = (
-                    Turn(step, after, (*turn.asks, *turn.now), made) if after else replace(turn, step=step)
-                )
+                turns[one.example] = after if after.now else replace(turn, step=after.step)
         return self._graded(name, by_uid, self._answers(name, way.method, by_uid, turns))
 
     def supplied(

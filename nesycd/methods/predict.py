@@ -238,6 +238,31 @@ class Way:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """A question with the prompts that are asked `now`, those `asks` that were before, and the predictions `made` for these.
+
+    `step`: the number of the step after the present one.
+    """
+
+    example: Example
+    step: int
+    now: tuple[Ask, ...]
+    asks: tuple[Ask, ...] = ()
+    made: tuple[Prediction, ...] = ()
+
+    @classmethod
+    def begun(cls, example: Example, way: Way) -> Turn:
+        """The first turn of a question."""
+        return cls(example, *way.after(example, (), 0))
+
+    def answered(self, predictions: Sequence[Prediction], way: Way) -> Turn:
+        """The turn after these predictions; it asks nothing where all is answered."""
+        made = (*self.made, *predictions)
+        step, now = way.after(self.example, made, self.step)
+        return Turn(self.example, step, now, (*self.asks, *self.now), made)
+
+
+@dataclass(frozen=True)
 class Responded:
     """A question with its answer, its prompts and their predictions, in order."""
 
@@ -269,9 +294,9 @@ def respond(
 
     `writing`: see `Predictor.predict`.
     """
-    waiting = [_Turn(example, *way.after(example, (), 0)) for example in examples]
+    waiting = [Turn.begun(example, way) for example in examples]
     while waiting:
-        later: list[tuple[int, _Turn]] = []
+        later: list[tuple[int, Turn]] = []
         # Within a step in the order of the questions, as a run plans them.
         asked = [(place, number) for place, turn in enumerate(waiting) for number in range(len(turn.now))]
         made: dict[tuple[int, int], Prediction] = {}
@@ -291,26 +316,9 @@ def respond(
         waiting = [turn for _, turn in sorted(later, key=lambda one: one[0])]
 
 
-@dataclass(frozen=True)
-class _Turn:
-    """A question with the prompts that are asked now and those that were answered before."""
-
-    example: Example
-    step: int
-    now: tuple[Ask, ...]
-    asks: tuple[Ask, ...] = ()
-    made: tuple[Prediction, ...] = ()
-
-    def answered(self, predictions: Sequence[Prediction], way: Way) -> _Turn:
-        """The turn after these predictions."""
-        made = (*self.made, *predictions)
-        step, now = way.after(self.example, made, self.step)
-        return _Turn(self.example, step, now, (*self.asks, *self.now), made)
-
-
 def stored_response(predictor: Predictor, way: Way, example: Example) -> Responded | None:
     """What `respond` would give where that needs no student; None where a prompt has no prediction that still holds."""
-    turn = _Turn(example, *way.after(example, (), 0))
+    turn = Turn.begun(example, way)
     while turn.now:
         found = [one for ask in turn.now if (one := predictor.find(ask)) is not None]
         if len(found) < len(turn.now):

@@ -154,8 +154,7 @@ def _with_calls(context: Context, method: Method, texts: Sequence[TrainingText])
     made: list[TrainingText] = []
     for text in texts:
         example, rationale = by_uid[text.example], kept[text.example]
-        reads, prompt = looked.reads, text.prompt
-        reads = reads if reads is not None and reads.trusts(example, rationale) else None
+        reads, prompt = looked.reads_of(example, rationale), text.prompt
         if reads is not None:
             made += reads.texts(example, rationale, text.weight)
             asked = question_text(example)

@@ -149,6 +149,10 @@ class Looked:
     write: Callable[[Example, Rationale, Callable[[], bool]], tuple[Segment, ...]]
     reads: Reads | None = None
 
+    def reads_of(self, example: Example, rationale: Rationale) -> Reads | None:
+        """How this question is read, where the statements of its rationale are to be trained on."""
+        return self.reads if self.reads is not None and self.reads.trusts(example, rationale) else None
+
 
 def augmented_texts(
     examples: Sequence[Example],
@@ -195,8 +199,7 @@ def _calling(
     """The texts with look-ups: with what is read beside them, and with a whole context."""
     made: list[TrainingText] = []
     alone, both = rng.random() < mix.calls, rng.random() < mix.both
-    reads = looked.reads if looked.reads is not None and mix.augmented else None
-    reads = reads if reads is not None and reads.trusts(example, rationale) else None
+    reads = looked.reads_of(example, rationale) if mix.augmented else None
     if reads is not None and (alone or both):
         made += reads.texts(example, rationale, mix.augmented)
     stated = reads.stated(rationale) if reads is not None else ()
