@@ -212,9 +212,10 @@ class _Writer:
         self.limit = self.recipe.student.max_new_tokens
         self.prompts = Prompts.load(self.recipe.prompts)
         calls = method.calls == "kb" or self.recipe.calls.sums
-        self.asks_rules = bool(method.calls) and self.recipe.calls.derive
+        self.runs_programs = method.calls == "programs"
+        self.asks_rules = bool(method.calls) and not self.runs_programs and self.recipe.calls.derive
         told = method.prompt == "question" and method.source in ("", "read")
-        self.has_loop = told and calls and not self.asks_rules
+        self.has_loop = told and calls and not self.asks_rules and not self.runs_programs
         self.student: ExportedStudent
         self.frame: Frame
 
@@ -250,6 +251,8 @@ class _Writer:
             return [*notes, *self._write_loop()]
         if self.asks_rules:
             notes.append(f"{self.method.name} reads each question and asks rules, which takes: nesycd serve")
+        elif self.runs_programs:
+            notes.append(f"{self.method.name} writes programs, which must be run in a sandbox, which takes: nesycd serve")
         elif self.method.source:
             notes.append(f"{self.method.name} reads what is retrieved for a question, which takes: nesycd serve")
         return notes

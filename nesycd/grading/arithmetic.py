@@ -47,7 +47,7 @@ def false_equation(text: str) -> str:
     >>> false_equation("3 x 6 feet = 18 feet. 18 + 4 = 23.")
     '18 + 4 = 23'
     """
-    for left, right, written in _equations(_without_right_forms(text[:LONGEST_WORKING])):
+    for left, right, written in equations(_without_right_forms(text[:LONGEST_WORKING])):
         if not _agree(left, right):
             return written
     return ""
@@ -69,7 +69,7 @@ def _without_right_forms(text: str) -> str:
 def comes_to(text: str, answer: str) -> bool:
     """Whether a working with sums in it ever names its answer; True where that cannot be told (words, no sums)."""
     wanted = quantity(answer)
-    if wanted is None or not any(True for _ in _equations(text)):
+    if wanted is None or not any(True for _ in equations(text)):
         return True
     tokens = read_tokens(plain(text[:LONGEST_WORKING]))
     named = {number_of(token) for kind, token in tokens if kind == "number" and len(token) <= LONGEST_LINE}
@@ -87,7 +87,7 @@ def rests_on(text: str, answer: str) -> frozenset[Fraction]:
     if wanted is None:
         return frozenset()
     needed = {wanted.value}
-    for left, right, _ in reversed([*_equations(text)]):
+    for left, right, _ in reversed([*equations(text)]):
         if found := needed.intersection(readings(right)):
             needed -= found
             needed.update(number_of(token) for kind, token in left if kind == "number")
@@ -102,7 +102,7 @@ def replayed(text: str, old: Fraction, new: Fraction, answer: str) -> Fraction |
     """
     changed = {old: new}
     wanted = quantity(answer)
-    for left, right, _ in _equations(text):
+    for left, right, _ in equations(text):
         if not any(kind == "number" and number_of(token) in changed for kind, token in left):
             continue
         replaced = [
@@ -148,8 +148,8 @@ def _sum_result(text: str, money: bool) -> str:
     return decimal(values.pop(), grouped=any("," in token for _, token in tokens))
 
 
-def _equations(text: str) -> Iterator[tuple[list[Token], list[Token], str]]:
-    """Both sides of every `a = b` whose left side is a sum and whose right side begins with one, and how it reads."""
+def equations(text: str) -> Iterator[tuple[list[Token], list[Token], str]]:
+    """Both sides of every `a = b` of a text whose left side is a sum and whose right side begins with one, and how it reads."""
     text = plain(text[:LONGEST_WORKING])
     for part in (*BREAK.split(_ANNOTATION.sub("", text)), *_ANNOTATION.findall(text)):
         sides = [read_tokens(side) for side in part.split("=")]

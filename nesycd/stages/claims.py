@@ -7,7 +7,7 @@ for sure counts as not said. Reads texts only: no question's truth, no knowledge
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -102,7 +102,7 @@ def said_of(
     >>> said_of(fact, read("A peck is 4 gallons, so 3 pecks are 12 gallons."), "12")
     Said(states=False, rests=False, alone=False, other='4 gallons', replayed=None)
     """
-    names = [name for one in (fact.subject, *fact.aliases) if (name := _name(one))]
+    names = _called(fact)
     amount = _amount(fact.object)
     denied: _Amount | None = None
     for place, sentence in enumerate(working):
@@ -136,6 +136,28 @@ def _sums(working: Sequence[Sentence]) -> str:
 def _given(asked: Sequence[Sentence]) -> set[Fraction]:
     """The numbers of a question, and 1."""
     return {word.value for sentence in asked for word in sentence.words if word.value is not None} | {Fraction(1)}
+
+
+def amount_of(fact: Fact) -> Fraction | None:
+    """The number that a fact's object is; None where it is none."""
+    amount = _amount(fact.object)
+    return None if amount is None else amount.value
+
+
+def stems_of(text: Iterable[Sentence]) -> frozenset[str]:
+    """The stems of the words of a text that mean something."""
+    return frozenset(stem for sentence in text for stem in _stems(sentence.words))
+
+
+def place_of(fact: Fact, text: Sequence[Sentence]) -> int | None:
+    """Where a text first names a fact's subject, in words from its beginning; None where it does not."""
+    before = 0
+    for sentence in text:
+        found = [start for name in _called(fact) for start, _ in _mentions(name, sentence)]
+        if found:
+            return before + min(found)
+        before += len(sentence.words)
+    return None
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -191,6 +213,11 @@ def _words(text: str) -> tuple[Word, ...]:
             means = kind == "word" and (word not in STOPWORDS or token == "May")
             found.append(Word(word, None, stem(word) if means else ""))
     return tuple(found)
+
+
+def _called(fact: Fact) -> list[tuple[Word, ...]]:
+    """The names of a fact's subject."""
+    return [name for one in (fact.subject, *fact.aliases) if (name := _name(one))]
 
 
 def _name(text: str) -> tuple[Word, ...]:
@@ -360,5 +387,4 @@ def _recurs(fact: Fact, elsewhere: Sequence[Sentence]) -> bool:
 
 def words_of(fact: Fact) -> list[list[str]]:
     """The words of each name of a fact's subject, as `read` has them: a working that has none of these says nothing of it."""
-    named = [_name(one) for one in (fact.subject, *fact.aliases)]
-    return [[word.text for word in name] for name in named if name]
+    return [[word.text for word in name] for name in _called(fact)]

@@ -8,11 +8,14 @@ What a rationale proves depends on what its right answer rests on. Where that is
 other value gives the answer: a whole proof. Where it is more, two errors may make up for each other, and where it is less,
 nothing speaks for the fact but that its teacher is mostly right: such a rationale counts as the teacher's share of right
 answers, a remark by the way as its square. A wrong answer proves a fact too, where its working gives another value and, worked
-again with this one, comes to the right answer. A fact passes with half a proof, unless as many questions speak against it.
+again with this one, comes to the right answer. And a right working proves facts that it does not name (`worked`): its
+formula, with the numbers of another question and a proposed value of what that asks about, comes to its gold answer. A fact
+passes with half a proof, unless as many questions speak against it.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +24,12 @@ from typing import Literal
 from nesycd.core.records import Entry, Example, Fact, Judgement, Rationale, Sample
 from nesycd.grading import quantity
 from nesycd.prompts import question_text
-from nesycd.retrieval.words import root
+from nesycd.retrieval.words import fold, root
 from nesycd.stages.claims import Said, Sentence, read, relation_stems, said_of, words_of
+from nesycd.stages.worked import formulas, with_amounts, worked
 from nesycd.teachers import mining
 
-ALGORITHM = 1
+ALGORITHM = 2
 """Part of the fingerprint: raised when other items would pass."""
 ENOUGH = 0.5
 """Proofs from which on a fact passes."""
@@ -112,10 +116,28 @@ def judge_facts(
         examples: the training questions.
         rationales: all of the teacher's, right or wrong.
     """
+    examples = list(examples)
     entries = [one for one in proposed if isinstance(one.item, Fact)]
-    told = heard([one.item for one in entries if isinstance(one.item, Fact)], workings(examples, rationales))
+    facts = [one.item for one in entries if isinstance(one.item, Fact)]
+    made = workings(examples, rationales)
+    right = ((one.example, "\n".join(said.text for said in one.sentences)) for one in made if one.correct)
+    questions = with_amounts(examples)
+    proofs = worked(facts, questions, formulas(questions, right))
+    rivals = _rivals(facts, proofs)
     trust = share_right(rationales)
-    return [_judged(entry, said, trust) for entry, said in zip(entries, told, strict=True)]
+    return [_judged(*one, trust) for one in zip(entries, heard(facts, made), proofs, rivals, strict=True)]
+
+
+def _rivals(facts: Sequence[Fact], proofs: Sequence[Mapping[str, float]]) -> list[dict[str, str]]:
+    """For each fact the questions that come right with another proposed value of its subject instead, and that value."""
+    alike: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for number, fact in enumerate(facts):
+        alike[(fold(fact.subject), *sorted(relation_stems(fact.relation)))].append(number)
+    found: list[dict[str, str]] = [{} for _ in facts]
+    for numbers in alike.values():
+        for number, other in itertools.permutations(numbers, 2):
+            found[number] |= {uid: facts[other].object for uid in proofs[other] if uid not in proofs[number]}
+    return found
 
 
 def share_right(rationales: Iterable[Rationale]) -> float:
@@ -127,10 +149,18 @@ def share_right(rationales: Iterable[Rationale]) -> float:
     return (sum(one.correct for one in asked) + 1) / (len(asked) + 2)
 
 
-def _judged(entry: Entry, told: Sequence[tuple[Working, Said]], trust: float) -> Judgement:
+def _judged(
+    entry: Entry,
+    told: Sequence[tuple[Working, Said]],
+    worked: Mapping[str, float],
+    rivals: Mapping[str, str],
+    trust: float,
+) -> Judgement:
     # What was mined stands in the accepted rationale of its question, in whatever words.
     mined = {piece.example for piece in entry.evidence if piece.source == mining.NAME}
     proofs = dict.fromkeys(mined, trust)
+    for uid, weight in worked.items():
+        proofs[uid] = max(proofs.get(uid, 0.0), weight)
     against: dict[str, str] = {}
     repaired: set[str] = set()
     for one, said in told:
@@ -143,17 +173,24 @@ def _judged(entry: Entry, told: Sequence[tuple[Working, Said]], trust: float) ->
         elif one.correct:
             against.setdefault(one.example, said.other)
     against = {uid: other for uid, other in against.items() if uid not in proofs}
+    instead = {uid: other for uid, other in rivals.items() if uid not in proofs and uid not in against}
     right = [(one.example, said) for one, said in told if one.correct and said.states]
     figures = {
         "stated": len({uid for uid, _ in right} | mined),
         "rests": len({uid for uid, said in right if said.rests}),
         "alone": len({uid for uid, said in right if said.alone}),
         "repaired": len(repaired),
-        "against": len(against),
+        "worked": len(worked),
+        "against": len(against) + len(instead),
     }
-    passed = sum(proofs.values()) >= ENOUGH and len(proofs) > len(against)
+    passed = sum(proofs.values()) >= ENOUGH and len(proofs) > figures["against"]
     verdict: Literal["passed", "failed"] = "passed" if passed else "failed"
-    return Judgement(item=entry.item_id, verdict=verdict, told=_told(figures, [*against.values()]), figures=figures)
+    return Judgement(
+        item=entry.item_id,
+        verdict=verdict,
+        told=_told(figures, [*against.values()], [*instead.values()]),
+        figures=figures,
+    )
 
 
 def _becomes_right(one: Working, said: Said) -> bool:
@@ -162,7 +199,7 @@ def _becomes_right(one: Working, said: Said) -> bool:
     return gold is not None and said.replayed == gold.value
 
 
-def _told(figures: Mapping[str, int], others: Sequence[str]) -> str:
+def _told(figures: Mapping[str, int], others: Sequence[str], instead: Sequence[str]) -> str:
     stated = figures["stated"]
     if not stated:
         said = "no right answer states it"
@@ -170,7 +207,11 @@ def _told(figures: Mapping[str, int], others: Sequence[str]) -> str:
         asked = "1 question" if stated == 1 else f"{stated} questions"
         rests, alone = figures["rests"], figures["alone"]
         said = f"right answers to {asked} state it, those to {rests} rest on it, to {alone} on it alone"
-    otherwise = Counter(others).most_common(1)
+    if figures["worked"]:
+        said += f"; worked like right answers, {figures['worked']} more come right with it"
     if figures["repaired"]:
         said += f"; wrong answers to {figures['repaired']} become right with it"
-    return said + (f"; right answers to {len(others)} say otherwise, such as {otherwise[0][0]}" if otherwise else "")
+    for told, values in (("right answers to {} say otherwise", others), ("{} come right with another value", instead)):
+        if values:
+            said += f"; {told.format(len(values))}, such as {Counter(values).most_common(1)[0][0]}"
+    return said

@@ -34,6 +34,7 @@ from nesycd.core.errors import ConfigError, RunError
 from nesycd.core.records import Example
 from nesycd.knowledge import KnowledgeBase
 from nesycd.methods.predict import Predictor
+from nesycd.methods.table import METHODS
 from nesycd.runs.run import read_records
 
 ASKED = 60
@@ -96,6 +97,12 @@ def test_what_cannot_be_exported_is_told_and_nothing_is_written(
 ) -> None:
     assert re.search(told, refused("export", demo, tmp_path / "out", *options))
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_student_that_writes_programs_has_no_loop_and_it_is_told(demo: Path, tmp_path: Path) -> None:
+    with open_run(demo) as run:
+        loops = {name: exporting._Writer(run, METHODS[name], tmp_path, print).has_loop for name in ("nesycd", "program")}
+    assert loops == {"nesycd": True, "program": False}
 
 
 def test_the_table_student_and_unfinished_runs_are_refused(demo: Path, tmp_path: Path) -> None:

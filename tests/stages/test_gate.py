@@ -42,6 +42,7 @@ def test_a_fact_passes_where_no_other_value_gives_the_right_answer() -> None:
         "rests": 1,
         "alone": 1,
         "repaired": 0,
+        "worked": 0,
         "against": 0,
     }
     assert true.told == "right answers to 1 question state it, those to 1 rest on it, to 1 on it alone"
@@ -68,6 +69,64 @@ def test_a_wrong_answer_that_becomes_right_with_a_fact_proves_it() -> None:
     assert one.figures["repaired"] == 1 and one.verdict == "failed", "the other number may be wrong as well"
 
 
+def kinds(*numbers: int) -> list[Example]:
+    """Questions of one kind about units that nobody has worked; the last number is the answer."""
+    asked = ("pecks", "firkins", "kegs", "tuns")
+    return [
+        Example(
+            uid=f"{unit}{n}", task="units", question=f"How many gallons are {n} {unit} and 5 gallons?", answer=str(gold)
+        )
+        for unit, n, gold in zip(asked, (3, 4, 6, 7), numbers, strict=False)
+    ]
+
+
+def found(facts: Sequence[Fact], examples: Sequence[Example], rationales: Sequence[Rationale]) -> list[Judgement]:
+    return judge_facts(
+        [Entry(item=one, evidence=(Evidence(example="q1", source="t"),)) for one in facts], examples, rationales
+    )
+
+
+def test_a_right_working_proves_the_values_with_which_others_of_its_kind_come_right() -> None:
+    more = kinds(11, 41, 11, 40)
+    true = [TRUE, fact("firkin", "9 gallons"), fact("keg", "1 gallon")]
+    false = [fact("firkin", "8 gallons"), fact("tun", "4 gallons"), fact("keg", "2 gallons")]
+    judged = found([*true, *false], [Q1, *more], [right(Q1, WORKED)])
+    assert [one.verdict for one in judged] == ["passed"] * 3 + ["failed"] * 3
+    assert judged[1].figures["worked"] == 1
+    assert judged[1].told == "no right answer states it; worked like right answers, 1 more come right with it"
+    assert judged[3].told == "no right answer states it; 1 come right with another value, such as 9 gallons"
+    # Without its working nothing is proven, nor by a formula that is right for two questions only.
+    assert {one.verdict for one in found(true, [Q1, *more], [wrong(Q1, WORKED)])} == {"failed"}
+    assert found(true[1:2], [Q1, *more], [right(Q1, WORKED)])[0].verdict == "failed"
+
+
+def test_two_values_that_come_right_together_need_two_questions_or_one_that_is_proven() -> None:
+    both = Example(uid="b", task="units", question="How many gallons are 4 pecks and 3 firkins?", answer="35")
+    again = Example(uid="c", task="units", question="How many gallons are 4 kegs and 5 tuns?", answer="42")
+    last = Example(uid="d", task="units", question="How many gallons are 6 kegs and 1 tuns?", answer="26")
+    working = right(both, "A peck is 2 gallons. A firkin is 9 gallons. 4 x 2 = 8. 3 x 9 = 27. 8 + 27 = 35.")
+    facts = [fact("keg", "3 gallons"), fact("tun", "6 gallons")]
+    [keg, tun] = found(facts, [both, again], [working])
+    assert (keg.verdict, tun.verdict) == ("failed", "failed") and keg.figures["worked"] == 0, "right for two questions"
+    [keg, tun] = found(facts, [both, again, last.model_copy(update={"answer": "24"})], [working])
+    assert (keg.verdict, keg.figures["worked"], tun.verdict) == ("passed", 2, "passed")
+    # The same sums, with two values neither of which is right elsewhere.
+    [keg, tun] = found(facts, [both, again, last], [working])
+    assert (keg.verdict, tun.verdict) == ("failed", "failed")
+
+
+def test_of_two_relations_of_a_subject_the_one_that_is_asked_for_is_tried() -> None:
+    group = "The group of {} and {}: how much is that in all?"
+    asked = [
+        Example(uid=name, task="elements", question=group.format(name, n), answer=str(gold))
+        for name, n, gold in (("gold", 2, 13), ("zinc", 5, 17), ("tin", 4, 18), ("lead", 1, 7))
+    ]
+    facts = [fact(name, value, "group") for name, value in (("zinc", "12"), ("tin", "14"))]
+    facts += [fact("lead", "14", "group"), fact("lead", "6", "period")]
+    judged = found(facts, asked, [right(asked[0], "The group of gold is 11. 11 + 2 = 13.")])
+    assert [one.verdict for one in judged] == ["passed", "passed", "failed", "failed"]
+
+
 def test_what_is_stated_twice_stands_against_what_was_lucky_once() -> None:
     [true, false] = judged(
         [TRUE, FALSE], [right(Q1, WORKED), right(Q2, "1 peck = 2 gallons. 7 x 2 = 14."), right(Q3, LUCKY)]
@@ -92,7 +151,14 @@ def test_an_answer_that_rests_on_more_proves_as_much_as_the_teacher_is_right() -
 def test_other_samples_of_a_question_count_where_they_are_right_and_once_with_it() -> None:
     more = [Sample(text=WORKED, answer="13", correct=True), Sample(text="A peck is 9 gallons.", answer="48")]
     [one] = judged([TRUE], [right(Q1, "13.", others=more), wrong(Q2)])
-    assert one.verdict == "passed" and one.figures == {"stated": 1, "rests": 1, "alone": 1, "repaired": 0, "against": 0}
+    assert one.verdict == "passed" and one.figures == {
+        "stated": 1,
+        "rests": 1,
+        "alone": 1,
+        "repaired": 0,
+        "worked": 0,
+        "against": 0,
+    }
 
 
 def test_a_teachers_share_of_right_answers_leaves_hints_out() -> None:
