@@ -15,6 +15,7 @@ from nesycd.calls import BaseRules
 from nesycd.core.errors import ConfigError, DataError
 from nesycd.core.records import Entry, Example, Fact, Rule, Status
 from nesycd.grading import closing
+from nesycd.knowledge.exchange import read_file
 from nesycd.rules import Engine
 from nesycd.rules.rule_tests import failures
 from nesycd.rules.statements import by_unit, units
@@ -244,6 +245,22 @@ def test_the_rules_of_a_proof_derive_its_answer(folder: Path) -> None:
         assert not failures([*task.rules("test"), rule_of("husband", "mother", "mother-in-law")], engine)
 
 
+PEOPLE = Path(__file__).parents[2] / "recipes" / "clutrr-knowledge.yaml"
+"""A base by people, for CLUTRR and stories like it."""
+
+
+def rules_of(path: Path) -> list[Rule]:
+    return [one.entry.item for one in read_file(path) if isinstance(one.entry.item, Rule)]
+
+
+def test_the_base_by_people_has_sound_rules(folder: Path) -> None:
+    rules = rules_of(PEOPLE)
+    assert len(rules) == len(set(rules)) == 106 and all(rule.clause and rule.says for rule in rules)
+    with Engine() as engine:
+        assert not failures(rules, engine)
+        assert derived(base_of(rules, engine), task_of(folder).load("test")[0]) == "brother"
+
+
 @pytest.fixture(scope="module")
 def published() -> Clutrr:
     return task_of(Path(os.environ["NESYCD_DATA"]) / "clutrr")
@@ -277,3 +294,11 @@ def test_the_training_rules_derive_the_published_answers_from_the_gold_relations
             right += found == example.answer
             assert example.answer.removesuffix("-in-law") in found, example.uid
     assert right == 1013
+
+
+@pytest.mark.slow
+@real
+def test_the_base_by_people_derives_most_published_answers(published: Clutrr) -> None:
+    with Engine() as engine:
+        base = base_of(rules_of(PEOPLE), engine)
+        assert sum(derived(base, example) == example.answer for example in published.load("test")) == 992
