@@ -259,6 +259,22 @@ def test_a_recipe_with_derivations_runs_in_miniature(name: str, tmp_path: Path) 
     assert kinds and ("fact" in kinds) == (name != "clutrr")
 
 
+@real
+def test_the_recipe_for_out_of_domain_questions_has_its_sizes_and_runs_in_miniature(tmp_path: Path) -> None:
+    data, path = Path(os.environ["NESYCD_DATA"]), RECIPES / "out-of-domain.toml"
+    full = locate_data(load_recipe(path), data)
+    task = build.task_of(full)
+    out = {"ood_agieval": 180, "ood_arc": 160, "ood_gsm_plus": 160}
+    sizes = {split: len(task.load(split)) for split in task.splits()}
+    assert sizes == {"train": 400, "valid": 80, "test": 262, **out}
+    assert full.compare.primary.split in out
+    small = "task.sizes={train=20, valid=6, test=8, ood_agieval=6, ood_arc=4, ood_gsm_plus=4}"
+    recipe = load_recipe(path, ["student.model=table", "evaluation.bootstrap=20", small])
+    execute(locate_data(recipe, data), tmp_path / "r", Console(file=io.StringIO()))
+    found = load_results(tmp_path / "r/results.json").to_json()["methods"]
+    assert all(set(found[name]) == {"test", *out} for name in recipe.evaluation.methods)
+
+
 # --- BBH: the written knowledge -----------------------------------------------------------------------------------------
 
 WRITTEN = RECIPES / "bbh-knowledge.yaml"
