@@ -95,13 +95,17 @@ def rests_on(text: str, answer: str) -> frozenset[Fraction]:
 
 
 def replayed(text: str, old: Fraction, new: Fraction, answer: str) -> Fraction | None:
-    """What a working comes to if a number in its sums were another one; None where its answer does not rest on that number.
+    """What a working comes to if a number in its sums were another one; None where its answer does not rest on that number, or
+    where it stands in several places: which of equal numbers is meant cannot be told.
 
     >>> replayed("7 x 4 = 28. 28 + 5 = 33.", Fraction(4), Fraction(2), "33 gallons")
     Fraction(19, 1)
     """
     changed = {old: new}
     wanted = quantity(answer)
+    numbers = [number_of(token) for left, _, _ in equations(text) for kind, token in left if kind == "number"]
+    if numbers.count(old) > 1:
+        return None
     for left, right, _ in equations(text):
         if not any(kind == "number" and number_of(token) in changed for kind, token in left):
             continue

@@ -43,7 +43,8 @@ class Formula:
 
 
 def formula_of(working: str, given: Sequence[Fraction], answer: str) -> Formula | None:
-    """The formula of a working; None where no sum of it comes to the answer, or where it cannot be told which number is which.
+    """The formula of a working; None where no sum of it comes to the answer, where it cannot be told which number is which, or
+    where a number of the question is not used, or used twice: it is then no way for other questions.
 
     Args:
         working: its text.
@@ -66,7 +67,9 @@ def formula_of(working: str, given: Sequence[Fraction], answer: str) -> Formula 
         if place is None:
             if given.count(value) > 1 or not depth:
                 return False
-            if value in given:
+            if value == 1 and value not in given:
+                tokens.append(("number", "1"))
+            elif value in given:
                 tokens.append(("given", str(given.index(value))))
             else:
                 tokens.append(("value", str(len(values))))
@@ -83,7 +86,8 @@ def formula_of(working: str, given: Sequence[Fraction], answer: str) -> Formula 
         tokens.append(("sign", ")"))
         return True
 
-    if not put(wanted.value, len(sums), 0):
+    used = [token for token in tokens if token[0] == "given"] if put(wanted.value, len(sums), 0) else []
+    if sorted(used) != sorted(("given", str(at)) for at in range(len(given))) or not used:
         return None
     found = Formula(tuple(tokens), len(given), len(values))
     # A false sum on the way comes to something else.

@@ -75,6 +75,8 @@ _SUM_WORDS = frozenset(
     """the of and is are equal equals to plus minus times by divided multiplied added subtracted from sum difference product
     quotient total result gives makes""".split()  # noqa: SIM905 - a list of words is read more easily as a text
 )
+_RESULTS = frozenset({"sum", "total", "result", "answer", "difference", "product", "quotient", "count", "number", "value"})
+"""Subjects that every question has another one of."""
 _LETTERS = re.compile(r"[^\W\d_]+")
 _RARE = 2
 """A word is a question's own where at most so many training questions have it."""
@@ -381,6 +383,8 @@ def ill_formed(item: Item) -> str:
     said = {word for word in words if len(word) > 1}
     if len(re.findall(r"\d", item.text)) > 1 and said <= _SUM_WORDS:
         return "bare arithmetic"
+    if isinstance(item, Fact) and item.subject.lower().removeprefix("the ") in _RESULTS:
+        return f"its subject {item.subject!r} names nothing"
     return ""
 
 

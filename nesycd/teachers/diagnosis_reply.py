@@ -76,7 +76,7 @@ class Reading:
 
 
 def read_diagnosis(text: str, shown: str = "") -> Reading:
-    """Read one diagnosis. An item whose words stand in `shown` (the prompt's own example) was copied and is dropped."""
+    """Read one diagnosis. An item whose words or amount stand in `shown` (the prompt's own example) was copied and is dropped."""
     reading = Reading()
     for value in find_values(text):
         _read_into(reading, value, squeeze(shown).casefold())
@@ -176,6 +176,9 @@ def _item(kind: str, value: Any, shown: str) -> Item | None:
 
 
 def _copied(item: Item, shown: str) -> bool:
+    # Weak models give every subject the example's amount.
+    if isinstance(item, Fact) and re.search(r"\d.* \w", item.object) and item.object.casefold() in shown:
+        return True
     parts = re.split(r"^If |, then ", item.text.rstrip(".")) if isinstance(item, Rule) else [item.text]
     return all(part.casefold() in shown for part in parts if part) if shown else False
 

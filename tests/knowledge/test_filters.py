@@ -280,6 +280,12 @@ def test_what_may_be_knowledge_passes(text: str) -> None:
     assert ill_formed(Lesson(text=text)) == ill_formed(Rule(text=text)) == ""
 
 
+def test_a_fact_about_a_result_is_ill_formed() -> None:
+    told = Fact(text="The sum of the groups is 14.", subject="The sum", relation="is", object="14")
+    assert ill_formed(told) == "its subject 'The sum' names nothing"
+    assert not ill_formed(told.model_copy(update={"subject": "sum of a triangle's angles"}))
+
+
 def test_no_item_of_the_embedded_benchmark_is_ill_formed() -> None:
     from nesycd.tasks.longtail.task import LongTail
 

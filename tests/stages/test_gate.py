@@ -62,6 +62,9 @@ def test_a_wrong_answer_that_becomes_right_with_a_fact_proves_it() -> None:
     assert true.verdict == "passed" and true.figures["repaired"] == 1
     assert true.told == "no right answer states it; wrong answers to 1 become right with it"
     assert false.verdict == "failed"
+    twice = missed.model_copy(update={"text": "A peck is 9 gallons. A pottle is 9. 9 + 9 = 18.", "answer": "18"})
+    [one] = judged([fact("peck", "7 gallons")], [wrong(Q1), twice, wrong(Q3)])
+    assert one.verdict == "failed", "which of equal numbers is the peck's?"
     shared = missed.model_copy(
         update={"text": "A peck is 9 gallons. A pottle is 11. 9 + 11 = 20. 20 + 1 = 21.", "answer": "21"}
     )

@@ -78,6 +78,8 @@ def test_what_is_copied_from_the_prompt_is_dropped() -> None:
     assert read_diagnosis(own, prompt).items == []
     assert len(read_diagnosis(own).items) == 2
     assert read_diagnosis(json.dumps({"facts": [HIN]}), prompt).items == [FACT]
+    amount = {"text": "A naker is 144 pieces.", "subject": "naker", "relation": "makes", "object": "144 pieces"}
+    assert read_diagnosis(json.dumps({"facts": [amount, HIN]}), prompt).items == [FACT], "the example's amount"
 
 
 def test_errors_that_share_a_call_are_told_apart() -> None:
