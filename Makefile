@@ -33,7 +33,7 @@ quickstart: setup
 # What tests and checks need: every extra but the harness.
 $(EXTRAS): $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-		--editable '.[student,api,anthropic,dense,math,postgres,programs,rdf,rules,xlsx,serve,mcp,dev]'
+		--editable '.[student,api,anthropic,dense,math,postgres,programs,rdf,rules,xlsx,serve,mcp,ray,dev]'
 	touch $@
 
 test: $(EXTRAS)

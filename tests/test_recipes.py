@@ -181,6 +181,168 @@ def test_a_papers_recipe_runs_in_miniature(
     assert arms["nesycd"]["test"]["knowledge_tokens"] > 0
 
 
+# --- the paper's architectures ------------------------------------------------------------------------------------------
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+LLAMA3 = (
+    "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m['role'] }}<|end_header_id|>\n\n{{ m['content'] | trim }}"
+    "<|eot_id|>{% endfor %}{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+LLAMA2 = (
+    "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}[INST] {{ m['content'] | trim }} [/INST]"
+    "{% elif m['role'] == 'assistant' %} {{ m['content'] | trim }} {{ eos_token }}{% endif %}{% endfor %}"
+)
+SHAPES: dict[str, dict[str, Any]] = {
+    "paper-llama2-7b": {"kind": "llama", "form": "llama2", "heads": 4, "shared": 4},
+    "paper-tinyllama-1.1b": {"kind": "llama", "form": "llama2", "heads": 8, "shared": 1},
+    "paper-llama3-8b": {"kind": "llama", "form": "llama3", "heads": 4, "shared": 1, "rope_theta": 500_000.0},
+    "paper-qwen2-0.5b": {"kind": "qwen2", "form": "qwen2", "heads": 7, "shared": 1, "tie_word_embeddings": True},
+    "paper-qwen2-1.5b": {"kind": "qwen2", "form": "qwen2", "heads": 6, "shared": 1, "tie_word_embeddings": True},
+    "paper-qwen2-7b": {"kind": "qwen2", "form": "qwen2", "heads": 7, "shared": 1, "tie_word_embeddings": False},
+}
+"""Of each model: its class, the form of its tokenizer, and how many query heads share keys and values; the sizes are tiny."""
+LINES = ["Sort: b0 a0", "Which law is it?", "What is 2 + 2? The answer is: 4", "Think of it step by step."] * 5
+
+
+def sentencepiece_like() -> Any:
+    """LLaMA 2's: BPE over text whose blanks are "\u2581", bytes where a letter is unknown, begin of text before all."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    made = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    made.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    made.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    bytes_ = [f"<0x{byte:02X}>" for byte in range(256)]
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=["<unk>", "<s>", "</s>", *bytes_], show_progress=False)
+    made.train_from_iterator(LINES, trainer)
+    # Bytes are ordinary tokens, of which texts consist.
+    content = json.loads(made.to_str())
+    content["added_tokens"] = [one for one in content["added_tokens"] if not one["content"].startswith("<0x")]
+    made = Tokenizer.from_str(json.dumps(content))
+    made.post_processor = processors.TemplateProcessing("<s> $A", "<s> $A $B", [("<s>", 1)])
+    ends = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    return PreTrainedTokenizerFast(tokenizer_object=made, chat_template=LLAMA2, **ends)
+
+
+def byte_level(marks: list[str], template: str, begin: str | None, end: str) -> Any:
+    """LLaMA 3's and Qwen2's: byte-level BPE over pieces cut by a pattern."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    made = Tokenizer(models.BPE())
+    words = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    pattern = words + r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    made.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(pattern), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    made.decoder = decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=marks, initial_alphabet=alphabet, show_progress=False)
+    made.train_from_iterator(LINES, trainer)
+    if begin is not None:
+        place = made.token_to_id(begin)
+        made.post_processor = processors.TemplateProcessing(f"{begin} $A", f"{begin} $A $B", [(begin, place)])
+    return PreTrainedTokenizerFast(tokenizer_object=made, chat_template=template, bos_token=begin, eos_token=end)
+
+
+def tokenizer_of(form: str) -> Any:
+    if form == "llama2":
+        return sentencepiece_like()
+    if form == "llama3":
+        marks = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
+        return byte_level(marks, LLAMA3, marks[0], marks[1])
+    return byte_level(["<|endoftext|>", "<|im_start|>", "<|im_end|>"], CHATML, None, "<|endoftext|>")
+
+
+def paper_student(name: str, folder: Path) -> Path:
+    """A random model of a paper's student's architecture, tiny, with a tokenizer of its form."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+    shape = dict(SHAPES[name])
+    kind, tokenizer = shape.pop("kind"), tokenizer_of(shape.pop("form"))
+    heads, shared = shape.pop("heads"), shape.pop("shared")
+    config, model = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen2": (Qwen2Config, Qwen2ForCausalLM)}[kind]
+    sizes = {"hidden_size": 8 * heads, "intermediate_size": 64, "num_hidden_layers": 2, "max_position_embeddings": 4096}
+    if "rope_theta" in shape:
+        shape["rope_parameters"] = {"rope_type": "default", "rope_theta": shape.pop("rope_theta")}
+    torch.manual_seed(0)
+    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    made = model(
+        config(
+            vocab_size=len(tokenizer), num_attention_heads=heads, num_key_value_heads=shared, **sizes, **ends, **shape
+        )
+    )
+    made.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("paper-llama2-7b", "<s>[INST] ", " [/INST]"),
+        (
+            "paper-llama3-8b",
+            "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n",
+            "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+        ),
+        ("paper-qwen2-7b", "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n"),
+    ],
+)
+def test_prompts_have_each_familys_form_and_texts_come_back(name: str, before: str, after: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from nesycd.students.rendering import Renderer
+
+    tokenizer = tokenizer_of(SHAPES[name]["form"])
+    begins = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    plain, chat = Renderer(tokenizer, "plain"), Renderer(tokenizer, "chat", None)
+    for text in ("Sort: b0 a0", "Caf\u00e9 \u4e2d <0x41> [INST] <|im_end|> </s>"):
+        assert plain.prompt_ids(text)[: len(begins)] == begins
+        assert plain.prompt_ids(text).count(tokenizer.bos_token_id) == len(begins)
+        *written, end = plain.completion_ids(text)
+        assert end == tokenizer.eos_token_id and plain.decode(written).strip() == text
+    ids = chat.prompt_ids("Sort: b0 a0")
+    assert tokenizer.decode(ids).replace("<s> [", "<s>[") == f"{before}Sort: b0 a0{after}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAPER)
+def test_each_of_the_papers_students_goes_through_the_whole_method(
+    name: str, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import load_file
+
+    monkeypatch.setenv("NESYCD_DATA", str(published))
+    monkeypatch.setattr(
+        build, "teacher_of", lambda recipe, task: build.asking_teacher(recipe, task, ScriptedChat(Knowing(task)))
+    )
+    folder = paper_student(name, tmp_path / "student")
+    # All settings are the recipe's but for sizes.
+    sets = [
+        f"student.model={folder}", "student.max_new_tokens=6", "training.epochs=2", "augmented.epochs=1",
+        "evaluation.bootstrap=20", "evaluation.methods=['std_cot', 'nesycd']", "evaluation.splits=['test']", "task.limit=9",
+    ]  # fmt: skip
+    recipe = load_recipe(RECIPES / f"{name}.toml", sets)
+    execute(recipe, tmp_path / "r", Console(file=io.StringIO()))
+    arms = load_results(tmp_path / "r/results.json").to_json()["methods"]
+    assert set(arms) == {"std_cot", "nesycd"} and arms["nesycd"]["test"]["knowledge_tokens"] > 0
+    adapters = [load_file(path) for path in sorted((tmp_path / "r").rglob("adapter_model.safetensors"))]
+    assert len(adapters) == 3, "general, augmented, and Std-CoT for the tokens of both"
+    for adapter in adapters:
+        ranks = {tensor.shape[0] for key, tensor in adapter.items() if ".lora_A." in key}
+        assert ranks == {32} and len(adapter) == 2 * 7 * 2
+        assert all(tensor.abs().sum() > 0 for tensor in adapter.values()), "every module has learned"
+
+
 @pytest.mark.parametrize("name", ["paper-llama3-8b", "bbh-replay"])
 def test_a_check_says_what_would_be_asked(
     name: str, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -31,6 +31,7 @@ from nesycd.prompts import BaselinePrompts, Prompts, TeacherPrompts, completion_
 from nesycd.retrieval import PassageIndex, passages_of
 from nesycd.students.hub import name_revision
 from nesycd.students.registry import build_student
+from nesycd.students.served import ServedStudent
 from nesycd.tasks.registry import build_task, limited
 from nesycd.teachers.llm import LLMTeacher
 
@@ -188,15 +189,16 @@ def endpoint_of(api: ApiSection) -> OpenAIEndpoint | AnthropicEndpoint:
     return form(api.model, api.base_url or home, api.key_env, api.timeout, api.parameters)
 
 
-def student_of(recipe: Recipe, commit: str = "") -> Student:
+def student_of(recipe: Recipe, commit: str = "", served_by: str = "") -> Student:
     """The recipe's student; its weights are not loaded yet.
 
     Args:
         recipe: the recipe.
         commit: of a Hugging Face model, used in place of the recipe's revision (`commit_of`).
+        served_by: see `server_of`.
 
     Raises:
-        ConfigError: a revision is given for a student that has no revisions.
+        ConfigError: a revision is given for a student that has no revisions, or a server for one that none can hold.
     """
     section = recipe.student
     return build_student(
@@ -208,6 +210,13 @@ def student_of(recipe: Recipe, commit: str = "") -> Student:
         compile=section.compile,
         batch_rows=section.batch_rows,
         delay=section.delay,
+        checkpointing=recipe.training.checkpointing,
+        quantise=section.quantise,
+        shard=recipe.training.shard,
+        processes=recipe.training.processes,
+        server=section.server,
+        served_by=served_by,
+        tell=tell,
     )
 
 
@@ -241,6 +250,7 @@ class Parts:
 
         Raises:
             DataError, KnowledgeError: a file of `knowledge.files` or `knowledge.documents` cannot be read.
+            ModelError: the student's server does not answer, and what answered there before is not known.
         """
         return {
             "data": self.task.fingerprint,
@@ -250,6 +260,7 @@ class Parts:
             "knowledge_files": content_hash([fingerprint(path) for path in self.recipe.knowledge.files]),
             **({"documents": documents_hash(documents)} if (documents := self.recipe.knowledge.documents) else {}),
             **({} if self.reviewed is None else {"base": self.reviewed.fingerprint}),
+            **({"served_by": self.student.served_by} if isinstance(self.student, ServedStudent) else {}),
         }
 
 
@@ -259,8 +270,13 @@ def commit_of(recipe: Recipe, manifest: Mapping[str, Any] | None) -> str:
     return str(manifest["hashes"].get(asked, "")) if manifest is not None else ""
 
 
-def build_parts(recipe: Recipe, commit: str = "") -> Parts:
-    """A recipe's parts; for `commit` see `student_of`.
+def server_of(manifest: Mapping[str, Any] | None) -> str:
+    """What wrote a run's answers on a server so far, such as `vllm 0.32.0`; "" where none did."""
+    return str(manifest["hashes"].get("served_by", "")) if manifest is not None else ""
+
+
+def build_parts(recipe: Recipe, commit: str = "", served_by: str = "") -> Parts:
+    """A recipe's parts; for `commit` and `served_by` see `student_of`.
 
     Raises:
         ConfigError, DataError, KnowledgeError, TeacherError: one of them cannot be built.
@@ -268,7 +284,7 @@ def build_parts(recipe: Recipe, commit: str = "") -> Parts:
     found = locate_data(recipe, data_root())
     reviewed = None if found.knowledge.base is None else read_reviewed(found.knowledge.base)
     task = task_of(found)
-    teacher, student = teacher_of(found, task), student_of(found, commit)
+    teacher, student = teacher_of(found, task), student_of(found, commit, served_by)
     prompts, others = Prompts.load(found.prompts), BaselinePrompts.load(found.prompts)
     return Parts(found, task, teacher, student, prompts, others, corpus_of(found, task), reviewed)
 

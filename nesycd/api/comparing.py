@@ -21,8 +21,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nesycd.api.build import build_parts, commit_of, data_root
+from nesycd.api.build import build_parts, commit_of, data_root, server_of
 from nesycd.api.checks import check, possible
+from nesycd.api.dealing import done_by
 from nesycd.api.running import complete, finish, is_beside, opened
 from nesycd.core.config import Recipe
 from nesycd.core.errors import ConfigError, RunError
@@ -34,12 +35,13 @@ from nesycd.core.storage import FolderLock, disk_errors, write_atomic, write_jso
 from nesycd.knowledge.reviewed import read_reviewed
 from nesycd.methods import table
 from nesycd.methods.context import Context
-from nesycd.methods.evaluate import Scored, score, splits_of
+from nesycd.methods.evaluate import Scored, over_splits, score, splits_of
 from nesycd.methods.method import BASE, Method
 from nesycd.reports.comparison import Comparison, compare
 from nesycd.reports.comparison_page import render_comparison
 from nesycd.reports.folder import Row, read_base, read_material
 from nesycd.runs.consent import Consent
+from nesycd.runs.dealing import together
 from nesycd.runs.folders import COMPARISON
 from nesycd.runs.manifest import read_manifest, read_recipe
 from nesycd.runs.predictions import FILE as PREDICTIONS
@@ -110,9 +112,14 @@ def run_comparison(
     job = _Job(
         varied, folder, console, now, table.named(asked["methods"], recipe, str(folder / COMPARISON)), scored, consent
     )
-    for number, seed in enumerate(numbers if run else [], 1):
-        job.tell(f"seed {seed} ({number} of {len(numbers)})")
-        job.run_seed(seed)
+
+    def work(console: Console | None) -> None:
+        job.console = console
+        together([partial(job.run_seed, seed, f"{number} of {len(numbers)}") for number, seed in enumerate(numbers, 1)])
+
+    if run:
+        done_by(recipe.engine, console, work)
+        job.console = console
     return job.put_together(asked["seeds"], recipe)
 
 
@@ -236,13 +243,14 @@ def settings_of(recipe: Recipe, states: Mapping[str, Any], split: str) -> str:
 
 def answer_further(context: Context, methods: Sequence[Method], scored: Scored) -> None:
     """Answer the run's splits with methods that are not in its recipe, as further stages of the run."""
-    for split in splits_of(context.task, context.recipe):
-        if not context.examples(split):
-            continue
+
+    def answer(split: str) -> None:
         score(context, methods, split, scored)
         told = settings_of(context.recipe, read_states(context.run.folder), split)
         for method in methods:
             context.run.value(settings_stage(method.name, split), {"settings": told}, partial(str, told))
+
+    over_splits(context, answer)
 
 
 def stored_as(method: Method) -> str:
@@ -282,27 +290,45 @@ class _Job:
         methods = [f"evaluation.methods={json.dumps(list(own))}"] if own else []
         return self.varied([f"seed={seed}", *tuned, *changes, *methods])
 
-    def run_seed(self, seed: int) -> None:
-        """Run all methods of this call under one seed, with each candidate learning rate."""
+    def run_seed(self, seed: int, place: str) -> None:
+        """Run all methods of this call under one seed, with each candidate learning rate; `place`: which of the seeds it is."""
+        self.tell(f"seed {seed} ({place})")
         rates: Sequence[float | None] = self.settings(seed, None).compare.learning_rates or [None]
         own = table.in_order({table.BASELINE, table.MAIN, *(m.name for m in self.wanted if self.of_run(m))})
-        for rate in rates:
-            base = folder_of(self.folder, seed, rate)
-            with opened(self.settings(seed, rate, own=own), base, self.console, self.consent) as context:
+        together([partial(self.run_rate, seed, rate, own) for rate in rates])
+
+    def run_rate(self, seed: int, rate: float | None, own: Sequence[str]) -> None:
+        """The same with one learning rate; `own`: the methods that the seed's own run evaluates."""
+        base = folder_of(self.folder, seed, rate)
+        others = [one for one in self.now if not one.beside and not self.of_run(one)]
+        is_complete = False
+
+        def at_base() -> None:
+            nonlocal is_complete
+            further = ("methods", [one.name for one in others])
+            with opened(self.settings(seed, rate, own=own), base, self.console, self.consent, further) as context:
                 context, scored = complete(context)
+                is_complete = True
                 if using := [m.name for m in self.now if m.uses_base and not m.beside]:
                     read_base(base, using[0])  # before hours of work on further methods
-                answer_further(context, [m for m in self.now if not m.beside and not self.of_run(m)], scored)
+                answer_further(context, others, scored)
                 finish(context)
-            for method in self.now:
-                if method.beside:
-                    recipe = self.settings(seed, rate)
-                    assert method.changes is not None
-                    changed = self.settings(seed, rate, method.changes(recipe), (method.answered_by,))
-                    beside = folder_of(self.folder, seed, rate, method.name)
-                    begin_from(base, beside)
-                    with opened(changed, beside, self.console, self.consent) as context:
-                        complete(context)
+
+        def beside() -> None:
+            # Ablations need the run's own stages, and not those of further methods.
+            if is_complete:
+                together([partial(self.run_beside, method, seed, rate) for method in self.now if method.beside])
+
+        together([at_base, beside])
+
+    def run_beside(self, method: Method, seed: int, rate: float | None) -> None:
+        """The run of an ablation, beside that of its seed."""
+        assert method.changes is not None
+        changed = self.settings(seed, rate, method.changes(self.settings(seed, rate)), (method.answered_by,))
+        beside = folder_of(self.folder, seed, rate, method.name)
+        begin_from(folder_of(self.folder, seed, rate), beside)
+        with opened(changed, beside, self.console, self.consent) as context:
+            complete(context)
 
     def of_run(self, method: Method) -> bool:
         """Whether the seed's own run evaluates a method: its student is untrained, or made by the run's own steps."""
@@ -399,9 +425,10 @@ class _Job:
         # Cached, since reading the questions may take seconds, and most methods differ only in other sections.
         read = recipe.model_dump(mode="json", include={"seed", "prompts", "task", "teacher", "student", "knowledge"})
         commit = commit_of(recipe, manifest)
-        key = json.dumps([read, commit])
+        served = server_of(manifest)
+        key = json.dumps([read, commit, served])
         if key not in self._hashes:
-            self._hashes[key] = build_parts(recipe, commit).hashes
+            self._hashes[key] = build_parts(recipe, commit, served).hashes
         return self._hashes[key]
 
     def is_of(self, method: Method, recipe: Recipe, split: str, states: Mapping[str, Any]) -> bool:

@@ -252,7 +252,9 @@ class _Writer:
         if self.asks_rules:
             notes.append(f"{self.method.name} reads each question and asks rules, which takes: nesycd serve")
         elif self.runs_programs:
-            notes.append(f"{self.method.name} writes programs, which must be run in a sandbox, which takes: nesycd serve")
+            notes.append(
+                f"{self.method.name} writes programs, which must be run in a sandbox, which takes: nesycd serve"
+            )
         elif self.method.source:
             notes.append(f"{self.method.name} reads what is retrieved for a question, which takes: nesycd serve")
         return notes

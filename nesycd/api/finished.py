@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType, UnionType
 from typing import TYPE_CHECKING, Any, Self
 
-from nesycd.api.build import commit_of, corpus_of, data_root, student_of, task_of
+from nesycd.api.build import commit_of, corpus_of, data_root, server_of, student_of, task_of
 from nesycd.api.near import NearMiss, near_misses
 from nesycd.api.reply import Reply as Reply
 from nesycd.calls import BaseRules, Calls, LookUp, Sums
@@ -97,6 +97,7 @@ class OpenRun:
         for name in ("kb", "_engine"):
             if (held := self.__dict__.pop(name, None)) is not None:
                 held.close()
+        getattr(self.__dict__.get("student"), "close", lambda: None)()  # lets go of its server
         self.__dict__.pop("_knowledge", None)
 
     def __repr__(self) -> str:
@@ -262,7 +263,8 @@ class OpenRun:
     @cached_property
     def student(self) -> Student:
         """The run's student; its weights are loaded at the first question."""
-        return student_of(self.recipe, commit_of(self.recipe, read_manifest(self.folder)))
+        manifest = read_manifest(self.folder)
+        return student_of(self.recipe, commit_of(self.recipe, manifest), server_of(manifest))
 
     @cached_property
     def task(self) -> Task:

@@ -60,7 +60,7 @@ def forecast(recipe: Recipe, sizes: dict[str, int], methods: Sequence[Method], r
         except NesycdError:
             continue
         same = manifest is not None and all(manifest["machine"].get(key) == here[key] for key in _SAME)
-        student = (earlier.student.model, earlier.student.device) == (recipe.student.model, recipe.student.device)
+        student = _place(earlier) == _place(recipe)
         if run.status == "finished" and same and student:
             comparable.append((earlier.task.name == recipe.task.name, run.folder, earlier))
     # Questions of the same benchmark are of like length.
@@ -68,6 +68,11 @@ def forecast(recipe: Recipe, sizes: dict[str, int], methods: Sequence[Method], r
         if (seconds := _scaled(folder, earlier, work_of(recipe, sizes, methods))) is not None:
             return Forecast(seconds, folder.name)
     return None
+
+
+def _place(recipe: Recipe) -> tuple[str, str, str]:
+    """What a student's pace depends on: the model, and where it is trained and answers."""
+    return recipe.student.model, recipe.student.device, recipe.student.server.base_url
 
 
 def work_of(recipe: Recipe, sizes: dict[str, int], methods: Sequence[Method]) -> Work:

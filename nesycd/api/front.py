@@ -11,6 +11,7 @@ from rich.console import Console
 
 from nesycd.api.build import data_root
 from nesycd.api.comparing import run_comparison
+from nesycd.api.dealing import done_by
 from nesycd.api.finished import OpenRun
 from nesycd.api.questions import Questions
 from nesycd.api.running import complete, opened
@@ -49,8 +50,8 @@ def run(
         limit: greatest number of questions of each split.
         progress: whether notes and a progress bar are shown.
         redo: whether finished stages of this run may be redone or removed because settings changed; otherwise that is an error.
-        settings: changes to the recipe, sections as mappings: `run("recipe.toml", seed=1, training={"epochs": 2})`. `task` and
-            `teacher` may be a name, `student` a model: `student="table"`.
+        settings: changes to the recipe, sections as mappings: `run("recipe.toml", seed=1, training={"epochs": 2})`. A
+            string may stand for the name of `task`, `teacher` and `engine`, and for the model of `student`: `student="table"`.
 
     Returns:
         The finished run, opened.
@@ -60,8 +61,12 @@ def run(
     """
     wanted = as_recipe(recipe, settings, limit)
     folder = named_folder(Path(root), name or wanted.name, "name")
-    with opened(wanted, folder, Console() if progress else None, _unless(redo)) as context:
-        complete(context)
+
+    def work(console: Console | None) -> None:
+        with opened(wanted, folder, console, _unless(redo)) as context:
+            complete(context)
+
+    done_by(wanted.engine, Console() if progress else None, work)
     return OpenRun(folder)
 
 
@@ -209,7 +214,7 @@ def as_recipe(
     return load_recipe(Path(recipe), overrides, limit, changes)
 
 
-_SHORT = {"task": "name", "teacher": "name", "student": "model"}
+_SHORT = {"task": "name", "teacher": "name", "student": "model", "engine": "name"}
 """Sections that may be given as a string -> the key whose value it is."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nesycd.api.dealing import done_by
 from nesycd.api.finished import OpenRun
 from nesycd.api.running import complete, finish, opened
 from nesycd.core.config import Recipe
@@ -49,16 +50,22 @@ def measure_edits(
     Returns:
         The content of the file (`docs/results.md`), and the measurement.
     """
-    with opened(recipe, folder, console, consent) as context:
-        edits.check(context)
-        context, _ = complete(context)
-        measured = edits.measure(context, count)
-        finish(context)
-        if len(measured.edits) < count:
-            context.run.notify(f"only {len(measured.edits)} facts are needed by test questions and retrieved for them")
-        content = edits_json(context, measured)
-        write_json_atomic(folder / EDITS_FILE, content)
-    return content, measured
+
+    def work(shown: Console | None) -> tuple[dict[str, Any], edits.Measurement]:
+        with opened(recipe, folder, shown, consent, ("edits", count)) as context:
+            edits.check(context)
+            context, _ = complete(context)
+            measured = edits.measure(context, count)
+            finish(context)
+            if len(measured.edits) < count:
+                context.run.notify(
+                    f"only {len(measured.edits)} facts are needed by test questions and retrieved for them"
+                )
+            content = edits_json(context, measured)
+            write_json_atomic(folder / EDITS_FILE, content)
+        return content, measured
+
+    return done_by(recipe.engine, console, work)
 
 
 def edits_json(context: Context, measured: edits.Measurement) -> dict[str, Any]:
@@ -167,16 +174,20 @@ def measure_effect(
     Returns:
         The content of the file (`docs/results.md`), and the measurement.
     """
-    with opened(recipe, folder, console, consent) as context:
-        context, _ = complete(context)
-        measured = effect.measure(context, masks, rate)
-        finish(context)
-        with KnowledgeBase.open(context.run.kb_path) as kb:
-            content = effect_json(kb, measured)
-            write_json_atomic(folder / EFFECT_FILE, content)
-            if retire:
-                kb.decide(measured.proposed, Status.RETIRED, REVIEWER)
-    return content, measured
+
+    def work(shown: Console | None) -> tuple[dict[str, Any], effect.Measurement]:
+        with opened(recipe, folder, shown, consent, ("effect", masks, rate)) as context:
+            context, _ = complete(context)
+            measured = effect.measure(context, masks, rate)
+            finish(context)
+            with KnowledgeBase.open(context.run.kb_path) as kb:
+                content = effect_json(kb, measured)
+                write_json_atomic(folder / EFFECT_FILE, content)
+                if retire:
+                    kb.decide(measured.proposed, Status.RETIRED, REVIEWER)
+        return content, measured
+
+    return done_by(recipe.engine, console, work)
 
 
 def effect_json(kb: KnowledgeBase, measured: effect.Measurement) -> dict[str, Any]:
@@ -219,25 +230,30 @@ def compare_routers(
     Returns:
         The content of `router.json` (`docs/results.md`).
     """
-    with opened(recipe, folder, console, consent) as context:
-        context, _ = complete(context)
-        steps = context.distilled
-        cases = steps.routing.held_out
-        if not cases:
-            raise DataError(f"routers are compared on {HELD_OUT_SPLIT} questions, and the benchmark has none")
-        judged = [judge(router, cases) for router in ROUTERS]
-        content: dict[str, Any] = {
-            "schema": ROUTER_SCHEMA,
-            "mode": recipe.router.mode,
-            "draft": steps.closed_book,
-            "held_out": _held_out(context, context.examples(HELD_OUT_SPLIT), cases, judged),
-            "test": None,
-            "test_uses": _uses(folder / ROUTER_FILE) + test,
-        }
-        if test:
-            content["test"] = _tested(context, context.examples("test"), cases_on(context, "test"), judged)
-        finish(context)
-        write_json_atomic(folder / ROUTER_FILE, content)
+
+    def work(shown: Console | None) -> dict[str, Any]:
+        with opened(recipe, folder, shown, consent, ("router", "test") if test else ()) as context:
+            context, _ = complete(context)
+            steps = context.distilled
+            cases = steps.routing.held_out
+            if not cases:
+                raise DataError(f"routers are compared on {HELD_OUT_SPLIT} questions, and the benchmark has none")
+            judged = [judge(router, cases) for router in ROUTERS]
+            content: dict[str, Any] = {
+                "schema": ROUTER_SCHEMA,
+                "mode": recipe.router.mode,
+                "draft": steps.closed_book,
+                "held_out": _held_out(context, context.examples(HELD_OUT_SPLIT), cases, judged),
+                "test": None,
+                "test_uses": _uses(folder / ROUTER_FILE) + test,
+            }
+            if test:
+                content["test"] = _tested(context, context.examples("test"), cases_on(context, "test"), judged)
+            finish(context)
+            write_json_atomic(folder / ROUTER_FILE, content)
+        return content
+
+    content = done_by(recipe.engine, console, work)
     write_router_page(folder / ROUTER_PAGE, folder.name, content)
     return content
 

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from nesycd import __version__
-from nesycd.api.build import asks_api, build_parts, commit_of, data_root, endpoint_of
+from nesycd.api.build import asks_api, build_parts, commit_of, data_root, endpoint_of, server_of
 from nesycd.core.config import Recipe
 from nesycd.core.errors import NesycdError, RunError
 from nesycd.core.paths import locate_data, with_paths
 from nesycd.core.records import Example
+from nesycd.core.sections import ServerSection
 from nesycd.core.storage import FolderLock, write_json_atomic
 from nesycd.knowledge.reviewed import copy_base
 from nesycd.llm.ledger import default_path
@@ -43,8 +44,8 @@ CHECKPOINTS = "checkpoints"
 _CONFIG, _BASE = "config.json", "kb.sqlite"
 _HIDDEN = re.compile(r"\..*|__pycache__")
 """Names of files and folders that are left out of folders of data, such as `.env` and `.git`."""
-_NO_PART = re.compile(rf"{_HIDDEN.pattern}|lock|.*\.(tmp|part|mode)|.*-(wal|shm|journal)|checkpoints\.removed")
-"""Of a run's folder further ones: locks and temporary files."""
+_NO_PART = re.compile(rf"{_HIDDEN.pattern}|lock|.*\.(tmp|part|mode)|.*-(wal|shm|journal)|checkpoints\.removed|shards")
+"""Of a run's folder further ones: locks, temporary files, and work that is dealt out, which is dealt out anew."""
 _SECRET = re.compile(r".*(KEY|TOKEN|SECRET|PASSWORD|PASSWD)")
 _SHORTEST_SECRET = 12
 
@@ -167,7 +168,9 @@ class _Gathering:
         """Add the files that a recipe names, and the recipe with their places in the archive as the folder's config."""
         self.made.secrets |= secrets_of((recipe.teacher.api.key_env,))
         recipe = with_paths(self._with_paid(recipe), self._placed)
-        student = recipe.student.model_copy(update={"model": self._model("student.model", recipe.student.model)})
+        model = self._model("student.model", recipe.student.model)
+        # A server here is none elsewhere.
+        student = recipe.student.model_copy(update={"model": model, "server": ServerSection()})
         retrieval = recipe.retrieval.model_copy(
             update={"model": self._model("retrieval.model", recipe.retrieval.model)}
         )
@@ -244,7 +247,7 @@ class _Gathering:
         """Note inputs that were edited since the run was made."""
         manifest = read_manifest(run)
         try:
-            now = build_parts(recipe, commit_of(recipe, manifest)).hashes
+            now = build_parts(recipe, commit_of(recipe, manifest), server_of(manifest)).hashes
         except (NesycdError, ModuleNotFoundError) as error:
             self.made.notes.append(
                 f"{run.name}: whether its inputs are those that it was made with is not known: {error}"

@@ -28,8 +28,8 @@ def plan(context: Context) -> dict[str, float]:
     The machine is measured for some seconds. Empty where little is left to do, or the student cannot be measured.
     """
     student = context.student
-    if not isinstance(student, PacedStudent):
-        return {}
+    if not isinstance(student, PacedStudent) or context.recipe.training.shard:
+        return {}  # a model that this process alone could not hold
     done = read_states(context.run.folder)
     splits = {split: context.examples(split) for split in ("train", "valid", *splits_of(context.task, context.recipe))}
     if all(stage in done for stage, _, _ in _work(context, splits, 1.0, 1.0)):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nesycd.api.build import Parts, asks_api, corpus_of, data_root, endpoint_of, student_of, task_of, teacher_of
 from nesycd.api.checks import check_sources, libraries_of
@@ -21,9 +21,9 @@ from nesycd.api.findings import Finding
 from nesycd.api.forecast import Forecast, forecast
 from nesycd.api.question_counts import QuestionCounts, count_questions
 from nesycd.core.config import Recipe
-from nesycd.core.errors import ConfigError, NesycdError
+from nesycd.core.errors import ConfigError, ModelError, NesycdError
 from nesycd.core.paths import locate_data
-from nesycd.core.protocols import Task, Teacher
+from nesycd.core.protocols import Student, Task, Teacher, TrainSettings
 from nesycd.documents import read_documents
 from nesycd.knowledge import read_file
 from nesycd.knowledge.reviewed import read_reviewed
@@ -31,16 +31,20 @@ from nesycd.llm.reachable import reach
 from nesycd.methods import table
 from nesycd.methods.evaluate import splits_of
 from nesycd.methods.method import Method
+from nesycd.methods.on_policy import renderer_of
 from nesycd.prompts import BaselinePrompts, Prompts, TeacherPrompts
 from nesycd.retrieval.dense import WORDLLAMA
 from nesycd.students import embedded
-from nesycd.students.registry import TABLE
+from nesycd.students.registry import TABLE, LazyStudent
+from nesycd.students.served import ServedStudent
 
 EXAMPLES = 3
 """Items of each document that are shown."""
 FEW = 100
 """Questions of a split below which its accuracy is known to within ten points at best."""
 BROKEN = "cannot be used"
+PROMPT_TOKENS = 128
+"""Of a prompt up to which a batch of answers has all its rows."""
 T = TypeVar("T")
 
 
@@ -105,7 +109,7 @@ def preflight(recipe: Recipe, root: Path = Path("runs"), load: bool = False) -> 
     _knowledge(report)
     for library in missing_libraries(found):
         report.add(library, "not installed", _not_installed(library))
-    _student(report, load)
+    _student(report, load, root)
     teacher = None if task is None else report.part("teacher", lambda: teacher_of(found, task), _teacher)
     if task is not None and teacher is not None:
         _coverage(report, task, teacher)
@@ -117,12 +121,13 @@ def preflight(recipe: Recipe, root: Path = Path("runs"), load: bool = False) -> 
     return report
 
 
-def check_ready(parts: Parts, notify: Callable[[str], None]) -> None:
+def check_ready(parts: Parts, notify: Callable[[str], None], folder: Path) -> None:
     """What a run makes sure of before its teacher is first asked, so that nothing is paid for that could not be used.
 
     Args:
         parts: of the run; its questions, prompts and recordings were read when they were built.
         notify: called with a sentence where the teacher of the diagnoses does not answer now: it is needed later only.
+        folder: of the run.
 
     Raises:
         NesycdError: knowledge files, methods, splits or the student cannot be used.
@@ -136,6 +141,12 @@ def check_ready(parts: Parts, notify: Callable[[str], None]) -> None:
     read_documents(recipe.knowledge.documents, recipe.knowledge.document_keys)
     for library in missing_libraries(recipe):
         raise ModuleNotFoundError(f"No module named {library!r}", name=library)
+    if isinstance(parts.student, ServedStudent):
+        found = parts.student.examine(recipe.training.rank, folder)
+        if found.problem:
+            raise ModelError(f"student.server: {found.problem}")
+    if recipe.on_policy.server:
+        _judge(recipe, parts.student)
     if not asks_api(recipe):
         return
     parts.student.load()
@@ -149,10 +160,14 @@ def missing_libraries(recipe: Recipe) -> list[str]:
     Those of file formats and benchmarks are left to their readers, which come first in any case.
     """
     needed: list[str] = []
+    if recipe.student.server.base_url or recipe.on_policy.server:
+        needed.append("openai")
     if recipe.student.model != TABLE:
         needed += ["torch", "transformers", "peft", "safetensors"]
         if recipe.student.model == embedded.NAME and embedded.cached() is None:
             needed.append("gguf")
+    if recipe.engine.name == "ray":
+        needed.append("ray")
     methods = [method for name in recipe.evaluation.methods if (method := table.find(name, recipe)) is not None]
     needed += libraries_of(methods)
     if (recipe.knowledge.derive or recipe.calls.derive) and "clingo" not in needed:
@@ -220,7 +235,7 @@ def _items(path: Path, found: Sequence[object]) -> str:
     return f"{path}: {len(found)} items"
 
 
-def _student(report: Report, load: bool) -> None:
+def _student(report: Report, load: bool, root: Path) -> None:
     section = report.recipe.student
     if section.model == TABLE:
         report.add("student", "table, a fake without torch: its figures mean nothing")
@@ -240,8 +255,52 @@ def _student(report: Report, load: bool) -> None:
         _ = student.fingerprint  # finds the commit of a Hugging Face id, or the folder's files
         if load:
             student.load()
+            _memory(report, student)
 
     report.part("student", build, lambda _: f"{state}{', loaded' if load else ''}")
+    if section.server.base_url:
+        _student_server(report, root)
+    if judge := report.recipe.on_policy.server:
+        told = f"{report.recipe.on_policy.model} at {judge}, of the student's vocabulary"
+        report.part("on_policy.server", lambda: _judge(report.recipe, student_of(report.recipe)), lambda _: told)
+
+
+def _judge(recipe: Recipe, student: Student) -> None:
+    """Look at the server whose model judges the student's own answers.
+
+    Raises:
+        NesycdError: it cannot be asked, or has another vocabulary.
+    """
+    from nesycd.students.served_teacher import ServedTeacher
+
+    ServedTeacher(renderer_of(student), recipe.on_policy).check()
+
+
+def _memory(report: Report, student: Student) -> None:
+    """What trainings and answers take, by the longest texts that the recipe allows."""
+    recipe = report.recipe
+    if isinstance(student, LazyStudent):
+        named = {one.name for one in fields(TrainSettings)}
+        given: dict[str, Any] = {name: value for name, value in recipe.training if name in named}
+        tokens = PROMPT_TOKENS + recipe.student.max_new_tokens
+        told, warning = student.sizing.told(TrainSettings(**given), recipe.student.batch_rows, tokens)
+        report.add("memory", told)
+        report.notes += [warning] if warning else []
+
+
+def _student_server(report: Report, root: Path) -> None:
+    """The server that writes the student's answers: model, context, and whether it would load the run's adapters."""
+    try:
+        student = student_of(report.recipe)
+        assert isinstance(student, ServedStudent)
+        found = student.examine(report.recipe.training.rank, root)
+        student.close()
+    except (NesycdError, ModuleNotFoundError) as error:
+        report.add("student.server", BROKEN, str(error))
+        return
+    context = f", context {found.context}" if found.context else ""
+    state = f"{found.served_by} at {report.recipe.student.server.base_url}: {found.model}{context}"
+    report.add("student.server", state if found.served_by else "cannot be asked", found.problem)
 
 
 def _check_folder(folder: Path) -> None:

@@ -150,8 +150,12 @@ class StageProgress:
 
     def training(self, stage: str, state: dict[str, Any]) -> None:
         """Show a training step."""
+        if warning := state.get("warning"):
+            self.notify(warning)
         note = state.get("note") or f"loss {state['loss']:.3f}, {state['tokens_per_second']:.0f} tokens/s"
         self._show(stage, state["step"], state["steps"], note)
+        if "warning" in state and self._has_lines:
+            self._line(f"{stage}: {note}")  # the memory it takes; a bar has the note
 
     def writing(self, stage: str, total: int, rows: int, tokens: int, limit: int) -> None:
         """Show a batch of a stage of `total` answers: `rows` are being written, `tokens` of at most `limit` tokens so far."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nesycd.api.build import asks_api, build_parts, commit_of, payments
+from nesycd.api.build import Parts, asks_api, build_parts, commit_of, payments, server_of
 from nesycd.api.checks import check_sources
 from nesycd.api.plan import plan
 from nesycd.api.preflight import check_ready
@@ -17,6 +17,8 @@ from nesycd.api.results import results_of
 from nesycd.core.answers import Answer
 from nesycd.core.config import Recipe
 from nesycd.core.errors import ModelError, RunError
+from nesycd.core.paths import with_paths
+from nesycd.core.protocols import Student
 from nesycd.core.records import Diagnosis, Induction, Rationale
 from nesycd.core.storage import write_json_atomic
 from nesycd.measure import edits, effect
@@ -34,6 +36,7 @@ from nesycd.runs.run import Run, read_records
 from nesycd.runs.stage import read_states
 from nesycd.students.hub import name_revision, resolve_commit
 from nesycd.students.origin import origin_of
+from nesycd.students.served import ServedStudent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +44,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(
-    recipe: Recipe, folder: Path, console: Console | None = None, consent: Consent | None = None
+    recipe: Recipe,
+    folder: Path,
+    console: Console | None = None,
+    consent: Consent | None = None,
+    further: Sequence[Any] = (),
 ) -> Iterator[Context]:
     """The context of a recipe's run; the run folder is locked meanwhile.
 
@@ -50,11 +57,13 @@ def opened(
         folder: of the run; created where it is missing.
         console: where notes and progress are shown; None: nowhere.
         consent: see `Run.open`.
+        further: what follows on the run's own work: see `working.FURTHER`. Workers to whom work is dealt out are told.
 
     Raises:
         NesycdError: a part cannot be built, or the folder cannot be used.
     """
-    parts = build_parts(recipe, commit_of(recipe, read_manifest(folder)))
+    manifest = read_manifest(folder)
+    parts = build_parts(recipe, commit_of(recipe, manifest), server_of(manifest))
     table.of_recipe(recipe)  # report a wrong name before the folder is touched
     progress = StageProgress(console, payments(recipe) if asks_api(recipe) else None)
     for warning in parts.warnings:
@@ -66,7 +75,7 @@ def opened(
             paid = f", and answers of {recipe.teacher.api.model} that the ledger does not hold paid for"
             consent(told + (paid if asks_api(recipe) else ""))
 
-    config = parts.recipe.model_dump(mode="json")
+    config = parts.recipe.model_dump(mode="json", exclude={"engine"})
     seeds = {"seed": recipe.seed}
     with (
         progress,
@@ -77,10 +86,19 @@ def opened(
             notify=progress.notify,
             watch=progress.watch,
             consent=None if consent is None else ask,
+            dealer=None if recipe.engine.name == "local" else _dealer(parts, further),
         ) as run,
         Engine() as engine,
+        _closed(parts.student),
     ):
-        run.describe(**parts.hashes)
+        hashes = parts.hashes
+        if then := server_of(manifest):
+            hashes = {"served_by": "", **hashes}
+            if (now := hashes["served_by"]) != then:
+                progress.notify(
+                    f"student.server: {now or 'this process'} writes answers now, and {then} did before: they are asked for anew"
+                )
+        run.describe(**hashes)
         if commit := str(getattr(parts.student, "commit", "")):
             run.describe(**{name_revision(recipe.student.model, recipe.student.revision): commit})
             if moved := _moved_from(commit, recipe):
@@ -97,9 +115,30 @@ def opened(
             corpus=parts.corpus,
             training=progress.training,
             writing=progress.writing,
-            ready=partial(check_ready, parts, progress.notify),
+            ready=partial(check_ready, parts, progress.notify, folder),
             expect=progress.expect,
         )
+
+
+def _dealer(parts: Parts, further: Sequence[Any]) -> dict[str, Any]:
+    """See `shards.Task.dealer`: recipe and student as this process found them, with paths that hold anywhere."""
+    recipe = with_paths(parts.recipe, lambda _, path: path.absolute())
+    if (model := Path(recipe.student.model)).is_dir():
+        recipe = recipe.model_copy(
+            update={"student": recipe.student.model_copy(update={"model": str(model.absolute())})}
+        )
+    told = {name: str(getattr(parts.student, name, "")) for name in ("commit", "served_by")}
+    return {"recipe": recipe.model_dump(mode="json"), **told, "further": list(further)}
+
+
+@contextmanager
+def _closed(student: Student) -> Iterator[None]:
+    """Let go of the student's server at the end, if it has one."""
+    try:
+        yield
+    finally:
+        if isinstance(student, ServedStudent):
+            student.close()
 
 
 def _moved_from(commit: str, recipe: Recipe) -> str:
@@ -127,7 +166,8 @@ def complete(context: Context) -> tuple[Context, Scored]:
     methods = table.of_recipe(context.recipe)
     check_sources(methods, context.corpus)
     splits_of(context.task, context.recipe)  # report mistakes before hours of work
-    context.expect(plan(context))
+    if context.recipe.engine.name == "local":
+        context.expect(plan(context))
     steps = distil(context)
     assert steps is not None  # it is None only where `until` is given
     context = context.after(steps)

@@ -61,7 +61,7 @@ def _machine() -> list[Finding]:
 def _libraries() -> list[Finding]:
     remedies = dict.fromkeys(CORE, "pip install nesycd")
     remedies |= dict.fromkeys(STUDENT, "pip install 'nesycd[student]' (the table student needs none)")
-    remedies |= dict.fromkeys(API, "pip install 'nesycd[api]' (for language models as teachers)")
+    remedies |= dict.fromkeys(API, "pip install 'nesycd[api]' (for language models as teachers, students on a server)")
     remedies |= dict.fromkeys(ANTHROPIC, "pip install 'nesycd[anthropic]' (for Anthropic's models as teachers)")
     remedies |= dict.fromkeys(DENSE, "pip install 'nesycd[dense]' (for dense retrieval)")
     installed = manifest.versions(tuple(remedies))

@@ -114,9 +114,8 @@ def import_(
         gone = sum(one.after is None for one in done.differences)
         graph = f", {len(done.graph)} changes of the graph" if done.graph else ""
         typer.echo(f"{did} from {file}: {told}{f', {gone} gone' if replace else ''}{graph}")
-        new = [one.after for one in done.differences if one.before is None and one.after is not None]
-        if waiting := sum(entry.status is Status.PROPOSED for entry in new):
+        if done.waiting:
             typer.echo(
-                f"{waiting} of the new wait for approval, before which they are not used: nesycd kb approve ID... "
+                f"{done.waiting} of the new wait for approval, before which they are not used: nesycd kb approve ID... "
                 "(all for all that wait), or import with --approve"
             )

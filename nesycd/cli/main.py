@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nesycd import __version__
-from nesycd.core.errors import NesycdError
+from nesycd.core.errors import NesycdError, ShardsWait
 from nesycd.core.text import printable
 
 STEPS = {
@@ -64,6 +64,7 @@ GROUPS = {
     "Advanced": {
         "settings": ("nesycd.cli.settings", "Explain every key of a recipe."),
         **{step: (f"nesycd.cli.steps:{step}", summary) for step, summary in STEPS.items()},
+        "stage": ("nesycd.cli.stage", "Do a part of the work that a run has dealt out to many machines."),
         "pack": ("nesycd.cli.pack", "Pack a run or a comparison with all that it reads into one archive."),
         "unpack": ("nesycd.cli.unpack", "Unpack what `nesycd pack` wrote, so that it goes on here."),
         "ledger": ("nesycd.cli.ledger:ledger_app", "Show, export and prune the ledger of paid calls."),
@@ -92,6 +93,7 @@ EXTRAS = {
     "harness": ("lm_eval",),
     "serve": ("fastapi", "uvicorn", "jinja2", "multipart", "python_multipart", "prometheus_client"),
     "mcp": ("mcp",),
+    "ray": ("ray",),
 }
 """What the extras bring."""
 
@@ -142,9 +144,12 @@ class LazyGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Call the command; a mistake of the user's ends with 2, Ctrl-C with 130."""
+        """Call the command; a mistake of the user's ends with 2, work that is dealt out with 3, Ctrl-C with 130."""
         try:
             return super().invoke(ctx)
+        except ShardsWait as waits:
+            typer.echo(printable(str(waits), keep_lines=True))
+            raise typer.Exit(3) from None
         except NesycdError as error:
             _tell_error(str(error))
             raise typer.Exit(2) from None

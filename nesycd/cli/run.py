@@ -130,18 +130,27 @@ def execute(
     consent: Consent | None = None,
 ) -> None:
     """Run a recipe in a folder and print its results, or what its last step made if it is to stop after one."""
+    from nesycd.api.dealing import done_by
     from nesycd.api.running import complete, drop_failed, opened
     from nesycd.cli.made import print_made
     from nesycd.methods.distil import distil
     from nesycd.reports import load_results, print_advice, print_results
 
-    with opened(settings, folder, console, consent) as context:
-        if retry_failed:
-            drop_failed(context)
-        if until and distil(context, until=until) is None:
-            print_made(until, context.run, console)
-            return
-        complete(context)
+    fresh = [retry_failed]
+
+    def work(shown: Console | None) -> bool:
+        with opened(settings, folder, shown, consent) as context:
+            if any(fresh):
+                fresh.clear()  # once, also where the run is opened again and again
+                drop_failed(context)
+            if until and distil(context, until=until) is None:
+                print_made(until, context.run, console)
+                return False
+            complete(context)
+        return True
+
+    if not done_by(settings.engine, console, work):
+        return
     print_results(load_results(folder / "results.json"), console)
     console.print(f"Report: {folder / 'report.html'}   knowledge: nesycd kb list --kb {folder / 'kb.sqlite'}")
     print_advice(folder, console)

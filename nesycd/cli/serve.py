@@ -178,13 +178,16 @@ def _engine(
     opened: OpenRun, methods: list[str], most_rows: int, upstream: str, upstream_model: str, key_env: str
 ) -> Engine:
     from nesycd.serving.engine import LocalEngine
+    from nesycd.serving.upstream import ServedEngine, UpstreamEngine
+    from nesycd.students.served import ServedStudent
 
     if not upstream:
         if upstream_model:
             raise ConfigError("--upstream-model: give the server too, by --upstream")
+        if isinstance(opened.student, ServedStudent):
+            return ServedEngine(opened.student)
         return LocalEngine(opened.student, most_rows or opened.recipe.student.batch_rows)
     from nesycd.core.address import parts_of
-    from nesycd.serving.upstream import UpstreamEngine
 
     try:
         path = parts_of(upstream).path.strip("/")

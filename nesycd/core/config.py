@@ -25,8 +25,10 @@ from nesycd.core.sections import (
     CallsSection,
     CollectionSection,
     CompareSection,
+    EngineSection,
     EvaluationSection,
     KnowledgeSection,
+    OnPolicySection,
     RetrievalSection,
     RouterSection,
     Section,
@@ -61,6 +63,8 @@ class Recipe(Section):
     router: RouterSection = RouterSection()
     evaluation: EvaluationSection = EvaluationSection()
     compare: CompareSection = CompareSection()
+    on_policy: OnPolicySection = OnPolicySection()
+    engine: EngineSection = EngineSection()
     _source: RecipeSource = PrivateAttr(default_factory=lambda: RecipeSource())
 
     def __repr__(self) -> str:

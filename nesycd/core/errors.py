@@ -5,6 +5,11 @@ The CLI prints a `NesycdError` as one line and exits with 2; any other exception
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
 
 class NesycdError(Exception):
     """A mistake in what the user gave (file, line, key, value, machine), told in one sentence."""
@@ -24,6 +29,35 @@ class RunError(NesycdError):
 
 class ReviewWaits(RunError):
     """A run with `knowledge.review = "human"` whose items wait for review; not a mistake, but the run cannot go on yet."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A stage of the run in `folder` whose shards `missing` (numbers, of `total`) are waited for."""
+
+    folder: Path
+    stage: str
+    missing: tuple[int, ...]
+    total: int
+
+
+class ShardsWait(RunError):
+    """Work of stages is dealt out, and the run goes on when it is made; not a mistake.
+
+    Args:
+        waiting: the stages, at least one.
+    """
+
+    def __init__(self, waiting: Iterable[Waiting]) -> None:
+        self.waiting = tuple(dict.fromkeys(waiting))
+        stages = ", ".join(f"{one.stage} ({len(one.missing)} of {one.total})" for one in self.waiting)
+        count = sum(len(one.missing) for one in self.waiting)
+        folders = {one.folder for one in self.waiting}
+        place = next(iter(folders)) if len(folders) == 1 else Path(os.path.commonpath(folders))
+        super().__init__(
+            f"shards to be made: {count}, of {stages}; make them by `nesycd stage {place} --shard I/N` for each I from 0 to "
+            "N-1, then give this command again"
+        )
 
 
 class ModelError(NesycdError):

@@ -88,13 +88,14 @@ def without_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def settings_alone(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as JSON values without paths: equal for runs with the same files in other folders."""
+    """The recipe as JSON values without paths and engine: equal for runs with the same files in other folders, done anywhere."""
     places: dict[str, Any] = {
         "prompts": True,
         "task": {"settings"},
         "teacher": {"paths": True, "diagnoses": True, "api": {"prices", "ledger"}},
         "knowledge": {"files", "documents", "base"},
         "compare": {"corpus"},
+        "engine": True,  # where the work is done changes no result
     }
     alone = recipe.model_dump(mode="json", exclude=places)
     alone["task"]["settings"] = without_paths(recipe.task.settings)

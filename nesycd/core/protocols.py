@@ -22,6 +22,7 @@ from nesycd.core.records import (
     Induction,
     Item,
     Rationale,
+    Targets,
     TrainingText,
     content_hash,
 )
@@ -203,15 +204,19 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Decoding:
-    """How an answer is decoded, greedily.
+    """How an answer is decoded: greedily, or sampled.
 
     Attributes:
         limit: most tokens of an answer, supplied ones included.
         stop: strings that end an answer; supplied text does not.
+        temperature: of sampling from the whole vocabulary; 0: greedily.
+        seed: of what is sampled; with the prompt it decides the answer, whatever else is in the batch (but for rounding).
     """
 
     limit: int
     stop: tuple[str, ...] = ()
+    temperature: float = 0.0
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -309,8 +314,12 @@ class Student(Protocol):
     """The small model: fine-tuned into an adapter folder, loaded with or without an adapter, prompted in batches."""
 
     name: str
-    decoding: str
-    """Names and versions of decoding add-ons (repetition stop); "" for plain greedy decoding."""
+
+    @property
+    def decoding(self) -> str:
+        """Names and versions of what answers depend on besides model and prompt: decoding add-ons (repetition stop), and a server
+        that writes them; "" for plain greedy decoding here."""
+        ...
 
     @property
     def fingerprint(self) -> str:
@@ -354,7 +363,7 @@ class Student(Protocol):
         decoding: Decoding,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Generation]:
-        """Answer one planned batch greedily; text that a prompt's tools supply is marked as such, and its calls are traced.
+        """Answer one planned batch; text that a prompt's tools supply is marked as such, and its calls are traced.
 
         `progress` gets the tokens that each unfinished answer has so far, and the most that it may have.
         """
@@ -372,6 +381,26 @@ class Student(Protocol):
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Length of each text in the student's tokens, without template."""
+        ...
+
+
+@runtime_checkable
+class ScoringStudent(Protocol):
+    """A student that can say which tokens it would have written where another text stands, as a teacher of its like."""
+
+    def likeliest(
+        self, prompts: Sequence[str], completions: Sequence[Sequence[Segment]], *, adapter: Path | None, count: int
+    ) -> list[Targets]:
+        """For each completion, after its prompt, the likeliest tokens at each of its own tokens, the end token included.
+
+        One forward pass, without generation. A completion that does not fit into the model's context has no targets (`()`).
+
+        Args:
+            prompts: user turns as text.
+            completions: each in segments; supplied tokens are read, and get no targets.
+            adapter: its folder; None: the untrained model.
+            count: how many tokens at each place; the one that stands there comes on top where it is not among them.
+        """
         ...
 
 

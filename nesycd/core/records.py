@@ -22,8 +22,14 @@ from nesycd.core.segments import Segment, text_of
 
 def content_hash(value: Any, length: int = 16) -> str:
     """The first `length` hex digits of the SHA-256 of `value` as canonical JSON (sorted keys, no blanks, UTF-8)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()[:length]
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
+
+_GIVEN: dict[frozenset[str], set[str]] = {}
+"""Sets of fields that records were made with; they are never changed, since records are frozen."""
 
 
 class Record(BaseModel):
@@ -37,6 +43,11 @@ class Record(BaseModel):
     volatile: ClassVar[frozenset[str]] = frozenset()
     """Fields that do not enter the id, such as times and token counts."""
 
+    def model_post_init(self, _context: Any, /) -> None:
+        """Share the set of the fields that were given: of its own it would take as much memory as all that a fact says."""
+        given = self.__pydantic_fields_set__
+        object.__setattr__(self, "__pydantic_fields_set__", _GIVEN.setdefault(frozenset(given), given))
+
     @cached_property
     def id(self) -> str:
         """Content hash of the record's fields (16 hex digits), without `volatile` ones."""
@@ -46,6 +57,7 @@ class Record(BaseModel):
         """A copy with some fields changed and a new `id` (pydantic would copy the cached one)."""
         copy = super().model_copy(update=update, deep=deep)
         copy.__dict__.pop("id", None)
+        copy.model_post_init(None)
         return copy
 
     def model_dump(self, **options: Any) -> dict[str, Any]:
@@ -547,6 +559,11 @@ class Annotation(Record):
     skipped: dict[Literal["name", "relation", "replay"], int] = {}
 
 
+Targets = tuple[tuple[tuple[int, float], ...], ...]
+"""For each token of a completion that carries loss, the end token last: a teacher's likeliest tokens there, as ids of the
+student's vocabulary with log-probabilities (nats)."""
+
+
 class TrainingText(Record):
     """One training example: prompt and completion, with the weight of its loss.
 
@@ -563,6 +580,12 @@ class TrainingText(Record):
     """The completion: the student's own text, and text supplied during generation."""
     weight: float = Field(default=1.0, ge=0)
     knowledge: tuple[str, ...] = ()
+    targets: Targets = ()
+    """What is learned in place of the completion's own tokens; empty: these."""
+
+    @model_serializer(mode="wrap")
+    def _without_targets(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(handler(self), "targets")
 
     @property
     def completion(self) -> str:

@@ -127,6 +127,38 @@ class TeacherSection(Section):
     api: ApiSection = ApiSection()
 
 
+class ServerSection(Section):
+    """A server that writes the student's answers; trainings stay in this process."""
+
+    base_url: str = ""
+    """Of an OpenAI-compatible server with the untrained student, such as `http://localhost:8000/v1`; not given: answers are
+    written in this process. Trained adapters need vLLM with `--enable-lora` (see `docs/serving.md`)."""
+    model: str = ""
+    """The untrained student's name there; not given: its only model."""
+    key_env: Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")] = ""
+    """The environment variable with the server's key; not given: none is sent."""
+    concurrency: Count = 64
+    """Maximum number of answers that are asked for at once."""
+    timeout: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds to wait for one answer."""
+    paths: dict[str, str] = {}
+    """Folders of this machine as the server sees them, where it sees them elsewhere (a container, another machine):
+    `{"/home/ann/runs" = "/runs"}`. Adapters are loaded from the run folder."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        """See `ApiSection`."""
+        if value:
+            try:
+                parts = parts_of(value)
+            except ValueError as error:
+                raise ValueError(str(error).replace("teacher.api.", "student.server.")) from None
+            if not parts.path.strip("/"):
+                raise ValueError(f"its API is below a path, as a rule {value.rstrip('/')}/v1")
+        return value
+
+
 class StudentSection(Section):
     """The small model."""
 
@@ -150,8 +182,12 @@ class StudentSection(Section):
     """`auto` (a GPU where there is one), `cpu`, `cuda` or `mps`."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Whether layers are compiled for training; `auto`: on a CPU with a C++ compiler, unless the training is short."""
+    quantise: Literal["none", "4bit"] = "none"
+    """`4bit` keeps the weights of the base model's linear layers in 4 bits, for training (QLoRA) and answers: a quarter of the
+    memory, a little slower and less exact. On NVIDIA GPUs; extra `scale`."""
     delay: Annotated[float, Field(ge=0)] = 0.0
     """Seconds that the table student sleeps at each step (for tests)."""
+    server: ServerSection = ServerSection()
 
 
 class TrainingSection(Section):
@@ -176,6 +212,14 @@ class TrainingSection(Section):
     """Maximum length of a training text (prompt and completion), in the student's tokens; longer ones are left out."""
     warmup: Share = 0.1
     """Share of the steps over which the learning rate rises."""
+    checkpointing: Literal["auto", "on", "off"] = "auto"
+    """Gradient checkpointing: layers are run again in the backward pass, which takes a third longer and much less memory; `auto`:
+    where the memory would not suffice otherwise. Changes no result."""
+    processes: Count = 1
+    """Processes that share each training, one for each GPU of this machine (of several machines: `docs/performance.md`). A batch
+    stays what `batch_tokens` says, and is dealt out. Changes no result but by rounding."""
+    shard: bool = False
+    """Whether these processes share the layers' weights too (FSDP), for a model that one GPU cannot hold in training."""
 
 
 class CollectionSection(Section):
@@ -373,6 +417,27 @@ class EvaluationSection(Section):
     """Bootstrap resamples for the 95 % intervals; fewer are faster and less precise."""
 
 
+class EngineSection(Section):
+    """Where the student's work is done; results do not depend on it. `engine = "ray"` is short for `engine.name`."""
+
+    name: Literal["local", "shards", "ray"] = "local"
+    """`local`: in this process; `ray`: by the machines of a Ray cluster; `shards`: it is dealt out to `nesycd stage` commands, as
+    in an array of batch jobs, and the run stops until they are done (see `docs/many-machines.md`)."""
+    address: str = ""
+    """HOST:PORT of the Ray cluster's head; empty: that of the environment variable `RAY_ADDRESS`, else a cluster of this machine
+    alone is begun, and ended with the command."""
+    workers: Count | None = None
+    """Workers on each machine of the cluster, among which its GPUs and cores are divided; not given: one for each GPU, one where
+    there is none."""
+    retries: Annotated[int, Field(ge=0)] = 3
+    """How often a shard is given to another worker after its worker died."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_full(cls, given: Any) -> Any:
+        return {"name": given} if isinstance(given, str) else given
+
+
 class PrimarySection(Section):
     """The primary endpoint: give it before you look; all other comparisons are corrected for their number."""
 
@@ -400,7 +465,33 @@ class CompareSection(Section):
     corpus: Path | None = None
     """Passages for the methods that read a corpus: a file (JSONL, JSON, CSV, Parquet) with a `text` in each row; not given: the
     benchmark's own."""
+    samples: Count = 4
+    """Answers that are sampled to each training question for methods with rejection sampling (`..._rs`)."""
     learning_rates: tuple[Rate, ...] = ()
     """Tuning: every method is trained with each of these, and the best on valid is scored; empty: the recipe's rates."""
     variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]{1,60}$")], tuple[str, ...]] = {}
     """Ablations of your own: a name and the settings it changes, as `{few_items = ["knowledge.max_items=50"]}`."""
+
+
+class OnPolicySection(Section):
+    """How students learn from a teacher's judgement of their own answers, token by token (`on_policy`, `nesycd_on_policy`)."""
+
+    rounds: Count = 4
+    """In each the student samples answers, and is trained on what the teacher would have written in them."""
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    """Of the completion tokens that all methods are trained on, the rounds' part; before them come rationales."""
+    server: str = ""
+    """Address of a vLLM server with a teacher that has the student's vocabulary, such as `http://localhost:8000/v1`; not given:
+    the student itself, which is shown knowledge of the base."""
+    model: str = ""
+    """The teacher's name on that server."""
+    key_env: Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")] = ""
+    """Environment variable with the server's key; not given: it needs none."""
+
+    @model_validator(mode="after")
+    def _is_named(self) -> Self:
+        if self.server:
+            parts_of(self.server)
+        if bool(self.server) != bool(self.model):
+            raise ValueError("server and model belong together: give both, or neither")
+        return self

@@ -12,6 +12,7 @@ import os
 import re
 import stat
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +27,8 @@ else:
     import fcntl
 
 _BESIDE = ".tmp"
+_PIECE = 1 << 14
+"""Bytes that are read at once of a record at a place: most have less."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _BUSY = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 
@@ -150,6 +153,8 @@ class RecordLog(Generic[R]):
         self.path = path
         self.record_type = record_type
         self._descriptor: int | None = None
+        self._held: int | None = None
+        self._letting_go: Callable[[], Any] = lambda: None
 
     def read(self, torn: Callable[[str], None] | None = None) -> list[R]:
         """The records in file order; none where there is no file.
@@ -160,25 +165,68 @@ class RecordLog(Generic[R]):
         Raises:
             RunError: any other damage, with file and line.
         """
+        return [record for _, record in self.each(torn)]
+
+    def each(self, torn: Callable[[str], None] | None = None, *, hold: bool = False) -> Iterator[tuple[int, R]]:
+        """The records one after the other, each with its place in the file (see `at`); otherwise as `read`.
+
+        `hold`: `at` reads this very file, even if another process puts a new one in its place (on Windows it could not).
+        """
         try:
-            data = self.path.read_bytes()
+            file = self.path.open("rb")
         except FileNotFoundError:
-            return []
+            return
         except OSError as error:
             raise RunError(f"{self.path}: cannot be read: {error.strerror or error}") from None
-        end = data.rfind(b"\n") + 1
-        lines = data[:end].split(b"\n")[:-1]
-        # A power cut can leave a last line of the right length with zeros in it.
-        if lines and b"\0" in lines[-1]:
-            end -= len(lines.pop()) + 1
-        records = [self._parse(line, number) for number, line in enumerate(lines, 1) if line.strip()]
-        if end < len(data) and torn is not None:
+        with file:
+            if hold and sys.platform != "win32":
+                self._let_go()
+                self._held = os.dup(file.fileno())
+                self._letting_go = weakref.finalize(self, os.close, self._held)
+            place = number = 0
+            line = file.readline()
+            while line:
+                after = file.readline()
+                number += 1
+                # A power cut can leave a last line of the right length with zeros in it.
+                if not line.endswith(b"\n") or (not after.endswith(b"\n") and b"\0" in line):
+                    break
+                if line.strip():
+                    yield place, self._parse(line, number)
+                place, line = place + len(line), after
+            else:
+                return
+        if torn is not None:
             with disk_errors(self.path):
-                os.truncate(self.path, end)
-            torn(f"{self.path}:{len(lines) + 1}: torn last line cut off")
-        return records
+                os.truncate(self.path, place)
+            torn(f"{self.path}:{number}: torn last line cut off")
 
-    def _parse(self, line: bytes, number: int) -> R:
+    def at(self, place: int) -> R:
+        """The record at a place of the file.
+
+        Raises:
+            RunError: the file has changed, or cannot be read.
+        """
+        try:
+            if self._held is not None and sys.platform != "win32":
+                line = b""
+                while b"\n" not in line and (more := os.pread(self._held, _PIECE, place + len(line))):
+                    line += more
+                line = line.partition(b"\n")[0]
+            else:
+                with self.path.open("rb") as file:
+                    file.seek(place)
+                    line = file.readline()
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be read: {error.strerror or error}") from None
+        return self._parse(line, f"byte {place}")
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            self._held = None
+            self._letting_go()
+
+    def _parse(self, line: bytes, number: int | str) -> R:
         where = f"{self.path}:{number}"
         try:
             row = json.loads(line)
@@ -191,14 +239,16 @@ class RecordLog(Generic[R]):
             problem = f"{where}: not valid JSON ({error})"
         raise RunError(f"{problem}; mend the line, or delete the file to have its stage done again")
 
-    def append(self, record: R) -> None:
-        """Append one line; it survives a kill of the process (`sync` makes it survive a power cut)."""
+    def append(self, record: R) -> int:
+        """Append one line; it survives a kill of the process (`sync` makes it survive a power cut). Gives its place."""
         line = _line(record)
         with disk_errors(self.path):
             if self._descriptor is None:
                 self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            place = os.fstat(self._descriptor).st_size
             while line:
                 line = line[os.write(self._descriptor, line) :]
+        return place
 
     def sync(self) -> None:
         """Flush all lines to disk."""
@@ -208,6 +258,7 @@ class RecordLog(Generic[R]):
 
     def close(self) -> None:
         """Close the file."""
+        self._let_go()
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

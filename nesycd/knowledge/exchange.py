@@ -16,25 +16,24 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from dataclasses import replace as replaced
 from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
 from nesycd.core.errors import KnowledgeError
-from nesycd.core.files import WINDOWS, decoded, file_hash
-from nesycd.core.records import Entry, Fact, Status
+from nesycd.core.files import WINDOWS, decoded, encoding_of, file_hash
+from nesycd.core.records import Entry, Status
 from nesycd.core.storage import sync_tree
 from nesycd.core.text import printable
 from nesycd.knowledge import graph_exchange, rows, versions
 from nesycd.knowledge.changes import Difference, differences
 from nesycd.knowledge.entities import read_entities
 from nesycd.knowledge.formats import csv_file, lp, markdown, rdf, skills, xlsx_file, yaml_file
-from nesycd.knowledge.formats.mapping import FileEntry, Row, read_rows, valid_item
+from nesycd.knowledge.formats.mapping import FileEntry, Row, read_rows
 from nesycd.knowledge.formats.rdf_graph import ENGLISH
-from nesycd.knowledge.formats.table import human_fact
 from nesycd.knowledge.graph_exchange import Graph
-from nesycd.knowledge.merge import AUTO, item_key, tidy, unite, was_decided
+from nesycd.knowledge.importing import ID, Brought, Given, bring_in
+from nesycd.knowledge.merge import item_key, tidy, unite
 from nesycd.knowledge.rows import AddCounts
 from nesycd.knowledge.store import DryRun, KnowledgeBase
 from nesycd.knowledge.wording import left_behind
@@ -45,8 +44,8 @@ class Format:
     """How knowledge is written, and read where it can be."""
 
     suffixes: tuple[str, ...]
-    write: Callable[..., str | bytes | dict[str, str]]
-    """Makes the content, or of a folder the content of its files by their paths."""
+    write: Callable[..., str | bytes | Iterator[str] | dict[str, str]]
+    """Makes the content, in pieces where it may be long, or of a folder the content of its files by their paths."""
     read: Callable[..., Iterable[Row]] | None = None
     lossless: bool = False
     """Whether what it holds of entries is read back whole."""
@@ -54,6 +53,8 @@ class Format:
     """Whether names in it may be in several languages, of which `read` is told one."""
     is_binary: bool = False
     """Whether it is bytes, not text."""
+    has_lines: bool = False
+    """Whether `read` takes its lines one after the other, so that a file may be larger than memory."""
     is_folder: bool = False
     """Whether it is a folder of files, of which `read` is given the path. It holds some items only, and nothing of the graph."""
 
@@ -64,10 +65,10 @@ class Format:
 
 
 FORMATS = {
-    "yaml": Format((".yaml", ".yml"), yaml_file.write, yaml_file.read, lossless=True),
+    "yaml": Format((".yaml", ".yml"), yaml_file.pieces, yaml_file.read, lossless=True),
     "jsonld": Format((".jsonld", ".json"), rdf.write_jsonld, rdf.read_jsonld, lossless=True, has_languages=True),
-    "csv": Format((".csv",), csv_file.write, csv_file.read),
-    "tsv": Format((".tsv",), csv_file.write_tabs, csv_file.read),
+    "csv": Format((".csv",), csv_file.pieces, csv_file.read, has_lines=True),
+    "tsv": Format((".tsv",), csv_file.tab_pieces, csv_file.read, has_lines=True),
     "xlsx": Format((".xlsx",), xlsx_file.write, xlsx_file.read, is_binary=True),
     "turtle": Format((".ttl",), rdf.write_turtle, rdf.read_turtle, lossless=True, has_languages=True),
     "markdown": Format((".md",), markdown.write),
@@ -77,8 +78,6 @@ FORMATS = {
 
 
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
-_ID = re.compile(r"[0-9a-f]{16}")
-"""A whole id: numbers of somebody's own must not be taken for the beginning of one."""
 _SHOWN = 60
 """Characters of a line that is shown as it reads in another encoding."""
 
@@ -89,10 +88,14 @@ class Imported:
 
     counts: AddCounts
     differences: list[Difference]
+    """Of a larger import only the first `importing.MOST_DIFFERENCES` changed and new entries, all of them where the base is
+    replaced."""
     graph: tuple[str, ...] = ()
     """A line for each change of what is said of entities and relations."""
     notes: tuple[str, ...] = ()
     """What whoever imports should know of it, a sentence each."""
+    waiting: int = 0
+    """How many of the new entries wait for approval."""
 
 
 def format_of(path: Path, name: str = "") -> str:
@@ -127,15 +130,16 @@ def export_text(kb: KnowledgeBase, form: str = "yaml") -> str:
         raise KnowledgeError(
             f"{form} is no text, and can only be written to a {'folder' if FORMATS[form].is_folder else 'file'}"
         )
-    return _content(kb, kb.entries(), form).decode()
+    return b"".join(_content(kb, kb.entries(), form)).decode()
 
 
-def _content(kb: KnowledgeBase, entries: Sequence[Entry], form: str) -> bytes:
+def _content(kb: KnowledgeBase, entries: Sequence[Entry], form: str) -> Iterator[bytes]:
     write = FORMATS[form].write
     graph = [graph_exchange.as_mappings(read_entities(kb))] if FORMATS[form].is_whole else []
     made = write(entries, *graph)
     assert not isinstance(made, dict)
-    return made if isinstance(made, bytes) else made.encode()
+    for piece in [made] if isinstance(made, bytes | str) else made:
+        yield piece if isinstance(piece, bytes) else piece.encode()
 
 
 def export_file(kb: KnowledgeBase, path: Path, form: str = "") -> int:
@@ -159,7 +163,7 @@ def export_file(kb: KnowledgeBase, path: Path, form: str = "") -> int:
         raise KnowledgeError(f"{path}: cannot be written: {error.strerror}") from error
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            file.writelines(content)
             file.flush()
             os.fsync(file.fileno())
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o644  # mkstemp's 0600 would lock colleagues out
@@ -248,25 +252,14 @@ def import_file(
     editor = reviewer or path.name
     try:
         with kb.writing(editor, "replace" if replace else "import", why or f"from {path.name}") as connection:
-            before = rows.load(connection)
-            notes: list[str] = []
-            if replace:
-                _replace(connection, found, before, editor)
-                after = rows.load(connection)
-                changed = differences(before, after)
-            else:
-                uids, notes = _bring_in(connection, found, before, editor, lossless)
-                after = rows.load(connection, sorted(uids))
-                changed = differences({uid: before[uid] for uid in after if uid in before}, after)
-            added = sum(uid not in before for uid in after)
-            same = sum(before.get(uid) == entry for uid, entry in after.items())
+            brought = (_replace if replace else bring_in)(connection, found, editor, lossless)
             said = graph_exchange.bring_in(connection, graph, editor, replace) if FORMATS[name].is_whole else ()
-            counts = AddCounts(added, len(after) - added - same, same)
-            done = Imported(counts, changed, tuple(said), (*notes, *_unsaid(changed)))
+            notes = (*brought.notes, *_unsaid(brought.changed))
+            done = Imported(brought.counts, brought.changed, tuple(said), notes, brought.waiting)
             if dry_run:
                 raise DryRun
             if replace and not may_lose:
-                _refuse_loss(path, changed)
+                _refuse_loss(path, brought.changed)
     except DryRun:
         pass
     return done
@@ -297,7 +290,7 @@ def read_file(
     Raises:
         KnowledgeError: not of its format, or bad entries: each named by its place in the file and key.
     """
-    return _read(path, form, status, reviewer, language=language)[0]
+    return list(_read(path, form, status, reviewer, language=language)[0])
 
 
 def fingerprint(path: Path) -> str:
@@ -312,7 +305,7 @@ def fingerprint(path: Path) -> str:
 
 def _read(
     path: Path, form: str, status: Status, reviewer: str, encoding: str = "", language: str = ENGLISH
-) -> tuple[list[FileEntry], Graph]:
+) -> tuple[Given, Graph]:
     if not _LANGUAGE.fullmatch(language):
         raise KnowledgeError(f"the language {printable(language)!r} is no tag such as en, de or pt-BR")
     name = format_of(path, form)
@@ -322,17 +315,41 @@ def _read(
         raise KnowledgeError(
             f"{path}: {name} is only written, not read ({', '.join(k for k in FORMATS if FORMATS[k].read)}){hint}"
         )
+    default, lossless = (status, reviewer), FORMATS[name].lossless
+
+    def usable(found: Iterable[Row]) -> Iterator[FileEntry]:
+        return read_rows((row for row in found if row.part == "entries"), str(path), path.name, default)
+
+    if FORMATS[name].has_lines:
+        return Given(lambda: usable(read(_lines(path, encoding), str(path))), lossless=lossless, keeps=False), Graph()
     if FORMATS[name].is_folder:
         found = list(read(path))
     else:
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise KnowledgeError(f"{path}: cannot be read: {error.strerror}") from None
+        data = _bytes(path)
         content = data if FORMATS[name].is_binary else _text(data, path, encoding)
         found = list(read(content, str(path), *([language] if FORMATS[name].has_languages else [])))
-    entries = read_rows((row for row in found if row.part == "entries"), str(path), path.name, (status, reviewer))
-    return entries, graph_exchange.read((row for row in found if row.part != "entries"), str(path))
+    given = Given(lambda: usable(found), lossless=lossless, keeps=True)
+    return given, graph_exchange.read((row for row in found if row.part != "entries"), str(path))
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise KnowledgeError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _lines(path: Path, encoding: str) -> Iterator[str]:
+    """The lines of a text file with their ends, without a byte order mark."""
+    try:
+        with path.open("rb") as head:
+            used = encoding or encoding_of(head.read(4))
+        with path.open(encoding=used, newline="") as file:
+            for number, line in enumerate(file):
+                yield line if number else line.removeprefix("\ufeff")
+    except (OSError, LookupError, ValueError):
+        _text(_bytes(path), path, encoding)  # says what is wrong, and where
+        raise
 
 
 def _text(data: bytes, path: Path, encoding: str) -> str:
@@ -354,8 +371,9 @@ def _text(data: bytes, path: Path, encoding: str) -> str:
         ) from None
 
 
-def _replace(connection: Connection, found: Sequence[FileEntry], before: Mapping[str, Entry], editor: str) -> None:
+def _replace(connection: Connection, found: Iterable[FileEntry], editor: str, lossless: bool) -> Brought:
     """Make the entries what the file says. Each keeps its history: it is found by its content, or by the id it is given."""
+    before = rows.load(connection)
     united: dict[str, Entry] = {}
     ids: dict[str, str] = {}
     for one in found:
@@ -364,7 +382,7 @@ def _replace(connection: Connection, found: Sequence[FileEntry], before: Mapping
         united[key] = unite(united[key], entry) if key in united else entry
         ids.setdefault(key, one.id)
     by_key = rows.uids_by_key(connection, list(united))
-    by_id = rows.uids_by_id(connection, sorted(item_id for item_id in ids.values() if _ID.fullmatch(item_id)))
+    by_id = rows.uids_by_id(connection, sorted(item_id for item_id in ids.values() if ID.fullmatch(item_id)))
     wanted: dict[str, Entry | None] = {}
     for key, entry in united.items():
         named = by_id.get(ids[key], "")
@@ -373,78 +391,11 @@ def _replace(connection: Connection, found: Sequence[FileEntry], before: Mapping
         wanted[by_key.get(key) or (named if free else uuid.uuid4().hex)] = entry
     wanted.update((uid, None) for uid in before if uid not in wanted)
     versions.put(connection, before, wanted, editor, action="replace")
-
-
-def _bring_in(
-    connection: Connection, found: Sequence[FileEntry], before: Mapping[str, Entry], editor: str, lossless: bool
-) -> tuple[set[str], list[str]]:
-    """Edit what the file gives under known ids, add the rest, and set what status it states; gives the uids, and notes."""
-    # Under the id of its very content an entry merges; only the short formats lack what would make it equal.
-    wanted = {one.id for one in found if not lossless or one.id != one.entry.item_id}
-    known = rows.uids_by_id(connection, sorted(item_id for item_id in wanted if _ID.fullmatch(item_id)))
-    as_they_were = {one.id for one in found if one.id == one.entry.item_id}
-    new: list[FileEntry] = []
-    stated: list[tuple[str, FileEntry]] = []
-    edited: dict[str, FileEntry] = {}
-    for one in found:
-        # Beside the entry itself one of another content under its id is a copy, to which somebody gave that content.
-        is_copy = one.id in as_they_were and one.id != one.entry.item_id
-        if is_copy and one.entry.reviewer:
-            one = replaced(one, entry=one.entry.model_copy(update={"reviewer": editor}))
-        uid = "" if is_copy else known.get(one.id, "")
-        if uid:
-            if (other := edited.setdefault(uid, one)).entry.item != one.entry.item:
-                told = f"{one.where}: has the id of another item ({other.where.rpartition(': ')[2]})"
-                raise KnowledgeError(f"{told}; take it out of what is new; nothing was imported")
-            _edit(connection, uid, one, before[uid], editor, lossless)
-        if uid and not lossless:
-            stated.append((uid, one))
-        else:
-            new.append(one)
-    rows.merge_in(connection, [one.entry for one in new])
-    uids = rows.uids_by_key(connection, [item_key(one.entry.item) for one in new])
-    stated += [(uids[item_key(one.entry.item)], one) for one in new]
-    _decide(connection, stated, before, editor)
-    strange = [one.id for one in new if not lossless and _ID.fullmatch(one.id) and one.id != one.entry.item_id]
-    strange = [item_id for item_id in strange if item_id not in known]
-    some = ", ".join(item_id[:8] for item_id in strange[:5]) + (" ..." if len(strange) > 5 else "")
-    notes = [f"no item here has or had these ids, so their rows are new: {some}"] if some else []
-    return {uid for uid, _ in stated}, notes
-
-
-def _decide(
-    connection: Connection, stated: Sequence[tuple[str, FileEntry]], before: Mapping[str, Entry], editor: str
-) -> None:
-    """Set what status the file states. A change that nobody in the file answers for is the editor's."""
-    now = rows.load(connection, [uid for uid, _ in stated])
-    decisions: dict[str, tuple[Status, str]] = {}
-    # Where a file has an entry twice, what it says last holds.
-    for uid, one in stated:
-        status, reviewer = one.entry.status, one.entry.reviewer
-        nobody = reviewer in ("", AUTO)
-        if one.states_status and uid in before and nobody and status is not Status.PROPOSED:
-            is_changed = (now[uid].item, status) != (before[uid].item, before[uid].status)
-            reviewer = editor if is_changed else reviewer
-        if one.states_status:
-            decisions[uid] = (status, reviewer)
-    for status, reviewer in sorted(set(decisions.values())):
-        same = [uid for uid, decision in decisions.items() if decision == (status, reviewer)]
-        rows.set_status(connection, same, status, reviewer, editor)
-
-
-def _edit(connection: Connection, uid: str, one: FileEntry, old: Entry, editor: str, lossless: bool) -> None:
-    """Make of an entry's content what the file says; fields that a format does not hold stay."""
-    given, new = dict(one.given), one.entry.item
-    keeps = not lossless and old.item.kind == new.kind
-    is_same = isinstance(old.item, Fact) and isinstance(new, Fact) and old.item.triple == new.triple
-    if is_same and isinstance(new, Fact) and given["text"] == human_fact(*new.triple)["text"]:
-        del given["text"]  # made of the triple, for a row that has none: it says nothing against the entry's
-    try:
-        item = valid_item({**old.item.model_dump(), **given}) if keeps else new
-        if item != old.item:
-            rows.rewrite(connection, uid, lambda _: item, editor, old.reviewer if was_decided(old) else editor)
-    except KnowledgeError as error:
-        raise KnowledgeError(f"{one.where}: {error}; nothing was imported") from None
+    after = rows.load(connection)
+    added = sum(uid not in before for uid in after)
+    same = sum(before.get(uid) == entry for uid, entry in after.items())
+    waiting = sum(uid not in before and entry.status is Status.PROPOSED for uid, entry in after.items())
+    return Brought(AddCounts(added, len(after) - added - same, same), differences(before, after), waiting, [])
 
 
 def _unsaid(changed: Iterable[Difference]) -> Iterator[str]:

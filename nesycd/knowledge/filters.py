@@ -75,7 +75,9 @@ _SUM_WORDS = frozenset(
     """the of and is are equal equals to plus minus times by divided multiplied added subtracted from sum difference product
     quotient total result gives makes""".split()  # noqa: SIM905 - a list of words is read more easily as a text
 )
-_RESULTS = frozenset({"sum", "total", "result", "answer", "difference", "product", "quotient", "count", "number", "value"})
+_RESULTS = frozenset(
+    {"sum", "total", "result", "answer", "difference", "product", "quotient", "count", "number", "value"}
+)
 """Subjects that every question has another one of."""
 _LETTERS = re.compile(r"[^\W\d_]+")
 _RARE = 2

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -67,27 +68,40 @@ class KnowledgeGraph:
             objects_of: the nodes that a fact's object names, where more than an entity's whole name shall count
                 ("6 feet" names the foot).
         """
-        import networkx as nx  # 0.2 s to import: not wanted by those who only look at `nesycd.knowledge`
-
-        self._entities = entities or Entities()
+        self._entities, self._objects_of = entities or Entities(), objects_of
         approved = sorted((e for e in entries if e.status is Status.APPROVED), key=entry_order)
         self.facts = [entry.item for entry in approved if isinstance(entry.item, Fact)]
-        self._graph: Any = nx.MultiDiGraph()
-        self._names: dict[str, dict[str, None]] = {}
+        self._nodes: dict[str, None] = {}
+        self._names: dict[str, tuple[str, ...]] = {}
+        """Nodes by their aliases; a subject's name is its node."""
         for fact in self.facts:
             node = self._entities.node(fact.subject)
-            self._graph.add_node(node)
-            for name in (fact.subject, *fact.aliases):
-                self._names.setdefault(normal(name), {})[node] = None
+            self._nodes[node] = None
+            for name in map(normal, (fact.subject, *fact.aliases)):
+                if name != node and node not in (known := self._names.get(name, ())):
+                    self._names[name] = (*known, node)
+
+    @cached_property
+    def _graph(self) -> Any:
+        """Made when somebody walks: what disagrees is found without, and edges take more memory than facts."""
+        import networkx as nx  # 0.2 s to import: not wanted by those who only look at `nesycd.knowledge`
+
+        graph = nx.MultiDiGraph()
+        graph.add_nodes_from(self._nodes)
         for fact in self.facts:
-            self._add_edges(fact, objects_of)
-        self._entity_view: Any = self._graph.subgraph([n for n in self._graph if not isinstance(n, tuple)])
+            for end in self._ends(fact):
+                graph.add_edge(self._entities.node(fact.subject), end, key=fact.id, fact=fact)
+        return graph
+
+    @cached_property
+    def _entity_view(self) -> Any:
+        return self._graph.subgraph(self._nodes)
 
     def find(self, name: str) -> list[str]:
         """The entities (nodes) that a name or alias may mean; an entity's own name goes before others' aliases."""
         wanted = normal(name)
         node = self._entities.node(name)
-        if node in self._graph:
+        if node in self._nodes:
             return [node]
         return sorted(self._names.get(wanted, ()))
 
@@ -174,22 +188,19 @@ class KnowledgeGraph:
         """Facts that break what is declared: a second object of a functional relation, a wrong class at either end."""
         return [*self._second_objects(), *self._wrong_classes()]
 
-    def _add_edges(self, fact: Fact, objects_of: Callable[[Fact], Iterable[str]] | None) -> None:
-        subject = self._entities.node(fact.subject)
-        ends = [node for node in (objects_of(fact) if objects_of else ()) if node in self._graph]
+    def _ends(self, fact: Fact) -> list[Any]:
+        """Where a fact's edges end. Tuples are values: no name can be taken for one."""
+        ends = [node for node in (self._objects_of(fact) if self._objects_of else ()) if node in self._nodes]
         own = self._object(fact)
-        # Tuples are values: no name can be taken for one.
-        targets: list[Any] = [*ends] or [own if own is not None else ("value", normal(fact.object))]
-        for end in targets:
-            self._graph.add_edge(subject, end, key=fact.id, fact=fact)
+        return [*ends] or [own if own is not None else ("value", normal(fact.object))]
 
     def _object(self, fact: Fact) -> str | None:
         """The entity that the object is, where its whole text names one and only one."""
         node = self._entities.node(fact.object)
-        if node in self._graph:
+        if node in self._nodes:
             return node
-        named = self._names.get(normal(fact.object), {})
-        return next(iter(named)) if len(named) == 1 else None
+        named = self._names.get(normal(fact.object), ())
+        return named[0] if len(named) == 1 else None
 
     def _around(self, node: str, depth: int) -> Iterator[tuple[Step, str]]:
         for _, end, key, fact in self._graph.out_edges(node, keys=True, data="fact"):
@@ -203,7 +214,7 @@ class KnowledgeGraph:
         return Step(depth, next(iter(edges.values()))["fact"], end, forwards is None)
 
     def _need(self, node: str) -> None:
-        if node not in self._entity_view:
+        if node not in self._nodes:
             raise KnowledgeError(f"the graph has no entity {printable(node)!r}")
 
     def _second_objects(self) -> Iterator[Misfit]:

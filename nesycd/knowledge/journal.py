@@ -142,7 +142,10 @@ class Journal:
 
 def as_json(item: Item) -> str:
     """An item as it is stored."""
-    return json.dumps(item.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
+    return _sorted_json(item.model_dump(mode="json"))
+
+
+_sorted_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 
 
 def parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:

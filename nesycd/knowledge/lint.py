@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Literal, get_args
 
 import numpy as np
@@ -38,6 +37,8 @@ _ALIKE = 0.85
 _NEAR, _SHARED = 0.75, 0.5
 """Cosine of two lessons' or rules' vectors from which on they may be near-duplicates, and the largest share of words in common:
 with more, what differs is what was meant to differ (`father` for `mother`). Measured in `docs/log.md`."""
+_COMPARED = 200
+"""Texts with a word, of the rarest that a text has, that are compared with one another."""
 _NUMBER = re.compile(r"\d+")
 _ROWS = 512
 
@@ -91,7 +92,8 @@ def lint(
 def _contradictions(entries: Sequence[Entry], entities: Entities) -> Iterator[Finding]:
     by_id = {entry.item_id: entry for entry in entries}
     # The graph looks at approved facts only; what is proposed must be held against them before it joins them.
-    as_one = [entry.model_copy(update={"status": Status.APPROVED}) for entry in entries]
+    approved = Status.APPROVED
+    as_one = [one if one.status is approved else one.model_copy(update={"status": approved}) for one in entries]
     named: set[frozenset[str]] = set()
     graph = KnowledgeGraph(as_one, entities)
     for misfit in graph.misfits():
@@ -133,14 +135,7 @@ def _alike(entries: Sequence[Entry]) -> Iterator[Finding]:
     for place, (_, text) in enumerate(texts):
         for stem in text.stems:
             shared[stem].append(place)
-    # Only pairs that share their rarest words are compared: all pairs would be too many in a large base.
-    pairs = {
-        pair
-        for _, text in texts
-        for stem in sorted(text.stems, key=lambda stem: (len(shared[stem]), stem))[:2]
-        for pair in combinations(shared[stem][:200], 2)
-    }
-    for first, second in sorted(pairs):
+    for first, second in _pairs([text.stems for _, text in texts], shared):
         (one, a), (other, b) = texts[first], texts[second]
         if _NUMBER.findall(one.item.text) != _NUMBER.findall(other.item.text) or not a.stems or not b.stems:
             continue
@@ -150,6 +145,20 @@ def _alike(entries: Sequence[Entry]) -> Iterator[Finding]:
         elif common == min(len(a.stems), len(b.stems)) and common > 2:
             less, more = (one, other) if len(a.stems) < len(b.stems) else (other, one)
             yield Finding("subsumed", (less, more), "the second has all words of the first")
+
+
+def _pairs(texts: Sequence[frozenset[str]], shared: Mapping[str, Sequence[int]]) -> Iterator[tuple[int, int]]:
+    """Pairs of places, in order, that share the rarest words of a text: all pairs would be too many in a large base.
+
+    Args:
+        texts: the words of each.
+        shared: the places of the texts that have a word.
+    """
+    rarest = {stem for stems in texts for stem in sorted(stems, key=lambda stem: (len(shared[stem]), stem))[:2]}
+    having = {stem: shared[stem][:_COMPARED] for stem in rarest}
+    for first, stems in enumerate(texts):
+        mine = [having[stem] for stem in stems if stem in having and first <= having[stem][-1]]
+        yield from ((first, second) for second in sorted({one for places in mine for one in places if one > first}))
 
 
 def _same_triples(entries: Sequence[Entry], entities: Entities) -> Iterator[Finding]:

@@ -98,6 +98,10 @@ def _authority(entry: Entry) -> tuple[bool, int, bool, str]:
 
 def entry_order(entry: Entry) -> tuple[str, str, str, str]:
     """Sort key of listings and exports: by kind, then what it is about."""
-    item = entry.item
+    return item_order(entry.item)
+
+
+def item_order(item: Item) -> tuple[str, str, str, str]:
+    """See `entry_order`, in which only the item counts."""
     about = f"{normal(item.subject)} {normal(item.relation)}" if isinstance(item, Fact) else ""
     return (item.kind, about, normal(item.text), item.id)

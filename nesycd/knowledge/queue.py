@@ -18,7 +18,7 @@ from nesycd.knowledge import rows
 from nesycd.knowledge.journal import QUEUE, Journal
 from nesycd.knowledge.lint import Finding
 from nesycd.knowledge.merge import entry_order
-from nesycd.knowledge.schema import history
+from nesycd.knowledge.schema import entries, history
 from nesycd.knowledge.store import KnowledgeBase
 
 UNPROVEN = "not proven"
@@ -79,12 +79,9 @@ def waiting(kb: KnowledgeBase) -> list[Waiting]:
     proven."""
     with kb.reading() as connection:
         queued = rows.queued(connection)
-        found = rows.load(connection)
-    listed = [
-        Waiting(entry, tuple(queued.get(uid, ())))
-        for uid, entry in found.items()
-        if uid in queued or entry.status is Status.PROPOSED
-    ]
+        found = dict(rows.each(connection, entries.c.status == str(Status.PROPOSED)))
+        found |= rows.load(connection, [uid for uid in queued if uid not in found])
+    listed = [Waiting(entry, tuple(queued.get(uid, ()))) for uid, entry in found.items()]
     return sorted(listed, key=lambda one: (rank(one.reasons), entry_order(one.entry)))
 
 

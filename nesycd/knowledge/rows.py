@@ -6,11 +6,14 @@ The caller holds the transaction, so several of these make one all-or-nothing ch
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.engine import Connection
 
 from nesycd.core.errors import KnowledgeError
@@ -20,8 +23,14 @@ from nesycd.knowledge.journal import QUEUE, Journal, parts
 from nesycd.knowledge.merge import item_key, tidy, unite, unite_evidence
 from nesycd.knowledge.schema import entries, evidence, history, names
 
+T = TypeVar("T")
 ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 MIN_PREFIX = 4
+_WHOLE = 16
+"""Characters of an item's id."""
+_HEX = re.compile(r"[0-9a-f]+")
+PORTION = 4000
+"""Entries that are read or written at once."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +52,13 @@ def find(connection: Connection, item_id: str, *, gone: bool = False) -> str:
     shown = printable(item_id)
     if len(wanted) < MIN_PREFIX:
         raise KnowledgeError(f"item id {shown!r} is too short: give at least {MIN_PREFIX} characters")
-    living = names.c.entry.in_(select(entries.c.uid))
+    living = exists().where(entries.c.uid == names.c.entry)
     places = [select(entries.c.item_id, entries.c.uid), select(names.c.item_id, names.c.entry).where(living)]
     for query in [*places, select(names.c.item_id, names.c.entry)][: 3 if gone else 2]:
         column = query.selected_columns[0]
-        for same in (column == wanted, column.startswith(wanted, autoescape=True)):
+        # Between, since the index serves that, and not a pattern. Whole ids begin no others.
+        is_part = _HEX.fullmatch(wanted) and len(wanted) < _WHOLE
+        for same in (column == wanted, *([column.between(wanted, f"{wanted}g")] if is_part else [])):
             rows = connection.execute(query.where(same).limit(50)).all()
             if len({row[1] for row in rows}) == 1:
                 return str(rows[0][1])
@@ -59,23 +70,52 @@ def find(connection: Connection, item_id: str, *, gone: bool = False) -> str:
 
 def load(connection: Connection, uids: Sequence[str] | None = None) -> dict[str, Entry]:
     """Entries by uid, all of them where `uids` is None."""
-    proof: dict[str, list[Evidence]] = {}
-    for part in _portions(uids):
-        query = select(evidence) if part is None else select(evidence).where(evidence.c.entry.in_(part))
-        for row in connection.execute(query):
-            piece = Evidence(example=row.example, attempt=row.attempt, source=row.source)
-            proof.setdefault(row.entry, []).append(piece)
+    if uids is None:
+        return dict(each(connection))
+    shared = _Shared()
     found: dict[str, Entry] = {}
-    for part in _portions(uids):
-        query = select(entries) if part is None else select(entries).where(entries.c.uid.in_(part))
-        for row in connection.execute(query):
-            found[row.uid] = Entry(
-                item=ITEM.validate_json(row.item),
-                status=Status(row.status),
-                reviewer=row.reviewer,
-                evidence=unite_evidence(proof.get(row.uid, ())),
-            )
+    for part in parts(uids):
+        proof = connection.execute(select(evidence).where(evidence.c.entry.in_(part))).all()
+        found |= shared.entries(connection.execute(select(entries).where(entries.c.uid.in_(part))).all(), proof)
     return found
+
+
+def each(connection: Connection, *where: ColumnElement[bool]) -> Iterator[tuple[str, Entry]]:
+    """Entries with their uids, one after the other, in the order of the uids; in memory are only a few thousand.
+
+    Args:
+        connection: to the KB.
+        where: conditions on the table's rows that must hold.
+    """
+    last, shared = "", _Shared()
+    query = select(entries).where(*where).order_by(entries.c.uid).limit(PORTION)
+    while found := connection.execute(query.where(entries.c.uid > last)).all():
+        first, last = found[0].uid, found[-1].uid
+        proof = connection.execute(select(evidence).where(evidence.c.entry.between(first, last))).all()
+        yield from shared.entries(found, proof).items()
+
+
+class _Shared:
+    """Makes entries of rows. Those that were made together share their evidence where it is the same: of a file's items it is."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[tuple[str, str, str], Evidence] = {}
+
+    def entries(self, found: Sequence[Any], proof: Sequence[Any]) -> dict[str, Entry]:
+        """Entries by uid, of rows of `entries` and of their `evidence`."""
+        pieces: dict[str, list[Evidence]] = {}
+        for row in proof:
+            key = (row.source, row.example, row.attempt)
+            if key not in self._pieces:
+                self._pieces[key] = Evidence(example=row.example, attempt=row.attempt, source=row.source)
+            pieces.setdefault(row.entry, []).append(self._pieces[key])
+        made = {}
+        for row in found:
+            united = unite_evidence(pieces.get(row.uid, ()))
+            made[row.uid] = Entry(
+                item=ITEM.validate_json(row.item), status=Status(row.status), reviewer=row.reviewer, evidence=united
+            )
+        return made
 
 
 def approved_rules(connection: Connection) -> list[Rule]:
@@ -113,7 +153,22 @@ def uids_by_id(connection: Connection, item_ids: Sequence[str]) -> dict[str, str
 
 
 def merge_in(connection: Connection, incoming: Iterable[Entry]) -> AddCounts:
-    """Add entries, uniting each with its equal in the KB or among themselves."""
+    """Add entries, uniting each with its equal in the KB or among themselves; in memory are a few thousand of them."""
+    added = merged = unchanged = 0
+    for part in portions(incoming):
+        counts = _merge_part(connection, part)
+        added, merged, unchanged = added + counts.added, merged + counts.merged, unchanged + counts.unchanged
+    return AddCounts(added, merged, unchanged)
+
+
+def portions(things: Iterable[T]) -> Iterator[list[T]]:
+    """Things in lists of as many as are read or written at once."""
+    rest = iter(things)
+    while part := list(islice(rest, PORTION)):
+        yield part
+
+
+def _merge_part(connection: Connection, incoming: Iterable[Entry]) -> AddCounts:
     united, ids = _united(incoming)
     uids = uids_by_key(connection, list(united))
     present = load(connection, list(uids.values()))
@@ -163,17 +218,17 @@ def set_status(connection: Connection, uids: Sequence[str], status: Status, revi
     `actor`: who brings the decision in, where that is not the reviewer.
     """
     verb = {Status.APPROVED: "approve", Status.REJECTED: "reject", Status.RETIRED: "retire"}.get(status, "propose")
-    journal = Journal()
     changed = 0
-    waiting = queued(connection, uids)
-    for uid, entry in load(connection, uids).items():
-        if (entry.status, entry.reviewer) != (status, reviewer):
-            after = entry.model_copy(update={"status": status, "reviewer": reviewer})
-            journal.changed(uid, entry, after, verb, f"was {entry.status}", actor or reviewer)
-            changed += 1
-        elif uid in waiting:
-            journal.said(uid, entry, verb, "stays as it is", actor or reviewer)
-    journal.write(connection)
+    for part in portions(uids):
+        journal, waiting = Journal(), queued(connection, part)
+        for uid, entry in load(connection, part).items():
+            if (entry.status, entry.reviewer) != (status, reviewer):
+                after = entry.model_copy(update={"status": status, "reviewer": reviewer})
+                journal.changed(uid, entry, after, verb, f"was {entry.status}", actor or reviewer)
+                changed += 1
+            elif uid in waiting:
+                journal.said(uid, entry, verb, "stays as it is", actor or reviewer)
+        journal.write(connection)
     return changed
 
 
@@ -210,7 +265,3 @@ def _united(incoming: Iterable[Entry]) -> tuple[dict[str, Entry], dict[str, set[
         entry = given.model_copy(update={"item": tidy(given.item), "evidence": unite_evidence(given.evidence)})
         united[key] = unite(united[key], entry) if key in united else entry
     return united, ids
-
-
-def _portions(uids: Sequence[str] | None) -> Iterable[Sequence[str] | None]:
-    return (None,) if uids is None else parts(uids)

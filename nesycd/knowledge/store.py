@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from sqlalchemy import Engine, func, select
 from sqlalchemy.engine import Connection
 
+from nesycd.core.collection import no_collection
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.markup import tag
 from nesycd.core.notebook import Listing, grid, shown
@@ -35,6 +36,7 @@ from nesycd.knowledge.changes import Difference, differences, last_line, touched
 from nesycd.knowledge.citations import origin
 from nesycd.knowledge.database import Change, Notify
 from nesycd.knowledge.formats.mapping import first_problem
+from nesycd.knowledge.journal import parts
 from nesycd.knowledge.merge import AUTO, entry_order
 from nesycd.knowledge.rows import AddCounts
 from nesycd.knowledge.versions import HistoryLine, Revision
@@ -167,9 +169,8 @@ class KnowledgeBase:
 
     def add_entries(self, entries: Iterable[Entry], *, why: str = "") -> AddCounts:
         """Add whole entries, merging each with its equal."""
-        given = list(entries)
         with self.writing(why=why) as connection:
-            return rows.merge_in(connection, given)
+            return rows.merge_in(connection, entries)
 
     def propose(self, item: Item, evidence: Evidence) -> Entry:
         """Add one item for review; gives the entry as it now stands (it may have been there before)."""
@@ -191,17 +192,13 @@ class KnowledgeBase:
     def entries(self, *, status: Status | None = None, kind: str | None = None, search: str = "") -> list[Entry]:
         """Entries in a fixed order: those of the given status and kind that contain all words of `search`."""
         table = schema.entries
-        query = select(table.c.uid)
+        where = [table.c.words.contains(word, autoescape=True) for word in normal(search).split()]
         if status is not None:
-            query = query.where(table.c.status == str(status))
+            where.append(table.c.status == str(status))
         if kind is not None:
-            query = query.where(table.c.kind == kind)
-        for word in normal(search).split():
-            query = query.where(table.c.words.contains(word, autoescape=True))
-        everything = status is None and kind is None and not search
-        with self.reading() as connection:
-            uids = None if everything else list(connection.execute(query).scalars())
-            return Listing(sorted(rows.load(connection, uids).values(), key=entry_order))
+            where.append(table.c.kind == kind)
+        with self.reading() as connection, no_collection():
+            return Listing(sorted((entry for _, entry in rows.each(connection, *where)), key=entry_order))
 
     def history(self, item_id: str) -> list[HistoryLine]:
         """All that happened to an entry, oldest first; one that was removed by a revert is found by its id too."""
@@ -212,15 +209,27 @@ class KnowledgeBase:
         """`items`, `by_kind`, `by_status` and `sources` (number of entries with evidence from each source)."""
         table, proof = schema.entries, schema.evidence
         with self.reading() as connection:
-            found = connection.execute(select(table.c.kind, table.c.status)).all()
-            pairs = connection.execute(select(proof.c.source, proof.c.entry).distinct()).all()
+            kinds, statuses, sources = (
+                {str(row[0]): int(row[1]) for row in connection.execute(select(column, number).group_by(column))}
+                for column, number in (
+                    (table.c.kind, func.count()),
+                    (table.c.status, func.count()),
+                    (proof.c.source, func.count(proof.c.entry.distinct())),
+                )
+            )
+            origins = Counter(map(origin, sources))
+            # An entry may have evidence from several places of one source.
+            several = [source for source in sources if origins[origin(source)] > 1]
+            pairs: set[tuple[str, str]] = set()
+            for part in parts(several):
+                query = select(proof.c.source, proof.c.entry).where(proof.c.source.in_(part)).distinct()
+                pairs.update((origin(row.source), row.entry) for row in connection.execute(query))
+        single = {origin(source): n for source, n in sources.items() if origins[origin(source)] == 1}
         return {
-            "items": len(found),
-            "by_kind": dict(sorted(Counter(row.kind for row in found).items())),
-            "by_status": dict(sorted(Counter(row.status for row in found).items())),
-            "sources": dict(
-                sorted(Counter(source for source, _ in {(origin(row.source), row.entry) for row in pairs}).items())
-            ),
+            "items": sum(kinds.values()),
+            "by_kind": dict(sorted(kinds.items())),
+            "by_status": dict(sorted(statuses.items())),
+            "sources": dict(sorted({**single, **Counter(source for source, _ in pairs)}.items())),
         }
 
     def ids(self, item_id: str) -> frozenset[str]:
@@ -338,9 +347,9 @@ class KnowledgeBase:
             KnowledgeError: there is no such version.
         """
         with self.reading() as connection:
-            old, new = (
-                versions.state_at(connection, versions.number_of(connection, version)) for version in (before, after)
-            )
+            numbers = [versions.number_of(connection, version) for version in (before, after)]
+            uids = versions.touched(connection, min(numbers), max(numbers))
+            old, new = (versions.state_at(connection, number, uids) for number in numbers)
         return Listing(differences(old, new))
 
     def revert(self, revision: int, reviewer: str, why: str = "") -> int:

@@ -21,7 +21,7 @@ from nesycd.core.text import printable
 from nesycd.knowledge import rows
 from nesycd.knowledge.journal import Journal, parts
 from nesycd.knowledge.merge import item_key, unite_evidence
-from nesycd.knowledge.schema import history, revisions, versions
+from nesycd.knowledge.schema import entries, history, revisions, versions
 
 NOW = "now"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
@@ -156,6 +156,12 @@ def state_at(connection: Connection, number: int, uids: Sequence[str] | None = N
     return {uid: state.entry() for uid, state in found.items() if state.line is not None}
 
 
+def touched(connection: Connection, after: int, until: int) -> list[str]:
+    """The entries (uid) that revisions after one, and until another, have changed."""
+    between = (history.c.revision > after) & (history.c.revision <= until)
+    return list(connection.execute(select(history.c.entry).where(between).distinct()).scalars())
+
+
 def undo(connection: Connection, number: int, actor: str) -> int:
     """Take back what one revision did, and keep what was done since; gives the number of entries changed.
 
@@ -187,7 +193,8 @@ def undo(connection: Connection, number: int, actor: str) -> int:
 
 def go_back(connection: Connection, number: int, actor: str) -> int:
     """Make the KB what it was after a revision; gives the number of entries changed."""
-    now, then = rows.load(connection), state_at(connection, number)
+    uids = touched(connection, number, newest(connection))
+    now, then = rows.load(connection, uids), state_at(connection, number, uids)
     wanted = {uid: then.get(uid) for uid in {**now, **then}}
     return put(connection, now, wanted, actor, f"back to revision {number}")
 
@@ -207,11 +214,13 @@ def problems(connection: Connection) -> list[str]:
     with_lines = connection.execute(select(func.count(history.c.revision.distinct()))).scalar_one()
     if not last == count == with_lines:
         found.append(f"of {last} revisions {count} are there, {with_lines} of them with lines in the history")
-    now, told = rows.load(connection), state_at(connection, last)
-    for uid in sorted({**now, **told}):
-        if now.get(uid) != told.get(uid):
-            shown = now.get(uid) or told[uid]
-            found.append(f"item {shown.item_id} is not what its history says")
+    here = select(entries.c.uid).union(select(history.c.entry)).order_by("uid")
+    for part in parts(list(connection.execute(here).scalars())):
+        now, told = rows.load(connection, part), state_at(connection, last, part)
+        for uid in part:
+            if now.get(uid) != told.get(uid):
+                shown = now.get(uid) or told[uid]
+                found.append(f"item {shown.item_id} is not what its history says")
     return found
 
 

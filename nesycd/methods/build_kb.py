@@ -11,7 +11,9 @@ import shlex
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +41,15 @@ from nesycd.methods.judge_lessons import induced
 from nesycd.methods.take_kb import Taken, held_out, read_of
 from nesycd.routing import MarginRouter, calibrate
 from nesycd.rules import failures
+from nesycd.runs.dealing import together
+from nesycd.runs.shards import by_key
 from nesycd.runs.stage import Artifact
 from nesycd.stages import diagnose, induce, self_check
 
 _PASSED_OVER = {Status.REJECTED, Status.RETIRED}
+_DEALT = 256
+"""Errors that a worker diagnoses at once, where it can."""
+_case = attrgetter("example")
 
 
 @dataclass(frozen=True)
@@ -92,13 +99,18 @@ def build_knowledge(
     asked = diagnose.cases(train, kept, attempts, settings.source, context.recipe.seed, sure.unsure)
     cases = {case.example.uid: case for case in asked}
     brought = _imported(context)  # a file that cannot be read is told before the teacher is asked
+    produce, work = by_key(
+        Diagnosis, lambda uids: context.teacher.diagnoses([cases[uid] for uid in uids]), _case, _DEALT
+    )
     diagnoses = context.run.records(
         "diagnoses",
         Diagnosis,
         {"teacher": context.teacher.fingerprint, "examples": train, "rationales": rationales, "attempts": attempts}
         | {"source": settings.source},
         list(cases),
-        lambda uids: context.teacher.diagnoses([cases[uid] for uid in uids]),
+        produce,
+        # A language model is asked by this process alone: its ledger and its limits know what was paid.
+        work=None if hasattr(context.teacher, "forget") else work,
     )
     inductions = induced(context, train, kept, attempts, diagnoses)
     proposed = [*diagnose.proposals(diagnoses), *induce.proposals(inductions), *brought]
@@ -219,11 +231,14 @@ def _self_checked(
     """Each student answers again the questions it got wrong, now with the items proposed from that error."""
     asked = self_check.to_ask(proposals, collected.attempts)
     by_uid = {example.uid: example for example in train}
-    answers: list[Attempt] = []
-    for name, adapter in collected.students.items():
-        again = [by_uid[one.example] for one in collected.attempts if one.solver == name and one.example in asked]
+
+    def again(name: str, adapter: Artifact) -> Sequence[Attempt]:
+        wrong = [by_uid[one.example] for one in collected.attempts if one.solver == name and one.example in asked]
         way = context.reading(f"check-{name}", adapter, lambda example: asked[example.uid])
-        answers += context.answered(f"self-check-{name}", way, again)
+        return context.answered(f"self-check-{name}", way, wrong)
+
+    made = together([partial(again, *student) for student in collected.students.items()])
+    answers = [*chain.from_iterable(made)]
     return _SelfChecked(len(answers), self_check.repaired(answers))
 
 

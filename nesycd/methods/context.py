@@ -39,6 +39,7 @@ from nesycd.retrieval import PassageIndex
 from nesycd.rules import Engine
 from nesycd.runs.predictions import VERDICTS
 from nesycd.runs.run import Run
+from nesycd.runs.shards import Work
 from nesycd.runs.stage import Artifact, StageRecords
 from nesycd.stages import augment
 from nesycd.stages.shuffle import shuffled
@@ -431,10 +432,10 @@ class Context:
                 return [uids[start : start + READ_TOGETHER] for start in range(0, len(uids), READ_TOGETHER)]
             return [[uids[place] for place in batch] for batch in predictor.plan([turns[uid].now[0] for uid in uids])]
 
-        def predicted(asks: Sequence[Ask]) -> list[Prediction]:
-            def writing(rows: int, tokens: int, limit: int) -> None:
-                self.writing(name, len(uids), rows, tokens, limit)
+        def writing(rows: int, tokens: int, limit: int) -> None:
+            self.writing(name, len(uids), rows, tokens, limit)
 
+        def predicted(asks: Sequence[Ask]) -> list[Prediction]:
             if not several:
                 return predictor.predict(asks, writing)
             made: dict[int, Prediction] = {}
@@ -454,8 +455,17 @@ class Context:
                 for uid, turn in ((uid, turns[uid]) for uid in batch)
             ]
 
+        def lacking(batches: list[list[str]]) -> list[list[str]]:
+            return predictor.lacking([[_named(uid, turns[uid].now) for uid in batch] for batch in batches], not several)
+
+        def ahead(names: list[str]) -> list[Prediction]:
+            # Nothing that is cached here is part of it, so that batches are as they were planned.
+            return Predictor(self.student).predict([_ask_of(one, turns) for one in names], writing)
+
         inputs = {"asked": asked, "method": method}
-        return self._kept(name, partial(self.run.batches, name, Answer, inputs, plan=plan, produce=produce, keys=uids))
+        work = Work(Prediction, plan=lacking, make=ahead, take=self.run.predictions.add)
+        ask = partial(self.run.batches, name, Answer, inputs, plan=plan, produce=produce, keys=uids, work=work)
+        return self._kept(name, ask)
 
     def _graded(
         self, name: str, examples: Mapping[str, Example], answers: StageRecords[Answer]
@@ -485,3 +495,14 @@ class Context:
         return StageRecords(
             Attempt.of(answer, known, verdict) for answer, verdict in zip(answers, verdicts, strict=True)
         )
+
+
+def _named(uid: str, asks: Sequence[Ask]) -> list[tuple[str, Ask]]:
+    """A question's prompts with the names by which they are dealt out."""
+    return [(f"{number}/{uid}", ask) for number, ask in enumerate(asks)]
+
+
+def _ask_of(name: str, turns: Mapping[str, Turn]) -> Ask:
+    """The prompt with a name that `_named` gave."""
+    number, _, uid = name.partition("/")
+    return turns[uid].now[int(number)]

@@ -6,8 +6,9 @@ Each call of `context.run` is one stage of the run folder, fingerprinted by its 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from nesycd.core.answers import Attempt
@@ -20,8 +21,9 @@ from nesycd.methods.choose_router import Routing, choose_router
 from nesycd.methods.context import KNOWLEDGE, Context
 from nesycd.methods.knowledge import Knowledge
 from nesycd.retrieval.recall import count_recall
+from nesycd.runs.dealing import together
 from nesycd.runs.stage import Artifact
-from nesycd.stages import augment, collect, costs, rationalise
+from nesycd.stages import collect, costs, rationalise
 from nesycd.stages.distil import general_texts
 
 
@@ -93,10 +95,12 @@ def distil(context: Context, until: str = "") -> Distilled | None:
     if until == "rationalise":
         return None
     texts = general_texts(train, kept, context.prompts)
-    general = context.fine_tune("general", texts)
+    of_all = partial(context.fine_tune, "general", texts)
     if until == "distil":
+        of_all()
         return None
-    collected = _collect(context, train, texts, general)
+    steps: list[Callable[[], Any]] = [of_all, partial(_collect, context, train, texts, of_all)]
+    general, collected = together(steps)
     attempts = collected.attempts
     if until == "collect":
         return None
@@ -159,16 +163,18 @@ def lineage(adapter: Artifact, init: Artifact | None) -> int:
 # --- step 2 ----------------------------------------------------------------------------------------------------------
 
 
-def _collect(context: Context, train: Sequence[Example], texts: Sequence[TrainingText], general: Artifact) -> Collected:
+def _collect(
+    context: Context, train: Sequence[Example], texts: Sequence[TrainingText], of_all: Callable[[], Artifact]
+) -> Collected:
     """Attempts at all training questions: by S_P itself, or by students that were not trained on them."""
     settings = context.recipe.collection
     if settings.mode == "in_sample":
+        general = of_all()
         made = list(context.answered("collect", context.reading("general", general), train))
         return Collected(made, {"general": general})
     fold_of = collect.assign_folds(train, settings.folds, context.recipe.seed)
-    answered: dict[str, Attempt] = {}
-    students: dict[str, Artifact] = {}
-    for fold in range(settings.folds):
+
+    def of_fold(fold: int) -> tuple[Artifact, Sequence[Attempt]]:
         held = [example for example in train if fold_of[example.uid] == fold]
         others = [text for text in texts if fold_of[text.example] != fold]
         if not held or not others:
@@ -177,9 +183,11 @@ def _collect(context: Context, train: Sequence[Example], texts: Sequence[Trainin
             )
         epochs = settings.epochs or context.recipe.training.epochs
         student = context.fine_tune(f"fold-{fold}", others, epochs=epochs)
-        attempts = context.answered(f"collect-fold-{fold}", context.reading(f"fold-{fold}", student), held)
-        answered |= {attempt.example: attempt for attempt in attempts}
-        students[f"fold-{fold}"] = student
+        return student, context.answered(f"collect-fold-{fold}", context.reading(f"fold-{fold}", student), held)
+
+    folds = together([partial(of_fold, fold) for fold in range(settings.folds)])
+    answered = {attempt.example: attempt for _, attempts in folds for attempt in attempts}
+    students = {f"fold-{fold}": student for fold, (student, _) in enumerate(folds)}
     return Collected([answered[example.uid] for example in train], students)
 
 
@@ -200,10 +208,7 @@ def _augmented(
         context.run.notify("no approved knowledge: augmented distillation is left out, S_E is S_P")
         return general, {"mix": _counts(()), "train_recall": {"prompts": None, "questions": None}, "calls": None}
     settings = context.recipe.augmented
-    mix = mixing.mix_of(context.recipe)
-    looked = mixing.looked_up(context, kept, knowledge, "annotate") if context.recipe.augmented.looks_up else None
-    seen = mixing.seen_in_training(context, entries, retrievals)
-    texts = augment.augmented_texts(train, kept, seen, entries, context.prompts, mix, context.recipe.seed, looked)
+    texts = mixing.mixed_texts(context, kept, entries, knowledge)
     from_general = settings.init == "general"
     # Where S_E starts from the base model, it gets as many completion tokens as S_P, which then is also the Std-CoT baseline.
     budget = None if from_general else int(general.metadata["completion_tokens"])
@@ -216,7 +221,9 @@ def _augmented(
         epochs=settings.epochs,
         completion_token_budget=budget,
     )
-    calls = mixing.call_counts(mixing.annotated(context, kept, knowledge, "annotate"), kept) if looked else None
+    looks_up = settings.looks_up
+    calls = mixing.call_counts(mixing.annotated(context, kept, knowledge, "annotate"), kept) if looks_up else None
+    mix = mixing.mix_of(context.recipe)
     reading = [text for text in texts if text.task == "augmented"] if mix.context or mix.both else []
     recall = _train_recall(train, reading, entries, retrievals)
     return augmented, {"mix": _counts(texts), "train_recall": recall, "calls": calls}

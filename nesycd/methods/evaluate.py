@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from nesycd.calls import BaseRules
@@ -18,10 +19,11 @@ from nesycd.methods.context import Context
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.method import BY_RULES, Method, Source
 from nesycd.methods.predict import Adapter, Resources, way_of
-from nesycd.methods.table import METHODS, most_evident, most_passages
-from nesycd.prompts import Shown
+from nesycd.methods.table import BASELINE, MAIN, METHODS, most_evident, most_passages
+from nesycd.prompts import Shown, question_text
 from nesycd.retrieval import PassageIndex, Reasoner, reasoning
 from nesycd.retrieval.recall import count_recall, holds_answer
+from nesycd.runs.dealing import together
 from nesycd.stages import baselines
 from nesycd.stages.derive import by_rules, by_statements
 
@@ -93,10 +95,36 @@ def evaluate(context: Context, methods: Sequence[Method]) -> Scored:
             scored.answer_in_context["valid"] = _answer_in_context(
                 examples, {one.example: one.items for one in retrievals}
             )
-    for split in splits_of(context.task, context.recipe):
-        if context.examples(split):
-            score(context, methods, split, scored)
+    over_splits(context, lambda split: score(context, methods, split, scored))
     return scored
+
+
+def over_splits(context: Context, work: Callable[[str], None]) -> None:
+    """Do something with each split that is scored and has questions; where none of them is in two splits, as parts that do not
+    need each other."""
+    splits = [split for split in splits_of(context.task, context.recipe) if context.examples(split)]
+    asked = [question_text(example) for split in splits for example in context.examples(split)]
+    parts = [partial(work, split) for split in splits]
+    if len(set(asked)) == len(asked):
+        together(parts)
+    else:
+        for part in parts:
+            part()
+
+
+def _each(
+    methods: Sequence[Method], answers: Callable[[Method], Sequence[Attempt] | None]
+) -> list[tuple[str, Sequence[Attempt] | None]]:
+    return [(method.name, answers(method)) for method in methods]
+
+
+def by_student(methods: Sequence[Method]) -> dict[str, list[Method]]:
+    """Methods by the student that they ask, or train their own after; those with a router ask the run's own students too."""
+    groups: dict[str, list[Method]] = {}
+    for method in methods:
+        asked = method.like or method.student
+        groups.setdefault(MAIN if method.router or asked == BASELINE else asked, []).append(method)
+    return groups
 
 
 def score(context: Context, methods: Sequence[Method], split: str, scored: Scored) -> None:
@@ -151,21 +179,27 @@ def _score(
         )
     resources = _resources(context, methods, knowledge, split, examples, retrievals)
     earlier = split.removesuffix(IMPORTED)
-    for method in methods:
+
+    def answers(method: Method) -> Sequence[Attempt] | None:
         if split != earlier and not reads_now(method):
             # Imported facts do not affect a method that does not read the knowledge base.
-            made = scored.attempts.get((method.name, earlier))
-        elif lacks := lacking(method, context.task, examples):
+            return scored.attempts.get((method.name, earlier))
+        if lacks := lacking(method, context.task, examples):
             # Only a method that the recipe names is reported.
-            made = None
             if method.name in context.recipe.evaluation.methods:
                 context.run.notify(f"{split}: {method.name} is left out, since {lacks}")
-        elif method.source in BY_RULES:
-            made = _by_rules(context, method, knowledge, split, examples)
-        else:
-            made = context.answered(f"eval-{split}-{method.name}", way_of(method, resources), examples)
-        if made is not None:
-            scored.attempts[method.name, split] = made
+            return None
+        if method.source in BY_RULES:
+            return _by_rules(context, method, knowledge, split, examples)
+        return context.answered(f"eval-{split}-{method.name}", way_of(method, resources), examples)
+
+    # Methods with one student may ask it the same, so one of them is answered after the other.
+    groups = by_student(methods).values()
+    made = together([partial(_each, group, answers) for group in groups])
+    answered = dict(itertools.chain.from_iterable(made))
+    for method in methods:
+        if (found_answers := answered[method.name]) is not None:
+            scored.attempts[method.name, split] = found_answers
     scored.examples[split] = examples
     scored.knowledge[split] = knowledge_version(entry.item_id for entry in knowledge.entries)
     scored.answer_in_context[split] = _answer_in_context(examples, found)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from nesycd.core.records import Diagnosis, Evidence, Example, Induction, Item, L
 from nesycd.methods.context import Context
 from nesycd.methods.likelihoods import Scored, score
 from nesycd.prompts import completion_text
+from nesycd.runs.dealing import together
 from nesycd.stages import diagnose, induce, lesson_gate, likeness
 from nesycd.stages.lesson_gate import Trial
 
@@ -168,12 +171,14 @@ def _answered(
 ) -> dict[str, bool]:
     """Whether the answers to the questions of these trials are right with the item in the prompt, by `_key`."""
     solver = {attempt.example: attempt.solver for attempt in collected.attempts}
-    right: dict[str, bool] = {}
     shown = {_key(uid, trial.item): (uid, trial.item) for trial in tried for uid in trial.questions}
-    for name in dict.fromkeys(solver[uid] for uid, _ in shown.values()):
+
+    def answered(name: str) -> Sequence[Attempt]:
         mine = [(key, uid) for key, (uid, _) in shown.items() if solver[uid] == name]
         examples = [by_uid[uid].model_copy(update={"uid": key}) for key, uid in mine]
         way = context.reading(f"lessons-{name}", collected.students[name], lambda example: (shown[example.uid][1],))
-        made = context.answered(f"lessons-answered-{name}", way, examples)
-        right |= {attempt.example: attempt.correct for attempt in made}
-    return right
+        return context.answered(f"lessons-answered-{name}", way, examples)
+
+    names = dict.fromkeys(solver[uid] for uid, _ in shown.values())
+    made = together([partial(answered, name) for name in names])
+    return {attempt.example: attempt.correct for attempt in chain.from_iterable(made)}

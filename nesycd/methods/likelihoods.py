@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nesycd.core.protocols import Prompt
 from nesycd.core.records import Example, Item, Masked
 from nesycd.methods.context import Context
+from nesycd.runs.shards import by_key
 from nesycd.runs.stage import Artifact
 
 _BATCH = 256
@@ -39,6 +40,7 @@ def score(context: Context, name: str, wanted: Sequence[Scored]) -> Sequence[Mas
     inputs = {
         "scored": "least_likely",
         "student": context.student.fingerprint,
+        **({"served_by": served} if (served := getattr(context.student, "served_by", "")) else {}),
         "prompts": context.prompts.fingerprint,
         "contexts": [
             [one.key, one.example.id, one.adapter.fingerprint, one.reference, [item.id for item in one.items]]
@@ -62,6 +64,9 @@ def score(context: Context, name: str, wanted: Sequence[Scored]) -> Sequence[Mas
             for one, value in zip(chosen, found, strict=True)
         ]
 
+    def key_of(one: Masked) -> str:
+        return one.key
+
     def plan() -> list[list[str]]:
         # A batch has one student.
         groups: dict[tuple[str, bool], list[str]] = {}
@@ -71,6 +76,7 @@ def score(context: Context, name: str, wanted: Sequence[Scored]) -> Sequence[Mas
 
     if not scored:
         return []
+    taken, work = by_key(Masked, produce, key_of)
     return context.run.batches(
-        name, Masked, inputs, plan=plan, produce=produce, key_of=lambda one: one.key, keys=list(scored)
+        name, Masked, inputs, plan=plan, produce=taken, key_of=key_of, keys=list(scored), work=work
     )

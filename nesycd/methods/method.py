@@ -50,6 +50,10 @@ class Method:
         train: called with the run's context and this method; fine-tunes the student, or finds it trained, and returns its
             adapter; None where the student is another method's.
         trained_on: what a student of its own learns from: the teacher's rationales, or gold answers alone.
+        like: the method whose training texts and prompts it shares, where its student also learns from answers that were sampled
+            to the training questions; "": it learns from no such answers.
+        rounds: whether these are its own student's, in rounds, and what a teacher would have written in them is learned; else the
+            right ones of the other method's student are.
         prompt: see `PromptForm`.
         source: see `Source`.
         passages: most passages of a corpus in a prompt; RAFT trains with this number of documents, of either source.
@@ -70,6 +74,8 @@ class Method:
     student: str = BASE
     train: Train | None = None
     trained_on: Literal["rationales", "answers"] = "rationales"
+    like: str = ""
+    rounds: bool = False
     prompt: PromptForm = "question"
     source: Source = ""
     passages: int = 3

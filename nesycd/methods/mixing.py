@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nesycd.calls import Calls, LookUp, annotate, with_calls
 from nesycd.calls.deriving import replayed
 from nesycd.calls.notation import NOTHING_FOLLOWS
-from nesycd.core.records import Annotation, Entry, Example, Rationale, Retrieval
+from nesycd.core.records import Annotation, Entry, Example, Rationale, Retrieval, TrainingText
 from nesycd.core.segments import Segment
 from nesycd.methods.predict import offering
 from nesycd.prompts import completion_text
@@ -67,6 +67,16 @@ def seen_in_training(
     if context.recipe.augmented.knowledge == "own":
         return augment.own_knowledge(context.train, own)
     return augment.visible_knowledge(retrievals, own)
+
+
+def mixed_texts(
+    context: Context, kept: Mapping[str, Rationale], entries: Sequence[Entry], knowledge: Knowledge
+) -> list[TrainingText]:
+    """What NesyCD's student is trained on. `knowledge`: of these entries."""
+    seen = seen_in_training(context, entries, retrieved_in_training(context, entries, knowledge))
+    looked = looked_up(context, kept, knowledge, "annotate") if context.recipe.augmented.looks_up else None
+    mix, seed = mix_of(context.recipe), context.recipe.seed
+    return augment.augmented_texts(context.train, kept, seen, entries, context.prompts, mix, seed, looked)
 
 
 def looked_up(context: Context, kept: Mapping[str, Rationale], knowledge: Knowledge, stage: str) -> augment.Looked:

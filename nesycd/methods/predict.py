@@ -7,8 +7,9 @@ and then the answer). Predictions are cached.
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -96,7 +97,9 @@ class Predictor:
         told = [self.student.fingerprint, self.student.decoding, ask.student, ask.prompt]
         tools = ask.tools
         called = [*tools.names, ask.question] if tools is not None and tools.state else [*tools.names] if tools else []
-        return content_hash([*told, ask.decoding.limit, list(ask.decoding.stop), called])
+        given = ask.decoding
+        sampled = [given.temperature, given.seed] if given.temperature else []
+        return content_hash([*told, given.limit, list(given.stop), called, *sampled])
 
     def find(self, ask: Ask, key: str = "") -> Prediction | None:
         """The cached prediction whose calls would have the same results now; None where there is none.
@@ -117,6 +120,28 @@ class Predictor:
             seen.add((key, state))
         planned = [[new[index] for index in batch] for batch in self._batches([asks[place] for place in new])]
         return [*planned, known] if known else planned
+
+    def lacking(self, batches: Iterable[Sequence[Sequence[tuple[str, Ask]]]], whole: bool) -> list[list[str]]:
+        """What `predict` will have to generate where it is given one batch after the other: batches of the prompts' names.
+
+        Args:
+            batches: of questions, each with its named prompts.
+            whole: whether a batch is one for the student too; else its prompts are planned, as by `plan`.
+        """
+        seen: set[tuple[str, str]] = set()
+        made: list[list[str]] = []
+        for batch in batches:
+            own: list[tuple[str, Ask]] = []
+            for name, ask in itertools.chain.from_iterable(batch):
+                if (told := (self.key(ask), _state(ask))) not in seen:
+                    seen.add(told)
+                    own.append((name, ask))
+            new = [(name, ask) for name, ask in own if self.find(ask) is None]
+            if new and whole:
+                made.append([name for name, _ in own])
+            elif new:
+                made += [[new[place][0] for place in planned] for planned in self._batches([ask for _, ask in new])]
+        return made
 
     def predict(self, asks: Sequence[Ask], writing: Writing | None = None) -> list[Prediction]:
         """The predictions of one planned batch, in order.
@@ -342,6 +367,7 @@ class Resources:
 
     Attributes:
         limit: most tokens of an answer.
+        temperature, seed: of the answers, where they are sampled; what is read of a question never is.
         adapter: the adapter of a method's student, by that method's name (`Method.student`).
         knowledge: source -> what it gives for a question; methods with another source cannot be used.
         tools: source of look-ups -> what a method with that source calls; "": what all others do (sums, or nothing).
@@ -362,10 +388,13 @@ class Resources:
     drafts: Callable[[], Adapter] | None = None
     by: By = "sentences"
     shots: Callable[[Example], str] | None = None
+    temperature: float = 0.0
+    seed: int = 0
 
     def decoding(self, method: Method) -> Decoding:
         """How a method's answers are decoded."""
-        return Decoding(self.limit, FEW_SHOT_STOP if method.prompt == "few_shot" else ())
+        stop = FEW_SHOT_STOP if method.prompt == "few_shot" else ()
+        return Decoding(self.limit, stop, self.temperature, self.seed)
 
 
 def way_of(method: Method, given: Resources) -> Way:

@@ -16,7 +16,7 @@ from nesycd.core.errors import ConfigError
 from nesycd.core.files import did_you_mean
 from nesycd.core.records import Entry, Item
 from nesycd.methods import training
-from nesycd.methods.method import BASE, CallSource, Method, Source
+from nesycd.methods.method import BASE, CallSource, Method, Source, Train
 from nesycd.methods.training import on_texts, two_losses
 from nesycd.stages import baselines
 
@@ -50,6 +50,12 @@ def _own(
 ) -> Method:
     """A rival with a student of its own, fine-tuned on `texts`."""
     return Method(name, about, "rival", student=name, train=on_texts(texts, settings), **columns)  # type: ignore[arg-type]
+
+
+def _sampling(name: str, about: str, train: Train, like: str, **columns: object) -> Method:
+    """A method that is trained on right answers of the student of another, too."""
+    told = f"{about}, trained on right answers of its own student too (one round of rejection sampling)"
+    return Method(name, told, "rival", student=name, train=train, like=like, **columns)  # type: ignore[arg-type]
 
 
 def _ablation(name: str, about: str, changes: Callable[[Recipe], Sequence[str]]) -> Method:
@@ -283,6 +289,47 @@ _ROWS = (
         calls="kb",
         version=2,
     ),
+    _sampling("std_cot_rs", "Std-CoT", training.with_right_answers(training.rationales), BASELINE),
+    _sampling(
+        "raft_kb_rs",
+        "RAFT over the knowledge base",
+        training.with_right_answers(training.raft),
+        "raft_kb",
+        source="kb",
+        passages=4,
+        version=2,
+    ),
+    _sampling(
+        "nesycd_rs",
+        "NesyCD",
+        training.with_right_answers(training.mixed),
+        MAIN,
+        source="read",
+        calls="kb",
+        reads_base=True,
+    ),
+    Method(
+        "on_policy",
+        "on-policy distillation: Std-CoT, then a teacher's judgement of the student's own answers, token by token",
+        "rival",
+        student="on_policy",
+        train=training.in_rounds(training.rationales),
+        like=BASELINE,
+        rounds=True,
+        reads_base=True,
+    ),
+    Method(
+        "nesycd_on_policy",
+        "NesyCD, then the same judgement of answers with look-ups",
+        "rival",
+        student="nesycd_on_policy",
+        train=training.in_rounds(training.mixed),
+        like=MAIN,
+        rounds=True,
+        source="read",
+        calls="kb",
+        reads_base=True,
+    ),
     _own("facts_in_weights", "Std-CoT, with the same items by heart", training.memorised, reads_base=True),
     # --- ablations: NesyCD with one change, in a run of its own beside the seed's
     *(_ablation(f"no_{kind}s", f"NesyCD without {kind}s", _without(kind)) for kind in KINDS),
@@ -329,8 +376,11 @@ def register(method: Method) -> None:
 
 
 def as_trained(method: Method, recipe: Recipe) -> Method:
-    """A method as it is with a recipe: where NesyCD's student is trained without look-ups, it reads instead."""
-    if method.student != MAIN or not method.calls or recipe.augmented.looks_up:
+    """A method as it is with a recipe: where NesyCD's student is trained without look-ups, it reads instead; a student that
+    learns from a teacher on a server needs no base for that."""
+    if method.rounds and method.like == BASELINE and recipe.on_policy.server:
+        return replace(method, reads_base=False)
+    if MAIN not in (method.student, method.like) or not method.calls or recipe.augmented.looks_up:
         return method
     instead: dict[CallSource, Source] = {"kb": "kb", "gold": "oracle"}
     source: Source = instead.get(method.calls, "") if method.source in ("", "read") else method.source
@@ -400,7 +450,7 @@ def in_order(names: Iterable[str]) -> list[str]:
 def method_of(stage: str) -> Method | None:
     """The method whose training or answers a stage holds; None for the stages of the run's own steps."""
     for pattern in (
-        rf"(?:{'|'.join(OWN_STAGES)})-(?P<name>{{}})",
+        rf"(?:{'|'.join(OWN_STAGES)})-(?P<name>{{}})(?:\.\d+)?(?:-first|-read)?(?:\.verdicts)?",
         r"(?:eval|settings)-.+-(?P<name>{})(?:-first)?(?:\.verdicts)?",
     ):
         # Longer names first, since one may end with another.
@@ -472,5 +522,5 @@ def most_passages() -> int:
     return max(method.passages for method in METHODS.values() if method.source == "corpus")
 
 
-OWN_STAGES = ("texts", "size", "train")
+OWN_STAGES = ("texts", "size", "train", "sample", "found", "teach")
 """Prefixes of the stages in which a method trains a student of its own."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 PREFIX = "train-"
 """Prefix of the stages in which methods train students of their own."""
+TEACHER = "teach-"
+"""Prefix of the stages in which a student is trained to be the teacher of a method's student."""
 Texts = Callable[["Context", Method], list[TrainingText]]
 
 
@@ -39,25 +41,58 @@ def on_texts(texts: Texts, settings: Callable[[Recipe], object] = lambda recipe:
     """
 
     def train(context: Context, method: Method) -> Artifact:
-        name, distilled = method.name, context.distilled
-        inputs = {
-            "examples": context.train,
-            "rationales": [distilled.kept[e.uid] for e in context.train if e.uid in distilled.kept],
-            "prompts": [context.prompts.fingerprint, context.baseline_prompts.texts],
-            "source": context.source_fingerprint(method.source),
-            # Only for methods whose texts depend on the items.
-            "entries": list(distilled.entries) if method.source == "kb" or method.reads_base else [],
-            "calls": _calls_fingerprint(context, method),
-            "settings": settings(context.recipe),
-            "seed": context.recipe.seed,
-            "student": context.student.fingerprint,
-            "passages": method.passages,
-            "algorithm": method.version,
-        }
-        made = context.run.computed(f"texts-{name}", TrainingText, inputs, lambda: texts(context, method))
-        return context.fine_tune(f"{PREFIX}{name}", made, completion_token_budget=_budget(context, name, made))
+        made = texts_of(context, method, lambda: texts(context, method), settings(context.recipe))
+        return context.fine_tune(f"{PREFIX}{method.name}", made, completion_token_budget=budget(context, method, made))
 
     return train
+
+
+def with_right_answers(texts: Texts) -> Train:
+    """The `train` of a method with one round of rejection sampling (`methods.sampling`).
+
+    Args:
+        texts: of the method that it is like.
+    """
+
+    def train(context: Context, method: Method) -> Artifact:
+        from nesycd.methods import sampling
+
+        return sampling.train(context, method, texts)
+
+    return train
+
+
+def in_rounds(texts: Texts) -> Train:
+    """The `train` of a method that distils on policy (`methods.on_policy`); `texts`: of the method that it is like."""
+
+    def train(context: Context, method: Method) -> Artifact:
+        from nesycd.methods import on_policy
+
+        return on_policy.train(context, method, texts)
+
+    return train
+
+
+def texts_of(
+    context: Context, method: Method, make: Callable[[], list[TrainingText]], settings: object
+) -> Sequence[TrainingText]:
+    """A method's own texts, as a stage of the run. `settings`: what they depend on besides the method and the run's steps."""
+    distilled = context.distilled
+    inputs = {
+        "examples": context.train,
+        "rationales": [distilled.kept[e.uid] for e in context.train if e.uid in distilled.kept],
+        "prompts": [context.prompts.fingerprint, context.baseline_prompts.texts],
+        "source": context.source_fingerprint(method.source),
+        # Only for methods whose texts depend on the items.
+        "entries": list(distilled.entries) if method.source == "kb" or method.reads_base else [],
+        "calls": _calls_fingerprint(context, method),
+        "settings": settings,
+        "seed": context.recipe.seed,
+        "student": context.student.fingerprint,
+        "passages": method.passages,
+        "algorithm": method.version,
+    }
+    return context.run.computed(f"texts-{method.name}", TrainingText, inputs, make)
 
 
 def _calls_fingerprint(context: Context, method: Method) -> list[object]:
@@ -69,20 +104,20 @@ def _calls_fingerprint(context: Context, method: Method) -> list[object]:
     return [tools.state if tools else "", calls.rationales, context.recipe.augmented.empty_calls, *reads]
 
 
-def _budget(context: Context, name: str, texts: Sequence[TrainingText]) -> int:
+def budget(context: Context, method: Method, texts: Sequence[TrainingText]) -> int:
     """Completion tokens to train on: as many as NesyCD's, but at most `compare.max_passes` passes over the texts."""
-    budget: int = context.distilled.summary["completion_tokens"]["nesycd"]
+    most: int = context.distilled.summary["completion_tokens"]["nesycd"]
     passes = context.recipe.compare.max_passes
     if passes is None:
-        return budget
+        return most
     count = context.student.count_tokens
     # One more for the end token of each text.
     size = context.run.value(
-        f"size-{name}",
+        f"size-{method.name}",
         {"texts": texts, "student": context.student.fingerprint},
         lambda: sum(count([text.own_text for text in texts])) + len(texts),
     )
-    return min(budget, int(passes * size))
+    return min(most, int(passes * size))
 
 
 def answers(context: Context, method: Method) -> list[TrainingText]:
@@ -140,14 +175,17 @@ def _prompts(context: Context, method: Method) -> Prompts:
     return offering(context.prompts, context.tools(method.calls, context.knowledge) if method.calls else None)
 
 
-def _with_calls(context: Context, method: Method, texts: Sequence[TrainingText]) -> list[TrainingText]:
-    """The same texts with look-ups in their rationales, where the method makes some."""
+def _with_calls(context: Context, method: Method, texts: Sequence[TrainingText], stage: str = "") -> list[TrainingText]:
+    """The same texts with look-ups in their rationales, where the method makes some.
+
+    `stage`: where the places of these are found; "": one of the method's own.
+    """
     if not method.calls:
         return list(texts)
     from nesycd.methods import mixing
 
     knowledge = context.rationale_items if method.calls == "rationales" else context.knowledge
-    looked = mixing.looked_up(context, context.distilled.kept, knowledge, f"annotate-{method.name}")
+    looked = mixing.looked_up(context, context.distilled.kept, knowledge, stage or f"annotate-{method.name}")
     rng = random.Random(f"calls-{context.recipe.seed}-{method.name}")
     share = context.recipe.augmented.empty_calls
     by_uid, kept = {example.uid: example for example in context.train}, context.distilled.kept
@@ -166,10 +204,36 @@ def _with_calls(context: Context, method: Method, texts: Sequence[TrainingText])
     return made
 
 
+def rationales(context: Context, method: Method) -> list[TrainingText]:
+    """Std-CoT's texts."""
+    return general_texts(context.train, context.distilled.kept, context.prompts)
+
+
+def mixed(context: Context, method: Method) -> list[TrainingText]:
+    """NesyCD's texts; Std-CoT's where no item is approved."""
+    from nesycd.methods import mixing
+
+    distilled = context.distilled
+    if not distilled.entries:
+        return rationales(context, method)
+    return mixing.mixed_texts(context, distilled.kept, distilled.entries, context.knowledge)
+
+
+def informed(context: Context, method: Method, shown: Found) -> list[TrainingText]:
+    """The rationales after what is shown of the knowledge base, with the method's look-ups: so that it can be read at all.
+
+    Questions that are shown nothing are left out.
+    """
+    kept = {uid: rationale for uid, rationale in context.distilled.kept.items() if shown.get(uid)}
+    texts = baselines.kard_texts(context.train, kept, _prompts(context, method), shown)
+    return _with_calls(context, method, texts, "annotate" if method.calls == "kb" else "")
+
+
 def memorised(context: Context, method: Method) -> list[TrainingText]:
     """The rationales, and each item of the knowledge base for memorisation."""
-    rationales = general_texts(context.train, context.distilled.kept, context.prompts)
-    return rationales + baselines.memorisation_texts(context.distilled.entries, context.baseline_prompts)
+    return rationales(context, method) + baselines.memorisation_texts(
+        context.distilled.entries, context.baseline_prompts
+    )
 
 
 def _by_rationale(context: Context, method: Method) -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from nesycd.core.records import Diagnosis, Example, Rationale
 from nesycd.methods.method import Method
 from nesycd.methods.table import MAIN, checkpoint_of
+from nesycd.methods.training import TEACHER
 from nesycd.reports.folder import Material, Row
 from nesycd.reports.results import Part
 from nesycd.runs.manifest import read_recipe
@@ -31,6 +33,8 @@ class Cost(Part):
     """Read in all trainings that the method needs, those of the students whose errors are diagnosed among them."""
     completion_tokens: float
     """With a loss, over the lineage of the student that answers: what methods have in common."""
+    sampled_tokens: float = 0.0
+    """Written by students in answers to training questions that are trained on, or chosen from."""
     train_seconds: float
     prompt_tokens_each: float
     answer_tokens_each: float
@@ -67,6 +71,7 @@ def _cost(material: Material, row: Row, seed: int, split: str) -> Cost:
         usd=usd_of(asked),
         trained_tokens=sum(states[name]["metadata"]["tokens"] for name in needed),
         completion_tokens=sum(states[name]["metadata"]["completion_tokens"] for name in own),
+        sampled_tokens=sum(states[name]["metadata"].get("sampled_tokens", 0) for name in own),
         train_seconds=sum(states[name]["seconds"] for name in needed),
         prompt_tokens_each=sum(one.prompt_tokens for one in answers) / n,
         answer_tokens_each=sum(one.completion_tokens for one in answers) / n,
@@ -100,10 +105,23 @@ def _needs_base(method: Method) -> bool:
 def _trainings(row: Row, states: Mapping[str, Any], started: bool) -> tuple[list[str], list[str]]:
     """The stages that trained the answering student's lineage, and all trainings that the method needs."""
     folds = [name for name in states if name.startswith("fold-")]
-    own: list[str] = []
-    if row.method.student:
-        own = [checkpoint_of(row.method.student, states)]
-        if started and row.method.student == MAIN and own != ["general"]:
-            own.insert(0, "general")  # S_E was trained on from S_P
-    base = ["general", *folds] if _needs_base(row.method) else []
-    return own, list(dict.fromkeys([*own, *base]))
+    method = row.method
+    own = _lineage(method.student, states, started) if method.student else []
+    # Without rounds it learns from answers of the student that it is like.
+    asked = _lineage(method.like, states, started) if method.like and not method.rounds else []
+    asked += [name for name in (f"{TEACHER}{method.student}",) if name in states]
+    base = ["general", *folds] if _needs_base(method) else []
+    return own, list(dict.fromkeys([*own, *asked, *base]))
+
+
+def _lineage(student: str, states: Mapping[str, Any], started: bool) -> list[str]:
+    """The stages that trained a method's student one after the other."""
+    last = checkpoint_of(student, states)
+    if started and student == MAIN and last != "general":
+        return ["general", last]  # S_E was trained on from S_P
+    rounds = sorted((name for name in states if re.fullmatch(rf"{re.escape(last)}\.\d+", name)), key=_number)
+    return [*rounds, last]
+
+
+def _number(stage: str) -> int:
+    return int(stage.rpartition(".")[2])

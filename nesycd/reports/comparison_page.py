@@ -349,13 +349,15 @@ def _errors(made: Comparison) -> Markup | None:
 
 
 def _costs(made: Comparison) -> Markup:
-    heads = ["method", "teacher tokens", "USD", "trained tokens", "of these with loss, final student", "training, s"]
+    heads = ["method", "teacher tokens", "USD", "trained tokens", "of these with loss, final student"]
+    heads += ["sampled for training", "training, s"]
     heads += ["prompt tokens a question", "answer tokens a question", "seconds a question"]
     rows = []
     for name in ranked(made):
         one = made.costs[name]
         usd = "not known" if one.usd is None else f"{one.usd:.2f}"
-        counts = [f"{value:,.0f}" for value in (one.trained_tokens, one.completion_tokens, one.train_seconds)]
+        counted = (one.trained_tokens, one.completion_tokens, one.sampled_tokens, one.train_seconds)
+        counts = [f"{value:,.0f}" for value in counted]
         each = [f"{one.prompt_tokens_each:,.0f}", f"{one.answer_tokens_each:,.0f}", f"{one.seconds_each:.2f}"]
         rows.append([_name(made, name), f"{one.teacher_tokens:,.0f}", usd, *counts, *each])
     return folded(
@@ -365,7 +367,7 @@ def _costs(made: Comparison) -> Markup:
         table(heads, rows, "figures"),
         note(
             "Trained tokens count every training that a method needs, those of the students whose errors are diagnosed among "
-            "them."
+            "them. Sampled tokens are those of answers to training questions."
         ),
     )
 

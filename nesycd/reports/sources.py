@@ -11,7 +11,7 @@ from nesycd.core.markup import Child, Markup, tag
 from nesycd.core.records import Entry, Status
 from nesycd.methods.table import BASELINE, MAIN, METHODS, is_routed, knowledge_cells
 from nesycd.reports.figures import method_figures
-from nesycd.reports.folder import RunFiles
+from nesycd.reports.folder import DOCUMENTS, RunFiles
 from nesycd.reports.meaning import main_pair
 from nesycd.reports.plots import histogram, share_bar
 from nesycd.reports.results import Results
@@ -39,10 +39,11 @@ def at_a_glance(run: RunFiles) -> Markup:
 
 
 def _student(run: RunFiles) -> str:
-    """Model and seed as the run's config has them; "" where it is not known."""
+    """Model and seed as the run's config has them, and what wrote its answers on a server; "" where it is not known."""
     try:
-        config = json.loads(without_places(run.documents.get("config.json", "")))
-        return f"{config['student']['model']}, seed {config['seed']}"
+        config, manifest = (json.loads(without_places(run.documents.get(name, ""))) for name in DOCUMENTS)
+        served = f", answers by {server}" if (server := manifest.get("hashes", {}).get("served_by")) else ""
+        return f"{config['student']['model']}, seed {config['seed']}{served}"
     except (ValueError, KeyError, TypeError):
         return ""
 

@@ -29,12 +29,14 @@ class Sources:
         base: likewise.
         kept: how many rationales were accepted: those that lead to the gold answer.
         programs: of these, how many became programs, by method.
+        judge: the teacher on a server that judges students' own answers; "": there is none.
     """
 
     rationales: str
     base: str
     kept: int = 0
     programs: Mapping[str, int] | None = None
+    judge: str = ""
 
 
 def sources_of(folder: Path, methods: Mapping[str, Method]) -> Sources:
@@ -51,7 +53,8 @@ def sources_of(folder: Path, methods: Mapping[str, Method]) -> Sources:
         for name, method in methods.items()
         if method.calls == "programs"
     }
-    return Sources(_rationales(recipe, writers), _base(recipe, writers), len(accepted), programs)
+    judge = recipe.on_policy.model
+    return Sources(_rationales(recipe, writers), _base(recipe, writers), len(accepted), programs, judge)
 
 
 def supervision(method: Method, given: Sources) -> str:
@@ -64,6 +67,8 @@ def supervision(method: Method, given: Sources) -> str:
         ['none', 'LLM rationales (qwen)', 'answers alone', 'none; base: LLM diagnoses (qwen)']
     """
     told = [_student(method, given)]
+    if method.rounds and given.judge:
+        told.append(f"log-probabilities of {given.judge}")
     if (method.uses_base or method.source in BY_RULES) and given.base and given.base != told[0]:
         told.append(f"base: {given.base}")
     if method.source == "oracle" or method.calls == "gold":

@@ -7,12 +7,11 @@ another key or not there counts as missing. Nothing in it is ever run (no pickle
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,9 @@ from nesycd.core.storage import disk_errors
 
 _MAGIC = b"nesycd-arrays/1\n"
 _DIGEST = hashlib.sha256().digest_size
+_HEAD = len(_MAGIC) + _DIGEST
+_LOCAL = 30
+"""Bytes of the header of an archive's member, before its name."""
 _KEY = "key"
 
 
@@ -30,16 +32,17 @@ def save_arrays(path: Path, key: str, arrays: Mapping[str, NDArray[Any]]) -> Non
     Raises:
         RunError: the disk is full, or the place cannot be written.
     """
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **{_KEY: _bytes(key), **arrays})
-    content = buffer.getbuffer()
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(_MAGIC + hashlib.sha256(content).digest())
-                file.write(content)
+            with os.fdopen(handle, "wb+") as file:
+                file.write(_MAGIC + bytes(_DIGEST))
+                np.savez(file, allow_pickle=False, **{_KEY: _bytes(key), **arrays})
+                file.seek(_HEAD)
+                digest = hashlib.file_digest(file, "sha256").digest()  # of what follows
+                file.seek(len(_MAGIC))
+                file.write(digest)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, path)
@@ -48,19 +51,46 @@ def save_arrays(path: Path, key: str, arrays: Mapping[str, NDArray[Any]]) -> Non
             raise
 
 
-def load_arrays(path: Path, key: str) -> dict[str, NDArray[Any]] | None:
-    """The arrays that were saved under `key`, or None where the file does not hold just that."""
+def load_arrays(path: Path, key: str, *, mapped: bool = False) -> dict[str, NDArray[Any]] | None:
+    """The arrays that were saved under `key`, or None where the file does not hold just that.
+
+    Args:
+        path: the file.
+        key: see `save_arrays`.
+        mapped: map them into memory, to read only, rather than copy them; the file must then stay as it is.
+    """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+            digest = hashlib.file_digest(file, "sha256").digest()
+            if head != _MAGIC + digest:
+                return None
+            file.seek(_HEAD)
+            with np.load(file, allow_pickle=False) as stored:
+                if bytes(stored[_KEY]) != key.encode():
+                    return None
+                names = [name for name in stored.files if name != _KEY]
+                if not mapped:
+                    return {name: stored[name] for name in names}
+                places = {name: stored.zip.getinfo(f"{name}.npy").header_offset for name in names}
+            return {name: _mapped(file, path, place) for name, place in places.items()}
     except OSError:
         return None
-    head = len(_MAGIC) + _DIGEST
-    if content[: len(_MAGIC)] != _MAGIC or content[len(_MAGIC) : head] != hashlib.sha256(content[head:]).digest():
-        return None
-    with np.load(io.BytesIO(content[head:]), allow_pickle=False) as stored:
-        if bytes(stored[_KEY]) != key.encode():
-            return None
-        return {name: stored[name] for name in stored.files if name != _KEY}
+
+
+def _mapped(file: BinaryIO, path: Path, place: int) -> NDArray[Any]:
+    """The array of a member of an uncompressed archive whose header begins at a place of the file."""
+    file.seek(place)
+    local = file.read(
+        _LOCAL
+    )  # the last two numbers of which are the lengths of the name and of what else precedes the content
+    file.seek(int.from_bytes(local[-4:-2], "little") + int.from_bytes(local[-2:], "little"), os.SEEK_CUR)
+    read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+    shape, _, kind = read_header[np.lib.format.read_magic(file)[0]](file)
+    if 0 in shape:
+        return np.zeros(shape, dtype=kind)
+    # As a plain array: slices of a `memmap` are slow to make.
+    return np.memmap(path, dtype=kind, mode="r", offset=file.tell(), shape=shape).view(np.ndarray)
 
 
 def pack(texts: Sequence[str]) -> NDArray[np.uint8]:

@@ -8,8 +8,13 @@ fact has counts as the rarest, so that a question about something else is not co
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from array import array
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nesycd.core.records import Fact
 from nesycd.retrieval.linked import Found, Reason
@@ -28,12 +33,23 @@ class CoveringFacts:
 
     def __init__(self, facts: Mapping[int, Fact]) -> None:
         """Index them."""
-        self._with: dict[str, list[int]] = defaultdict(list)
-        self._size = len(facts)
+        places: dict[str, int] = {}
+        words, numbers = array("i"), array("i")
         for number, fact in facts.items():
             names = " ".join((fact.subject, *fact.aliases))
-            for word in set(words_of(f"{fact.text} {fact.relation} {fact.object} {names}")):
-                self._with[word].append(number)
+            mine = {
+                places.setdefault(word, len(places))
+                for word in words_of(f"{fact.text} {fact.relation} {fact.object} {names}")
+            }
+            words.extend(mine)
+            numbers.extend([number] * len(mine))
+        order = (
+            np.argsort(np.frombuffer(words, dtype=np.int32), kind="stable") if words else np.zeros(0, dtype=np.int64)
+        )
+        self._numbers = np.frombuffer(numbers, dtype=np.int32)[order] if words else np.zeros(0, dtype=np.int32)
+        counts = np.bincount(np.frombuffer(words, dtype=np.int32), minlength=len(places)) if words else order
+        self._starts = np.concatenate([[0], np.cumsum(counts)])
+        self._places, self._size, self._end = places, len(facts), max(facts, default=-1) + 1
 
     def find(
         self, question: str, linked: Iterable[int] = (), hidden: frozenset[int] = frozenset(), most: int = 6
@@ -45,29 +61,26 @@ class CoveringFacts:
             linked: numbers of the facts that links led to.
             hidden: numbers of facts that are as if they were not there.
         """
-        asked = weights(question, self._size, lambda word: len(self._with.get(word, ())))
-        shared: Counter[int] = Counter()
-        covered: dict[int, float] = defaultdict(float)
+        asked = weights(question, self._size, lambda word: len(self._having(word)))
+        shared, covered = np.zeros(self._end, dtype=np.int16), np.zeros(self._end)
         whole = 0.0  # added up as the facts' are, so that one with all words covers exactly 1
         for word, weight in asked.items():
             whole += weight
-            for number in self._with.get(word, ()):
-                shared[number] += 1
-                covered[number] += weight
-        known = set(linked)
-        floor = max((covered.get(number, 0.0) for number in known), default=0.0)
-        passing = sorted(
-            (
-                number
-                for number, weight in covered.items()
-                if weight > floor
-                and covers(shared[number], weight, whole)
-                and number not in known
-                and number not in hidden
-            ),
-            key=lambda number: (-covered[number], number),
-        )
-        return [Found(n, TIER, covered[n] / whole, told(shared[n], len(asked))) for n in passing[:most]]
+            having = self._having(word)  # each number once: nothing is lost
+            shared[having] += 1
+            covered[having] += weight
+        known = [number for number in set(linked) if number < self._end]
+        floor = max((float(covered[number]) for number in known), default=0.0)
+        passing = np.flatnonzero((covered > floor) & covers(shared, covered, whole))
+        left_out = {*known, *hidden}
+        ranked = passing[np.argsort(-covered[passing], kind="stable")]
+        chosen = list(islice((number for number in ranked.tolist() if number not in left_out), most))
+        return [Found(n, TIER, float(covered[n]) / whole, told(int(shared[n]), len(asked))) for n in chosen]
+
+    def _having(self, word: str) -> NDArray[np.int32]:
+        """Numbers of the facts that have a word."""
+        place = self._places.get(word)
+        return self._numbers[:0] if place is None else self._numbers[self._starts[place] : self._starts[place + 1]]
 
 
 def weights(question: str, size: int, having: Callable[[str], int]) -> dict[str, float]:
@@ -75,9 +88,12 @@ def weights(question: str, size: int, having: Callable[[str], int]) -> dict[str,
     return {word: math.log(1 + size / max(1, having(word))) for word in words_of(question)}
 
 
-def covers(shared: int, weight: float, whole: float) -> bool:
-    """Whether a fact with so many of a question's words is found by them; `weight` is theirs, `whole` that of them all."""
-    return shared >= MIN_SHARED and weight >= MIN_COVERAGE * whole
+def covers(shared: Any, weight: Any, whole: float) -> Any:
+    """Whether a fact with so many of a question's words is found by them; `weight` is theirs, `whole` that of them all.
+
+    Of several facts at once where these are arrays.
+    """
+    return (shared >= MIN_SHARED) & (weight >= MIN_COVERAGE * whole)
 
 
 def told(shared: int, asked: int) -> Reason:

@@ -8,8 +8,7 @@ come first. What a source finds with too little confidence does not count (`min_
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nesycd.core.collection import no_collection
 from nesycd.core.records import Entry, Fact, Hit, Item, Status, content_hash
 from nesycd.knowledge.changes import changes_since
 from nesycd.knowledge.entities import Entities
-from nesycd.knowledge.merge import entry_order
+from nesycd.knowledge.merge import entry_order, item_order
 from nesycd.knowledge.store import KnowledgeBase
 from nesycd.retrieval.covering import covers, weights
 from nesycd.retrieval.dense import Embedder, VectorIndex
-from nesycd.retrieval.linked import UNFITTING, Found, LinkedFacts, Order, Reason
+from nesycd.retrieval.linked import UNFITTING, Found, LinkedFacts, Reason
 from nesycd.retrieval.live import LiveIndex, Text
 from nesycd.retrieval.words import content_stems
 
@@ -113,8 +113,6 @@ class FusedRetriever:
             raise ValueError("the source `dense` needs an embedder")
         self._entities, self._tasks_of, self._cache = entities or Entities(), tasks_of, cache
         self._items: dict[int, Item] = {}
-        self._orders: dict[int, Order] = {}
-        self._texts: dict[int, Text] = {}
         self._numbers: dict[str, int] = {}
         self._next = 0
         self._tokens: dict[str, int] = {}
@@ -123,7 +121,7 @@ class FusedRetriever:
         self._seq = 0
         self._links = LinkedFacts(self._fusion.hops, self._entities, incoming=True)
         self._vectors = VectorIndex(embedder.dimensions) if embedder and "dense" in self._fusion.sources else None
-        with _no_collection():
+        with no_collection():
             self._lexical = self._first(sorted(self._wanted(entries), key=entry_order))
         if len(self) >= _WORTH_CACHING:
             gc.collect()  # looks through all that is new once: now, rather than within a query
@@ -180,18 +178,19 @@ class FusedRetriever:
         first = self._next
         for entry in fresh:
             number = self._take(entry)
-            self._texts[number] = text = (_key(entry), _lexical_words(entry.item))
+            text = self._text(number)
             self._lexical.add(number, text)
             if not isinstance(entry.item, Fact):
                 self._advice.add(number, text)
-            self._links.add(number, entry.item, self._orders[number])
+            self._links.add(number, entry.item)
         self._embed(range(first, self._next))
 
     def settle(self) -> None:
         """Build the index anew from what there is: worth its time after many changes. What is found stays the same,
         but for the mean length of texts that BM25 goes by (see `live`)."""
-        self._lexical = LiveIndex(self._texts)
-        self._advice = LiveIndex(self._advice_texts())
+        with no_collection():
+            self._lexical = LiveIndex({number: self._text(number) for number in self._items})
+            self._advice = LiveIndex(self._advice_texts())
         self._links.settle()
 
     def retrieve(self, question: str, *, hide: frozenset[str] = frozenset(), task: str = "") -> list[Hit]:
@@ -221,30 +220,35 @@ class FusedRetriever:
     def _first(self, entries: Sequence[Entry]) -> LiveIndex:
         """Take in the first entries: all at once, and from the cache where there is one."""
         numbers = [self._take(entry) for entry in entries]
-        keys = [_key(entry) for entry in entries]
-        place = version = None
-        if self._cache is not None and len(entries) >= _WORTH_CACHING:
-            version = content_hash([FUSED_ALGORITHM, [entry.item_id for entry in entries]])
-            place = self._cache / f"lexical-{version}"
-        stored = LiveIndex.load(place, version, numbers, keys) if place and version else None
-        if stored is not None:
-            index, texts = stored
-        else:
-            texts = [_lexical_words(entry.item) for entry in entries]
-            index = LiveIndex(dict(zip(numbers, zip(keys, texts, strict=True), strict=True)))
-            if place and version:
-                index.save(place, version, texts)
-        self._texts = dict(zip(numbers, zip(keys, texts, strict=True), strict=True))
+        index = self._kept(numbers)
         self._advice = LiveIndex(self._advice_texts())
         for number in numbers:
-            self._links.add(number, self._items[number], self._orders[number])
+            self._links.add(number, self._items[number])
         self._links.settle()
         self._embed(numbers)
         return index
 
+    def _kept(self, numbers: Sequence[int]) -> LiveIndex:
+        """The index of the first entries: from its file where there are many, which is written where it is not there."""
+        if self._cache is None or len(numbers) < _WORTH_CACHING:
+            return LiveIndex({number: self._text(number) for number in numbers})
+        version = content_hash([FUSED_ALGORITHM, [self._items[number].id for number in numbers]])
+        place = self._cache / f"bm25-{version}"
+        stored = LiveIndex.load(place, version, numbers)
+        if stored is None:
+            built = LiveIndex({number: self._text(number) for number in numbers})
+            built.save(place, version)
+            # Its arrays are then those of the file, which take memory only as long as nothing else needs it.
+            stored = LiveIndex.load(place, version, numbers) or built
+        return stored
+
+    def _text(self, number: int) -> Text:
+        item = self._items[number]
+        return int(item.id, 16), _lexical_words(item)
+
     def _advice_texts(self) -> dict[int, Text]:
         """Rules and lessons have an index of their own: among facts their words would be weighed otherwise."""
-        return {number: text for number, text in self._texts.items() if not isinstance(self._items[number], Fact)}
+        return {number: self._text(number) for number, item in self._items.items() if not isinstance(item, Fact)}
 
     def _wanted(self, entries: Iterable[Entry]) -> list[Entry]:
         """Those that may be found, the last one of each id."""
@@ -255,7 +259,7 @@ class FusedRetriever:
         number = self._next
         self._next += 1
         self._numbers[entry.item_id] = number
-        self._items[number], self._orders[number] = entry.item, entry_order(entry)
+        self._items[number] = entry.item
         if self._tasks_of is not _every_task:
             for task in self._tasks_of(entry) or {_EVERY}:
                 self._tasks.setdefault(task, set()).add(number)
@@ -275,11 +279,11 @@ class FusedRetriever:
         for numbers in self._tasks.values():
             numbers.discard(number)
         self._masks.clear()
-        del self._items[number], self._orders[number], self._texts[number]
+        del self._items[number]
 
     def _embed(self, numbers: Iterable[int]) -> None:
         if self._vectors is not None and self._embedder is not None:
-            keys = {number: self._texts[number][0] for number in numbers}
+            keys = {number: int(self._items[number].id, 16) for number in numbers}
             vectors = self._embedder.embed([self._items[number].text for number in keys])
             self._vectors.add(keys, vectors)
 
@@ -297,10 +301,8 @@ class FusedRetriever:
             for rank, (number, why) in enumerate(finders[source](question, hidden, allowed), 1):
                 scores[number] = scores.get(number, 0.0) + weight / (_FLAT + rank)
                 reasons.setdefault(number, []).append(why)
-        ranked = sorted(
-            ((score, number) for number, score in scores.items()), key=lambda r: (-r[0], self._orders[r[1]])
-        )
-        return ranked, reasons
+        ranked = [(score, number) for number, score in scores.items()]
+        return sorted(ranked, key=lambda one: (-one[0], _Order(self._items[one[1]]))), reasons
 
     def _by_links(self, question: str, hidden: frozenset[int], allowed: _Mask) -> list[tuple[int, Reason]]:
         """As the default retriever ranks: facts by links, and the rules and lessons that BM25 finds among their like."""
@@ -316,7 +318,7 @@ class FusedRetriever:
             known = best.get(found.index)
             if (known is None or found.score > known.score) and (allowed is None or allowed[found.index]):
                 best[found.index] = found
-        ranked = sorted(best.values(), key=lambda found: (-found.score, self._orders[found.index]))
+        ranked = sorted(best.values(), key=lambda found: (-found.score, _Order(self._items[found.index])))
         fitting = [found for found in ranked if found.tier > UNFITTING]
         chosen = [*fitting, *[found for found in ranked if found.tier == UNFITTING][:_MAX_UNFITTING]]
         return [(found.index, found.why) for found in chosen[:_DEPTH]]
@@ -330,9 +332,9 @@ class FusedRetriever:
             """Whether a fact has the question's words, whatever else it says (see `covering`)."""
             if not isinstance(self._items[number], Fact):
                 return False
-            words = set(self._texts[number][1])
+            words = self._lexical.words(number)
             shared = [weight for word, weight in asked.items() if word in words]
-            return covers(len(shared), sum(shared), whole)
+            return bool(covers(len(shared), sum(shared), whole))
 
         near = [one for one in scored if one.cover >= self._fusion.min_coverage or is_covering(one.number)]
         return [(one.number, Reason("lexical", f"bm25 #{rank}")) for rank, one in enumerate(near, 1)]
@@ -373,20 +375,14 @@ class FusedRetriever:
         return self._tokens[self._items[number].text]
 
 
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Nothing of a new index is garbage: looking for it takes a third of the time to build one."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
+class _Order:
+    """An item's place in listings, found out only where it decides."""
 
+    def __init__(self, item: Item) -> None:
+        self._item = item
 
-def _key(entry: Entry) -> int:
-    return int(entry.item_id, 16)
+    def __lt__(self, other: _Order) -> bool:
+        return item_order(self._item) < item_order(other._item)
 
 
 def _lexical_words(item: Item) -> list[str]:

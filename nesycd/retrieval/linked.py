@@ -20,6 +20,7 @@ from typing import NamedTuple
 from nesycd.core.records import Fact, FoundBy, Item
 from nesycd.core.text import normal
 from nesycd.knowledge.entities import Entities
+from nesycd.knowledge.merge import item_order
 from nesycd.retrieval.linker import Candidate, Linker, Mention
 from nesycd.retrieval.paths import Chain, relation_chain
 from nesycd.retrieval.words import content_stems, tokens
@@ -88,45 +89,45 @@ class LinkedFacts:
         self._incoming = incoming
         self._linker = Linker(entity_of=self._entities.node)
         self._items: dict[int, Item] = {}
-        self._order: dict[int, Order] = {}
         self._about: dict[str, list[int]] = {}
         self._into: dict[str, dict[str, list[int]]] = {}
-        self._words: dict[int, frozenset[str]] = {}
+        self._words: dict[int, tuple[str, ...]] = {}
+        """Each word once, by number; tuples of shared words, since sets would take ten times the memory."""
+        self._known: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
-        self._relations: dict[int, frozenset[str]] = {}
+        self._relations: dict[str, frozenset[str]] = {}
+        """Stems by relation."""
         self._stems: Counter[str] = Counter()
         self._relation_stems: list[str] | None = None
         self._onward: dict[int, list[str]] = {}
 
-    def add(self, number: int, item: Item, order: Order) -> None:
+    def add(self, number: int, item: Item) -> None:
         """Take in an item."""
-        self._items[number], self._order[number] = item, order
-        self._words[number] = frozenset(_item_words(item))
+        self._items[number] = item
+        self._words[number] = tuple(self._known.setdefault(word, word) for word in dict.fromkeys(_item_words(item)))
         self._counts.update(self._words[number])
         if not isinstance(item, Fact):
             return
-        self._relations[number] = frozenset(content_stems(item.relation))
-        self._count_stems(number, 1)
+        self._count_stems(item, 1)
         self._linker.add(number, item)
-        insort(self._about.setdefault(self._entities.node(item.subject), []), number, key=self._order.__getitem__)
+        self._put_in(self._about.setdefault(self._entities.node(item.subject), []), number)
         if self._incoming:
             into = self._into.setdefault(self._entities.node(item.object), {})
-            insort(into.setdefault(normal(item.relation), []), number, key=self._order.__getitem__)
+            self._put_in(into.setdefault(normal(item.relation), []), number)
         self._onward.clear()
 
     def remove(self, number: int) -> None:
         """Forget an item."""
-        item = self._items.pop(number)
+        item = self._items[number]
         self._counts.subtract(self._words.pop(number))
         if isinstance(item, Fact):
-            self._count_stems(number, -1)
+            self._count_stems(item, -1)
             self._linker.remove(number, item)
             self._take_out(self._about[self._entities.node(item.subject)], number)
             if self._incoming:
                 self._take_out(self._into[self._entities.node(item.object)][normal(item.relation)], number)
-            del self._relations[number]
             self._onward.clear()
-        del self._order[number]
+        del self._items[number]
 
     def settle(self) -> None:
         """Make what was added as fast to find as what was there first."""
@@ -153,8 +154,24 @@ class LinkedFacts:
             pool += [*linked, *self._reached(linked, asked, hidden)]
         return pool
 
-    def _count_stems(self, number: int, by: int) -> None:
-        for word in self._relations[number]:
+    def _related(self, fact: Fact) -> frozenset[str]:
+        """Stems of a fact's relation."""
+        if fact.relation not in self._relations:
+            self._relations[fact.relation] = frozenset(content_stems(fact.relation))
+        return self._relations[fact.relation]
+
+    def _order(self, number: int) -> Order:
+        return item_order(self._items[number])
+
+    def _put_in(self, numbers: list[int], number: int) -> None:
+        # They mostly come in order.
+        if not numbers or self._order(numbers[-1]) <= self._order(number):
+            numbers.append(number)
+        else:
+            insort(numbers, number, key=self._order)
+
+    def _count_stems(self, fact: Fact, by: int) -> None:
+        for word in self._related(fact):
             if len(word) >= _SUFFIX:
                 self._stems[word] += by
                 if self._stems[word] in (0, 1):
@@ -166,7 +183,7 @@ class LinkedFacts:
         return self._relation_stems
 
     def _take_out(self, numbers: list[int], number: int) -> None:
-        place = bisect_left(numbers, self._order[number], key=self._order.__getitem__)
+        place = bisect_left(numbers, self._order(number), key=self._order)
         numbers.remove(number) if numbers[place] != number else numbers.pop(place)
 
     def _asked(self, question: str, advice: Iterable[int]) -> dict[str, float]:
@@ -228,11 +245,15 @@ class LinkedFacts:
                 (n, why)
                 for entity, why in front
                 for n in self._about.get(entity, ())
-                if n not in hidden and self._relations[n] & step
+                if n not in hidden and self._has_relation(n, step)
             ]
             found += [Found(n, 5, float(len(chain) - number), why) for n, why in facts]
             front = list(dict.fromkeys((entity, self._hop(n)) for n, _ in facts for entity in self._objects(n, hidden)))
         return found
+
+    def _has_relation(self, number: int, step: frozenset[str]) -> bool:
+        fact = self._items[number]
+        return isinstance(fact, Fact) and bool(self._related(fact) & step)
 
     def _hop(self, number: int) -> Reason:
         fact = self._items[number]
@@ -261,7 +282,7 @@ class LinkedFacts:
         self, facts: Sequence[tuple[float, int, Reason]], asked: dict[str, float], first: int, more: int
     ) -> list[Found]:
         """Facts of one mention by fit: the best gets tier `first`, others that fit `more`; `UNFITTING` where none fits."""
-        ranked = sorted(facts, key=lambda one: (-one[0], self._order[one[1]]))
+        ranked = sorted(facts, key=lambda one: (-one[0], self._order(one[1])))
         top = ranked[0][0] if ranked else 0.0
         if top <= 0:
             return [Found(n, UNFITTING, 0.0, why) for _, n, why in ranked]
@@ -272,7 +293,8 @@ class LinkedFacts:
         ]
 
     def _asks_for(self, number: int, asked: dict[str, float]) -> bool:
-        stems = self._relations[number]
+        fact = self._items[number]
+        stems = self._related(fact) if isinstance(fact, Fact) else _NOTHING
         return bool(stems) and sum(stem in asked for stem in stems) >= _ASKED_FOR * len(stems)
 
     def _ends(self, source: Found, hidden: frozenset[int]) -> list[str]:

@@ -46,7 +46,7 @@ class Mention:
     candidates: tuple[Candidate, ...]
 
 
-@dataclass
+@dataclass(slots=True)
 class _Name:
     entity: str
     name: str

@@ -27,6 +27,8 @@ Text = tuple[int, Sequence[str]]
 """A text as a key of 64 bits, which decides where scores are equal, and its words."""
 _Found = tuple[float, int, int]
 """Score (negative), key and number of a text, so that the least is the best."""
+_ARRAYS = ("keys", "starts", "rows", "parts", "row_starts", "row_words", "row_parts")
+"""What is kept of a built index, besides its words and mean."""
 _DECIMALS = 4
 """Scores that differ by less are equal: the built and the new index round differently."""
 
@@ -56,16 +58,38 @@ class _Built:
     parts: Floats
     mean: float
 
+    row_starts: Ints
+    row_words: NDArray[np.int32]
+    row_parts: Floats
+
+    @classmethod
+    def of(
+        cls,
+        numbers: Ints,
+        keys: NDArray[np.uint64],
+        words: dict[str, int],
+        starts: Ints,
+        rows: NDArray[np.int32],
+        parts: Floats,
+        mean: float,
+    ) -> Self:
+        """With the arrays by row."""
+        by_row = np.argsort(rows, kind="stable")
+        row_words = np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts))[by_row]
+        row_starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(numbers)))])
+        return cls(numbers, keys, words, starts, rows, parts, mean, row_starts, row_words, parts[by_row])
+
     def __post_init__(self) -> None:
-        self.row_of = {int(number): row for row, number in enumerate(self.numbers)}
+        # Numbers mostly are those of the rows.
+        in_order = np.array_equal(self.numbers, np.arange(len(self.numbers)))
+        self.rows_of = None if in_order else {int(number): row for row, number in enumerate(self.numbers)}
         self.had = np.diff(self.starts)
-        by_row = np.argsort(self.rows, kind="stable")
-        self.row_words = np.repeat(np.arange(len(self.had), dtype=np.int32), self.had)[by_row]
-        self.row_parts = self.parts[by_row]
-        counts = np.bincount(self.rows, minlength=len(self.numbers))
-        self.row_starts = np.concatenate([[0], np.cumsum(counts)])
         self.names = list(self.words)
         self.alive = np.ones(len(self.numbers), dtype=bool)
+
+    def row_of(self, number: int) -> int:
+        """The row of a text."""
+        return number if self.rows_of is None else self.rows_of[number]
 
     def row(self, row: int) -> tuple[NDArray[np.int32], Floats]:
         """Words of a row and their parts of its score."""
@@ -89,42 +113,33 @@ class LiveIndex:
         self._ratios: Floats | None = None
 
     @classmethod
-    def load(
-        cls, path: Path, key: str, numbers: Sequence[int], keys: Sequence[int]
-    ) -> tuple[Self, list[list[str]]] | None:
-        """An index that `save` wrote, and the words of its texts, which now have these numbers and keys; None without one."""
-        stored = load_arrays(path, key)
-        if stored is None or len(stored["lengths"]) != len(numbers):
+    def load(cls, path: Path, key: str, numbers: Sequence[int]) -> Self | None:
+        """An index that `save` wrote, of texts that now have these numbers, memory-mapped; None without one."""
+        stored = load_arrays(path, key, mapped=True)
+        if stored is None or len(stored["keys"]) != len(numbers):
             return None
-        names = unpack(stored["names"])
-        said = [names[place] for place in stored["said"].tolist()]
-        ends = np.cumsum(stored["lengths"]).tolist()
-        texts = [said[end - length : end] for end, length in zip(ends, stored["lengths"].tolist(), strict=True)]
+        words = {name: place for place, name in enumerate(unpack(stored["names"]))}
+        arrays = {name: stored[name] for name in _ARRAYS}
         index = cls()
-        index._built = _Built(
-            np.asarray(numbers, dtype=np.int64),
-            np.asarray(keys, dtype=np.uint64),
-            {name: place for place, name in enumerate(names)},
-            stored["starts"],
-            stored["rows"],
-            stored["parts"],
-            float(stored["mean"][0]),
-        )
+        index._built = _Built(np.asarray(numbers, dtype=np.int64), words=words, mean=float(stored["mean"][0]), **arrays)
         index._size = len(numbers)
-        return index, texts
+        return index
 
-    def save(self, path: Path, key: str, texts: Sequence[Sequence[str]]) -> None:
-        """Write the built index and the words of its texts, in order.
+    def save(self, path: Path, key: str) -> None:
+        """Write the built index.
 
         Raises:
             RunError: the disk is full, or the place cannot be written.
         """
         built = self._built
-        said = np.fromiter((built.words[word] for text in texts for word in text), dtype=np.int32)
-        lengths = np.fromiter((len(text) for text in texts), dtype=np.int32, count=len(texts))
-        arrays: dict[str, NDArray[Any]] = {"starts": built.starts, "rows": built.rows, "parts": built.parts}
-        arrays |= {"mean": np.array([built.mean]), "names": pack(built.names), "said": said, "lengths": lengths}
-        save_arrays(path, key, arrays)
+        arrays: dict[str, NDArray[Any]] = {name: getattr(built, name) for name in _ARRAYS}
+        save_arrays(path, key, arrays | {"mean": np.array([built.mean]), "names": pack(built.names)})
+
+    def words(self, number: int) -> set[str]:
+        """The words of a text."""
+        if number in self._new:
+            return set(self._new[number])
+        return {self._built.names[word] for word in self._built.row(self._built.row_of(number))[0]}
 
     def __len__(self) -> int:
         return self._size
@@ -152,9 +167,8 @@ class LiveIndex:
             for word in words:
                 del self._postings[word][number]
         else:
-            row = self._built.row_of[number]
-            self._built.alive[row] = False
-            words = [self._built.names[word] for word in self._built.row(row)[0]]
+            self._built.alive[self._built.row_of(number)] = False
+            words = [*self.words(number)]
         self._having.subtract(words)
         self._size -= 1
         self._ratios = None
@@ -229,7 +243,7 @@ class LiveIndex:
         if number in self._new:
             counted = self._new[number]
             return sum(self._idf(word) * self._part(number, count) for word, count in counted.items())
-        words, parts = self._built.row(self._built.row_of[number])
+        words, parts = self._built.row(self._built.row_of(number))
         return float(parts @ self._ratio()[words])
 
 
@@ -256,11 +270,11 @@ def _build(texts: Mapping[int, Text]) -> _Built:
     keys = np.fromiter((key for key, _ in texts.values()), dtype=np.uint64, count=len(texts))
     if not words:
         none = np.zeros(0, dtype=np.float32)
-        return _Built(numbers, keys, {}, np.zeros(1, dtype=np.int64), none.astype(np.int32), none, 0.0)
+        return _Built.of(numbers, keys, {}, np.zeros(1, dtype=np.int64), none.astype(np.int32), none, 0.0)
     import bm25s  # 0.1 s to import: not wanted by those who only look at `nesycd.retrieval`
 
     model: Any = bm25s.BM25(method="lucene", k1=K1, b=B, csc_backend="numpy")
     model.index(([[words[word] for word in text] for _, text in texts.values()], words), show_progress=False)
     mean = sum(len(text) for _, text in texts.values()) / len(texts)
     starts = np.asarray(model.scores["indptr"], dtype=np.int64)
-    return _Built(numbers, keys, words, starts, model.scores["indices"], model.scores["data"], mean)
+    return _Built.of(numbers, keys, words, starts, model.scores["indices"], model.scores["data"], mean)

@@ -16,8 +16,12 @@ The order in which items enter the context (a later tier never displaces an earl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
+import numpy as np
+
+from nesycd.core.collection import no_collection
 from nesycd.core.records import Entry, Fact, Hit, Item, Status, content_hash
 from nesycd.knowledge.entities import Entities
 from nesycd.knowledge.merge import entry_order
@@ -67,16 +71,15 @@ class KnowledgeRetriever:
                 mention; the floor under hits that only BM25 found, since irrelevant knowledge harms a small student.
             entities: which entities were merged in the KB.
         """
-        approved = ((entry_order(entry), entry.item) for entry in entries if entry.status is Status.APPROVED)
-        ordered = sorted(approved, key=lambda one: one[0])
-        orders = [order for order, _ in ordered]
-        self._items: list[Item] = [item for _, item in ordered]
-        self._numbers = {item.id: number for number, item in enumerate(self._items)}
-        self._links = LinkedFacts(hops, entities)
-        for number, item in enumerate(self._items):
-            self._links.add(number, item, orders[number])
-        self._covering = CoveringFacts({n: item for n, item in enumerate(self._items) if isinstance(item, Fact)})
-        self._advice = [n for n, item in enumerate(self._items) if not isinstance(item, Fact)]
+        approved = (entry for entry in entries if entry.status is Status.APPROVED)
+        with no_collection():
+            self._items: list[Item] = [entry.item for entry in sorted(approved, key=entry_order)]
+            self._numbers = {item.id: number for number, item in enumerate(self._items)}
+            self._links = LinkedFacts(hops, entities)
+            for number, item in enumerate(self._items):
+                self._links.add(number, item)
+            self._covering = CoveringFacts({n: item for n, item in enumerate(self._items) if isinstance(item, Fact)})
+        self._advice = np.array([n for n, item in enumerate(self._items) if not isinstance(item, Fact)], dtype=np.int64)
         self._lexical = LexicalIndex([self._items[n].text for n in self._advice])
         self._tokens = list(count_tokens([item.text for item in self._items])) if self._items else []
         self._budget, self._max_items, self._min_score = budget_tokens, max_items, min_score
@@ -104,13 +107,11 @@ class KnowledgeRetriever:
     def _relevant_advice(self, question: str, hidden: frozenset[int]) -> list[Found]:
         """Rules and lessons above the floor, at most two."""
         raw, cover = self._lexical.scores(question)
-        passing = [
-            (-float(raw[row]), n, float(cover[row]))
-            for row, n in enumerate(self._advice)
-            if cover[row] >= self._min_score and n not in hidden
-        ]
-        ranked = enumerate(sorted(passing)[:_MAX_ADVICE], start=1)
-        return [Found(n, 2, fit, Reason("lexical", f"bm25 #{rank}")) for rank, (_, n, fit) in ranked]
+        passing = np.flatnonzero(cover >= self._min_score)
+        ranked = passing[np.argsort(-raw[passing], kind="stable")]
+        seen = ((int(self._advice[row]), float(cover[row])) for row in ranked)
+        best = islice(((n, fit) for n, fit in seen if n not in hidden), _MAX_ADVICE)
+        return [Found(n, 2, fit, Reason("lexical", f"bm25 #{rank}")) for rank, (n, fit) in enumerate(best, start=1)]
 
     def _fill(self, ranked: Sequence[Found]) -> list[Hit]:
         hits: list[Hit] = []

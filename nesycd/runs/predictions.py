@@ -6,7 +6,7 @@ exist are removed. Without a file they are kept in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -19,8 +19,12 @@ VERDICTS = ".verdicts"
 """Suffix of the stage with the verdicts on a stage's answers."""
 
 
+_Kept = int | Prediction
+"""Where a prediction is: its place in the file, or, where it is not in one, itself."""
+
+
 class Predictions:
-    """Predictions by key and by id, in a file or in memory alone; one writer at a time.
+    """Predictions by key and by id, in a file or in memory alone; one writer at a time. Of a file only places are kept.
 
     Args:
         path: the file, which need not exist; None: memory only.
@@ -33,25 +37,25 @@ class Predictions:
         self._writes = path is not None and notify is not None
 
     @cached_property
-    def _by_key(self) -> dict[str, list[Prediction]]:
-        """Predictions by key, read at first use.
+    def _places(self) -> _Places:
+        """Where all predictions are; the file is read at first use.
 
         Raises:
             RunError: a damaged file.
         """
-        found: dict[str, list[Prediction]] = {}
-        for one in [] if self._log is None else self._log.read(torn=self._notify):
-            found.setdefault(one.key, []).append(one)
-        return found
+        places = _Places()
+        for place, one in () if self._log is None else self._log.each(self._notify, hold=True):
+            places.put(one, place)
+        return places
 
-    @cached_property
-    def by_id(self) -> dict[str, Prediction]:
-        """All predictions by `Prediction.id`."""
-        return {one.id: one for variants in self._by_key.values() for one in variants}
+    @property
+    def by_id(self) -> Mapping[str, Prediction]:
+        """All predictions by `Prediction.id`, each read when it is asked for."""
+        return _ById(self)
 
     def variants(self, key: str) -> Sequence[Prediction]:
         """The predictions with this key, the first made first: they differ in what their calls found."""
-        return self._by_key.get(key, ())
+        return [self._read(kept) for kept in self._places.by_key.get(key, ())]
 
     def add(self, made: Iterable[Prediction]) -> None:
         """Add predictions, written to disk when this returns where the file is written to.
@@ -59,29 +63,70 @@ class Predictions:
         The first prediction counts: one whose key is known and whose calls found the same is ignored.
         """
         for one in made:
-            variants = self._by_key.setdefault(one.key, [])
-            if all(_found(other) != _found(one) for other in variants):
-                if self._log is not None and self._writes:
-                    self._log.append(one)
-                variants.append(one)
-                self.by_id[one.id] = one
+            if all(_found(other) != _found(one) for other in self.variants(one.key)):
+                self._places.put(one, self._log.append(one) if self._log is not None and self._writes else one)
         if self._log is not None and self._writes:
             self._log.sync()
 
     def keep_only(self, students: Collection[str]) -> None:
         """Drop the predictions of all other students (`Prediction.student`); the file is rewritten atomically."""
-        kept = {key: made for key, made in self._by_key.items() if made[0].student in students}
-        if len(kept) < len(self._by_key):
-            left = [one for made in kept.values() for one in made]
-            if self._log is not None and self._writes:
-                self._log.rewrite(left)
-            self.close()
-            self.__dict__ |= {"_by_key": kept, "by_id": {one.id: one for one in left}}
+        if self._places.students <= set(students):
+            return
+        every = (self.variants(key) for key in self._places.by_key)
+        left = (one for made in every if made[0].student in students for one in made)
+        if self._log is not None and self._writes:
+            self._log.rewrite(left)
+            del self._places  # read again, since all stand elsewhere now
+        else:
+            kept = _Places()
+            for one in left:
+                kept.put(one, one)
+            self._places = kept
 
     def close(self) -> None:
         """Close the file; it is opened again when something is added."""
         if self._log is not None:
             self._log.close()
+
+    def _read(self, kept: _Kept) -> Prediction:
+        if isinstance(kept, Prediction):
+            return kept
+        assert self._log is not None
+        return self._log.at(kept)
+
+
+class _Places:
+    """Where predictions are, by key and by id, and whose they are."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[str, tuple[_Kept, ...]] = {}
+        self.by_id: dict[str, _Kept] = {}
+        self.students: set[str] = set()
+
+    def put(self, one: Prediction, kept: _Kept) -> None:
+        """Take in a prediction."""
+        self.by_key[one.key] = (*self.by_key.get(one.key, ()), kept)
+        self.by_id[one.id] = kept
+        self.students.add(one.student)
+
+
+class _ById(Mapping[str, Prediction]):
+    """`Predictions.by_id`."""
+
+    def __init__(self, predictions: Predictions) -> None:
+        self._predictions = predictions
+
+    def __getitem__(self, prediction_id: str) -> Prediction:
+        return self._predictions._read(self._predictions._places.by_id[prediction_id])
+
+    def __contains__(self, prediction_id: object) -> bool:
+        return prediction_id in self._predictions._places.by_id
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._predictions._places.by_id)
+
+    def __len__(self) -> int:
+        return len(self._predictions._places.by_id)
 
 
 def _found(one: Prediction) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@
       stages/STAGE.plan.json                the generation batches, written before the first is answered
       checkpoints/STAGE/                    a stage's files (an adapter)
       predictions.jsonl                     what students wrote, by prompt
+      shards/STAGE/                         work that is dealt out to other processes (`runs.shards`)
       kb.sqlite  results.json  report.html
 
 A stage's fingerprint is the content hash of all that it depends on: config values, the outputs of earlier stages and a
@@ -31,7 +32,9 @@ from nesycd.core.storage import FolderLock, RecordLog, disk_errors, sync_tree, w
 from nesycd.runs import manifest
 from nesycd.runs.artifacts import find_lost, hash_files
 from nesycd.runs.consent import Consent, Guard
+from nesycd.runs.dealing import Dealing
 from nesycd.runs.predictions import FILE, Predictions
+from nesycd.runs.shards import Work, tidy
 from nesycd.runs.stage import Artifact, Notify, Stage, StageRecords, read_states
 
 R = TypeVar("R", bound=Record)
@@ -55,10 +58,12 @@ class Run:
         guard: Guard,
         notify: Notify,
         watch: Watch,
+        dealer: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = folder
         self.notify = notify
         self._watch = watch
+        self._dealing = Dealing(folder, dealer, self._store_config, notify, watch)
         self._lock = lock
         self._manifest = content
         self._config = config
@@ -78,6 +83,7 @@ class Run:
         notify: Notify | None = None,
         watch: Watch | None = None,
         consent: Consent | None = None,
+        dealer: Mapping[str, Any] | None = None,
     ) -> Self:
         """Start a run, or continue one.
 
@@ -89,6 +95,8 @@ class Run:
             watch: see `Watch`.
             consent: asked before finished stages are redone or removed because settings differ from those stored; until then
                 the stored config stays. None: nobody is asked.
+            dealer: see `shards.Task`. Where it is given, `batches` and `records` with `work`, and `artifact`, deal their work
+                out, and raise `ShardsWait` until it is made; None: they do it here.
 
         Raises:
             RunError: the folder is no run folder, is damaged, is in use or cannot be written.
@@ -112,7 +120,8 @@ class Run:
                 (folder / "stages").mkdir(exist_ok=True)
                 (folder / "checkpoints").mkdir(exist_ok=True)
             said, text = notify or (lambda text: None), json.dumps(dict(config), indent=2) + "\n"
-            return cls(folder, lock, content, text, guard, said, watch or (lambda stage, done, total: None))
+            watched = watch or (lambda stage, done, total: None)
+            return cls(folder, lock, content, text, guard, said, watched, dealer)
         except BaseException:
             lock.release()
             raise
@@ -180,6 +189,7 @@ class Run:
         produce: Callable[[list[str]], Iterable[R]],
         key_of: Callable[[R], str] = attrgetter("example"),
         version: int = 1,
+        work: Work[Any] | None = None,
     ) -> StageRecords[R]:
         """A record for each key, written as it arrives; only keys that have none yet are produced.
 
@@ -195,15 +205,18 @@ class Run:
                 cannot be had now.
             key_of: the key of a record.
             version: see `stage`.
+            work: how it may be done elsewhere; the missing keys are one batch to its `plan`.
 
         Raises:
             RunError: a damaged file, one that cannot be written, or keys unanswered: the stage is not done then.
+            ShardsWait: see `open`.
         """
         stage = self.stage(name, {**inputs, "record": record_type.schema_name}, version)
         log = RecordLog(stage.records_path, record_type)
         stored = log.read(torn=self.notify)
         have = {key_of(record): record for record in stored}
         missing = [key for key in keys if key not in have]
+        taken = self._dealing.taken(stage, work, [missing]) if missing else 0.0
 
         def checked() -> Iterator[R]:
             waiting = set(missing)
@@ -226,6 +239,7 @@ class Run:
         def fill() -> None:
             for record in self._written(log, name, checked(), len(keys) - len(missing), len(keys)):
                 have[key_of(record)] = record
+            stage.add_seconds(taken)
 
         return self._complete(stage, log, stored, have, keys, fill)
 
@@ -246,6 +260,7 @@ class Run:
         key_of: Callable[[R], str] = attrgetter("example"),
         keys: Sequence[str] | None = None,
         version: int = 1,
+        work: Work[Any] | None = None,
     ) -> StageRecords[R]:
         """As `records`, in batches that are planned before the first is produced and redone whole after a kill.
 
@@ -261,9 +276,11 @@ class Run:
             keys: the order in which records are returned and kept; that of the plan where not given. It enters the
                 fingerprint.
             version: see `stage`.
+            work: how it may be done elsewhere.
 
         Raises:
             RunError: a damaged file, or one that cannot be written.
+            ShardsWait: see `open`.
         """
         named = {**inputs, "record": record_type.schema_name, **({} if keys is None else {"keys": list(keys)})}
         stage = self.stage(name, named, version)
@@ -274,6 +291,7 @@ class Run:
         by_key = {key_of(record): record for record in stored}
         missing = [batch for batch in batches if not all(key in by_key for key in batch)]
         have = {key: record for key, record in by_key.items() if key not in {k for batch in missing for k in batch}}
+        taken = self._dealing.taken(stage, work, missing) if missing else 0.0
 
         def fill() -> None:
             if missing and len(have) < len(stored):
@@ -286,6 +304,7 @@ class Run:
                 for _ in self._written(log, name, records, len(have), len(planned)):
                     pass
                 have.update(found)
+            stage.add_seconds(taken)
 
         return self._complete(stage, log, stored, have, planned if keys is None else keys, fill)
 
@@ -340,6 +359,7 @@ class Run:
 
         Raises:
             RunError: the folder cannot be written, or a file in it has other content than was made.
+            ShardsWait: see `open`.
         """
         stage = self.stage(name, inputs, version)
         lost = find_lost(name, stage.folder, stage.state["files"]) if stage.done else None
@@ -347,12 +367,18 @@ class Run:
             self.notify(f"{name}: made again, because {lost} is gone")
             shutil.rmtree(stage.folder, ignore_errors=True)
         if not stage.done or lost is not None:
+            taken = self._dealing.folder_made(stage)
             with disk_errors(stage.folder):
                 stage.folder.mkdir(exist_ok=True)
             with stage.working():
-                metadata = json.loads(json.dumps(dict(make(stage.folder))))
+                if taken is None:
+                    metadata = json.loads(json.dumps(dict(make(stage.folder))))
+                else:
+                    metadata = taken.records[0].metadata
+                    stage.add_seconds(taken.seconds)
                 sync_tree(stage.folder)
                 stage.finish(content_hash(["artifact", stage.fingerprint]), metadata, hash_files(stage.folder))
+            self._dealing.end(stage)
         return Artifact(stage.folder, stage.state["metadata"], stage.output)
 
     def _plan(self, stage: Stage, plan: Callable[[], list[list[str]]], keys: Sequence[str] | None) -> list[list[str]]:
@@ -415,6 +441,7 @@ class Run:
             if [*have] != [*keys] or len(stored) > len(keys):
                 log.rewrite(records)
             stage.finish(records.fingerprint, {"records": len(records)})
+        self._dealing.end(stage)
         return records
 
     def clear(self, name: str) -> None:
@@ -474,6 +501,7 @@ class Run:
             self.notify(f"{name}: removed, because it is no longer part of the run")
             self.clear(name)
         self.predictions.keep_only({"", *(str(state["output"]) for state in read_states(self.folder).values())})
+        tidy(self.folder)
         if self._manifest["finished"] is None:
             self._note(finished=round(time.time(), 3))
 

@@ -27,6 +27,8 @@ from nesycd.core.storage import disk_errors, write_json_atomic
 R = TypeVar("R", bound=Record)
 
 STAGE_SCHEMA = "stage/2"
+SHARDS = "shards"
+"""The folder with the work that is dealt out (`runs.shards`), within a run's."""
 
 Notify = Callable[[str], None]
 """Called with one sentence for users: what is redone and why, what was repaired."""
@@ -94,23 +96,29 @@ class Stage:
         notify: Notify = lambda text: None,
         on_work: Callable[[], None] = lambda: None,
         on_redo: Callable[[str], None] = lambda name: None,
+        read_only: bool = False,
     ) -> None:
         self.name = name
         self.state_path = folder / "stages" / f"{name}.json"
         self.records_path = folder / "stages" / f"{name}.jsonl"
         self.plan_path = folder / "stages" / f"{name}.plan.json"
         self.folder = folder / "checkpoints" / name
+        self.shards = folder / SHARDS / name
         self._on_work = on_work
         hashes = {key: content_hash(fingerprint_of(value)) for key, value in sorted(inputs.items())}
         self.fingerprint = content_hash([version, hashes])
+        self.changed = ""
+        """What differs from the inputs with which it was started before."""
         stored = read_state(self.state_path)
         if stored is not None and stored["fingerprint"] != self.fingerprint:
-            if stored["done"]:
+            self.changed = _difference(stored, version, hashes)
+            if stored["done"] and not read_only:
                 on_redo(name)
-            notify(f"{name}: redone, because {_difference(stored, version, hashes)} changed")
+            notify(f"{name}: redone, because {self.changed} changed")
             stored = None
         if stored is None:
-            self.clear()
+            if not read_only:
+                self.clear()
             stored = _fresh_state(self.fingerprint, version, hashes)
         self.state = stored
 
@@ -149,6 +157,15 @@ class Stage:
             raise
         self._stop(clock)
 
+    def begin(self) -> None:
+        """Write the state file, so that what belongs to the stage is found again although no work was done on it here."""
+        self._on_work()
+        self._save()
+
+    def add_seconds(self, seconds: float) -> None:
+        """Count work that was done elsewhere."""
+        self.state["seconds"] = round(self.state["seconds"] + seconds, 3)
+
     def _stop(self, clock: float) -> None:
         seconds = self.state["seconds"] + time.perf_counter() - clock
         self.state |= {"seconds": round(seconds, 3), "started": None}
@@ -166,8 +183,9 @@ class Stage:
         with disk_errors(self.state_path):
             for path in (self.state_path, self.records_path, self.plan_path):
                 path.unlink(missing_ok=True)
-            if self.folder.exists():
-                shutil.rmtree(self.folder)
+            for folder in (self.folder, self.shards):
+                if folder.exists():
+                    shutil.rmtree(folder)
 
     def _save(self) -> None:
         write_json_atomic(self.state_path, self.state)

@@ -1,7 +1,8 @@
-"""The engine that asks another server, which holds the exported student."""
+"""The engines that ask another server: one that holds the exported student, or the one that answers in the run itself."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -12,6 +13,7 @@ from nesycd.core.text import normal
 from nesycd.methods import table
 from nesycd.methods.predict import Adapter, Ask
 from nesycd.serving.engine import Tell
+from nesycd.students.served import ServedStudent
 
 CANARIES = 3
 """Stored answers that are asked for again, to see whether the server has the run's student."""
@@ -33,13 +35,14 @@ class UpstreamEngine:
 
     def __init__(self, opened: OpenRun, methods: Sequence[str], address: str, model: str = "", key: str = "") -> None:
         from nesycd.students.remote import RemoteStudent
+        from nesycd.students.remote_api import RemoteServer
 
         renderer = getattr(opened.student, "renderer", None)
         if renderer is None:
             raise ConfigError(f"--upstream: the student {opened.student.name!r} is no model that a server could hold")
         self._opened, self._running = opened, 0
         self._methods = table.named(methods, opened.recipe, "method")
-        self._student = RemoteStudent(renderer, address, model, key)
+        self._student = RemoteStudent(renderer, RemoteServer(address, key), model)
 
     @property
     def running(self) -> int:
@@ -66,12 +69,13 @@ class UpstreamEngine:
         routed = [method.name for method in self._methods if method.router]
         if routed and made and not any(one.margin for one in made):
             raise ModelError(
-                f"{self._student.origin} gives no log-probabilities, which the router of {routed[0]} reads; serve another method"
+                f"{self._student.server.origin} gives no log-probabilities, which the router of {routed[0]} reads; serve another "
+                "method"
             )
         if asked and not any(normal(one.text) == normal(text) for one, (_, text) in zip(made, asked, strict=True)):
             raise ModelError(
-                f"{self._student.origin}: {self._student.model!r} answers {len(asked)} questions otherwise than this run's "
-                "student did: is it the exported one (nesycd export), with this run's adapter?"
+                f"{self._student.server.origin}: {self._student.model!r} answers {len(asked)} questions otherwise than this "
+                "run's student did: is it the exported one (nesycd export), with this run's adapter?"
             )
 
     async def close(self) -> None:
@@ -92,3 +96,43 @@ class UpstreamEngine:
                 if len(found) == CANARIES:
                     return found
         return found
+
+
+class ServedEngine:
+    """Answers by the server that answers in the run itself, with all of its adapters; see `ServedStudent`."""
+
+    def __init__(self, student: ServedStudent) -> None:
+        self._student, self._running = student, 0
+
+    @property
+    def running(self) -> int:
+        """See `Engine`."""
+        return self._running
+
+    async def write(self, ask: Ask, tell: Tell) -> Generation:
+        """See `Engine`."""
+        loop = asyncio.get_running_loop()
+        adapter = None if ask.adapter is None else ask.adapter.path
+        self._running += 1
+        try:
+            begun = self._student.begin(
+                Prompt("", ask.prompt, ask.tools, ask.question),
+                adapter,
+                ask.decoding,
+                lambda text: _later(loop, tell, text),
+            )
+            return await asyncio.wrap_future(begun)
+        finally:
+            self._running -= 1
+
+    async def warm(self, adapter: Adapter | None) -> None:
+        """See `Engine`."""
+        await asyncio.wrap_future(self._student.ready(None if adapter is None else adapter.path))
+
+    async def close(self) -> None:
+        """See `Engine`."""
+        await asyncio.to_thread(self._student.close)
+
+
+def _later(loop: asyncio.AbstractEventLoop, tell: Tell, text: str) -> None:
+    loop.call_soon_threadsafe(tell, text)

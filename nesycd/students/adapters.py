@@ -22,6 +22,7 @@ from nesycd.core.protocols import TrainSettings
 from nesycd.core.storage import disk_errors, follow_umask, sync_tree
 from nesycd.students.frozen_layers import layers_of
 from nesycd.students.origin import CONFIG, WEIGHTS
+from nesycd.students.quantised import is_quantised_weight
 
 
 def lora_config(model: Any, settings: TrainSettings) -> LoraConfig:
@@ -103,7 +104,8 @@ def with_shared_weights(model: Any) -> Any:
     """A copy of a model whose parameters and buffers share the storage of the original's; modules and config are its own."""
     shared: dict[int, Any] = {}
     for parameter in model.parameters():
-        shared[id(parameter)] = Parameter(parameter.data, requires_grad=parameter.requires_grad)
+        whole = is_quantised_weight(parameter)
+        shared[id(parameter)] = parameter if whole else Parameter(parameter.data, requires_grad=parameter.requires_grad)
     for buffer in model.buffers():
         shared[id(buffer)] = buffer
     return copy.deepcopy(model, shared)
@@ -118,5 +120,7 @@ def peft_warnings() -> Iterator[None]:
         # An output layer that was trained by itself is no longer the embeddings.
         warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`", UserWarning)
         warnings.filterwarnings("ignore", "Input and output embeddings are no longer tied", UserWarning)
+        # GPT-2's linear layers have their weights the other way round, which it sees for itself.
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
         warnings.filterwarnings("error", "Found missing adapter keys", UserWarning)
         yield

@@ -14,14 +14,16 @@ SAMPLE = 1 << 20
 """Bytes hashed at either end of a weights file."""
 
 
-def student_fingerprint(model: str, template: str, system: str | None, commit: str = "") -> str:
+def student_fingerprint(model: str, template: str, system: str | None, commit: str = "", quantise: str = "none") -> str:
     """Hash of the model and of how prompts are rendered for it.
 
     The embedded student is identified by the hash of its GGUF file. A folder is hashed by its small files and by the size and
     both ends of each weights file (whole weights of 8B would take half a minute), independent of its path. A Hugging Face
     id is identified by the commit of its revision (`hub.resolve_commit`). Adapters that are merged into a model count by their
-    folders.
+    folders. Quantised weights are others.
     """
+    if quantise != "none":
+        return content_hash([student_fingerprint(model, template, system, commit), quantise])
     origin = origin_of(model)
     adapters = [_folder_digest(folder) for folder in origin.adapters]
     if origin.base == embedded.NAME:

@@ -1,4 +1,4 @@
-"""Batched greedy decoding that also gives the router's signal.
+"""Batched decoding, greedily or sampled, that also gives the router's signal.
 
 It does not use the library's `generate`, which gives no top-2 margins without storing every step's logits, and copies the cache
 at every step: at 256 rows on 2 cores that copy took 64 % of a decoding step. On a CPU the rows are distributed over workers,
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -102,6 +103,19 @@ def shared_prefix(prompts: Sequence[list[int]]) -> int:
     return next((place for place in range(end) if first[place] != last[place]), end)
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """How one answer is sampled: each token takes one number, so that an answer does not depend on those beside it.
+
+    Attributes:
+        temperature: above 0.
+        draw: the next number, uniform in [0, 1).
+    """
+
+    temperature: float
+    draw: Callable[[], float]
+
+
 class Row:
     """The state of one answer during generation.
 
@@ -109,12 +123,17 @@ class Row:
         supply: called with the ids so far; the tokens that it returns come next.
         stops: called likewise; True ends the row (the ids are kept).
         limit: most tokens.
+        sampling: None: the likeliest token is taken.
     """
 
     def __init__(
-        self, supply: Supplier | None, stops: Callable[[list[int]], bool] | None = None, limit: int = 1 << 30
+        self,
+        supply: Supplier | None,
+        stops: Callable[[list[int]], bool] | None = None,
+        limit: int = 1 << 30,
+        sampling: Sampling | None = None,
     ) -> None:
-        self.supply, self.stops, self.limit = supply, stops, limit
+        self.supply, self.stops, self.limit, self.sampling = supply, stops, limit, sampling
         self.ids: list[int] = []
         self.supplied: list[bool] = []
         """For each token of `ids`, whether it was supplied by a tool."""
@@ -131,6 +150,7 @@ def greedy_with_workers(
     prompts: Sequence[list[int]],
     *,
     supplies: Sequence[Supplier | None] | None = None,
+    samplings: Sequence[Sampling | None] | None = None,
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> list[Row]:
@@ -141,13 +161,16 @@ def greedy_with_workers(
     threads = torch.get_num_threads()
     workers = min(threads, len(prompts) // WORKER_ROWS) if model.device.type == "cpu" else 1
     if workers < 2:
-        return greedy(model, prompts, supplies=supplies, progress=progress, **options)
+        return greedy(model, prompts, supplies=supplies, samplings=samplings, progress=progress, **options)
 
     def part(worker: int) -> list[Row]:
-        mine = None if supplies is None else supplies[worker::workers]
+        mine = {
+            "supplies": None if supplies is None else supplies[worker::workers],
+            "samplings": None if samplings is None else samplings[worker::workers],
+        }
         # The workers' shares are alike, so that one of them tells for all.
         told = None if worker else progress
-        return greedy(model, prompts[worker::workers], supplies=mine, progress=told, **options)
+        return greedy(model, prompts[worker::workers], progress=told, **mine, **options)
 
     try:
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
@@ -168,10 +191,11 @@ def greedy(
     max_new_tokens: int,
     stops: Any = None,
     supplies: Sequence[Supplier | None] | None = None,
+    samplings: Sequence[Sampling | None] | None = None,
     repetitive: Callable[[list[int]], bool] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Row]:
-    """Continue each prompt greedily. A long common prefix (`SHARED`) is processed only once.
+    """Continue each prompt, greedily or sampled. A long common prefix (`SHARED`) is processed only once.
 
     Args:
         model: a causal LM of transformers (an adapter may be active in it).
@@ -181,11 +205,13 @@ def greedy(
         max_new_tokens: limit for each row, in tokens.
         stops: called with a row's ids so far; True ends the row (the ids are kept).
         supplies: one for each prompt (None: nothing; see `Row`). What they supply has no margin, since nobody chose it.
+        samplings: one for each prompt (None: it is continued greedily).
         repetitive: called likewise; True ends the row as one that was cut off (see `is_repetitive`).
         progress: called after each token with the number of tokens so far and `max_new_tokens`.
 
     Returns:
-        Rows in the order of the prompts: ids without the end token, and p1 - p2 in [0, 1] of each token that was chosen.
+        Rows in the order of the prompts: ids without the end token, and p1 - p2 in [0, 1] where each token was chosen, whichever
+        it was.
     """
     device = model.device
     cache = roomy_cache(model.config)
@@ -197,7 +223,10 @@ def greedy(
     )
     mask = torch.tensor([[1] * shared + [0] * pad + [1] * (width - shared - pad) for pad in padding], device=device)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, shared:]
-    alive = rows = [Row(supply, stops, max_new_tokens) for supply in supplies or [None] * len(prompts)]
+    alive = rows = [
+        Row(supply, stops, max_new_tokens, sampling)
+        for supply, sampling in zip(supplies or [None] * len(prompts), samplings or [None] * len(prompts), strict=True)
+    ]
     logits = read(model, ids, mask, positions, cache)
     for step in range(max_new_tokens):
         if step:
@@ -229,6 +258,7 @@ def decide(
     """
     top = torch.softmax(logits.float(), -1).topk(2)
     chosen, margins = top.indices[:, 0].tolist(), (top.values[:, 0] - top.values[:, 1]).tolist()
+    _sample(alive, chosen, logits)
     _hold(alive, chosen, logits)
     _give(alive, chosen)
     return chosen, _advance(alive, chosen, margins, eos_ids, repetitive)
@@ -273,6 +303,20 @@ def _read_shared(model: Any, prompts: Sequence[list[int]], cache: DynamicCache) 
     model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
     cache.batch_repeat_interleave(len(prompts))
     return shared
+
+
+def _sample(alive: list[Row], chosen: list[int], logits: Any) -> None:
+    """Replace chosen tokens by sampled ones: the inverse of the cumulative distribution at the row's next number."""
+    sampled = {place: row.sampling for place, row in enumerate(alive) if not row.done and not row.given}
+    samplings = {place: sampling for place, sampling in sampled.items() if sampling is not None}
+    if not samplings:
+        return
+    heat = torch.tensor([one.temperature for one in samplings.values()], device=logits.device)[:, None]
+    sums = torch.softmax(logits[[*samplings]].float() / heat, -1).cumsum(-1)
+    drawn = torch.tensor([one.draw() for one in samplings.values()], device=logits.device)[:, None] * sums[:, -1:]
+    found = torch.searchsorted(sums, drawn, right=True).clamp(max=sums.shape[-1] - 1)
+    for place, token in zip(samplings, found[:, 0].tolist(), strict=True):
+        chosen[place] = token
 
 
 def _hold(alive: list[Row], chosen: list[int], logits: Any) -> None:

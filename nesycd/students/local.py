@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import random
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,31 +18,37 @@ from peft import get_peft_model
 
 from nesycd.core.errors import ModelError
 from nesycd.core.protocols import LEAST, Decoding, Generation, Pace, Prompt, Session, TrainReport, TrainSettings
-from nesycd.core.records import TrainingText
-from nesycd.core.segments import Segment
+from nesycd.core.records import Targets, TrainingText, content_hash
+from nesycd.core.segments import Segment, text_of
 from nesycd.students import embedded
 from nesycd.students.adapters import lora_config, merged, peft_warnings, save_adapter, with_adapter, with_shared_weights
 from nesycd.students.compiling import WORTH, can_compile, compile_layers
 from nesycd.students.continuous import ContinuousBatch, can_join
 from nesycd.students.devices import pick_device, pick_dtype
+from nesycd.students.divergence import tensors_of
 from nesycd.students.fingerprint import decoding, student_fingerprint
-from nesycd.students.generation import Row, greedy_with_workers
+from nesycd.students.generation import Row, Sampling, greedy_with_workers
 from nesycd.students.hub import cannot_load, is_hub_id, resolve_commit
+from nesycd.students.launching import check_processes, is_launched
+from nesycd.students.launching import train as train_in_processes
 from nesycd.students.memory import is_out_of_memory, keep_freed_memory, return_freed_memory
 from nesycd.students.origin import origin_of
 from nesycd.students.pace import answering_pace, training_pace
+from nesycd.students.processes import ALONE, Processes, shard_layers
+from nesycd.students.quantised import is_quantised, quantisation
 from nesycd.students.rendering import Renderer, Template
 from nesycd.students.repetition import is_repetitive
+from nesycd.students.scoring import batches, likeliest
 from nesycd.students.sessions import WholeSession
+from nesycd.students.sizing import Sizing
 from nesycd.students.supplying import Supplying
 from nesycd.students.training import CHECKPOINT, Encoded, fine_tune, planned_tokens, token_losses
 
 LENGTH = 128
 """Tokens of a prompt up to which a generation batch has all its rows."""
+_LOADING = threading.Lock()
 KEPT = 4 << 30
 """Bytes of weights up to which a base model stays loaded beside the copies that adapters are merged into."""
-_SCORED_TOKENS = 4096
-"""Padded tokens of a batch whose completions are scored: their output layer's logits are held at once."""
 
 
 class LocalStudent:
@@ -57,9 +65,15 @@ class LocalStudent:
         stop_repetition: whether answers that repeat themselves are ended (`is_repetitive`).
         compile: whether training goes through compiled layers (`compile_layers`); `auto`: on a CPU with a C++ compiler,
             for trainings of at least `WORTH` tokens.
+        checkpointing: whether a training runs layers again in its backward pass; `auto`: where memory would not suffice.
+        quantise: `4bit` keeps the linear layers so, for training and answers (`quantised.py`).
+        shard: whether several processes share the layers' weights in training.
+        processes: that train together: how many are started for each training, or those that this one belongs to.
 
     Raises:
-        ModelError: the folder or id is not a causal LM that can be loaded, or its tokenizer cannot be used (`Renderer`).
+        ConfigError: there are fewer GPUs than processes.
+        ModelError: the folder or id is not a causal LM that can be loaded, its tokenizer cannot be used (`Renderer`), or this
+            machine cannot quantise it.
     """
 
     def __init__(
@@ -73,18 +87,36 @@ class LocalStudent:
         batch_rows: int = 128,
         stop_repetition: bool = False,
         compile: Literal["auto", "on", "off"] = "auto",
+        checkpointing: Literal["auto", "on", "off"] = "auto",
+        quantise: Literal["none", "4bit"] = "none",
+        shard: bool = False,
+        processes: int | Processes = 1,
     ) -> None:
         self.name = model
+        self._group, self._processes = (ALONE, processes) if isinstance(processes, int) else (processes, 1)
+        self._launches = isinstance(processes, int) and is_launched(processes)
+        self._checkpointing, self._shard = checkpointing, shard
+        self._told: dict[str, Any] = {"model": model, "template": template, "system": system, "device": device}
+        self._told |= {"compile": compile, "checkpointing": checkpointing, "quantise": quantise, "shard": shard}
         self.batch_rows, self.batch_tokens = batch_rows, batch_rows * LENGTH
         self._origin = origin_of(model, revision)
         base = self._origin.base
         self._source = str(embedded.fetch()) if base == embedded.NAME else base
         self.commit = resolve_commit(base, self._origin.revision) if is_hub_id(base) else ""
         self._pin = {"revision": self.commit} if self.commit else {}
-        self._device = pick_device(device)
+        self._told["revision"] = self.commit
+        self._device = pick_device(self._group.device(device))
+        if isinstance(processes, int):
+            check_processes(processes, self._device, shard, quantise != "none")
         if self._device.type == "cpu":
             keep_freed_memory()
         self._dtype = pick_dtype(self._device)
+        self._quantisation = quantisation(self._device, self._dtype) if quantise == "4bit" else None
+        if self._quantisation is not None and self._origin.adapters:
+            raise ModelError(
+                f"student.quantise: {model!r} is an adapter, which cannot be merged into 4 bits; merge it first (nesycd export), "
+                "and give the folder of the whole model"
+            )
         if (own := self._origin.tokenizer) is not None:
             tokenizer = _load(transformers.AutoTokenizer, model, str(own))
         else:
@@ -93,7 +125,7 @@ class LocalStudent:
         self._pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         self._base: Any = None
         self._merged: tuple[Path | None, Any] | None = None
-        self.fingerprint = student_fingerprint(model, template, system, self.commit)
+        self.fingerprint = student_fingerprint(model, template, system, self.commit, quantise)
         self._supplying = Supplying(tokenizer)
         self._compile = compile
         self._repetitive = is_repetitive if stop_repetition else None
@@ -113,16 +145,19 @@ class LocalStudent:
         return with_shared_weights(model)
 
     def _loaded(self) -> Any:
-        # CPUs run short sequences faster through plain matrix products than through the fused kernel's backward.
-        attention = "eager" if self._device.type == "cpu" else "sdpa"
+        # A sharded model is moved layer by layer (`shard_layers`), a quantised one made on its device.
+        how: dict[str, Any] = {}
+        if self._quantisation is not None:
+            how = {"quantization_config": self._quantisation, "device_map": {"": self._device}}
         model, told = _load(
             transformers.AutoModelForCausalLM,
             self.name,
             self._source,
             dtype=self._dtype,
-            attn_implementation=attention,
+            attn_implementation=self._attention,
             use_safetensors=True,
             output_loading_info=True,
+            **how,
             **self._pin,
         )
         if getattr(model, "_hf_peft_config_loaded", False):
@@ -135,7 +170,8 @@ class LocalStudent:
                 f"the weights of {self.name!r} lack {len(missing)} of the model's tensors ({missing[0]}, ...), which would be "
                 "random; save the whole model anew (an adapter with its adapter_config.json)"
             )
-        model = model.to(self._device)
+        if not self._is_sharded and self._quantisation is None:
+            model = model.to(self._device)
         if self._origin.base == embedded.NAME:
             # Adapters name it so, not by a folder that only this machine has.
             model.name_or_path = embedded.NAME
@@ -146,6 +182,11 @@ class LocalStudent:
             model.name_or_path = str(Path(self.name).resolve())
         self._check_embeddings(model)
         return model
+
+    @property
+    def _attention(self) -> str:
+        """In training. CPUs run short sequences faster through plain matrix products than through the fused kernel's backward."""
+        return "eager" if self._device.type == "cpu" else "sdpa"
 
     def _check_embeddings(self, model: Any) -> None:
         """A token without an embedding would end the training in an error of torch that says nothing."""
@@ -170,14 +211,21 @@ class LocalStudent:
         if self._merged is None or self._merged[0] != adapter:
             self._merged = None
             model = self._fresh()
-            if adapter is not None:
+            if adapter is not None and is_quantised(model):
+                model = with_adapter(model, adapter, trainable=False).get_base_model()
+            elif adapter is not None:
                 model = merged(model, adapter)
-            model.set_attn_implementation("sdpa")
+            self._merged = (adapter, self._answering(model))
+        return self._merged[1]
+
+    @staticmethod
+    def _answering(model: Any) -> Any:
+        model.set_attn_implementation("sdpa")
+        if not is_quantised(model):
             # torch folds a [rows, 1, d] x [d, vocabulary] product into one matrix product only where the weight
             # requires gradients; merged weights do not, and the batched form copies the vocabulary matrix row by row.
             model.requires_grad_(True)
-            self._merged = (adapter, model.eval())
-        return self._merged[1]
+        return model.eval()
 
     def train(
         self,
@@ -189,12 +237,24 @@ class LocalStudent:
         init: Path | None = None,
         progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> TrainReport:
-        """See `Student.train`. Writes a peft adapter (safetensors) into `folder`, whole or not at all."""
+        """See `Student.train`. Writes a peft adapter (safetensors) into `folder`, whole or not at all.
+
+        Of several processes each is called so, and the first one writes.
+        """
+        if self._launches:
+            self._release()
+            others: dict[str, Any] = {"processes": self._processes, "seed": seed, "init": init, "progress": progress}
+            return train_in_processes(self._told, texts, settings, folder, **others)
         encoded = [self._encode(text) for text in texts]
         kept = [text for text in encoded if len(text) <= settings.max_tokens]
+        if len({text.targets is None for text in kept}) > 1:
+            raise ModelError(
+                "some of the training texts have targets and some have none; train on one kind after the other"
+            )
         if not kept:
             raise ModelError(f"none of {len(texts)} training texts fits into max_tokens = {settings.max_tokens}")
         self._merged = None
+        memory = self.sizing.plan(kept, settings, self._base is not None)
         torch.manual_seed(seed)
         if init is None:
             fresh = self._fresh()
@@ -203,15 +263,28 @@ class LocalStudent:
         else:
             model = with_adapter(self._fresh(), init, trainable=True)
         model = self._trainable(model)
+        if self._is_sharded:
+            shard_layers(model.get_base_model(), self._device)
         note = ""
         if self._is_worth_compiling(kept, settings):
             compile_layers(model.get_base_model())
             note = "compiling its layers"
         report = fine_tune(
-            model.get_base_model(), kept, settings, folder, seed=seed, pad_id=self._pad_id, progress=progress, note=note
+            model.get_base_model(),
+            kept,
+            settings,
+            folder,
+            seed=seed,
+            pad_id=self._pad_id,
+            progress=progress,
+            note=note,
+            processes=self._group,
+            checkpointing=memory.checkpointing,
+            memory=(memory.told, memory.warning),
         )
-        save_adapter(model, folder)
-        shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+        if self._group.rank == 0:
+            save_adapter(model, folder)
+            shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
         return replace(report, dropped=len(encoded) - len(kept))
 
     def pace(self, settings: TrainSettings, question: int, written: int) -> Pace:
@@ -220,10 +293,32 @@ class LocalStudent:
         with peft_warnings():
             model = self._trainable(get_peft_model(fresh, lora_config(fresh, settings)))
         trained = training_pace(model.get_base_model(), settings, question, written, self._pad_id)
-        plain = model.unload()
-        plain.set_attn_implementation("sdpa")
-        plain.requires_grad_(True)  # as in `_with_adapter`
-        return Pace(trained, answering_pace(plain.eval(), self.batch_rows, question, written, self._pad_id))
+        plain = self._answering(model.unload())
+        return Pace(trained, answering_pace(plain, self.batch_rows, question, written, self._pad_id))
+
+    def _release(self) -> None:
+        """Leave the device to others."""
+        self._base = self._merged = None
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    @property
+    def sizing(self) -> Sizing:
+        """Estimates the memory of trainings."""
+        return Sizing(
+            lambda: _load(transformers.AutoConfig, self.name, self._source, **self._pin),
+            self._device,
+            self._dtype,
+            self._attention,
+            self._quantisation is not None,
+            Processes(size=self._processes) if self._launches else self._group,
+            self._shard,
+            self._checkpointing,
+        )
+
+    @property
+    def _is_sharded(self) -> bool:
+        return self._shard and self._group.size > 1
 
     def _trainable(self, model: Any) -> Any:
         for parameter in model.parameters():
@@ -237,9 +332,19 @@ class LocalStudent:
         return self._device.type == "cpu" and planned_tokens(texts, settings) >= WORTH and can_compile()
 
     def _encode(self, text: TrainingText) -> Encoded:
-        completion = self.renderer.completion_ids(text.completion)
-        supplied = self.renderer.supplied_places(text.segments)
-        return Encoded(self.renderer.prompt_ids(text.prompt), completion, text.weight, supplied)
+        made = self._encoded(text.prompt, text.segments, text.weight)
+        if not text.targets:
+            return made
+        if len(text.targets) != made.learned:
+            raise ModelError(
+                f"{self.name!r} reads {made.learned} tokens of its own in the completion of {text.example}, whose targets are "
+                f"for {len(text.targets)}: they were made with another tokenizer"
+            )
+        return replace(made, targets=tensors_of(text.targets))
+
+    def _encoded(self, prompt: str, segments: Sequence[Segment], weight: float = 1.0) -> Encoded:
+        completion = self.renderer.completion_ids(text_of(segments))
+        return Encoded(self.renderer.prompt_ids(prompt), completion, weight, self.renderer.supplied_places(segments))
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -271,7 +376,7 @@ class LocalStudent:
         fits = [index for index, row in enumerate(ids) if len(row) + decoding.limit <= context]
         results = [Generation.too_long(len(row)) for row in ids]
         stops = self._stops(decoding)
-        for index, row in self._rows(model, prompts, ids, fits, decoding.limit, stops, progress):
+        for index, row in self._rows(model, prompts, ids, fits, decoding, stops, progress):
             results[index] = self._generation(row, len(ids[index]))
         return results
 
@@ -319,7 +424,7 @@ class LocalStudent:
         prompts: Sequence[Prompt],
         ids: list[list[int]],
         places: list[int],
-        limit: int,
+        decoding: Decoding,
         stops: Any,
         progress: Callable[[int, int], None] | None,
     ) -> list[tuple[int, Any]]:
@@ -332,9 +437,10 @@ class LocalStudent:
                 [ids[place] for place in places],
                 eos_ids=self._ends(model),
                 pad_id=self._pad_id,
-                max_new_tokens=limit,
+                max_new_tokens=decoding.limit,
                 stops=stops,
                 supplies=[self._supplying.row(prompts[place]) for place in places],
+                samplings=[_sampling(decoding, prompts[place]) for place in places],
                 repetitive=self._repetitive,
                 progress=progress,
             )
@@ -344,7 +450,7 @@ class LocalStudent:
                 raise
         half = len(places) // 2
         parts = (places[:half], places[half:])
-        return [row for part in parts for row in self._rows(model, prompts, ids, part, limit, stops, progress)]
+        return [row for part in parts for row in self._rows(model, prompts, ids, part, decoding, stops, progress)]
 
     def least_likely(
         self, prompts: Sequence[Prompt], completions: Sequence[str], *, adapter: Path | None
@@ -357,17 +463,17 @@ class LocalStudent:
             for prompt, completion in zip(prompts, completions, strict=True)
         ]
         found = [-math.inf] * len(encoded)
-        batch: list[int] = []
-        for index in sorted(
-            (i for i, text in enumerate(encoded) if len(text) <= context), key=lambda i: -len(encoded[i])
-        ):
-            if batch and len(encoded[batch[0]]) * (len(batch) + 1) > _SCORED_TOKENS:
-                self._score(model, encoded, batch, found)
-                batch = []
-            batch.append(index)
-        if batch:
+        for batch in batches(encoded, context):
             self._score(model, encoded, batch, found)
         return found
+
+    def likeliest(
+        self, prompts: Sequence[str], completions: Sequence[Sequence[Segment]], *, adapter: Path | None, count: int
+    ) -> list[Targets]:
+        """See `ScoringStudent.likeliest`. Texts of like length share a batch."""
+        model = self._with_adapter(adapter)
+        texts = [self._encoded(prompt, made) for prompt, made in zip(prompts, completions, strict=True)]
+        return likeliest(model, texts, count, self._pad_id, self.context_of(model))
 
     @torch.inference_mode()
     def _score(self, model: Any, encoded: list[Encoded], batch: list[int], found: list[float]) -> None:
@@ -375,6 +481,12 @@ class LocalStudent:
         for row, index in enumerate(batch):
             mine = losses[rows == row]
             found[index] = -mine.topk(min(LEAST, len(mine))).values.mean().item()
+
+    @property
+    def context(self) -> int:
+        """`context_of` the model, read from its configuration alone."""
+        config = _load(transformers.AutoConfig, self.name, self._source, **self._pin)
+        return getattr(config, "max_position_embeddings", None) or 1 << 30
 
     @staticmethod
     def context_of(model: Any) -> int:
@@ -406,7 +518,8 @@ class _LocalSession:
             if len(ids) + told.limit > self._context:
                 self._done[prompt.key] = Generation.too_long(len(ids))
             else:
-                row = Row(self._student._supplying.row(prompt), self._student._stops(told), told.limit)
+                supply, stops = self._student._supplying.row(prompt), self._student._stops(told)
+                row = Row(supply, stops, told.limit, _sampling(told, prompt))
                 fitting.append((prompt.key, ids, row))
         if fitting:
             self._batch.add([ids for _, ids, _ in fitting], [row for *_, row in fitting])
@@ -437,6 +550,14 @@ class _LocalSession:
             found[0].done = True
 
 
+def _sampling(decoding: Decoding, prompt: Prompt) -> Sampling | None:
+    """The numbers that an answer is sampled with, which depend on the seed and on what is asked; None: it is not sampled."""
+    if not decoding.temperature:
+        return None
+    drawn = random.Random(content_hash([decoding.seed, prompt.text, prompt.question]))
+    return Sampling(decoding.temperature, drawn.random)
+
+
 class _StopStrings:
     """Whether the end of an answer shows one of the stop strings."""
 
@@ -464,7 +585,8 @@ def without_bars() -> Iterator[None]:
 
 def _load(factory: Any, name: str, source: str, **options: Any) -> Any:
     try:
-        with without_bars():
+        # It sets torch's default type meanwhile, for all threads.
+        with _LOADING, without_bars():
             return factory.from_pretrained(source, trust_remote_code=False, **options)
     except torch.OutOfMemoryError:
         raise

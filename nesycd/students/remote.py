@@ -6,23 +6,18 @@ prefix in its cache. vLLM says which string it stopped at and repeats it; other 
 
 from __future__ import annotations
 
-import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from nesycd.core.answers import Call, Finish
 from nesycd.core.errors import ModelError
 from nesycd.core.protocols import Decoding, Generation, Prompt, Supply
+from nesycd.core.records import content_hash
 from nesycd.core.segments import Segment, text_of
-from nesycd.llm.address import Elsewhere, base_of, origin_of
-from nesycd.llm.bodies import Unusable
+from nesycd.students.remote_api import VLLM, RemoteServer, Served
 from nesycd.students.rendering import Renderer
-
-_KINDS = ("vllm",)
-"""Servers, as they call themselves the owner of their models, that repeat the string they stopped at."""
-_MOST_SIGNS = 64
-"""Characters of a text for each token that was asked for: no tokenizer's token is as long on the average."""
+from nesycd.students.repetition import is_repetitive
 
 
 @dataclass
@@ -46,16 +41,6 @@ class _Written:
 
 
 @dataclass(frozen=True)
-class _Choice:
-    """What an event of a stream brings; `finish` and `stop`: "" where it says none."""
-
-    text: str
-    margins: tuple[float, ...]
-    finish: str
-    stop: str
-
-
-@dataclass(frozen=True)
 class _Piece:
     """What one request brought: its text, and the string it stopped at; None where the server does not say."""
 
@@ -66,36 +51,24 @@ class _Piece:
 
 
 class RemoteStudent:
-    """Writes answers through `/v1/completions` of an OpenAI-compatible server that holds the fine-tuned student.
+    """Writes answers through `/v1/completions` of an OpenAI-compatible server that holds the student.
 
     Args:
         renderer: of the student, which makes the prompts' token ids.
-        address: of the server, such as `http://localhost:8000/v1`.
-        model: its name there; "": the only one.
-        key: for the server; "": none.
-        timeout: seconds without an answer after which a request is given up.
-
-    Raises:
-        ConfigError: an address that cannot be used.
+        server: the connection to it.
+        model: the student's name there; "": the only model.
+        stop_repetition: whether answers that repeat themselves are cut where a local student would end them (`is_repetitive`).
     """
 
     def __init__(
-        self, renderer: Renderer, address: str, model: str = "", key: str = "", timeout: float = 120.0
+        self, renderer: Renderer, server: RemoteServer, model: str = "", stop_repetition: bool = False
     ) -> None:
-        import openai
-
-        from nesycd.llm.http_guard import guarded
-
-        self.origin, base = origin_of(address), base_of(address)
-        self._renderer, self.model = renderer, model
+        self.server, self.model = server, model
+        self.context = 0
+        """Tokens of a prompt with its answer at most, where the server tells it; 0 elsewhere."""
+        self._renderer = renderer
+        self._stop_repetition = stop_repetition
         self._repeats_stop = False
-        self._client: Any = openai.AsyncOpenAI(
-            api_key=key or "none",
-            base_url=base,
-            max_retries=1,
-            timeout=timeout,
-            http_client=guarded(openai.DefaultAsyncHttpxClient(), base),
-        )
 
     async def connect(self) -> None:
         """Look at the server's models, and take the one that is named, or the only one.
@@ -103,40 +76,46 @@ class RemoteStudent:
         Raises:
             ModelError: there is no server, or no such model.
         """
-        found = getattr(await self._asked(self._client.models.list()), "data", None)
-        listed = [one for one in found if isinstance(getattr(one, "id", None), str)] if isinstance(found, list) else []
-        names = [one.id for one in listed]
-        if not self.model and len(names) != 1:
-            raise ModelError(f"{self.origin} serves {', '.join(names) or 'no model'}; say which by its name")
-        chosen = next((one for one in listed if one.id == (self.model or names[0])), None)
-        if chosen is None:
-            raise ModelError(f"{self.origin} has no model {self.model!r}; it serves {', '.join(names)}")
-        self.model, self._repeats_stop = chosen.id, getattr(chosen, "owned_by", "") in _KINDS
+        listed = await self.server.models()
+        chosen = chosen_of(listed, self.model, self.server.origin)
+        self.model, self.context = chosen.name, chosen.context
+        self._repeats_stop = chosen.owner == VLLM
 
-    async def write(self, prompt: Prompt, decoding: Decoding, tell: Callable[[str], None]) -> Generation:
-        """Answer a prompt; `tell` is called with the whole text so far.
+    async def write(
+        self, prompt: Prompt, decoding: Decoding, tell: Callable[[str], None] | None = None, model: str = ""
+    ) -> Generation:
+        """Answer a prompt.
+
+        Args:
+            prompt: the prompt.
+            decoding: how.
+            tell: called with the whole text so far; None: the server need not stream.
+            model: the name of an adapter there; "": the model itself.
 
         Raises:
             ModelError: the server cannot be reached, or does not answer.
         """
         before, made = self._renderer.prompt_ids(prompt.text), _Written()
+        asked = _Asked(prompt, before, decoding, tell, model or self.model)
         finish: Finish = "length"
         while (left := decoding.limit - self._size(made.text)) > 0:
-            piece = await self._more(prompt, before, made, left, decoding, tell)
+            piece = await self._more(asked, made, left)
             made.margins += piece.margins
             ended = self._cut(made, piece.text, decoding.stop)
-            tell(made.text)
+            if self._stop_repetition and self._cut_repetition(made):
+                break
+            asked.say(made.text)
             if ended or piece.finish != "stop":
                 finish = "stop" if ended else "length"
                 break
-            supply = await self._supply(prompt, before, made, piece)
+            supply = await self._supply(asked, made, piece)
             if supply is None or not (piece.text or supply.text):
                 finish = "stop"
                 break
             if supply.text:
                 made.add(supply.text, supplied=True)
                 made.trace.append(supply.call)
-                tell(made.text)
+                asked.say(made.text)
         size, text = self._size(made.text), made.text.rstrip()
         while made.segments and text != made.text:
             last = made.segments.pop()
@@ -147,85 +126,85 @@ class RemoteStudent:
 
     async def close(self) -> None:
         """Let go of the connections."""
-        await self._client.close()
+        await self.server.close()
 
     # --- one request --------------------------------------------------------------------------------------------------------
 
-    async def _more(
-        self,
-        prompt: Prompt,
-        before: list[int],
-        made: _Written,
-        limit: int,
-        decoding: Decoding,
-        tell: Callable[[str], None],
-    ) -> _Piece:
+    async def _more(self, asked: _Asked, made: _Written, limit: int) -> _Piece:
         """What the server writes until a call may end."""
-        ends = [] if prompt.tools is None else [*prompt.tools.ends]
+        stops, ends = asked.decoding.stop, [] if asked.prompt.tools is None else [*asked.prompt.tools.ends]
         so_far, text, margins = made.text, "", list[float]()
         finish, stop = "", None
-        async for choice in self._stream(before, so_far, limit, ends):
+        if asked.tell is None and (self._repeats_stop or not stops):
+            body = self._body(asked, so_far, limit, [*ends, *stops])
+            [choice, *_] = await self.server.complete(**body)
+            return _Piece(
+                choice.text, tuple(choice.margins), choice.finish, choice.stop if self._repeats_stop else None
+            )
+        async for choice in self.server.stream(limit, **self._body(asked, so_far, limit, ends)):
             text += choice.text
             margins += choice.margins
             if choice.finish:
                 finish = choice.finish
                 if self._repeats_stop:
                     stop = choice.stop
-            if any(one in so_far + text for one in decoding.stop):
+            if any(one in so_far + text for one in stops):
                 break  # leaving the stream ends the request
-            tell(so_far + text)
+            asked.say(so_far + text)
         return _Piece(text, tuple(margins), finish, stop)
 
-    async def _stream(self, before: list[int], so_far: str, limit: int, stops: Sequence[str]) -> AsyncIterator[_Choice]:
-        """The choices of a streamed completion; given up where there are more than a server that keeps to `limit` sends."""
-        extra = {"include_stop_str_in_output": True} if self._repeats_stop and stops else {}
-        stream = await self._asked(
-            self._client.completions.create(
-                model=self.model,
-                prompt=[*before, *self._renderer.plain_text.ids(so_far)],
-                max_tokens=limit,
-                temperature=0.0,
-                stop=[*stops] or None,
-                logprobs=2,
-                stream=True,
-                extra_body=extra,
-            )
-        )
-        events = signs = 0
-        try:
-            async for event in self._each(stream):
-                choice = _read(event)
-                events, signs = events + 1, signs + len(choice.text)
-                if events > 2 * limit + 100 or signs > _MOST_SIGNS * (limit + 1):
-                    raise ModelError(f"{self.origin}: writes on after the {limit} tokens that it was asked for")
-                yield choice
-        finally:
-            await stream.close()
+    def _body(self, asked: _Asked, so_far: str, limit: int, stops: Sequence[str]) -> dict[str, Any]:
+        """A request for what comes after `so_far`."""
+        return {
+            "model": asked.model,
+            "prompt": [*asked.before, *self._renderer.plain_text.ids(so_far)],
+            "max_tokens": limit,
+            "stop": [*stops] or None,
+            "logprobs": 2,
+            **self._sampling(asked, so_far),
+            "extra_body": self.extra(bool(stops)),
+        }
 
-    async def _supply(self, prompt: Prompt, before: list[int], made: _Written, piece: _Piece) -> Supply | None:
+    def _sampling(self, asked: _Asked, so_far: str) -> dict[str, Any]:
+        """Greedily, or from the whole vocabulary by the decoding's seed, the prompt and the place in the answer."""
+        decoding = asked.decoding
+        if not decoding.temperature:
+            return {"temperature": 0.0}
+        seed = int(content_hash([decoding.seed, asked.prompt.text, so_far])[:7], 16)
+        return {"temperature": decoding.temperature, "top_p": 1.0, "seed": seed}
+
+    def extra(self, stops: bool = False) -> dict[str, Any]:
+        """What a request needs besides: vLLM takes penalties and limits of sampling from the model's `generation_config.json`."""
+        if not self._repeats_stop:
+            return {}
+        plain = {"repetition_penalty": 1.0, "top_k": -1, "min_p": 0.0}
+        return {**plain, **({"include_stop_str_in_output": True} if stops else {})}
+
+    async def _supply(self, asked: _Asked, made: _Written, piece: _Piece) -> Supply | None:
         """What comes after the place where the server stopped; None where the answer ended there.
 
         A supply without text: nothing is supplied, and the student goes on.
         """
-        tools, nothing = prompt.tools, Supply("", Call(name="none", asked="", found=""))
+        tools, nothing = asked.prompt.tools, Supply("", Call(name="none", asked="", found=""))
         if tools is None:
             return None
+        question = asked.prompt.question
         if piece.stop is not None:
             if not piece.stop:
                 return None
-            return tools.supply(made.text, prompt.question, made.trace) or nothing
+            return tools.supply(made.text, question, made.trace) or nothing
         for end in tools.ends:
-            if (found := tools.supply(made.text + end, prompt.question, made.trace)) is not None:
+            if (found := tools.supply(made.text + end, question, made.trace)) is not None:
                 made.add(end)
                 return found
         # It ended, or wrote a string that calls nothing: what comes next tells.
         more = ""
-        async for choice in self._stream(before, made.text, 1, ()):
+        async for choice in self.server.stream(1, **self._body(asked, made.text, 1, ())):
             more += choice.text
         made.add(more)
         if not more:
             return None
-        return tools.supply(made.text, prompt.question, made.trace) or nothing
+        return tools.supply(made.text, question, made.trace) or nothing
 
     def _cut(self, made: _Written, text: str, stops: Sequence[str]) -> bool:
         """Take over what was written, up to a stop string; whether there was one."""
@@ -235,66 +214,47 @@ class RemoteStudent:
         made.add(whole[len(so_far) : min(ends, default=len(whole))])
         return bool(ends)
 
+    def _cut_repetition(self, made: _Written) -> bool:
+        """Cut the last piece where the answer became repetitive; whether it did."""
+        ids = self._renderer.plain_text.ids(made.text) if made.text else []
+        end = next((size for size in range(8, len(ids) + 1, 8) if is_repetitive(ids[:size])), 0)
+        if not end or made.segments[-1].source == "supplied":
+            return False
+        last = made.segments.pop()
+        before = len(made.text)
+        made.add(str(self._renderer.tokenizer.decode(ids[:end]))[before:] or last.text[:1])
+        made.margins = made.margins[: len(made.margins) - (len(ids) - end)]
+        return True
+
     def _size(self, text: str) -> int:
         return len(self._renderer.plain_text.ids(text)) if text else 0
 
-    async def _asked(self, request: Any) -> Any:
-        import openai
 
-        try:
-            return await request
-        except openai.APIConnectionError:
-            raise ModelError(f"{self.origin}: no server answers there") from None
-        except openai.APIStatusError as error:
-            raise ModelError(f"{self.origin}: HTTP {error.status_code}: {_said(error)}") from None
-        except Elsewhere as error:
-            raise ModelError(
-                f"{self.origin}: sends its clients on to {error.origin}; give that address, if it is right"
-            ) from None
-        except Unusable as error:
-            raise ModelError(f"{self.origin}: {error}") from None
-        except (openai.APIError, AttributeError, ValueError, RecursionError):
-            raise ModelError(f"{self.origin}: what it answers is no answer of OpenAI's API") from None
+@dataclass(frozen=True)
+class _Asked:
+    """A prompt on its way: `before` are its token ids, `model` is asked."""
 
-    async def _each(self, stream: Any) -> AsyncIterator[Any]:
-        import httpx2
-        import openai
+    prompt: Prompt
+    before: list[int]
+    decoding: Decoding
+    tell: Callable[[str], None] | None
+    model: str
 
-        try:
-            async for event in stream:
-                yield event
-        except Unusable as error:
-            raise ModelError(f"{self.origin}: {error}") from None
-        except (openai.APIError, httpx2.HTTPError, httpx2.StreamError, ValueError, AttributeError, RecursionError):
-            raise ModelError(f"{self.origin}: the answer broke off, or is no stream of OpenAI's API") from None
+    def say(self, text: str) -> None:
+        if self.tell is not None:
+            self.tell(text)
 
 
-def _read(event: Any) -> _Choice:
-    """An event of a stream. The client checks nothing, so whatever has another form is as if it were not there."""
-    choices = getattr(event, "choices", None)
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    text, finish, stop = (getattr(choice, name, None) for name in ("text", "finish_reason", "stop_reason"))
-    return _Choice(
-        text if isinstance(text, str) else "",
-        tuple(_margins(choice)),
-        finish if isinstance(finish, str) else "",
-        stop if isinstance(stop, str) else "",
-    )
+def chosen_of(listed: Sequence[Served], name: str, origin: str, bare: bool = False) -> Served:
+    """The model of that name, or the only one; `bare`: adapters left aside.
 
-
-def _margins(choice: Any) -> list[float]:
-    """p1 - p2 of each chosen token, where the server gives log-probabilities."""
-    ranked = getattr(getattr(choice, "logprobs", None), "top_logprobs", None)
-    found = []
-    for alternatives in ranked if isinstance(ranked, list) else []:
-        values = alternatives.values() if isinstance(alternatives, dict) else ()
-        # No probability is above 1, and a comparison with NaN is false.
-        likely = [math.exp(one) for one in values if isinstance(one, int | float) and one <= 0]
-        first, second, *_ = [*sorted(likely, reverse=True), 0.0, 0.0]
-        found.append(first - second)
-    return found
-
-
-def _said(error: Any) -> str:
-    body = error.body if isinstance(error.body, dict) else {}
-    return str(body.get("message") or error.message)[:300]
+    Raises:
+        ModelError: there is none, or several.
+    """
+    names = [one.name for one in listed]
+    found = [one for one in listed if (one.name == name if name else not (bare and one.parent))]
+    if len(found) == 1 or (found and name):
+        return found[0]
+    if name:
+        raise ModelError(f"{origin} has no model {name!r}; it serves {', '.join(names)}")
+    raise ModelError(f"{origin} serves {', '.join(names) or 'no model'}; say which by its name")

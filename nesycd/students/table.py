@@ -15,6 +15,9 @@ What it can do, and all it can do:
   computed from it. Where nothing is found it guesses: it goes on with the memorised value. It takes a result that
   begins with a parenthesis for a note that nothing was found, and own text after such a note, up to the next stop, for
   the value. Without tools it repeats what was supplied then as its own.
+- *Sample.* Asked at a temperature it recalls, in half of all cases, the second nearest in place of the nearest.
+- *Score.* The tokens that it would have written are the words of its own answer, one for one. A text whose targets are not
+  its words it does not memorise.
 - *Read.* A part of a statement or goal (`Ann | mother | Bea`, `[derive: Ann | ? | Bea]`) that stood in the question is replaced
   by what stands in its place in this one.
 
@@ -33,6 +36,7 @@ import math
 import random
 import re
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -41,8 +45,8 @@ from typing import Any
 from nesycd.core.answers import Finish
 from nesycd.core.errors import ModelError
 from nesycd.core.protocols import LEAST, Decoding, Generation, Prompt, TrainReport, TrainSettings
-from nesycd.core.records import TrainingText, content_hash
-from nesycd.core.segments import Segment
+from nesycd.core.records import Targets, TrainingText, content_hash
+from nesycd.core.segments import Segment, text_of
 from nesycd.core.storage import write_json_atomic
 from nesycd.students.table_memory import Memory, Parts, Program, Writer
 
@@ -112,7 +116,7 @@ class TableStudent:
             if progress:
                 progress({**state, "tokens_per_second": 0.0})
         visits = [order[index % len(order)] for index in range(self._visits(kept, settings))]
-        table = past + [_row(text) for text in visits[: len(order)] if text.weight > 0]
+        table = past + [_row(text) for text in visits[: len(order)] if text.weight > 0 and _agrees(text)]
         report = TrainReport(
             steps=steps,
             tokens=sum(_length(text.prompt) + _length(text.completion) for text in visits),
@@ -147,7 +151,8 @@ class TableStudent:
         time.sleep(self.delay)
         memory = self._memory(adapter) if adapter else None
         parts = [Parts(prompt.text) for prompt in prompts]
-        recalled = memory.recall(parts) if memory else [None] * len(parts)
+        ranks = [_rank(prompt, decoding) for prompt in prompts]
+        recalled = memory.recall(parts, ranks) if memory else [None] * len(parts)
         return [self._generation(*one, decoding) for one in zip(prompts, parts, recalled, strict=True)]
 
     def least_likely(
@@ -158,6 +163,23 @@ class TableStudent:
         return [
             -min(_differences(made.text, wanted), LEAST) / LEAST for made, wanted in zip(own, completions, strict=True)
         ]
+
+    def likeliest(
+        self, prompts: Sequence[str], completions: Sequence[Sequence[Segment]], *, adapter: Path | None, count: int
+    ) -> list[Targets]:
+        """The word of its own answer at each place, with nine tenths, and the one that stands there, by the words' hashes."""
+        asked = [Prompt(str(place), prompt) for place, prompt in enumerate(prompts)]
+        own = self.generate(asked, adapter=adapter, decoding=Decoding(self.context))
+        found: list[Targets] = []
+        for made, stands in zip(own, completions, strict=True):
+            words = [*made.text.split(), ""]
+            found.append(
+                tuple(
+                    ((_token(words[min(place, len(words) - 1)]), math.log(0.9)), (_token(word), math.log(0.1)))[:count]
+                    for place, word in _own_words(stands)
+                )
+            )
+        return found
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Words of each text."""
@@ -205,6 +227,30 @@ class TableStudent:
 
 def _length(text: str) -> int:
     return len(text.split())
+
+
+def _rank(prompt: Prompt, decoding: Decoding) -> int:
+    """Which of the nearest completions a sampled answer is made of."""
+    return int(decoding.temperature > 0 and random.Random(content_hash([decoding.seed, prompt.text])).random() < 0.5)
+
+
+def _token(word: str) -> int:
+    return zlib.crc32(word.encode())
+
+
+def _own_words(segments: Sequence[Segment]) -> list[tuple[int, str]]:
+    """The words of a completion that are the student's own, each with its place among all words; "" as the end token."""
+    text = text_of(segments)
+    supplied = [segment.source == "supplied" for segment in segments for _ in segment.text]
+    words = [(place, match) for place, match in enumerate(re.finditer(r"\S+", text))]
+    own = [(place, match[0]) for place, match in words if not supplied[match.start()]]
+    return [*own, (len(words), "")]
+
+
+def _agrees(text: TrainingText) -> bool:
+    """Whether a text is what its targets say, where it has some."""
+    words = [_token(word) for _, word in _own_words(text.segments)]
+    return not text.targets or words == [place[0][0] for place in text.targets]
 
 
 def _differences(one: str, other: str) -> int:

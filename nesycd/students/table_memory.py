@@ -97,20 +97,27 @@ class Memory:
             self.forms.setdefault(parts.form(self.instructions), []).append(row)
         self.programs: dict[int, Program] = {}
 
-    def recall(self, prompts: Sequence[Parts]) -> list[tuple[Program, float]]:
-        """For each prompt the completion to be adapted and the margin: the share of its words that the recalled one has."""
+    def recall(self, prompts: Sequence[Parts], ranks: Sequence[int] = ()) -> list[tuple[Program, float]]:
+        """For each prompt the completion to be adapted and the margin: the share of its words that the recalled one has.
+
+        `ranks`: for each which of the nearest is recalled; not given: the nearest.
+        """
         queries = np.zeros((len(prompts), len(self.vocabulary)), dtype=np.float32)
         for row, parts in enumerate(prompts):
             queries[row, [self.vocabulary[word] for word in parts.words if word in self.vocabulary]] = 1
         shared = queries @ self.matrix.T
-        return [self._recalled(parts, shared[row]) for row, parts in enumerate(prompts)]
+        taken = ranks or [0] * len(prompts)
+        return [self._recalled(parts, shared[row], taken[row]) for row, parts in enumerate(prompts)]
 
-    def _recalled(self, parts: Parts, shared: np.ndarray[Any, np.dtype[np.float32]]) -> tuple[Program, float]:
+    def _recalled(
+        self, parts: Parts, shared: np.ndarray[Any, np.dtype[np.float32]], rank: int
+    ) -> tuple[Program, float]:
         rows = self.forms.get(parts.form(self.instructions))
         if rows is None:  # never asked in this form: with or without knowledge at least
             rows = [row for row, other in enumerate(self.parts) if bool(other.knowledge) == bool(parts.knowledge)]
         rows = rows or list(range(len(self.parts)))
-        best = rows[int(np.argmax(shared[rows]))]
+        order = np.argsort(-shared[rows], kind="stable")
+        best = rows[int(order[min(rank, len(rows) - 1)])]
         if best not in self.programs:
             self.programs[best] = Program(self.parts[best], self.completions[best])
         margin = float(shared[best]) / max(1, len(parts.words))

@@ -25,19 +25,25 @@ from torch.nn import functional
 from nesycd.core.errors import RunError
 from nesycd.core.protocols import TrainReport, TrainSettings
 from nesycd.core.storage import disk_errors, follow_umask, whole_file
+from nesycd.students.checkpointing import checkpointed
+from nesycd.students.divergence import divergence, stacked
 from nesycd.students.frozen_layers import lower_states, upper_layers
-from nesycd.students.memory import is_out_of_memory
+from nesycd.students.memory import KeptMemory, is_out_of_memory
+from nesycd.students.processes import ALONE, Processes, is_sharded
 
 CHECKPOINT = "checkpoint"
 STATE = "state.safetensors"
 """A checkpoint's only file: weights, AdamW moments, the random generator's state and, in its header, the counters."""
 _RANDOM = "random"
-_FORWARD_TOKENS = 4096
+FORWARD_TOKENS = 4096
 """Most padded tokens, with prompts, that one forward pass holds: it bounds the memory, whatever the size of a batch."""
 _WINDOW = 10
 """Steps whose mean loss is reported at the end."""
 HEAD_EXTRAS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 """Config keys of models that modify the logits after the output layer; for those it is run on every token."""
+MASKLESS = {"cuda"}
+"""Devices on which no padding mask is given: what fills a row comes after its text, which a causal model does not see, and
+torch's flash attention takes no mask."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,9 @@ class Encoded:
     """Indices of the completion's supplied tokens, which carry no loss."""
     states: torch.Tensor | None = field(default=None, compare=False, repr=False)
     """What the frozen lower layers make of it (`lower_states`), of shape [tokens, width]; None: it goes through all layers."""
+    targets: tuple[torch.Tensor, torch.Tensor] | None = field(default=None, compare=False, repr=False)
+    """What a teacher would write in place of its learned tokens (`divergence.tensors_of`); None: these are learned. All texts of
+    a training have them, or none."""
 
     @property
     def learned(self) -> int:
@@ -85,13 +94,27 @@ def epoch_batches(texts: Sequence[Encoded], batch_tokens: int, rng: random.Rando
 
 
 def forward_parts(texts: Sequence[Encoded]) -> list[list[Encoded]]:
-    """A batch in parts of at most `_FORWARD_TOKENS` padded tokens (one text at least), whose gradients are added up."""
+    """A batch in parts of at most `FORWARD_TOKENS` padded tokens (one text at least), whose gradients are added up."""
     parts: list[list[Encoded]] = [[]]
     for text in sorted(texts, key=len):
         # The longest one of a part is its last.
-        if parts[-1] and len(text) * (len(parts[-1]) + 1) > _FORWARD_TOKENS:
+        if parts[-1] and len(text) * (len(parts[-1]) + 1) > FORWARD_TOKENS:
             parts.append([])
         parts[-1].append(text)
+    return parts
+
+
+def shared_parts(batch: Sequence[Encoded], processes: Processes, sharded: bool) -> list[list[Encoded]]:
+    """The parts of a batch that this process computes.
+
+    With a sharded model all make the same number of passes, since each fetches its layers from all: one that has fewer texts
+    goes through one of them without weight.
+    """
+    parts = [part for part in forward_parts(processes.share(batch)) if part]
+    if sharded:
+        others = [forward_parts(processes.share(batch, rank)) for rank in range(processes.size)]
+        filler = replace(min(batch, key=len), weight=0.0)
+        parts += [[filler]] * (max(map(len, others)) - len(parts))
     return parts
 
 
@@ -151,16 +174,28 @@ class MasterWeights:
             self.master, lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True
         )
 
-    def step(self, rate: float) -> None:
-        """One AdamW step (gradients clipped to norm 1) from the live weights' gradients."""
+    def step(self, rate: float, processes: Processes, numbers: Sequence[float]) -> list[float]:
+        """One AdamW step (gradients clipped to norm 1) from the live weights' gradients, summed over the processes.
+
+        Args:
+            rate: the learning rate.
+            processes: of the training.
+            numbers: their sums over the processes are returned.
+        """
         for master, live in zip(self.master, self.live, strict=True):
             master.grad = None if live.grad is None else live.grad.float()
             live.grad = None
+        if processes.size > 1:
+            # A process whose share of a small batch is empty has none.
+            for master in self.master:
+                master.grad = torch.zeros_like(master) if master.grad is None else master.grad
+        summed = processes.add([master.grad for master in self.master if master.grad is not None], numbers)
         torch.nn.utils.clip_grad_norm_(self.master, 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.publish()
+        return summed
 
     @torch.no_grad()
     def publish(self) -> None:
@@ -198,7 +233,18 @@ def batch_loss(model: Any, texts: Sequence[Encoded], pad_id: int) -> torch.Tenso
 
 
 def token_losses(model: Any, texts: Sequence[Encoded], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross-entropy (nats) of each learned token of one padded batch, and the row of each; both of shape [tokens].
+    """The loss (nats) of each learned token of one padded batch, and the row of each; both of shape [tokens].
+
+    It is the cross-entropy, or where texts have targets the divergence from these.
+    """
+    logits, ids, rows = predictions(model, texts, pad_id)
+    if targets := [text.targets for text in texts if text.targets is not None]:
+        return divergence(logits, *stacked(targets, logits.device)), rows
+    return functional.cross_entropy(logits, ids, reduction="none"), rows
+
+
+def predictions(model: Any, texts: Sequence[Encoded], pad_id: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The logits of each learned token of one padded batch (fp32, of shape [tokens, vocabulary]), its id and its text's row.
 
     Only hidden states that predict a learned token go through the output layer.
     """
@@ -208,12 +254,14 @@ def token_losses(model: Any, texts: Sequence[Encoded], pad_id: int) -> tuple[tor
     ids = torch.tensor(rows, device=device)
     # From here on the text is its states, where they are kept.
     inputs = {"input_ids": ids} if texts[0].states is None else {"inputs_embeds": _padded(texts, device)}
-    mask = torch.tensor([[1] * len(text) + [0] * (width - len(text)) for text in texts], device=device)
+    if device.type not in MASKLESS:
+        mask = torch.tensor([[1] * len(text) + [0] * (width - len(text)) for text in texts], device=device)
+        inputs["attention_mask"] = mask
     plain_head = not any(getattr(model.config, name, None) for name in HEAD_EXTRAS)
     if plain_head:
-        hidden = model.get_decoder()(**inputs, attention_mask=mask, use_cache=False).last_hidden_state
+        hidden = model.get_decoder()(**inputs, use_cache=False).last_hidden_state
     else:
-        full = model(**inputs, attention_mask=mask, use_cache=False).logits
+        full = model(**inputs, use_cache=False).logits
     row_at, column_at = [], []
     for row, text in enumerate(texts):
         start = len(text.prompt)
@@ -223,13 +271,32 @@ def token_losses(model: Any, texts: Sequence[Encoded], pad_id: int) -> tuple[tor
     rows_t, columns_t = torch.tensor(row_at, device=device), torch.tensor(column_at, device=device)
     chosen = (hidden if plain_head else full)[rows_t, columns_t - 1]
     logits = (model.get_output_embeddings()(chosen) if plain_head else chosen).float()
-    return functional.cross_entropy(logits, ids[rows_t, columns_t], reduction="none"), rows_t
+    return logits, ids[rows_t, columns_t], rows_t
 
 
 def _padded(texts: Sequence[Encoded], device: torch.device) -> torch.Tensor:
     """The kept states of a batch, of shape [texts, tokens of the longest, width], zeros after the shorter ones."""
     rows = [text.states.to(device) for text in texts if text.states is not None]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+
+def _prepared(
+    model: Any,
+    texts: Sequence[Encoded],
+    steps: Sequence[Sequence[int]],
+    processes: Processes,
+    progress: Callable[[str], None],
+) -> tuple[list[Encoded], bool]:
+    """The texts as this process trains on them in its share of the steps, and whether they go on from kept states."""
+    if is_sharded(model):
+        return list(texts), False
+    if processes.size == 1:
+        made = _with_states(model, texts, steps, progress)
+    else:
+        place = {id(text): index for index, text in enumerate(texts)}
+        mine = [[place[id(text)] for text in processes.share([texts[i] for i in step])] for step in steps]
+        made = _with_states(model, texts, mine, progress)
+    return made, any(text.states is not None for text in made)
 
 
 def _with_states(
@@ -252,7 +319,8 @@ def accumulate(model: Any, texts: Sequence[Encoded], scale: float, pad_id: int) 
         # Not `backward`, which would leave some gradients added where memory runs out halfway.
         loss, gradients = _gradients(model, texts, scale, pad_id, live)
     except RuntimeError as error:
-        if len(texts) == 1 or not is_out_of_memory(error):
+        # The others of a sharded model would wait for passes that one of them does not make.
+        if len(texts) == 1 or not is_out_of_memory(error) or is_sharded(model):
             raise
     else:
         for parameter, gradient in zip(live, gradients, strict=True):
@@ -285,8 +353,8 @@ class Workers:
 
     @classmethod
     def suited(cls, model: Any, pad_id: int, settings: TrainSettings) -> Workers:
-        """Several on a CPU, else one. Dropout keeps to one: threads would race for its random numbers."""
-        alone = model.device.type != "cpu" or settings.dropout > 0
+        """Several on a CPU, else one. Dropout keeps to one: threads would race for its random numbers, or for a shard."""
+        alone = model.device.type != "cpu" or settings.dropout > 0 or is_sharded(model)
         return cls(model, pad_id, 1 if alone else min(torch.get_num_threads(), 4))
 
     def __enter__(self) -> Workers:
@@ -335,16 +403,28 @@ def _set_random_state(device: torch.device, state: torch.Tensor) -> None:
         torch.set_rng_state(state)
 
 
-def _save_checkpoint(folder: Path, masters: MasterWeights, counters: dict[str, Any], device: torch.device) -> None:
+def _save_checkpoint(
+    folder: Path, masters: MasterWeights, counters: dict[str, Any], device: torch.device, processes: Processes
+) -> None:
+    """Write a checkpoint in the first process, with the random states of all."""
+    states = processes.gathered(_random_state(device), device)
+    if processes.rank > 0:
+        return
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    tensors = {**masters.state(), _RANDOM: _random_state(device)}
+    tensors = {**masters.state(), **{_random_name(rank): state for rank, state in enumerate(states)}}
     with whole_file(folder / STATE) as part:
         save_file(tensors, part, metadata={"counters": json.dumps(counters)})
         follow_umask(part)
 
 
-def _load_checkpoint(folder: Path, masters: MasterWeights, device: torch.device) -> dict[str, Any]:
+def _random_name(rank: int) -> str:
+    return f"{_RANDOM}.{rank}" if rank else _RANDOM
+
+
+def _load_checkpoint(
+    folder: Path, masters: MasterWeights, device: torch.device, processes: Processes
+) -> dict[str, Any]:
     """Restore the checkpoint and return its counters; initial counters where there is no checkpoint.
 
     Raises:
@@ -361,7 +441,9 @@ def _load_checkpoint(folder: Path, masters: MasterWeights, device: torch.device)
         raise RunError(
             f"{path}: not a readable checkpoint ({error}); delete it to have the training begin anew"
         ) from None
-    _set_random_state(device, tensors.pop(_RANDOM))
+    # Begun by fewer processes, a training has no state for this one, which goes on with its own.
+    if (state := tensors.get(_random_name(processes.rank))) is not None:
+        _set_random_state(device, state)
     masters.restore(tensors)
     return counters
 
@@ -381,6 +463,9 @@ def fine_tune(
     pad_id: int,
     progress: Callable[[dict[str, Any]], None] | None = None,
     note: str = "",
+    processes: Processes = ALONE,
+    checkpointing: bool = False,
+    memory: tuple[str, str] = ("", ""),
 ) -> TrainReport:
     """Train the adapter that is active in `model`; checkpoints go to `folder/checkpoint`, and an existing one resumes.
 
@@ -388,11 +473,14 @@ def fine_tune(
         model: the peft model's inner causal LM (`.model`, `.lm_head`, adapter layers that require gradients).
         texts: at least one; none longer than `settings.max_tokens`.
         settings: hyperparameters.
-        folder: the adapter's folder.
+        folder: the adapter's folder; several processes share it.
         seed: decides the order of batches.
         pad_id: filler for shorter rows.
         progress: gets `{"step", "steps", "loss", "tokens_per_second"}` after each step.
         note: what the first step waits for; `progress` gets it before that, as `{"step", "steps", "note"}`.
+        processes: those that share the training; each is called with the same arguments.
+        checkpointing: whether layers are run again in the backward pass, to save memory.
+        memory: what is estimated, and a warning where that may not suffice; `progress` gets them first, as `note` and `warning`.
 
     Raises:
         RunError: the disk is full (the last checkpoint is kept), or the checkpoint is damaged.
@@ -400,39 +488,53 @@ def fine_tune(
     steps = plan_steps(texts, settings, seed)
     usual = sum(_weight([texts[i] for i in step]) for step in steps) / max(1, len(steps))
     masters = MasterWeights(model, settings)
-    counters = _load_checkpoint(folder / CHECKPOINT, masters, model.device)
+    if processes.size > 1:
+        torch.manual_seed(hash((seed, processes.rank)) % (1 << 63))  # each draws other units for dropout
+    counters = _load_checkpoint(folder / CHECKPOINT, masters, model.device, processes)
+    processes.agree(masters.master)
+    masters.publish()
     started = saved = time.monotonic()
     before = counters["seconds"]
 
-    def tell(what: str) -> None:
+    def tell(what: str, **others: str) -> None:
         if progress is not None:
-            progress({"step": counters["step"], "steps": len(steps), "note": what})
+            progress({"step": counters["step"], "steps": len(steps), "note": what, **others})
 
+    if memory[0]:
+        tell(memory[0], warning=memory[1])
+    kept = KeptMemory()
     model.eval()
-    texts = _with_states(model, texts, steps[counters["step"] :], tell)
-    keeps_states = any(text.states is not None for text in texts)
+    texts, keeps_states = _prepared(model, texts, steps[counters["step"] :], processes, tell)
     model.train()
     if note:
         tell(note)
-    with upper_layers(model) if keeps_states else nullcontext(), Workers.suited(model, pad_id, settings) as workers:
+    with (
+        upper_layers(model) if keeps_states else nullcontext(),
+        checkpointed(model, draws=settings.dropout > 0) if checkpointing else nullcontext(),
+        Workers.suited(model, pad_id, settings) as workers,
+    ):
         for number in range(counters["step"], len(steps)):
             batch = [texts[i] for i in steps[number]]
             # Divided by the usual batch's weight, not by its own, which would make each batch count alike: a text's weight
             # would count for nothing among its like, which lie together since batches are of like length.
             scale = 1.0 / max(usual, 1e-9)
-            summed = sum(workers.accumulate(part, scale) for part in forward_parts(batch))
+            parts = shared_parts(batch, processes, is_sharded(model))
+            summed = sum(workers.accumulate(part, scale) for part in parts)
+            due = processes.rank == 0 and time.monotonic() - saved > settings.checkpoint_seconds
+            rate = learning_rate(number, len(steps), settings)
+            summed, saves = masters.step(rate, processes, [summed, float(due)])
             loss = summed / max(_weight(batch), 1e-9)
-            masters.step(learning_rate(number, len(steps), settings))
             counters["losses"] = [*counters["losses"][1 - _WINDOW :], loss]
             counters["step"] = number + 1
             counters["tokens"] += sum(map(len, batch))
             counters["completion_tokens"] += sum(text.learned for text in batch)
             counters["seconds"] = before + time.monotonic() - started
             if progress is not None:
-                rate = counters["tokens"] / max(counters["seconds"], 1e-9)
-                progress({"step": number + 1, "steps": len(steps), "loss": loss, "tokens_per_second": rate})
-            if time.monotonic() - saved > settings.checkpoint_seconds:
-                _save_checkpoint(folder / CHECKPOINT, masters, counters, model.device)
+                pace = counters["tokens"] / max(counters["seconds"], 1e-9)
+                progress({"step": number + 1, "steps": len(steps), "loss": loss, "tokens_per_second": pace})
+            kept.bound()
+            if saves:
+                _save_checkpoint(folder / CHECKPOINT, masters, counters, model.device, processes)
                 saved = time.monotonic()
     model.eval()
     return TrainReport(

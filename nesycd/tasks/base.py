@@ -195,14 +195,26 @@ class Conflict:
         return f"equal questions with different answers: {pairs}"
 
 
+def _text_key(example: Example) -> tuple[str, ...]:
+    return (example.task, squeeze(example.question), *map(squeeze, example.options))
+
+
 def find_conflicts(
     examples: Iterable[Example], grade: Callable[[str, Example], bool] = grading.grade
 ) -> list[Conflict]:
     """All groups of equal texts whose answers differ."""
-    # As `question_key`, but not hashed: every run reads all questions, be there anything to do or not.
-    by_text: dict[tuple[str, ...], list[Example]] = defaultdict(list)
+    # As `question_key`, but not hashed by it: every run reads all questions, be there anything to do or not. Of most only a
+    # number is kept, since texts that stand once conflict with nothing.
+    examples = list(examples)
+    seen: set[int] = set()
+    twice: set[int] = set()
     for example in examples:
-        by_text[example.task, squeeze(example.question), *map(squeeze, example.options)].append(example)
+        number = hash(_text_key(example))
+        (twice if number in seen else seen).add(number)
+    by_text: dict[tuple[str, ...], list[Example]] = defaultdict(list)
+    for example in examples if twice else ():
+        if hash(key := _text_key(example)) in twice:
+            by_text[key].append(example)
     conflicts = []
     for members in by_text.values():
         if any(not grade(member.answer, members[0]) for member in members[1:]):

@@ -101,7 +101,9 @@ def test_what_cannot_be_exported_is_told_and_nothing_is_written(
 
 def test_a_student_that_writes_programs_has_no_loop_and_it_is_told(demo: Path, tmp_path: Path) -> None:
     with open_run(demo) as run:
-        loops = {name: exporting._Writer(run, METHODS[name], tmp_path, print).has_loop for name in ("nesycd", "program")}
+        loops = {
+            name: exporting._Writer(run, METHODS[name], tmp_path, print).has_loop for name in ("nesycd", "program")
+        }
     assert loops == {"nesycd": True, "program": False}
 
 

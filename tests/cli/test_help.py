@@ -38,7 +38,7 @@ def test_commands_are_shown_in_five_groups_in_the_order_of_their_use() -> None:
         "Measure": ["tasks", "compare", "edits", "router", "grade", "harness"],
         "Advanced": [
             *("settings", "rationalise", "distil", "collect", "diagnose", "augment", "evaluate"),
-            *("pack", "unpack", "ledger", "clean"),
+            *("stage", "pack", "unpack", "ledger", "clean"),
         ],
     }
     assert groups_shown() == {title: [*commands] for title, commands in GROUPS.items()}

@@ -267,7 +267,7 @@ class Reader(TableStudent):
 def test_the_self_check_leaves_proposed_what_repairs_no_error(
     tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "student_of", lambda recipe, commit: Reader(build.task_of(recipe)))
+    monkeypatch.setattr(build, "student_of", lambda recipe, *_: Reader(build.task_of(recipe)))
     said = run(
         tmp_path / "r",
         "knowledge.self_check=true",

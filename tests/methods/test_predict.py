@@ -258,12 +258,12 @@ def test_a_killed_batch_is_redone_whole_with_the_same_records(
     undisturbed = answers(whole, "whole")
     plain, written = RecordLog.append, 0
 
-    def append(self: RecordLog[Any], record: Any) -> None:
+    def append(self: RecordLog[Any], record: Any) -> int:
         nonlocal written
         written += isinstance(record, Prediction)
         if written == 12:  # in the midst of the second batch of eight
             raise KeyboardInterrupt
-        plain(self, record)
+        return plain(self, record)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(RecordLog, "append", append)

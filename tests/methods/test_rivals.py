@@ -32,7 +32,7 @@ from nesycd.students.table import TableStudent
 LONGTAIL = Path(__file__).parents[2] / "recipes" / "longtail.toml"
 SMALL = ["student.model=table", "evaluation.bootstrap=50", 'evaluation.methods=["std_cot", "nesycd"]', "task.limit=24"]
 SMALL += ['evaluation.splits=["test"]', "compare.max_passes=6"]
-RIVALS = [method for method in METHODS.values() if method.role == "rival" and not method.beside]
+RIVALS = [method for method in METHODS.values() if method.role == "rival" and not (method.beside or method.like)]
 
 
 class Asked(dict[str, dict[str, str]]):

@@ -29,20 +29,35 @@ def test_what_was_saved_is_loaded_under_its_key_only(tmp_path: Path) -> None:
     assert [one.name for one in path.parent.iterdir()] == ["index"]
 
 
-def test_a_torn_or_damaged_file_counts_as_missing(tmp_path: Path) -> None:
+def test_arrays_are_mapped_rather_than_copied_where_that_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    save_arrays(path, "k", {**ARRAYS, "table": np.eye(3, dtype=np.float32)})
+    mapped, copied = load_arrays(path, "k", mapped=True), load_arrays(path, "k")
+    assert mapped is not None and copied is not None and mapped.keys() == copied.keys()
+    for name, array in copied.items():
+        assert np.array_equal(mapped[name], array) and mapped[name].dtype == array.dtype
+    assert isinstance(mapped["table"].base, np.memmap) and not isinstance(copied["table"].base, np.memmap)
+    assert unpack(mapped["words"]) == ["añb", "c"] and unpack(mapped["none"]) == []
+    with pytest.raises(ValueError, match="read-only"):
+        mapped["table"][0] = 1
+    assert load_arrays(path, "other", mapped=True) is None
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_torn_or_damaged_file_counts_as_missing(tmp_path: Path, mapped: bool) -> None:
     path = tmp_path / "index"
     save_arrays(path, "k", ARRAYS)
     whole = path.read_bytes()
     for length in range(0, len(whole), 37):
         path.write_bytes(whole[:length])
-        assert load_arrays(path, "k") is None
+        assert load_arrays(path, "k", mapped=mapped) is None
     for place in range(0, len(whole), 41):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        assert load_arrays(path, "k") is None
+        assert load_arrays(path, "k", mapped=mapped) is None
     path.write_bytes(whole + b"x")
-    assert load_arrays(path, "k") is None
+    assert load_arrays(path, "k", mapped=mapped) is None
     path.write_bytes(whole)
-    assert load_arrays(path, "k") is not None
+    assert load_arrays(path, "k", mapped=mapped) is not None
 
 
 def test_a_full_disk_is_told_and_leaves_the_old_file(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +74,50 @@ def model() -> Any:
         num_key_value_heads=2,
     )
     return LlamaForCausalLM(config).eval()
+
+
+@pytest.fixture
+def lora_server(
+    tiny_student: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Any]]:
+    """Begins servers of a tiny model (`lora_server.LoraServer`), whose next tokens are sure enough to tell weights apart."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    spec = spec_from_file_location("lora_server", Path(__file__).with_name("lora_server.py"))
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setenv("NESYCD_CACHE", str(tmp_path / "cache"))
+    begun: list[Any] = []
+
+    def begin(name: str = "student", seed: int = 0, port: int = 0) -> Any:
+        folder = tmp_path / name
+        if not folder.is_dir():
+            tiny_student(name, seed=seed, initializer_range=0.6)
+        begun.append(module.LoraServer(folder, port))
+        return begun[-1]
+
+    yield begin
+    for one in begun:
+        one.stop()
+
+
+@pytest.fixture
+def tiny_adapter(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a folder with a random LoRA adapter for a model folder, as our trainings save them."""
+
+    def made(base: Path, name: str, seed: int, rank: int = 4) -> Path:
+        import torch
+        from peft import LoraConfig, get_peft_model
+        from transformers import AutoModelForCausalLM
+
+        from nesycd.students.adapters import peft_warnings, save_adapter
+
+        torch.manual_seed(seed)
+        config = LoraConfig(r=rank, lora_alpha=4 * rank, target_modules="all-linear", init_lora_weights=False)
+        (tmp_path / name).mkdir()
+        with peft_warnings():
+            save_adapter(get_peft_model(AutoModelForCausalLM.from_pretrained(base), config), tmp_path / name)
+        return tmp_path / name
+
+    return made

@@ -66,3 +66,30 @@ def test_of_several_workers_one_tells_for_all(model: Any, monkeypatch: pytest.Mo
     options = {**OPTIONS, "eos_ids": frozenset(), "max_new_tokens": 5}
     generation.greedy_with_workers(model, prompts, progress=lambda *at: seen.append(at), **options)
     assert seen == [(token, 5) for token in range(1, 6)]
+
+
+def test_samples_follow_the_distribution_and_do_not_depend_on_the_batch(model: Any) -> None:
+    prompts = [[1 + (row * 7 + place) % 63 for place in range(9)] for row in range(5)]
+    options = {**OPTIONS, "eos_ids": frozenset()}
+
+    def sampled(rows: list[list[int]], seeds: list[int], temperature: float = 1.0) -> list[list[int]]:
+        drawn = [generation.Sampling(temperature, random.Random(seed).random) for seed in seeds]
+        return [row.ids for row in greedy(model, rows, samplings=drawn, **options)]
+
+    whole = sampled(prompts, [0, 1, 2, 3, 4])
+    assert whole == sampled(prompts, [0, 1, 2, 3, 4]) != sampled(prompts, [5, 6, 7, 8, 9])
+    assert [whole[2]] == sampled([prompts[2]], [2]), "alone as beside others"
+    plain = [row.ids for row in greedy(model, prompts, **options)]
+    assert sampled(prompts, [0, 1, 2, 3, 4], temperature=1e-4) == plain != whole
+    mixed = greedy(model, prompts[:2], samplings=[None, generation.Sampling(1.0, random.Random(1).random)], **options)
+    assert [row.ids for row in mixed] == [plain[0], whole[1]]
+
+
+def test_the_share_of_each_token_is_its_probability() -> None:
+    logits = torch.tensor([[0.0, 1.0, 2.0, -1.0]]).expand(4000, 4)
+    rng = random.Random(0)
+    rows = [generation.Row(None, sampling=generation.Sampling(0.7, rng.random)) for _ in range(4000)]
+    chosen = [0] * 4000
+    generation._sample(rows, chosen, logits)
+    shares = torch.bincount(torch.tensor(chosen), minlength=4) / 4000
+    torch.testing.assert_close(shares, torch.softmax(logits[0] / 0.7, -1), atol=0.03, rtol=0)

@@ -22,6 +22,7 @@ from nesycd.core.protocols import Decoding, Generation, Prompt
 from nesycd.core.records import Fact
 from nesycd.core.segments import Segment
 from nesycd.students.remote import RemoteStudent
+from nesycd.students.remote_api import RemoteServer
 from nesycd.students.rendering import Renderer
 
 FATHOM = Fact(text="A fathom is 6 feet.", subject="fathom", relation="makes", object="6 feet")
@@ -141,7 +142,8 @@ def write(
 ) -> Generation:
     async def main() -> Generation:
         renderer = Renderer(server.tokenizer, "plain")
-        student = RemoteStudent(renderer, f"http://127.0.0.1:{server.server_address[1]}/v1", **given)
+        remote = RemoteServer(f"http://127.0.0.1:{server.server_address[1]}/v1")
+        student = RemoteStudent(renderer, remote, **given)
         try:
             await student.connect()
             prompt = Prompt("q", QUESTION, TOOLS, QUESTION)

@@ -22,7 +22,13 @@ from nesycd.core.protocols import TrainSettings  # noqa: E402
 from nesycd.students import training  # noqa: E402
 from nesycd.students.adapters import lora_config, peft_warnings  # noqa: E402
 from nesycd.students.compiling import can_compile, compile_layers  # noqa: E402
-from nesycd.students.memory import is_out_of_memory, keep_freed_memory  # noqa: E402
+from nesycd.students.memory import (  # noqa: E402
+    KeptMemory,
+    is_out_of_memory,
+    keep_freed_memory,
+    machine_memory,
+    resident,
+)
 from nesycd.students.training import Encoded, Workers, accumulate  # noqa: E402
 
 
@@ -165,6 +171,22 @@ def test_other_errors_are_not(model: Any, monkeypatch: pytest.MonkeyPatch, messa
     assert sizes == ([4, 2, 1] if expected else [4]), "a batch is halved for want of memory alone"
 
 
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt2"])
+def test_texts_lose_nothing_without_a_padding_mask(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    sizes = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes |= {} if kind == "gpt2" else {"intermediate_size": 48, "num_key_value_heads": 1}
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(kind, **sizes)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
+    losses, rows = training.token_losses(model, texts(6), 0)
+    monkeypatch.setattr(training, "MASKLESS", {"cpu"})
+    others, same = training.token_losses(model, texts(6), 0)
+    assert torch.equal(rows, same) and len({len(text) for text in texts(6)}) > 1
+    torch.testing.assert_close(losses, others, rtol=1e-4, atol=1e-5)
+
+
 def test_one_worker_where_threads_would_race(model: Any, two_threads: None) -> None:
     assert Workers.suited(model, 0, TrainSettings(dropout=0.1)).count == 1
 
@@ -214,6 +236,19 @@ def test_long_trainings_on_a_cpu_are_compiled(
 
 def test_freed_memory_is_kept_where_glibc_is() -> None:
     assert keep_freed_memory() is (sys.platform.startswith("linux") and "glibc" in platform.libc_ver())
+
+
+@pytest.mark.skipif("glibc" not in platform.libc_ver(), reason="another C library")
+def test_what_is_kept_is_bounded() -> None:
+    held = [bytes([1]) * (100_000 + number) for number in range(1000)]
+    last = bytes(100_000)  # above them on the heap, so that nothing below is returned by itself
+    before = resident()
+    kept = KeptMemory(1 << 20)
+    del held
+    assert kept.bound() and (after := resident()) is not None and before is not None
+    assert after < before - 50_000_000 or after < 100_000_000, "it was returned"
+    assert kept.most >= after and not kept.bound(), "what is needed is not asked for at every step"
+    assert not KeptMemory().bound() and 0 < machine_memory() < 1 << 50 and last
 
 
 def test_a_text_counts_by_its_weight_whatever_it_is_batched_with(
@@ -337,7 +372,7 @@ def test_as_many_steps_are_taken_whatever_the_prompts() -> None:
 
 def test_a_batch_goes_forward_in_parts_that_fit(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = [Encoded([1] * size, [2, 3], 1.0) for size in (9, 1, 30, 4, 2, 5)]
-    monkeypatch.setattr(training, "_FORWARD_TOKENS", 24)
+    monkeypatch.setattr(training, "FORWARD_TOKENS", 24)
     parts = training.forward_parts(batch)
     assert [[len(text) for text in part] for part in parts] == [[3, 4, 6], [7, 11], [32]]
     whole = sum(accumulate(model, part, 1.0, 0) for part in [batch])

@@ -25,30 +25,38 @@ _SEPARATOR_LINE = re.compile(rf'"?sep=([{_SEPARATORS}])"?\s*', re.IGNORECASE)
 """By which Excel is told the separator; some programs write it before the header."""
 
 
-def write(entries: Iterable[Entry]) -> str:
+def write(entries: Iterable[Entry], separator: str = ",") -> str:
     """A header and a line for each entry."""
-    return _write(entries, ",")
+    return "".join(pieces(entries, separator))
 
 
-def write_tabs(entries: Iterable[Entry]) -> str:
-    """The same, separated by tabs."""
-    return _write(entries, "\t")
-
-
-def _write(entries: Iterable[Entry], separator: str) -> str:
+def pieces(entries: Iterable[Entry], separator: str = ",") -> Iterator[str]:
+    """The same, line by line."""
     file = io.StringIO()
     writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n", delimiter=separator)
-    writer.writerow(SHORT_KEYS)
+
+    def line(cells: Iterable[str]) -> str:
+        file.seek(0)
+        file.truncate()
+        writer.writerow(cells)
+        return file.getvalue()
+
+    yield line(SHORT_KEYS)
     for entry in entries:
         cells = zip(SHORT_KEYS, cells_of(entry), strict=True)
-        writer.writerow([_guarded(cell, key == "id") for key, cell in cells])
-    return file.getvalue()
+        yield line(_guarded(cell, key == "id") for key, cell in cells)
 
 
-def read(text: str, place: str) -> Iterator[Row]:
-    """The rows of a file with a header of `SHORT_KEYS`, in any order, or of subject, relation, object and more.
+def tab_pieces(entries: Iterable[Entry]) -> Iterator[str]:
+    """The same, separated by tabs."""
+    return pieces(entries, "\t")
 
-    The separator is the one by which the header is one. Blanks after a separator and lines of comments (`#`) do not count.
+
+def read(text: str | Iterable[str], place: str) -> Iterator[Row]:
+    """The rows of a file: its text, or its lines with their ends.
+
+    The header has `SHORT_KEYS`, in any order, or subject, relation, object and more; the separator is the one by which it is one.
+    Blanks after a separator and lines of comments (`#`) do not count.
 
     Raises:
         KnowledgeError: a header that names other columns, or none of those needed.
@@ -78,8 +86,8 @@ def read(text: str, place: str) -> Iterator[Row]:
 class _Lines:
     """The lines of a CSV text for its reader, which asks for those of one record after the other; comments are left out."""
 
-    def __init__(self, text: str) -> None:
-        self._file = io.StringIO(text, newline="")
+    def __init__(self, text: str | Iterable[str]) -> None:
+        self._file = iter(io.StringIO(text, newline="") if isinstance(text, str) else text)
         self._number = 0
         self._width, self._separator = 0, ","
         self._begins = True

@@ -6,7 +6,7 @@ The keys are the fields of the item records, so that a new field of an item is e
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,8 +85,9 @@ def from_short(body: Mapping[str, Any]) -> dict[str, Any]:
     """What `short` made of an entry, as `as_mapping` would have it; what is no JSON stays, to be refused by its key."""
     made = dict(body)
     for key in _AS_JSON:
-        with suppress(ValueError, RecursionError):
-            made.update({key: json.loads(body[key])} if key in body else {})
+        if key in body:
+            with suppress(ValueError, RecursionError):
+                made[key] = json.loads(body[key])
     return made
 
 
@@ -152,34 +153,39 @@ def first_problem(error: ValidationError) -> str:
     return printable(f"{key}: {first['msg']}")
 
 
-def read_rows(rows: Iterable[Row], place: str, source: str, default: tuple[Status, str]) -> list[FileEntry]:
-    """The entries of a file's rows.
+def read_rows(rows: Iterable[Row], place: str, source: str, default: tuple[Status, str]) -> Iterator[FileEntry]:
+    """The entries of a file's rows, one after the other.
 
     Raises:
-        KnowledgeError: rows that cannot be used, each named by its place and key.
+        KnowledgeError: after the last one, where rows cannot be used: each named by its place and key.
     """
-    good: list[FileEntry] = []
+    good = 0
     bad: list[tuple[str, str]] = []
     for row in rows:
         try:
             if row.problem:
                 raise KnowledgeError(row.problem)
-            good.append(read_entry(row.value, f"{place}: {row.where}", source, default))
+            entry = read_entry(row.value, f"{place}: {row.where}", source, default)
         except KnowledgeError as error:
             bad.append((row.where, printable(str(error))[:_MOST_SAID]))
+        else:
+            good += 1
+            yield entry
     if bad:
         told = [f"{where}: {why}" for where, why in bad[:_MOST_TOLD]]
         more = [f"and so with {', '.join(where for where, _ in bad[_MOST_TOLD:])}"] if len(bad) > _MOST_TOLD else []
         raise KnowledgeError(
-            f"{place}: {len(bad)} of {len(bad) + len(good)} entries cannot be used, nothing was imported: "
+            f"{place}: {len(bad)} of {len(bad) + good} entries cannot be used, nothing was imported: "
             + "; ".join(told + more)
         )
-    return good
 
 
 def _refuse_unstorable(value: Mapping[str, Any]) -> None:
     for key, inner in value.items():
         try:
+            if isinstance(inner, str) and len(inner) < MAX_ITEM // 8:
+                inner.encode()  # no escapes make it too large
+                continue
             size = len(json.dumps(inner, ensure_ascii=False).encode())
         except UnicodeEncodeError:
             raise KnowledgeError(f"{key}: holds half a character (a lone surrogate)") from None

@@ -13,16 +13,29 @@ from nesycd.knowledge.yaml_text import Node, emit_mapping, parse
 FORMAT = "nesycd-kb/1"
 
 
-def write(entries: Iterable[Entry], graph: Mapping[str, Iterable[Mapping[str, Any]]] | None = None) -> str:
+Graph = Mapping[str, Iterable[Mapping[str, Any]]]
+
+
+def write(entries: Iterable[Entry], graph: Graph | None = None) -> str:
     """The entries, in the order given, and then what `graph` says (`GRAPH_PARTS`)."""
-    lines = [f"format: {FORMAT}", "entries:"]
-    for entry in entries:
-        lines += ["", *emit_mapping(as_mapping(entry))]
-    if len(lines) == 2:
-        lines[1] = "entries: []"
+    return "".join(pieces(entries, graph))
+
+
+def pieces(entries: Iterable[Entry], graph: Graph | None = None) -> Iterator[str]:
+    """The same, entry by entry."""
+    yield f"format: {FORMAT}\n"
+    number = 0
+    for number, entry in enumerate(entries, 1):
+        opening = "entries:\n" if number == 1 else ""
+        yield f"{opening}\n{_text(emit_mapping(as_mapping(entry)))}"
+    if not number:
+        yield "entries: []\n"
     for part, bodies in (graph or {}).items():
-        told = [line for body in bodies for line in emit_mapping(body)]
-        lines += ["", f"{part}:", *told] if told else []
+        if told := [line for body in bodies for line in emit_mapping(body)]:
+            yield f"\n{part}:\n{_text(told)}"
+
+
+def _text(lines: Iterable[str]) -> str:
     return "\n".join(lines) + "\n"
 
 

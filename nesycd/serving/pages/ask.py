@@ -77,11 +77,13 @@ def job_page(job_id: str, who: Who) -> Response:
     problem = who.review.told(NesycdError(job.problem)) if job.problem else ""
     common: dict[str, Any] = {"job": job, "problem": problem, "ahead": who.review.jobs.ahead(job)}
     if job.kind == "ask":
+        is_over = job.is_over  # before its result is looked at: it may end while the page is made
         reply: Reply | None = job.result
         return page(
             who,
             "answer.html",
             reply=reply,
+            is_over=is_over,
             rests_on=_rests_on(who.review, reply),
             methods=methods_of(who.review),
             **common,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -128,7 +128,7 @@ class RunEvidence:
     def _answers(self) -> dict[str, str]:
         """Texts of the diagnosed answers by id: a run has many others, which are not kept in memory."""
         wanted = {attempt for _, attempt in self._causes}
-        known: dict[str, Prediction] = self._read(lambda folder: Predictions(folder / FILE).by_id, {})
+        known: Mapping[str, Prediction] = self._read(lambda folder: Predictions(folder / FILE).by_id, {})
         return {one: known[one].text for one in wanted if one in known}
 
     @cached_property

@@ -1,0 +1,1 @@
+"""Where shards are made, if not in this process: pools of workers. Independent of what shards are."""
