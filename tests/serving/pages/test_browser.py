@@ -226,12 +226,14 @@ def test_without_its_script_everything_is_reached(site: Site) -> None:
     assert page.get_by_role("row").count() >= 2
     page.goto("/ask")
     page.get_by_label("Question").fill(QUESTION)
-    page.get_by_role("button", name="Ask", exact=True).click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Ask", exact=True).click()
     for _ in range(60):
         if page.locator(".final").count():
             break
         page.wait_for_timeout(1000)
-        page.get_by_role("link", name="Show the answer").click()
+        with page.expect_navigation():
+            page.get_by_role("link", name="Show the answer").click()
     assert answer(page) == "27"
 
 
