@@ -103,21 +103,38 @@ def opened(
             run.describe(**{name_revision(recipe.student.model, recipe.student.revision): commit})
             if moved := _moved_from(commit, recipe):
                 progress.notify(moved)
-        yield Context(
-            run=run,
-            recipe=parts.recipe,
-            task=parts.task,
-            teacher=parts.teacher,
-            student=parts.student,
-            prompts=parts.prompts,
-            baseline_prompts=parts.baseline_prompts,
-            engine=engine,
-            corpus=parts.corpus,
+        yield context_of(
+            parts,
+            run,
+            engine,
             training=progress.training,
             writing=progress.writing,
             ready=partial(check_ready, parts, progress.notify, folder),
             expect=progress.expect,
         )
+
+
+def context_of(parts: Parts, run: Run, engine: Engine, **told: Any) -> Context:
+    """The context of a run that is made of a recipe's parts.
+
+    Args:
+        parts: of the recipe.
+        run: its folder.
+        engine: see `Context`.
+        told: the further attributes of `Context`: who is told what, and what is looked at beforehand.
+    """
+    return Context(
+        run=run,
+        recipe=parts.recipe,
+        task=parts.task,
+        teacher=parts.teacher,
+        student=parts.student,
+        prompts=parts.prompts,
+        baseline_prompts=parts.baseline_prompts,
+        engine=engine,
+        corpus=parts.corpus,
+        **told,
+    )
 
 
 def _dealer(parts: Parts, further: Sequence[Any]) -> dict[str, Any]:

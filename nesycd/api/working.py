@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from nesycd.api.build import Parts, build_parts
 from nesycd.api.comparing import answer_further
+from nesycd.api.running import context_of
 from nesycd.core.config import Recipe
 from nesycd.core.errors import RunError, ShardsWait
 from nesycd.core.protocols import Student
@@ -125,16 +126,10 @@ class Worker:
             path.unlink()
         with suppress(FileNotFoundError):
             shutil.copyfile(folder / SHARDS / BASE, base)
-        context = Context(
-            run=FollowedRun(folder, task, base),
-            recipe=parts.recipe,
-            task=parts.task,
-            teacher=parts.teacher,
-            student=parts.student,
-            prompts=parts.prompts,
-            baseline_prompts=parts.baseline_prompts,
-            engine=self._engine,
-            corpus=parts.corpus,
+        context = context_of(
+            parts,
+            FollowedRun(folder, task, base),
+            self._engine,
             training=lambda stage, state: self._tell(f"step {state['step']} of {state['steps']}"),
             writing=lambda stage, total, rows, tokens, limit: self._tell(f"{rows} at token {tokens} of {limit}"),
         )

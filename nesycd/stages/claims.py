@@ -135,7 +135,12 @@ def _sums(working: Sequence[Sentence]) -> str:
 
 def _given(asked: Sequence[Sentence]) -> set[Fraction]:
     """The numbers of a question, and 1."""
-    return {word.value for sentence in asked for word in sentence.words if word.value is not None} | {Fraction(1)}
+    return {*numbers_in(asked), Fraction(1)}
+
+
+def numbers_in(text: Iterable[Sentence]) -> tuple[Fraction, ...]:
+    """The numbers of a text, in order."""
+    return tuple(word.value for sentence in text for word in sentence.words if word.value is not None)
 
 
 def amount_of(fact: Fact) -> Fraction | None:

@@ -17,7 +17,7 @@ from nesycd.core.records import Example, Fact
 from nesycd.grading import quantity
 from nesycd.grading.formulas import Formula, formula_of
 from nesycd.retrieval.words import root
-from nesycd.stages.claims import Sentence, amount_of, place_of, read, relation_stems, stems_of, words_of
+from nesycd.stages.claims import Sentence, amount_of, numbers_in, place_of, read, relation_stems, stems_of, words_of
 
 HOLDS = 3
 """Questions that a formula must be right for, those that it was made from included: a single one may have been lucky."""
@@ -50,13 +50,8 @@ def with_amounts(examples: Iterable[Example]) -> list[Asked]:
     for example in examples:
         if (gold := quantity(example.answer)) is not None:
             said = read(example.question)
-            found.append(Asked(example.uid, example.task, said, given_in(said), gold.value, example.answer))
+            found.append(Asked(example.uid, example.task, said, numbers_in(said), gold.value, example.answer))
     return found
-
-
-def given_in(sentences: Iterable[Sentence]) -> tuple[Fraction, ...]:
-    """The numbers of a text, in order."""
-    return tuple(word.value for sentence in sentences for word in sentence.words if word.value is not None)
 
 
 def formulas(questions: Sequence[Asked], right: Iterable[tuple[str, str]]) -> dict[str, dict[Formula, set[str]]]:

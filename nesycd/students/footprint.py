@@ -21,6 +21,7 @@ from nesycd.core.protocols import TrainSettings
 from nesycd.students.adapters import lora_config, peft_warnings
 from nesycd.students.checkpointing import checkpointed
 from nesycd.students.frozen_layers import MEMORY, first_adapted, layers_of
+from nesycd.students.memory import CGROUP, container_limit
 from nesycd.students.training import Encoded, forward_parts
 
 Checkpointing = Literal["auto", "on", "off"]
@@ -233,14 +234,16 @@ def available(device: torch.device) -> int | None:
     return min([free, *_container_room()])
 
 
-def _container_room(root: Path = Path("/sys/fs/cgroup")) -> Sequence[int]:
+def _container_room(root: Path = CGROUP) -> Sequence[int]:
     """Bytes that are left of this container's limit; empty where there is none."""
+    if (most := container_limit(root)) is None:
+        return []
     try:
-        most, used = (root / "memory.max").read_text(), (root / "memory.current").read_text()
+        used = (root / "memory.current").read_text()
         cached = dict(line.split() for line in (root / "memory.stat").read_text().splitlines()).get(
             "inactive_file", "0"
         )
-        return [int(most) - int(used) + int(cached)]
+        return [most - int(used) + int(cached)]
     except (OSError, ValueError):
         return []
 

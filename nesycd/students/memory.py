@@ -12,6 +12,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+CGROUP = Path("/sys/fs/cgroup")
+"""Where Linux tells a container's limits."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Numbers of glibc's malloc.h."""
 _NEVER = (1 << 31) - 1
@@ -74,10 +76,16 @@ def machine_memory() -> int:
     """Bytes of the machine, or of this container where it may have fewer."""
     import psutil  # peft brings it along
 
+    total, limit = int(psutil.virtual_memory().total), container_limit()
+    return total if limit is None else min(total, limit)
+
+
+def container_limit(root: Path = CGROUP) -> int | None:
+    """Bytes that this container may have; None where there is no limit. `root`: of its control group."""
     try:
-        return min(int(psutil.virtual_memory().total), int(Path("/sys/fs/cgroup/memory.max").read_text()))
+        return int((root / "memory.max").read_text())
     except (OSError, ValueError):
-        return int(psutil.virtual_memory().total)
+        return None
 
 
 def return_freed_memory() -> bool:
