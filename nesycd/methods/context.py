@@ -183,7 +183,7 @@ class Context:
         if source == "corpus":
             assert self.corpus is not None
             return self.corpus.fingerprint
-        return self.knowledge.fingerprint if source == "kb" else ""
+        return self.knowledge.fingerprint if source in ("kb", "all") else ""
 
     def find(self, method: Method, example: Example, query: str) -> Sequence[Shown]:
         """What a query retrieves for a training question, from the method's corpus or from the knowledge base.
@@ -196,7 +196,7 @@ class Context:
         if method.source == "corpus":
             assert self.corpus is not None
             return self.corpus.find(query, method.passages)
-        if method.source != "kb":
+        if method.source not in ("kb", "all"):
             raise ConfigError(f"{method.name}: nothing can be retrieved to train on from the source {method.source!r}")
         hits = self.knowledge.retriever.retrieve(query, hide=self.single_source(example), task=example.task)
         return [hit.item for hit in hits]

@@ -262,6 +262,7 @@ _ROWS = (
     _own("kard_kb", "KARD over the knowledge base", training.kard, source="kb"),
     _own("raft_corpus", "RAFT over a corpus", training.raft, source="corpus", passages=4),
     _own("raft_kb", "RAFT over the knowledge base", training.raft, source="kb", passages=4, version=2),
+    _own("raft_whole", "RAFT with the whole knowledge base in each prompt", training.raft, source="all"),
     Method(
         "nesycd_paper",
         "NesyCD as in its paper: it reads what is retrieved where the router asks for it, and looks nothing up",

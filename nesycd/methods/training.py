@@ -84,7 +84,7 @@ def texts_of(
         "prompts": [context.prompts.fingerprint, context.baseline_prompts.texts],
         "source": context.source_fingerprint(method.source),
         # Only for methods whose texts depend on the items.
-        "entries": list(distilled.entries) if method.source == "kb" or method.reads_base else [],
+        "entries": list(distilled.entries) if method.source in ("kb", "all") or method.reads_base else [],
         "calls": _calls_fingerprint(context, method),
         "settings": settings,
         "seed": context.recipe.seed,
@@ -146,10 +146,11 @@ def kard(context: Context, method: Method) -> list[TrainingText]:
 
 
 def raft(context: Context, method: Method) -> list[TrainingText]:
-    """RAFT: the rationale, after the documents it needs among distractors."""
-    oracle = {uid: shown[: method.passages - 1] for uid, shown in _by_rationale(context, method).items()}
+    """RAFT: the rationale, after the documents it needs among distractors (with the source `all`: all others)."""
     of_corpus = method.source == "corpus"
     pool = context.corpus_passages if of_corpus else [entry.item for entry in context.distilled.entries]
+    size = len(pool) if method.source == "all" else method.passages
+    oracle = {uid: shown[: size - 1] for uid, shown in _by_rationale(context, method).items()}
     texts = baselines.raft_texts(
         context.train,
         context.distilled.kept,
@@ -157,7 +158,7 @@ def raft(context: Context, method: Method) -> list[TrainingText]:
         oracle,
         pool,
         context.recipe.seed,
-        method.passages,
+        size,
         hidden=(lambda example: frozenset()) if of_corpus else context.single_source,
     )
     return _with_calls(context, method, texts)

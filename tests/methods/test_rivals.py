@@ -111,6 +111,7 @@ def test_what_each_is_asked_on_test_is_what_it_was_trained_on(context: Context, 
     def over(count: int) -> str:
         return "Knowledge:\n" + "\n".join(f"- {text}" for text in passages[:count]) + "\n"
 
+    whole = table.most_evident(context.distilled.entries)
     bare = "\nGive only the answer."
     offered = Calls(context.knowledge.look_up).offers(question_of(example))
     calls = f"\nLook up: {' '.join(offered)}"
@@ -125,6 +126,7 @@ def test_what_each_is_asked_on_test_is_what_it_was_trained_on(context: Context, 
         "kard_corpus": over(3) + line,
         "raft_kb": block + line,
         "raft_corpus": over(4) + line,
+        "raft_whole": "Knowledge:\n" + "\n".join(f"- {item.text}" for item in whole) + f"\n{line}",
         "facts_in_weights": line,
         "program": line,
         # Who may look facts up is told which.
@@ -166,6 +168,15 @@ def test_training_reads_what_the_rationale_finds_and_hides_what_the_question_gav
     for name in ("kard_kb", "raft_kb", "kard_calls", "raft_calls"):
         checked = [text for text in texts(context, name) if hidden[text.example]]
         assert checked and not any(set(text.knowledge) & hidden[text.example] for text in checked), name
+
+
+def test_raft_over_the_whole_base_trains_with_all_of_it_in_another_order_each_time(context: Context) -> None:
+    every = {entry.item_id for entry in context.distilled.entries}
+    hidden = {example.uid: context.single_source(example) for example in context.train}
+    made = texts(context, "raft_whole")
+    # Each fact of so few questions is of one alone, so that none is needed and none is left out.
+    assert all(set(text.knowledge) == every - hidden[text.example] and len(every) > 10 for text in made)
+    assert len({text.knowledge for text in made}) == len(made)
 
 
 def test_the_untrained_read_knowledge_and_worked_examples(context: Context, asked: Asked) -> None:

@@ -103,6 +103,20 @@ def test_raft_mixes_oracle_and_distractors_and_leaves_the_oracle_out_in_a_share(
     assert all(len(text.knowledge) == 4 for text in alone)
 
 
+def test_raft_with_the_whole_corpus_shows_all_of_it_and_in_a_share_all_but_the_oracle() -> None:
+    pool = [Passage(text=f"Passage {number}.") for number in range(30)]
+    train = [FATHOM.model_copy(update={"uid": f"q/{n}", "question": f"Question {n}?"}) for n in range(200)]
+    kept = {e.uid: KEPT["q/1"].model_copy(update={"example": e.uid}) for e in train}
+    oracle = {e.uid: [pool[n % 30], pool[(n + 1) % 30]] for n, e in enumerate(train)}
+    every = {one.id for one in pool}
+    missing = [
+        every - set(text.knowledge)
+        for text in baselines.raft_texts(train, kept, PROMPTS, oracle, pool, seed=3, size=len(pool))
+    ]
+    assert all(missing[n] in (set(), {one.id for one in oracle[e.uid]}) for n, e in enumerate(train))
+    assert 0.72 < sum(not one for one in missing) / 200 < 0.88
+
+
 def test_facts_in_weights_recites_every_item() -> None:
     fact = Fact(text="A fathom is 6 feet.", subject="fathom", relation="length", object="6 feet")
     texts = baselines.memorisation_texts([Entry(item=fact), Entry(item=Lesson(text="Convert first."))], EXTRA)
