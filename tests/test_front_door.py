@@ -14,7 +14,7 @@ import pytest
 
 import nesycd
 from nesycd import Call, Entry, Evidence, Fact, KnowledgeBase, Lesson, NesycdError, Rule, RuleTest, Segment, Status
-from nesycd.api import finished
+from nesycd.api import finished, stored
 from nesycd.api.whatif import AnswerChange, CallChange, Given, Use, WhatIf
 from nesycd.core.answers import Trace
 from nesycd.core.notebook import Listing
@@ -315,7 +315,8 @@ def test_corpus_and_training_questions_are_read_once(opened: nesycd.OpenRun, mon
         read.append("corpus")
         return corpus(*given)
 
-    monkeypatch.setattr(finished, "read_records", records_read)
+    for module in (finished, stored):
+        monkeypatch.setattr(module, "read_records", records_read)
     monkeypatch.setattr(finished, "corpus_of", corpus_read)
     with nesycd.open_run(opened.folder) as run:
         for number in (2, 3):

@@ -377,7 +377,7 @@ class _Writer:
         files = {
             path.relative_to(self.folder).as_posix(): path for path in sorted(self.folder.rglob("*")) if path.is_file()
         }
-        _refuse_secrets(files, self.recipe.teacher.api.key_env)
+        _refuse_secrets(files, self.recipe.key_variables)
         told["files"] = {name: {"size": path.stat().st_size, "sha256": _sha256(path)} for name, path in files.items()}
         write_json_atomic(self.folder / MANIFEST, told)
         return {
@@ -398,7 +398,7 @@ def _without_paths(entry: Entry) -> Entry:
     return entry.model_copy(update={"evidence": evidence})
 
 
-def _refuse_secrets(files: Mapping[str, Path], key: str) -> None:
+def _refuse_secrets(files: Mapping[str, Path], named: tuple[str, ...]) -> None:
     """See that no text has the value of a key of the environment.
 
     Raises:
@@ -407,7 +407,7 @@ def _refuse_secrets(files: Mapping[str, Path], key: str) -> None:
     for name, path in files.items():
         if path.suffix in (".md", ".json", ".yaml", ".txt", ".jinja") and path.name != "tokenizer.json":
             content = path.read_bytes()
-            for variable, secret in secrets_of((key,)).items():
+            for variable, secret in secrets_of(named).items():
                 if secret in content:
                     raise RunError(
                         f"{name}: has the value of ${variable}; take it out of the knowledge base or the prompts"

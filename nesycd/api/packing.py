@@ -166,7 +166,7 @@ class _Gathering:
 
     def add_config(self, folder: Path, recipe: Recipe) -> None:
         """Add the files that a recipe names, and the recipe with their places in the archive as the folder's config."""
-        self.made.secrets |= secrets_of((recipe.teacher.api.key_env,))
+        self.made.secrets |= secrets_of(recipe.key_variables)
         recipe = with_paths(self._with_paid(recipe), self._placed)
         model = self._model("student.model", recipe.student.model)
         # A server here is none elsewhere.

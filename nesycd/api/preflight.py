@@ -110,6 +110,9 @@ def preflight(recipe: Recipe, root: Path = Path("runs"), load: bool = False) -> 
     for library in missing_libraries(found):
         report.add(library, "not installed", _not_installed(library))
     _student(report, load, root)
+    if judge := found.on_policy.server:
+        told = f"{found.on_policy.model} at {judge}, of the student's vocabulary"
+        report.part("on_policy.server", lambda: _judge(found, student_of(found)), lambda _: told)
     teacher = None if task is None else report.part("teacher", lambda: teacher_of(found, task), _teacher)
     if task is not None and teacher is not None:
         _coverage(report, task, teacher)
@@ -238,7 +241,8 @@ def _items(path: Path, found: Sequence[object]) -> str:
 def _student(report: Report, load: bool, root: Path) -> None:
     section = report.recipe.student
     if section.model == TABLE:
-        report.add("student", "table, a fake without torch: its figures mean nothing")
+        told = "table, a fake without torch: its figures mean nothing"
+        report.part("student", lambda: student_of(report.recipe), lambda _: told)
         return
     if section.model == embedded.NAME:
         folder = embedded.cached()
@@ -253,6 +257,8 @@ def _student(report: Report, load: bool, root: Path) -> None:
         if (folder := Path(section.model)).is_dir():
             _check_folder(folder)
         _ = student.fingerprint  # finds the commit of a Hugging Face id, or the folder's files
+        if section.quantise != "none" or report.recipe.training.shard or report.recipe.training.processes > 1:
+            renderer_of(student)  # what must fit to the machine is looked at
         if load:
             student.load()
             _memory(report, student)
@@ -260,9 +266,6 @@ def _student(report: Report, load: bool, root: Path) -> None:
     report.part("student", build, lambda _: f"{state}{', loaded' if load else ''}")
     if section.server.base_url:
         _student_server(report, root)
-    if judge := report.recipe.on_policy.server:
-        told = f"{report.recipe.on_policy.model} at {judge}, of the student's vocabulary"
-        report.part("on_policy.server", lambda: _judge(report.recipe, student_of(report.recipe)), lambda _: told)
 
 
 def _judge(recipe: Recipe, student: Student) -> None:

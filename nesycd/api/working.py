@@ -20,10 +20,10 @@ from typing import Any, Self
 from nesycd.api.build import Parts, build_parts
 from nesycd.api.comparing import answer_further
 from nesycd.api.running import context_of
-from nesycd.core.config import Recipe
-from nesycd.core.errors import RunError, ShardsWait
+from nesycd.core.config import Recipe, recipe_of
+from nesycd.core.errors import ConfigError, RunError, ShardsWait
 from nesycd.core.protocols import Student
-from nesycd.core.storage import FolderLock, sync_tree
+from nesycd.core.storage import FolderLock, disk_errors, sync_tree
 from nesycd.measure import edits, effect
 from nesycd.methods import table
 from nesycd.methods.choose_router import cases_on
@@ -103,9 +103,11 @@ class Worker:
         lock = _locked(shards, patience)
         try:
             if number in shards.missing(task):  # else it was made meanwhile
-                shards.made.mkdir(exist_ok=True)
+                with disk_errors(shards.made):
+                    shards.made.mkdir(exist_ok=True)
                 metadata = json.loads(json.dumps(dict(work(shards.made))))
-                sync_tree(shards.made)
+                with disk_errors(shards.made):
+                    sync_tree(shards.made)
                 made = Made(metadata=metadata, files=hash_files(shards.made))
                 shards.write(task, number, [made], time.monotonic() - started)
         finally:
@@ -120,11 +122,12 @@ class Worker:
         return self._caught[2]
 
     def _walk(self, folder: Path, task: Task) -> Work[Any] | Make:
-        parts = self._parts_of(task)
+        recipe, told, further = _dealt(folder, task)
+        parts = self._parts_of(recipe, **told)
         base = self._folder / BASE
         for path in self._folder.glob(f"{BASE}*"):
             path.unlink()
-        with suppress(FileNotFoundError):
+        with disk_errors(base), suppress(FileNotFoundError):
             shutil.copyfile(folder / SHARDS / BASE, base)
         context = context_of(
             parts,
@@ -134,7 +137,7 @@ class Worker:
             writing=lambda stage, total, rows, tokens, limit: self._tell(f"{rows} at token {tokens} of {limit}"),
         )
         try:
-            _go_through(context, task.dealer["further"])
+            _go_through(context, further)
         except Reached as reached:
             return reached.work
         except ShardsWait as waits:
@@ -145,11 +148,9 @@ class Worker:
             ) from None
         raise RunError(f"{folder}: the run has no stage {task.stage} any more; give the run's command again")
 
-    def _parts_of(self, task: Task) -> Parts:
-        commit, served_by = str(task.dealer["commit"]), str(task.dealer["served_by"])
-        key = json.dumps([task.dealer["recipe"], commit, served_by], sort_keys=True)
+    def _parts_of(self, recipe: Recipe, commit: str, served_by: str) -> Parts:
+        key = f"{recipe.model_dump_json()} {commit} {served_by}"
         if key not in self._parts:
-            recipe = Recipe.model_validate_json(json.dumps(task.dealer["recipe"]))
             parts = build_parts(recipe, commit, served_by)
             # Runs that differ in other settings share the weights.
             training = parts.recipe.training
@@ -157,6 +158,30 @@ class Worker:
             student = self._students.setdefault(f"{parts.recipe.student.model_dump_json()} {own}", parts.student)
             self._parts[key] = replace(parts, student=student)
         return self._parts[key]
+
+
+def _dealt(folder: Path, task: Task) -> tuple[Recipe, dict[str, str], list[Any]]:
+    """What a task says of its run: the recipe, what was found of its student, and what follows on the run's own work.
+
+    Raises:
+        RunError: it is written otherwise, as by another version of nesycd.
+    """
+    why = ""
+    match task.dealer:
+        case {"recipe": {**tables}, "commit": str(commit), "served_by": str(served_by), "further": [*further]} if (
+            not further or further[0] in FURTHER
+        ):
+            try:
+                return (
+                    recipe_of({str(key): one for key, one in tables.items()}),
+                    {"commit": commit, "served_by": served_by},
+                    further,
+                )
+            except ConfigError as error:
+                why = f" ({error})"
+    raise RunError(
+        f"{folder}: {task.stage} was dealt out by another version of nesycd than this machine has{why}: install the same on all"
+    )
 
 
 def _go_through(context: Context, further: Sequence[Any]) -> None:

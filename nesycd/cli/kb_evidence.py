@@ -28,6 +28,17 @@ def folder_of(base: str, run: str, root: Path) -> Path | None:
     return folder if (folder / "manifest.json").is_file() else None
 
 
+def background_of(base: str, run: str = "", root: Path = Path("runs")) -> Any:
+    """What counts for the order of review, from the folder of the run (see `folder_of`).
+
+    Raises:
+        RunError: there is no such run.
+    """
+    from nesycd.serving.pages.evidence import RunEvidence
+
+    return RunEvidence(folder_of(base, run, root)).background
+
+
 def behind(folder: Path) -> Callable[[Any], Told]:
     """Reads a run's folder; gives what it has of a piece of evidence, as pairs of what it is and what it says.
 
@@ -62,7 +73,7 @@ def judged(folder: Path, item: str) -> list[str]:
     Raises:
         RunError: a damaged file.
     """
-    from nesycd.core.records import Judgement, LessonJudgement
+    from nesycd.core.judgements import Judgement, LessonJudgement
     from nesycd.runs.run import read_records
 
     found: list[Judgement | LessonJudgement] = []

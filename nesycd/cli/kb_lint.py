@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from nesycd.cli.kb_common import MOST_SHOWN, By, Kb, Limit, Why, changed_base, open_base, plain, shown, tell_more, user
+from nesycd.cli.kb_evidence import background_of
 
 
 def lint(
@@ -62,7 +63,7 @@ def lint(
 
 
 def queue(limit: Limit = 50, kb: Kb = None) -> None:
-    """List the review queue: queued items with the reasons, then other proposed items.
+    """List the review queue, in the order of nesycd review: what is not proven first, and by what hangs on each.
 
     An item leaves the queue by nesycd kb approve (it stays, or becomes, approved), reject, retire or edit.
 
@@ -73,7 +74,7 @@ def queue(limit: Limit = 50, kb: Kb = None) -> None:
     from nesycd.knowledge.queue import waiting
 
     with open_base(kb) as base:
-        found = waiting(base)
+        found = waiting(base, background_of(base.place))
     console = Console()
     for one in found[:limit]:
         entry = one.entry

@@ -31,7 +31,7 @@ def refused(
 
         nesycd kb refused "the answer" --run quickstart
     """
-    from nesycd.core.records import Refusal
+    from nesycd.core.judgements import Refusal
     from nesycd.runs.folders import find_run, newest_run
     from nesycd.runs.run import read_records
 

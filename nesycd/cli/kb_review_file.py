@@ -63,8 +63,7 @@ def review_file(
     from nesycd.core.records import Status
     from nesycd.core.storage import write_atomic
     from nesycd.knowledge.decisions import identity_of
-    from nesycd.knowledge.merge import AUTO
-    from nesycd.knowledge.queue import Waiting, waiting
+    from nesycd.knowledge.queue import waiting
     from nesycd.reports.review_file import item_of, render_review_file
 
     if file.suffix.lower() not in (".html", ".htm"):
@@ -73,13 +72,12 @@ def review_file(
     with open_base(kb, run, root) as base:
         # The revision first: what is changed meanwhile is found out when the decisions are imported.
         revision, identity, place = base.revision, identity_of(base), base.place
-        found = [one for one in waiting(base) if wanted is None or one.entry.item.kind == wanted]
-        known = {one.entry.item_id for one in found}
-        in_use = base.entries(status=Status.APPROVED, kind=wanted)
-        nobody = [Waiting(one) for one in in_use if one.reviewer in ("", AUTO) and one.item_id not in known]
-    if unseen:
-        found, nobody = [*found, *nobody], []
-    left = f"--unseen takes in {len(nobody):,} more that are in use and nobody has looked at" if nobody else ""
+        background = kb_evidence.background_of(place, run, root)
+        every = waiting(base, background, unseen=True)
+    asked = [one for one in every if wanted is None or one.entry.item.kind == wanted]
+    found = asked if unseen else [one for one in asked if one.reasons or one.entry.status is Status.PROPOSED]
+    unlooked = len(asked) - len(found)
+    left = f"--unseen takes in {unlooked:,} more that are in use and nobody has looked at" if unlooked else ""
     if not found:
         told = f"; {left}" if left else ", so there is nothing to decide on"
         raise KnowledgeError(f"{plain(place)}: no {kind or 'item'} waits for review{told}")

@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from nesycd.api.progress import STAGES
-from nesycd.core.records import Diagnosis, Induction, Rationale, Refusal, Retrieval
+from nesycd.core.judgements import Refusal
+from nesycd.core.records import Diagnosis, Induction, Rationale, Retrieval
 from nesycd.knowledge import KnowledgeBase
 from nesycd.runs.predictions import VERDICTS, read_attempts
 from nesycd.runs.run import Run, read_records

@@ -93,6 +93,7 @@ EXTRAS = {
     "harness": ("lm_eval",),
     "serve": ("fastapi", "uvicorn", "jinja2", "multipart", "python_multipart", "prometheus_client"),
     "mcp": ("mcp",),
+    "scale": ("bitsandbytes",),
     "ray": ("ray",),
 }
 """What the extras bring."""

@@ -192,7 +192,7 @@ def _engine(
     try:
         path = parts_of(upstream).path.strip("/")
     except ValueError as error:
-        told = str(error).replace("in teacher.api.key_env", "by --upstream-key-env")
+        told = str(error).replace("in key_env", "by --upstream-key-env")
         raise ConfigError(f"--upstream: {told}") from None
     if not path:
         # llama.cpp has routes of other forms there, whose answers would be taken for another student's.

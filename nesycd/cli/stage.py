@@ -60,8 +60,11 @@ def stage(
     units = [
         (shards, number) for shards, task in dealt if name in ("", shards.stage) for number in range(len(task.batches))
     ]
+    if not (own := units[part::parts]):
+        typer.echo(f"{folder}: part {shard} has nothing to do, there are fewer shards ({len(units)})")
+        return
     with Worker() as worker:
-        for shards, number in units[part::parts]:
+        for shards, number in own:
             began = time.monotonic()
             made = worker.make(shards.run, shards.stage, number)
             told = f"made in {time.monotonic() - began:,.1f} s" if made else "there already"

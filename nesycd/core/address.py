@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 _FORM = "write it as http://localhost:8000/v1"
 _LOGIN = re.compile(r"""[^\s"'=,;\[({]*:[^\s"']*@""")
-_ADDRESS = re.compile(r"((?:base_url|key_env)\b[\"'\s]*=).*", re.DOTALL)
+_ADDRESS = re.compile(r"((?:base_url|server|key_env)\b[\"'\s]*=).*", re.DOTALL)
 
 
 def parts_of(address: str) -> SplitResult:
@@ -18,8 +18,7 @@ def parts_of(address: str) -> SplitResult:
     """
     if re.search(r"[@?#]", address):
         raise ValueError(
-            "no user, password or query belongs there; name the environment variable that holds the key in "
-            "teacher.api.key_env"
+            "no user, password or query belongs there; name the environment variable that holds the key in key_env"
         )
     if re.search(r"[\s\x00-\x1f\x7f\\]", address.strip()) or not address.isascii():
         raise ValueError(f"{_FORM}, without blanks and special characters")
@@ -34,6 +33,17 @@ def parts_of(address: str) -> SplitResult:
     if parts.scheme not in ("http", "https") or not parts.hostname or (port is None and parts.netloc.endswith(":")):
         raise ValueError(_FORM)
     return parts
+
+
+def api_address(address: str) -> str:
+    """The address of an API as it is given.
+
+    Raises:
+        ValueError: see `parts_of`; or it has no path.
+    """
+    if address and not parts_of(address).path.strip("/"):
+        raise ValueError(f"its API is below a path, as a rule {address.rstrip('/')}/v1")
+    return address
 
 
 def without_logins(override: str) -> str:

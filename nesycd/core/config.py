@@ -75,6 +75,11 @@ class Recipe(Section):
     __str__ = __repr__
 
     @property
+    def key_variables(self) -> tuple[str, ...]:
+        """The environment variables that it names for servers' keys; "" where a section names none."""
+        return (self.teacher.api.key_env, self.student.server.key_env, self.on_policy.key_env)
+
+    @property
     def names_primary(self) -> bool:
         """Whether the recipe itself, not an override of the command line, names the primary endpoint of a comparison."""
         return "primary" in self.compare.model_fields_set and not self._source.is_overridden("compare.primary")
@@ -209,7 +214,7 @@ def _problem(dotted: str, error: Any) -> str:
     given = error["input"]
     # A secret key given by mistake in place of its variable's name must not be printed.
     message = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    hidden = isinstance(given, dict | list) or dotted in ("teacher.api.key_env", "teacher.api.base_url")
+    hidden = isinstance(given, dict | list) or dotted.rpartition(".")[2] in ("key_env", "base_url", "server")
     shown = "" if hidden else f", but it is {shortened(json.dumps(given, default=str))}"
     return f"{dotted}: {message}{shown}"
 

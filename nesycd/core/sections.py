@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from nesycd.core.address import parts_of
+from nesycd.core.address import api_address, parts_of
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -149,14 +149,7 @@ class ServerSection(Section):
     @classmethod
     def _is_address(cls, value: str) -> str:
         """See `ApiSection`."""
-        if value:
-            try:
-                parts = parts_of(value)
-            except ValueError as error:
-                raise ValueError(str(error).replace("teacher.api.", "student.server.")) from None
-            if not parts.path.strip("/"):
-                raise ValueError(f"its API is below a path, as a rule {value.rstrip('/')}/v1")
-        return value
+        return api_address(value)
 
 
 class StudentSection(Section):
@@ -488,10 +481,14 @@ class OnPolicySection(Section):
     key_env: Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")] = ""
     """Environment variable with the server's key; not given: it needs none."""
 
+    @field_validator("server")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        """See `ApiSection`."""
+        return api_address(value)
+
     @model_validator(mode="after")
     def _is_named(self) -> Self:
-        if self.server:
-            parts_of(self.server)
         if bool(self.server) != bool(self.model):
             raise ValueError("server and model belong together: give both, or neither")
         return self

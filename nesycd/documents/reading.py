@@ -9,7 +9,8 @@ from pathlib import Path
 
 from nesycd.core.errors import ConfigError, KnowledgeError
 from nesycd.core.files import did_you_mean, read_text
-from nesycd.core.records import Evidence, Example, Fact, Item, Refusal
+from nesycd.core.judgements import Refusal
+from nesycd.core.records import Evidence, Example, Fact, Item
 from nesycd.core.text import normal, printable, shortened
 from nesycd.documents import sheets, statements
 from nesycd.documents.files import File, files_of

@@ -25,7 +25,8 @@ from nesycd.knowledge.changes import Difference, differences
 from nesycd.knowledge.formats.mapping import first_problem
 from nesycd.knowledge.journal import QUEUE, Journal
 from nesycd.knowledge.merge import AUTO, tidy
-from nesycd.knowledge.reviewing import UNSURE, state_of
+from nesycd.knowledge.priority import UNSURE
+from nesycd.knowledge.reviewing import state_of
 from nesycd.knowledge.schema import history
 from nesycd.knowledge.store import DryRun, KnowledgeBase
 from nesycd.knowledge.wording import left_behind

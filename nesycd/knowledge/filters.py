@@ -25,7 +25,8 @@ from fractions import Fraction
 from itertools import chain
 
 from nesycd import grading
-from nesycd.core.records import Evidence, Example, Fact, FilterName, Item, Refusal, Rule
+from nesycd.core.judgements import FilterName, Refusal
+from nesycd.core.records import Evidence, Example, Fact, Item, Rule
 from nesycd.core.text import normal
 from nesycd.prompts import question_text
 

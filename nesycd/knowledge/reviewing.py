@@ -22,11 +22,9 @@ from nesycd.knowledge.database import change_of
 from nesycd.knowledge.formats.mapping import first_problem
 from nesycd.knowledge.journal import QUEUE, Journal
 from nesycd.knowledge.merge import item_key, tidy, unite_evidence, unite_items
+from nesycd.knowledge.priority import UNSURE
 from nesycd.knowledge.schema import history
 from nesycd.knowledge.store import KnowledgeBase
-
-UNSURE = "not sure"
-"""Begins the reason in the queue of an entry that a reviewer left to others."""
 
 
 class Stale(KnowledgeError):

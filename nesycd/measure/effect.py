@@ -15,7 +15,8 @@ from statistics import stdev
 
 from nesycd.core.answers import Attempt
 from nesycd.core.errors import DataError
-from nesycd.core.records import Example, Item, Masked, Retrieval
+from nesycd.core.judgements import Masked
+from nesycd.core.records import Example, Item, Retrieval
 from nesycd.methods.context import Context
 from nesycd.methods.knowledge import Knowledge
 from nesycd.methods.likelihoods import Scored, score

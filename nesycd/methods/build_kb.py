@@ -20,18 +20,8 @@ from typing import Any
 from nesycd.core.answers import Attempt
 from nesycd.core.config import KINDS
 from nesycd.core.errors import KnowledgeError, ReviewWaits, RunError
-from nesycd.core.records import (
-    Diagnosis,
-    Entry,
-    Evidence,
-    Example,
-    Induction,
-    Item,
-    Rationale,
-    Refusal,
-    Rule,
-    Status,
-)
+from nesycd.core.judgements import Refusal
+from nesycd.core.records import Diagnosis, Entry, Evidence, Example, Induction, Item, Rationale, Rule, Status
 from nesycd.documents import documents_in, read_documents
 from nesycd.knowledge import KnowledgeBase, LeakFilter, filters, item_key, knowledge_version, read_file
 from nesycd.knowledge.carry import carry_over, is_worked_on

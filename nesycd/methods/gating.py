@@ -8,21 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nesycd.core.records import (
-    Entry,
-    Evidence,
-    Example,
-    Fact,
-    Item,
-    Judgement,
-    LessonJudgement,
-    Rationale,
-    Rule,
-    Status,
-)
+from nesycd.core.judgements import Judgement, LessonJudgement
+from nesycd.core.records import Entry, Evidence, Example, Fact, Item, Rationale, Rule, Status
 from nesycd.knowledge import KnowledgeBase, item_key, unite
 from nesycd.knowledge.merge import tidy
-from nesycd.knowledge.queue import PROVEN, UNPROVEN, enqueue
+from nesycd.knowledge.priority import PROVEN, UNPROVEN
+from nesycd.knowledge.queue import enqueue
 from nesycd.methods.context import Context
 from nesycd.methods.judge_lessons import judged_lessons
 from nesycd.stages import gate, lesson_gate, rule_gate

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from nesycd.core.answers import Attempt
 from nesycd.core.errors import ConfigError
+from nesycd.core.judgements import LessonJudgement
 from nesycd.core.protocols import Inducer
-from nesycd.core.records import Diagnosis, Evidence, Example, Induction, Item, LessonJudgement, Rationale
+from nesycd.core.records import Diagnosis, Evidence, Example, Induction, Item, Rationale
 from nesycd.methods.context import Context
 from nesycd.methods.likelihoods import Scored, score
 from nesycd.prompts import completion_text

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nesycd.core.judgements import Masked
 from nesycd.core.protocols import Prompt
-from nesycd.core.records import Example, Item, Masked
+from nesycd.core.records import Example, Item
 from nesycd.methods.context import Context
 from nesycd.runs.shards import by_key
 from nesycd.runs.stage import Artifact

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from nesycd.core.errors import KnowledgeError
-from nesycd.core.records import Entry, Evidence, Example, Item, Refusal
+from nesycd.core.judgements import Refusal
+from nesycd.core.records import Entry, Evidence, Example, Item
 from nesycd.knowledge import AUTO, KnowledgeBase, LeakFilter, filters
 from nesycd.knowledge.reviewed import Reviewed, copy_base, read_reviewed
 from nesycd.methods.context import Context

@@ -7,7 +7,7 @@ that several entities bear gives all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,10 +104,7 @@ class Linker:
 
     def link(self, text: str, hidden: frozenset[int] = frozenset()) -> list[Mention]:
         """Mentions in `text`, left to right, none overlapping; names known from `hidden` facts only are not seen."""
-        if self._settled is None:
-            self.settle()
-        words = tokens(text)
-        matches = [mention for match in self._matches(words) if (mention := self._mention(words, *match, hidden))]
+        matches = self._mentions(text, hidden)
         matches.sort(key=lambda m: (m.start - m.end, not any(c.exact for c in m.candidates), m.start))
         taken: set[int] = set()
         chosen = []
@@ -117,6 +114,17 @@ class Linker:
                 taken.update(span)
                 chosen.append(match)
         return sorted(chosen, key=lambda m: m.start)
+
+    def named(self, text: str) -> set[str]:
+        """All entities that have a name in `text`, also within a longer one: which these are does not depend on other names."""
+        mentions = self._mentions(text, frozenset(), of_all=True)
+        return {candidate.entity for mention in mentions for candidate in mention.candidates}
+
+    def _mentions(self, text: str, hidden: frozenset[int], of_all: bool = False) -> list[Mention]:
+        if self._settled is None:
+            self.settle()
+        words = tokens(text)
+        return [found for match in self._matches(words) if (found := self._mention(words, *match, hidden, of_all))]
 
     def _add_name(self, entity: str, name: str, number: int, words: Sequence[Token]) -> None:
         written = tuple(token.written for token in words)
@@ -168,6 +176,7 @@ class Linker:
         said: tuple[str, ...],
         named: _Named,
         hidden: frozenset[int],
+        of_all: bool,
     ) -> Mention | None:
         best: dict[str, Candidate] = {}
         for path, name in sorted(named, key=lambda one: one[0]) if len(named) > 1 else named:
@@ -179,12 +188,32 @@ class Linker:
             sources = tuple(n for n in name.sources if n not in hidden) if hidden else tuple(name.sources)
             if sources and (name.entity not in best or (exact and not best[name.entity].exact)):
                 best[name.entity] = Candidate(name.entity, name.name, sources, exact)
-        if any(candidate.exact for candidate in best.values()):
+        if not of_all and any(candidate.exact for candidate in best.values()):
             best = {entity: candidate for entity, candidate in best.items() if candidate.exact}
         if not best:
             return None
         shown = " ".join(token.written for token in words[start:end])
         return Mention(start, end, shown, tuple(best[entity] for entity in sorted(best)))
+
+
+def named_in(names: Mapping[str, Collection[str]], texts: Mapping[str, str]) -> dict[str, set[str]]:
+    """Which texts name each of some subjects (`Linker.named`).
+
+    Args:
+        names: the names of each subject as written, by its normalised name.
+        texts: by whatever they are called by.
+    """
+    found: dict[str, set[str]] = {subject: set() for subject in names}
+    linker = Linker([Fact(text="-", subject=name, relation="-", object="-") for own in names.values() for name in own])
+    owners: dict[str, set[str]] = {}
+    for subject, own in names.items():
+        for name in own:
+            owners.setdefault(normal(name), set()).add(subject)
+    for key, text in texts.items():
+        for name in linker.named(text):
+            for subject in owners[name]:
+                found[subject].add(key)
+    return found
 
 
 def _automaton(patterns: Mapping[str, _Named]) -> Any:

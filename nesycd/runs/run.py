@@ -21,6 +21,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
@@ -69,6 +70,8 @@ class Run:
         self._config = config
         self._guard = guard
         self._asked: dict[str, str] = {}
+        self._within: set[str] = set()
+        self._working: list[Stage] = []
         self._is_settled = False
         if not guard.watches:
             self._store_config()
@@ -178,7 +181,21 @@ class Run:
         stage = Stage(self.folder, name, inputs, version, self.notify, self._begin_work, self._redo)
         if self._asked.setdefault(name, stage.fingerprint) != stage.fingerprint:
             raise ValueError(f"stage {name!r} was asked for twice in one run, with different inputs")
+        for outer in self._working:
+            outer.made_with(name)
+        if stage.done:
+            self._within.update(stage.within)
         return stage
+
+    @contextmanager
+    def _work_on(self, stage: Stage) -> Iterator[None]:
+        """Context for a stage's work; what is asked for within it belongs to the run as long as the stage does."""
+        self._working.append(stage)
+        try:
+            with stage.working():
+                yield
+        finally:
+            self._working.remove(stage)
 
     def records(
         self,
@@ -324,7 +341,7 @@ class Run:
             if records.fingerprint == stage.output:
                 return records
             self.notify(f"{name}: its records are not those it made; done again")
-        with stage.working():
+        with self._work_on(stage):
             records = StageRecords(compute())
             log.rewrite(records)
             stage.finish(records.fingerprint, {"records": len(records)})
@@ -337,7 +354,7 @@ class Run:
             self.notify(f"{name}: its value is not the one it made; done again")
             stage.state["done"] = False
         if not stage.done:
-            with stage.working():
+            with self._work_on(stage):
                 # Through JSON, so that the first run and a later one get the same value (tuples become lists).
                 content = json.loads(json.dumps(compute()))
                 stage.finish(content_hash(content), {"value": content})
@@ -370,7 +387,7 @@ class Run:
             taken = self._dealing.folder_made(stage)
             with disk_errors(stage.folder):
                 stage.folder.mkdir(exist_ok=True)
-            with stage.working():
+            with self._work_on(stage):
                 if taken is None:
                     metadata = json.loads(json.dumps(dict(make(stage.folder))))
                 else:
@@ -433,7 +450,7 @@ class Run:
             self.notify(f"{stage.name}: its questions or records are not those it ended with; what is missing is done")
         elif 0 < len(have) < len(keys):
             self.notify(f"{stage.name}: going on, {len(have)} of {len(keys)} are done")
-        with stage.working():
+        with self._work_on(stage):
             if len(have) < len(keys):
                 self._watch(stage.name, len(have), len(keys))
             fill()
@@ -457,7 +474,11 @@ class Run:
     def seconds(self) -> dict[str, float]:
         """Seconds of work so far in each stage asked for, over all processes that took part."""
         states = read_states(self.folder)
-        return {name: float(state["seconds"]) for name, state in states.items() if name in self._asked}
+        return {
+            name: float(state["seconds"])
+            for name, state in states.items()
+            if name in self._asked or name in self._within
+        }
 
     def _redo(self, name: str) -> None:
         states = read_states(self.folder)
@@ -483,7 +504,7 @@ class Run:
         self._store_config()
 
     def _leftover(self, keep: Iterable[str]) -> list[str]:
-        return sorted(read_states(self.folder).keys() - self._asked.keys() - set(keep))
+        return sorted(read_states(self.folder).keys() - self._asked.keys() - self._within - set(keep))
 
     def _begin_work(self) -> None:
         # The run is unfinished again; record this machine and its library versions.

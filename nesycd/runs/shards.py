@@ -166,7 +166,13 @@ class Shards:
         except (OSError, ValueError, RecursionError):
             stored = None
         match stored:
-            case {"schema": "task/1", "stage": str(), "fingerprint": str(fingerprint), "batches": [*batches], **dealer}:
+            case {
+                "schema": "task/1",
+                "stage": str(),
+                "fingerprint": str(fingerprint),
+                "batches": [*batches],
+                **dealer,
+            } if all(isinstance(batch, list) for batch in batches):
                 told = {str(key): value for key, value in dealer.items()}
                 return Task(self.stage, fingerprint, tuple(tuple(map(str, batch)) for batch in batches), told)
         raise RunError(f"{path}: not a readable task; delete {self.folder} to have it dealt out again")
@@ -212,7 +218,7 @@ class Shards:
         """A shard; None where there is none. One that is damaged, or of another task, is removed."""
         path = self._path(number)
         try:
-            head, *lines = path.read_text(encoding="utf-8").splitlines()
+            head, *lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
             told = json.loads(head)
             assert told["of"] == _identity(task, number) and told["content"] == content_hash(lines)
             records = [record_type.from_json(json.loads(line), f"{path}") for line in lines]
@@ -255,8 +261,13 @@ def _copy_base(base: Path, copy: Path) -> None:
     part = copy.with_name(f"{copy.name}.tmp")
     part.unlink(missing_ok=True)
     if base.is_file():
-        with closing(sqlite3.connect(base)) as source, closing(sqlite3.connect(part)) as target:
-            source.backup(target)
+        try:
+            with closing(sqlite3.connect(base)) as source, closing(sqlite3.connect(part)) as target:
+                source.backup(target)
+        except sqlite3.Error as error:
+            raise RunError(
+                f"{base}: cannot be copied to {copy}: {error}; mend that, and give the command again"
+            ) from None
         os.replace(part, copy)
     else:
         copy.unlink(missing_ok=True)

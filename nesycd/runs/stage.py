@@ -132,6 +132,16 @@ class Stage:
         """Content hash of its output; "" until it is done."""
         return str(self.state["output"])
 
+    @property
+    def within(self) -> tuple[str, ...]:
+        """The stages that were asked for while it was made, and are not asked for where it is read."""
+        return tuple(self.state.get("within", ()))
+
+    def made_with(self, name: str) -> None:
+        """Note that another stage was asked for within this one's work."""
+        if name not in self.within:
+            self.state["within"] = [*self.within, name]
+
     @contextmanager
     def working(self) -> Iterator[None]:
         """Context for all work on the stage; its time is recorded even where it fails.
@@ -208,6 +218,7 @@ def _fresh_state(fingerprint: str, version: int, inputs: dict[str, str]) -> dict
         "created": time.time(),
         "started": None,
         "seconds": 0.0,
+        "within": [],
     }
 
 
@@ -241,6 +252,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "created": _NUMBER,
     "started": (*_NUMBER, NoneType),
     "seconds": _NUMBER,
+    "within": (list,),
 }
 
 
@@ -248,8 +260,9 @@ def _is_state(value: Any) -> TypeGuard[dict[str, Any]]:
     """Whether a JSON value is a stage's state, each field with its type."""
     return (
         isinstance(value, dict)
-        and value.keys() == _TYPES.keys()
-        and all(isinstance(value[key], kinds) for key, kinds in _TYPES.items())
+        and value.keys() | {"within"} == _TYPES.keys()  # older versions did not write it
+        and all(isinstance(value[key], kinds) for key, kinds in _TYPES.items() if key in value)
+        and all(isinstance(name, str) for name in value.get("within", ()))
         and value["schema"] == STAGE_SCHEMA
         and all(isinstance(made, dict) and made.keys() == {"size", "sha256"} for made in value["files"].values())
     )

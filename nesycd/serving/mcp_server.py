@@ -20,7 +20,7 @@ from nesycd.core.records import Entry, Evidence, Example, Fact, Item, Lesson, Ru
 from nesycd.core.sections import RetrievalSection
 from nesycd.core.text import is_blank
 from nesycd.knowledge import KnowledgeBase, read_entities
-from nesycd.knowledge.queue import enqueue, waiting
+from nesycd.knowledge.queue import enqueue, told_of_waiting
 from nesycd.methods.knowledge import Knowledge
 from nesycd.students.table import TableStudent
 
@@ -255,7 +255,7 @@ def _client(context: Context[Any]) -> str:
 
 
 def _queued(kb: KnowledgeBase, entry: Entry) -> list[str]:
-    return [reason for one in waiting(kb) if one.entry.item_id == entry.item_id for reason in one.reasons]
+    return list(told_of_waiting(kb).get(entry.item_id, ()))
 
 
 def _needed(text: str, name: str) -> str:

@@ -115,13 +115,13 @@ def said_of(
             continue
         found = list(_amounts(fact, amount, mentions, sentence))
         if reached := {value.value for value, is_same in found if is_same}:
-            sources, mine = rests_on(_sums(working), answer), {amount.value, *reached}
+            sources, mine = rests_on(sums_of(working), answer), {amount.value, *reached}
             rests = not sources.isdisjoint(mine)
             return Said(True, rests, rests and sources <= mine | _given(asked))
         denied = denied or next((value for value, is_same in found if not is_same), None)
     if amount is None or denied is None:
         return Said()
-    given, sums = _given(asked), _sums(working)
+    given, sums = _given(asked), sums_of(working)
     if denied.value in given:
         return Said(other=str(denied))  # which of the equal numbers is which cannot be told
     sources = rests_on(sums, answer)
@@ -129,7 +129,8 @@ def said_of(
     return Said(False, False, alone, str(denied), replayed(sums, denied.value, amount.value, answer))
 
 
-def _sums(working: Sequence[Sentence]) -> str:
+def sums_of(working: Iterable[Sentence]) -> str:
+    """A working as its sums are read (`grading.arithmetic`): a sentence a line, without what a unit is counted by."""
     return _EACH.sub("", "\n".join(one.text for one in working))
 
 

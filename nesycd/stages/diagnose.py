@@ -10,8 +10,9 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from nesycd.core.answers import Attempt
+from nesycd.core.judgements import Refusal
 from nesycd.core.protocols import ErrorCase
-from nesycd.core.records import Diagnosis, Evidence, Example, Item, Rationale, Refusal
+from nesycd.core.records import Diagnosis, Evidence, Example, Item, Rationale
 from nesycd.stages.collect import errors
 
 Source = str

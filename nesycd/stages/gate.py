@@ -21,15 +21,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nesycd.core.records import Entry, Example, Fact, Judgement, Rationale, Sample
+from nesycd.core.judgements import Judgement
+from nesycd.core.records import Entry, Example, Fact, Rationale, Sample
 from nesycd.grading import quantity
 from nesycd.prompts import question_text
 from nesycd.retrieval.words import fold, root
-from nesycd.stages.claims import Said, Sentence, read, relation_stems, said_of, words_of
+from nesycd.stages.claims import Said, Sentence, read, relation_stems, said_of, sums_of, words_of
 from nesycd.stages.worked import formulas, with_amounts, worked
 from nesycd.teachers import mining
 
-ALGORITHM = 2
+ALGORITHM = 3
 """Part of the fingerprint: raised when other items would pass."""
 ENOUGH = 0.5
 """Proofs from which on a fact passes."""
@@ -120,7 +121,7 @@ def judge_facts(
     entries = [one for one in proposed if isinstance(one.item, Fact)]
     facts = [one.item for one in entries if isinstance(one.item, Fact)]
     made = workings(examples, rationales)
-    right = ((one.example, "\n".join(said.text for said in one.sentences)) for one in made if one.correct)
+    right = ((one.example, sums_of(one.sentences)) for one in made if one.correct)
     questions = with_amounts(examples)
     proofs = worked(facts, questions, formulas(questions, right))
     rivals = _rivals(facts, proofs)

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nesycd.core.answers import Attempt
-from nesycd.core.records import Evidence, Example, Item, LessonJudgement, Rule, content_hash
+from nesycd.core.judgements import LessonJudgement
+from nesycd.core.records import Evidence, Example, Item, Rule, content_hash
 from nesycd.stages.effect import CLIP
 from nesycd.stages.likeness import KIND, Likeness
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 
 from nesycd.calls.deriving import result_of
 from nesycd.core.errors import KnowledgeError
-from nesycd.core.records import Entry, Example, Fact, Judgement, Rationale, Rule, Status
+from nesycd.core.judgements import Judgement
+from nesycd.core.records import Entry, Example, Fact, Rationale, Rule, Status
 from nesycd.knowledge.goals import Answers, Fired, Premises, derive, fire
 from nesycd.rules import Engine, failures
 from nesycd.rules.engine import EngineError

@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Protocol
 
+from nesycd.core.errors import ModelError
 from nesycd.core.records import Targets
 from nesycd.core.segments import Segment, own
 from nesycd.students.embedded import cache_root
@@ -94,7 +95,7 @@ async def seen_there(server: RemoteServer, renderer: Renderer, model: str, extra
     """By a server. `extra`: what its requests need besides.
 
     Raises:
-        ModelError: it cannot be asked.
+        ModelError: it cannot be asked, or tells no log-probabilities of the two likeliest tokens.
     """
     before, written = renderer.prompt_ids(QUESTION), renderer.completion_ids(TEXT)
     prefixes = [[*before, *written[:at]] for at in _places(len(written))]
@@ -104,9 +105,13 @@ async def seen_there(server: RemoteServer, renderer: Renderer, model: str, extra
     made = [*(await server.complete(prompt=prefixes[:-1], **body)), *last]
     if len(made) != len(prefixes):
         made = [(await server.complete(prompt=one, **body))[0] for one in prefixes]
-    return Seen(
-        tuple(one.text.strip() for one in made), tuple(margin(one.ranked[0]) if one.ranked else 0.0 for one in made)
-    )
+    told = min(len(one.ranked[0]) if one.ranked else 0 for one in made)
+    if told < 2:
+        raise ModelError(
+            f"{server.origin}: tells the log-probabilities of {told} tokens where two are asked for, and margins need both: "
+            "serve the student by vLLM, with --max-logprobs 2 or more"
+        )
+    return Seen(tuple(one.text.strip() for one in made), tuple(margin(one.ranked[0]) for one in made))
 
 
 def _places(length: int) -> list[int]:

@@ -58,7 +58,10 @@ def check_processes(processes: int, device: torch.device, shard: bool = False, q
             "this command was started several times by a launcher; start it once, with training.processes = N (it starts the "
             f"processes that train), or with the launcher's command in {VARIABLE}"
         )
-    if os.environ.get(VARIABLE) or processes == 1:
+    if os.environ.get(VARIABLE):
+        launcher(processes)
+        return
+    if processes == 1:
         return
     if device.type == "mps":
         raise ConfigError("training.processes: several processes cannot share Apple's GPU; leave it out")
@@ -67,12 +70,23 @@ def check_processes(processes: int, device: torch.device, shard: bool = False, q
             f"training.processes = {processes}, but this machine has {torch.cuda.device_count()} GPU(s); lower it, or name a "
             f"launcher for several machines in {VARIABLE}"
         )
+    if device.type == "cpu" and processes > (cores := os.cpu_count() or 1):
+        raise ConfigError(f"training.processes = {processes}, but this machine has {cores} processor core(s); lower it")
 
 
 def launcher(processes: int) -> list[str]:
-    """The command that starts the processes, up to Python's own options."""
+    """The command that starts the processes, up to Python's own options.
+
+    Raises:
+        ConfigError: the machine's own launcher is no command.
+    """
     if named := os.environ.get(VARIABLE):
-        return shlex.split(named)
+        try:
+            if words := shlex.split(named):
+                return words
+        except ValueError as error:
+            raise ConfigError(f"{VARIABLE}: not a command ({error})") from None
+        raise ConfigError(f"{VARIABLE}: not a command (it is blank)")
     return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
 
 

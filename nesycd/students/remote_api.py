@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from nesycd.core.errors import ModelError
 from nesycd.llm.address import Elsewhere, base_of, origin_of
-from nesycd.llm.bodies import Unusable
+from nesycd.llm.bodies import Unusable, mended
 
 VLLM = "vllm"
 """What vLLM says of who owns its models."""
@@ -137,8 +138,9 @@ class RemoteServer:
             told = await self._asked(self._client.get(f"{self._root}/version", cast_to=object))
             if isinstance(told, dict) and isinstance(version := told.get("version"), str) and version:
                 return f"{owner} {version}"[:200]
-        except Refused:
-            pass
+        except Refused as error:
+            if error.status >= 500:
+                raise  # it has the route, and another name would have all answers asked for anew
         body = {"model": model, "prompt": [0], "max_tokens": 1, "temperature": 0.0}
         try:
             told = await self._asked(self._client.completions.create(**body))
@@ -270,7 +272,7 @@ def _read(choice: Any) -> Choice:
         _text(choice, "finish_reason"),
         _text(choice, "stop_reason"),
         tuple(_numbers(one) for one in _listed(known, "top_logprobs")),
-        tuple(float(one) if _is_number(one) else math.nan for one in _listed(known, "token_logprobs")),
+        tuple(map(_number, _listed(known, "token_logprobs"))),
         _count(getattr(choice, "index", 0)),
     )
 
@@ -282,17 +284,23 @@ def _listed(of: Any, name: str) -> Sequence[Any]:
 
 def _numbers(ranked: Any) -> Mapping[str, float]:
     return (
-        {str(token): value for token, value in ranked.items() if _is_number(value)} if isinstance(ranked, dict) else {}
+        {str(token): value for token, told in ranked.items() if not math.isnan(value := _number(told))}
+        if isinstance(ranked, dict)
+        else {}
     )
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _number(value: Any) -> float:
+    """A log-probability; NaN for what is none."""
+    with suppress(OverflowError):
+        if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
+            return float(value)
+    return math.nan
 
 
 def _text(of: Any, name: str) -> str:
     found = getattr(of, name, None)
-    return found if isinstance(found, str) else ""
+    return mended(found) if isinstance(found, str) else ""
 
 
 def _count(value: Any) -> int:

@@ -90,9 +90,9 @@ def _short(said: str) -> str:
 
 
 def seen_as(folder: Path, paths: Mapping[str, str]) -> str:
-    """A folder as the server sees it. `paths`: folder here -> the same folder there."""
+    """A folder as the server sees it. `paths`: folder here -> the same folder there; of several the innermost counts."""
     whole = folder.absolute()
-    for here, there in paths.items():
+    for here, there in sorted(paths.items(), key=lambda pair: -len(Path(pair[0]).absolute().parts)):
         if whole.is_relative_to(Path(here).absolute()):
             below = whole.relative_to(Path(here).absolute()).as_posix()
             return there.rstrip("/") + ("" if below == "." else f"/{below}")

@@ -22,7 +22,7 @@ from nesycd.core.config import Recipe, load_recipe
 from nesycd.core.errors import RunError, ShardsWait
 from nesycd.core.storage import FolderLock
 from nesycd.runs.manifest import without_times
-from nesycd.runs.shards import Shards, dealt_in
+from nesycd.runs.shards import Made, Shards, dealt_in
 from nesycd.students.table import TableStudent
 
 LONGTAIL = Path(__file__).parents[2] / "recipes" / "longtail.toml"
@@ -185,6 +185,24 @@ def test_a_damaged_shard_is_made_again(waiting: Path) -> None:
     assert ("general", (0,)) in [(one.stage, one.missing) for one in waits.value.waiting]
 
 
+def test_a_base_that_cannot_be_copied_is_told(tmp_path: Path) -> None:
+    (tmp_path / "kb.sqlite").write_text("no base" * 999)
+    with pytest.raises(RunError, match=r"kb\.sqlite: cannot be copied to .*shards/kb\.sqlite: file is not a database"):
+        Shards(tmp_path, "s").deal("f", [["a"]], {})
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\x85", "\x1c", "\r", "\n"])
+def test_a_shard_may_hold_any_sign(sign: str, tmp_path: Path) -> None:
+    shards = Shards(tmp_path, "s")
+    shards.deal("f", [["a"]], {})
+    task = shards.task()
+    assert task is not None
+    made = Made(metadata={"text": f"one{sign}two"}, files={})
+    shards.write(task, 0, [made], 1.0)
+    found = shards.read(task, 0, Made)
+    assert found is not None and found.records == [made]
+
+
 def test_a_shard_of_other_settings_is_not_taken(waiting: Path) -> None:
     """The task of a stage goes with its inputs."""
     make_all(waiting)
@@ -199,6 +217,26 @@ def test_a_worker_with_other_files_is_refused(waiting: Path) -> None:
     task["recipe"]["training"]["rank"] = 5
     path.write_text(json.dumps(task))
     with Worker() as worker, pytest.raises(RunError, match="general was dealt out with another content of: settings"):
+        worker.make(waiting, "general", 0)
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ({"recipe": {"training": {"newer": 1}}}, r"another version of nesycd .* \(unknown key training\.newer"),
+        ({"recipe": 5}, "another version of nesycd"),
+        ({"commit": None}, "another version of nesycd"),
+        ({"further": ["newer", 1]}, "another version of nesycd"),
+        ({"batches": [1]}, "not a readable task"),
+    ],
+)
+def test_a_task_of_another_version_is_refused_in_a_sentence(waiting: Path, change: Any, told: str) -> None:
+    path = waiting / "shards" / "general" / "task.json"
+    task = json.loads(path.read_text())
+    for key, value in change.items():
+        task[key] = {**task[key], **value} if isinstance(value, dict) else value
+    path.write_text(json.dumps(task))
+    with Worker() as worker, pytest.raises(RunError, match=told):
         worker.make(waiting, "general", 0)
 
 
@@ -259,6 +297,7 @@ def test_the_command_makes_its_part_and_says_so(waiting: Path) -> None:
 
     assert call("--shard", "1/3").output.startswith("r: shard 0 of fold-1 made in ")
     assert call("fold-1").output == "r: shard 0 of fold-1 there already\n"
+    assert call("--shard", "3/4").output == f"{waiting}: part 3/4 has nothing to do, there are fewer shards (3)\n"
     assert "error: --shard 3/3: must be I/N with I from 0 to N-1" in call("--shard", "3/3").output
     assert (
         "nothing is dealt out of augmented (work is dealt out of: fold-0, fold-1, general)" in call("augmented").output

@@ -216,3 +216,16 @@ def test_the_work_of_a_run_grows_with_what_makes_it_long() -> None:
     assert once.trained == 600 and once.answered == 100 + 20 + 20 * len(methods)
     folds = load_recipe(LONGTAIL, ["training.epochs=3", "collection.folds=3", "collection.epochs=1"])
     assert work_of(folds, sizes, methods).trained == 800
+
+
+@pytest.mark.parametrize(
+    "setting, told",
+    [
+        ("student.server.base_url=http://127.0.0.1:9/v1", "the table student is no model that a server could hold"),
+        ("student.revision=main", "'table' is no Hugging Face id"),
+        ('on_policy={server="http://127.0.0.1:9/v1", model="m"}', "the student 'table' has no tokens"),
+    ],
+)
+def test_what_no_table_student_can_do_is_told(setting: str, told: str) -> None:
+    said = call("check", recipe(teacher='name = "scripted"'), "--set", setting, code=1)
+    assert told in " ".join(said.split())

@@ -12,7 +12,8 @@ from nesycd.api.measuring import measure_effect
 from nesycd.cli.main import app
 from nesycd.core.config import load_recipe
 from nesycd.core.errors import DataError
-from nesycd.core.records import Example, Masked, Retrieval, Status
+from nesycd.core.judgements import Masked
+from nesycd.core.records import Example, Retrieval, Status
 from nesycd.knowledge import KnowledgeBase
 from nesycd.runs.run import read_records
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from nesycd.cli.main import app
-from nesycd.core.records import Evidence, Example, Fact, Lesson, Refusal, Status
+from nesycd.core.judgements import Refusal
+from nesycd.core.records import Evidence, Example, Fact, Lesson, Status
 from nesycd.core.storage import RecordLog, write_json_atomic
 from nesycd.knowledge import KnowledgeBase
 from nesycd.runs.manifest import fresh_manifest

@@ -31,7 +31,7 @@ WIDTHS = pytest.mark.parametrize("width", [120, 80, 60, 44])
 def printed(width: int, show: Callable[[Console], None]) -> str:
     stream = io.StringIO()
     show(Console(file=stream, width=width, color_system=None))
-    return fits(stream.getvalue(), width)
+    return stream.getvalue()
 
 
 def called(width: int, *words: str | Path) -> str:
@@ -40,10 +40,9 @@ def called(width: int, *words: str | Path) -> str:
     return result.output
 
 
-def fits(text: str, width: int) -> str:
-    assert max(len(line.rstrip()) for line in text.splitlines()) <= width, text
-    assert "…" not in text.replace(" … ", ""), text
-    return text
+def misfits(text: str, width: int) -> list[str]:
+    """The lines that are too long for the terminal, or in which something was cut."""
+    return [line for line in text.splitlines() if len(line.rstrip()) > width or "…" in line.replace(" … ", "")]
 
 
 def left_out(text: str) -> list[str]:
@@ -70,6 +69,7 @@ def test_columns_go_by_their_rank_until_the_others_fit() -> None:
     assert left_out(at(80)) == []
     for width, gone in ((44, ["second"]), (34, ["first", "second"])):
         text = at(width)
+        assert misfits(text, width) == []
         assert left_out(text) == gone and "all.json)" in " ".join(text.split())
         assert ("1,234,567" in text) == ("first" not in gone)
         # A number and its interval stay in one line; the name goes on in the next.
@@ -79,7 +79,9 @@ def test_columns_go_by_their_rank_until_the_others_fit() -> None:
 def test_the_width_that_is_told_is_wide_enough() -> None:
     narrow = printed(34, lambda console: print_table(console, COLUMNS, ROWS))
     told = re.search(r"COLUMNS=(\d+)", narrow)
-    assert told and left_out(printed(int(told[1]), lambda console: print_table(console, COLUMNS, ROWS))) == []
+    assert told and misfits(narrow, 34) == []
+    wide = printed(int(told[1]), lambda console: print_table(console, COLUMNS, ROWS))
+    assert left_out(wide) == misfits(wide, int(told[1])) == []
 
 
 def test_cells_are_not_read_as_markup() -> None:
@@ -94,7 +96,8 @@ def test_runs(tmp_path: Path, width: int) -> None:
     with Run.open(tmp_path / LONG, {"seed": 1}) as run:
         run.artifact("student", {}, lambda folder: {"bytes": (folder / "adapter").write_bytes(b"0" * 5_000_000)})
         run.finish()
-    text = fits(called(width, "runs", "--root", tmp_path), width)
+    text = called(width, "runs", "--root", tmp_path)
+    assert misfits(text, width) == []
     assert "finished" in text and "5.0 MB" in text
     gone = {120: [], 80: ["stages"], 60: ["stages", "checkpoints"], 44: ["stages", "checkpoints", "last change"]}
     assert left_out(text) == gone[width]
@@ -111,10 +114,11 @@ def test_items_and_the_log(tmp_path: Path, width: int) -> None:
         kb.add([(fact, Evidence(example="q/1", attempt="abcd", source="m"))], reviewer="")
         kb.approve(fact.id, LONG, "as the handbook of 2026-01-31 says on its page 17")
     for words in (["list"], ["search", "expense"], ["log"], ["log", fact.id]):
-        shown = fits(called(width, "kb", *words, "--kb", base), width)
-        assert "1000" in shown or words == ["log"]
-        assert (fact.id[:8] in shown) == (words[0] != "log")
-        assert bool(left_out(shown)) or width == 120
+        shown = called(width, "kb", *words, "--kb", base)
+        assert misfits(shown, width) == [], words
+        assert "1000" in shown or words == ["log"], words
+        assert (fact.id[:8] in shown) == (words[0] != "log"), words
+        assert bool(left_out(shown)) or width == 120, words
     assert "nesycd kb show ID" in " ".join(called(60, "kb", "list", "--kb", base).split())
 
 
@@ -129,10 +133,10 @@ def test_the_ledger(tmp_path: Path, width: int, monkeypatch: pytest.MonkeyPatch)
         opened.settle(number, call, Answer("said", "", "m-1", 1_234_567, 5, 1_500_000_000, 2.0))
     for by in ("model", "budget"):
         shown = called(width, "ledger", "show", "--by", by).replace(str(place), "")
-        fits(shown, width)
-        assert "0.0015" in shown
-        assert left_out(shown) and ("1234567" in shown) == ("prompt tokens" not in left_out(shown))
-        assert "nesycd ledger export" in " ".join(shown.split())
+        assert misfits(shown, width) == [], by
+        assert "0.0015" in shown, by
+        assert left_out(shown) and ("1234567" in shown) == ("prompt tokens" not in left_out(shown)), by
+        assert "nesycd ledger export" in " ".join(shown.split()), by
 
 
 @WIDTHS
@@ -146,7 +150,7 @@ def test_graded_answers(tmp_path: Path, width: int) -> None:
     words = ["grade", "--benchmark", "gsm8k", tmp_path / "in.jsonl", "--out", tmp_path / "out.jsonl"]
     text = called(width, *words)
     table = text.partition("left out")[0]
-    fits(table, width)
+    assert misfits(table, width) == []
     assert re.search(r"^short +4 ", table, re.M) and " %" in table
     assert ("none" in table) or "none" in left_out(text)
     assert bool(left_out(text)) == (width < 120)
@@ -162,6 +166,7 @@ def test_edits(width: int) -> None:
     others = {"touched": share(1), "all": share(2)}
     content = {"edits": 50, "questions": 60, "split": "test", "affected": affected, "others": others}
     text = printed(width, lambda console: print_rates(content, console))
+    assert misfits(text, width) == []
     assert text.count("12,345") == 5 and text.count("87.6") == 5
     assert ("(85.4–89.9)" in text) == ("interval" not in left_out(text)) == (width > 44)
     example = SimpleNamespace(task="t", question="How many feet are 12345678 fathoms and 3 feet, when the tide is out?")
@@ -175,6 +180,7 @@ def test_edits(width: int) -> None:
         as_wanted=True,
     )  # fmt: skip
     text = printed(width, lambda console: print_samples([made], console))
+    assert misfits(text, width) == []
     assert text.count("86419749") == 2 and "12345678" in text
     assert ("74074071" in text) == ("before" not in left_out(text))
 
@@ -184,6 +190,7 @@ def test_effects(width: int) -> None:
     one = {"shrunk": -1.25, "sd": 0.75, "n": 1234, "harm": 0.5}
     content = {"items": [{"id": "3fa90000", "text": f"{LONG} is 6 feet.", "all": one}], "proposed": []}
     text = printed(width, lambda console: print_effects(content, console, "effect.json"))
+    assert misfits(text, width) == []
     assert "-1.25" in text and left_out(text) == (["n"] if width == 44 else [])
 
 
@@ -194,11 +201,13 @@ def test_routers(width: int) -> None:
     row = {"accuracy": kinds, "routed": 0.5, "tokens": 123.4, "threshold": 0.87, "low": 0.81, "high": 0.93}
     part = {"n": 500, "found": 400, "routers": {"never": row, LONG: row}, "differences": {}}
     text = printed(width, lambda console: print_routers(console, "valid", part))
+    assert misfits(text, width) == []
     assert re.search(r"^ ?never .*67\.9 \(65–70\).* 123\.4", text, re.M)
     assert ("0.87 (0.81–0.93)" in text) == ("threshold (95 %)" not in left_out(text))
     assert "router.json" in " ".join(text.split()) or width == 120
 
 
 @WIDTHS
-def test_benchmarks_and_findings(width: int) -> None:
-    fits(called(width, "tasks").partition("\nSee questions")[0], width)
+def test_benchmarks(width: int) -> None:
+    table = called(width, "tasks").partition("\nSee questions")[0]
+    assert "longtail" in table and misfits(table, width) == []

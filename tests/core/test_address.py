@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nesycd.api.packing import secrets_of
 from nesycd.core.address import parts_of, without_logins
 from nesycd.core.config import Recipe, load_recipe
 from nesycd.core.errors import ConfigError
@@ -41,6 +42,11 @@ def test_a_recipe_with_a_malformed_address_is_refused_in_one_line(tmp_path: Path
         f'teacher.api={{model="m", base_url="http://user:{SECRET}@h/v1"}}',
         f'teacher.api={{model="m", base_url="http://h/?{SECRET}"',
         f"teacher.api.key_env=sk-{SECRET}",
+        f"student.server.base_url=http://h/v1?key={SECRET}",
+        f"student.server.key_env=sk-{SECRET}",
+        f"on_policy.server=http://h/v1?key={SECRET}",
+        f"on_policy.key_env=sk-{SECRET}",
+        f'on_policy={{model="m", server="http://h/v1?key={SECRET}"}}',
         f"http://user:{SECRET}@h/v1",
         f"teacher.name.x=http://user:{SECRET}@h/v1",
         f'student={{model="http://user:{SECRET}@h/v1"',
@@ -52,6 +58,35 @@ def test_an_override_is_shown_without_secrets(tmp_path: Path, override: str) -> 
     with pytest.raises(ConfigError, match=r"^--set ") as raised:
         load_recipe(path, [override])
     assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize("table, key", [("student.server", "base_url"), ("on_policy", "server")])
+def test_every_servers_address_is_checked_alike(tmp_path: Path, table: str, key: str) -> None:
+    path = tmp_path / "r.toml"
+    for address, told in (
+        (f"http://h/v1?key={SECRET}", "in key_env$"),
+        ("http://h:8000", "its API is below a path, as a rule http://h:8000/v1$"),
+    ):
+        path.write_text(f'{RECIPE}[{table}]\nmodel = "m"\n{key} = "{address}"\n')
+        with pytest.raises(ConfigError, match=rf":8: {table}.{key}: .*{told}") as raised:
+            load_recipe(path)
+        assert SECRET not in str(raised.value)
+
+
+def test_every_named_key_is_known_to_what_looks_for_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = {"api": "teacher", "server": "student"}
+    given = {section: {inner: {"key_env": f"MINE_{inner}"}} for inner, section in tables.items()}
+    given["student"]["model"] = "table"  # type: ignore[assignment]
+    recipe = Recipe.model_validate(
+        {"name": "r", "task": {"name": "longtail"}, "on_policy": {"key_env": "MINE_judge"}, **given}
+    )
+    for inner in (*tables, "judge"):
+        monkeypatch.setenv(f"MINE_{inner}", f"{SECRET}-{inner}-and-more")
+    assert {name for name in secrets_of(recipe.key_variables) if name.startswith("MINE_")} == {
+        "MINE_api",
+        "MINE_server",
+        "MINE_judge",
+    }
 
 
 def test_an_error_in_python_holds_no_secret_either() -> None:

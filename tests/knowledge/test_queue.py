@@ -6,7 +6,7 @@ import pytest
 
 from nesycd.core.errors import KnowledgeError
 from nesycd.core.records import Evidence, Lesson, Status
-from nesycd.knowledge import KnowledgeBase
+from nesycd.knowledge import KnowledgeBase, reviewing
 from nesycd.knowledge.lint import lint
 from nesycd.knowledge.queue import enqueue, reasons_of, told_of_waiting, waiting
 
@@ -63,10 +63,20 @@ def test_what_is_not_proven_comes_first_and_what_is_proven_last(base: KnowledgeB
     enqueue(base, told, "gate")
     assert [one.entry.item_id for one in waiting(base)] == [LESS.id, ODD.id, plain.id, MORE.id]
     enqueue(base, {MORE.id: ["ill-formed: too"]}, "lint")
-    assert [one.entry.item_id for one in waiting(base)][1:] == [MORE.id, ODD.id, plain.id]
+    assert [one.entry.item_id for one in waiting(base)][1:] == [ODD.id, MORE.id, plain.id]
     assert told_of_waiting(base)[MORE.id] == ("proven: stated", "ill-formed: too")
     base.approve(LESS.id, "Ann")
     assert LESS.id not in told_of_waiting(base)
+    reviewing.defer(base, {ODD.id: reviewing.state_of(base.get(ODD.id))}, "Ann", "")
+    assert [one.entry.item_id for one in waiting(base)] == [MORE.id, plain.id, ODD.id], "left to others"
+
+
+def test_what_is_in_use_waits_too_where_it_is_asked_for(base: KnowledgeBase) -> None:
+    base.add([(LESS, EVIDENCE)], status=Status.APPROVED, reviewer="auto")
+    base.add([(MORE, EVIDENCE)], status=Status.APPROVED, reviewer="Ann")
+    base.add([(ODD, EVIDENCE), (ODD, Evidence(example="r", source="t"))])
+    assert [one.entry.item_id for one in waiting(base)] == [ODD.id]
+    assert [one.entry.item_id for one in waiting(base, unseen=True)] == [LESS.id, ODD.id], "one list, in one order"
 
 
 def test_queueing_needs_a_name_and_known_items(base: KnowledgeBase) -> None:

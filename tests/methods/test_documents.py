@@ -15,7 +15,8 @@ from nesycd.api.packing import gathered
 from nesycd.api.preflight import preflight
 from nesycd.core.config import Recipe
 from nesycd.core.errors import ReviewWaits
-from nesycd.core.records import Example, Fact, Refusal
+from nesycd.core.judgements import Refusal
+from nesycd.core.records import Example, Fact
 from nesycd.knowledge import KnowledgeBase
 from nesycd.knowledge.queue import waiting
 from nesycd.runs.run import read_records

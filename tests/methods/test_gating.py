@@ -14,7 +14,8 @@ from nesycd.api.running import complete, opened
 from nesycd.cli.main import app
 from nesycd.core.config import load_recipe
 from nesycd.core.errors import ReviewWaits
-from nesycd.core.records import Entry, Fact, Judgement, Status
+from nesycd.core.judgements import Judgement
+from nesycd.core.records import Entry, Fact, Status
 from nesycd.knowledge import KnowledgeBase
 from nesycd.knowledge.queue import waiting
 from nesycd.methods.context import Context

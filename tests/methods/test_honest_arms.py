@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from pathlib import Path
@@ -22,42 +21,24 @@ from nesycd.methods import table
 from nesycd.reports import load_results
 from nesycd.runs.predictions import read_attempts
 from nesycd.runs.run import read_records
-from nesycd.tasks.clutrr import COLUMNS, FILE
+from tests.methods.stories import write_stories
 
 pytest.importorskip("clingo")
 pytest.importorskip("pydantic_monty")
 
 ROOT = Path(__file__).parents[2]
 METHODS = ["std_cot", "nesycd", "parser", "gold_parse", "nesycd_shuffled", "program"]
-KINDS = (("brother", "uncle"), ("sister", "aunt"))
-NAMES = ("Anu", "Bou", "Cyu", "Dru", "Eyu", "Flo", "Gil", "Hue")
 
 
-def row(number: int) -> dict[str, str]:
-    """A story of a father and his brother or sister; every fourth in words that the parser does not know."""
-    kind, result = KINDS[number % 2]
-    one, two, three = (NAMES[(number + place) % len(NAMES)] + "abcdefgh"[number // 8 % 8] for place in (0, 1, 2))
-    met = f"[{two}] fathered [{one}]." if number % 4 == 3 else f"[{one}] met his father [{two}]."
-    return dict.fromkeys(COLUMNS, "") | {
-        "story": f"{met} [{two}] likes his {kind} [{three}].",
-        "query": str((one, three)),
-        "target_text": result,
-        "proof_state": str([{(one, result, three): [(one, "father", two), (two, kind, three)]}]),
-        "task_name": "task_1.2",
-        "story_edges": "[(0, 1), (1, 2)]",
-        "edge_types": str(["father", kind]),
-        "genders": f"{one}:male,{two}:male,{three}:{'male' if number % 2 == 0 else 'female'}",
-    }
+def meeting(number: int, one: str, two: str) -> str:
+    """Every fourth story in words that the parser does not know."""
+    return f"[{two}] fathered [{one}]." if number % 4 == 3 else f"[{one}] met his father [{two}]."
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clutrr")
-    for part, numbers in (("validation", range(40)), ("test", range(40, 56))):
-        with (folder / FILE.format(part=part)).open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(map(row, numbers))
+    write_stories(folder, meeting)
     return folder
 
 

@@ -16,8 +16,9 @@ from nesycd.api.running import opened
 from nesycd.core.answers import Attempt
 from nesycd.core.config import load_recipe
 from nesycd.core.errors import ConfigError
+from nesycd.core.judgements import LessonJudgement
 from nesycd.core.protocols import Decoding, ErrorCase, ErrorCluster, Generation, Prompt
-from nesycd.core.records import Evidence, Example, Item, Lesson, LessonJudgement, Rule, Status
+from nesycd.core.records import Evidence, Example, Item, Lesson, Rule, Status
 from nesycd.core.segments import Segment
 from nesycd.grading import closing
 from nesycd.knowledge import KnowledgeBase

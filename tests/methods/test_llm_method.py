@@ -13,8 +13,9 @@ from rich.console import Console
 from nesycd.api import build
 from nesycd.cli.run import execute
 from nesycd.core.config import Recipe, load_recipe
+from nesycd.core.judgements import Refusal
 from nesycd.core.protocols import Task
-from nesycd.core.records import Diagnosis, Example, Rationale, Refusal, content_hash
+from nesycd.core.records import Diagnosis, Example, Rationale, content_hash
 from nesycd.grading import closing
 from nesycd.knowledge import KnowledgeBase
 from nesycd.llm.chat import Request

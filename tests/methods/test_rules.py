@@ -16,7 +16,8 @@ from nesycd.api.measuring import measure_effect
 from nesycd.cli.run import execute
 from nesycd.core.answers import text_of
 from nesycd.core.config import load_recipe
-from nesycd.core.records import Entry, Evidence, Example, Fact, Masked, Retrieval, Rule, RuleTest, Status
+from nesycd.core.judgements import Masked
+from nesycd.core.records import Entry, Evidence, Example, Fact, Retrieval, Rule, RuleTest, Status
 from nesycd.core.sections import RetrievalSection
 from nesycd.knowledge import KnowledgeBase
 from nesycd.methods.knowledge import Knowledge

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import io
 import shutil
 from pathlib import Path
@@ -21,30 +20,15 @@ from nesycd.knowledge import KnowledgeBase
 from nesycd.reports import load_results
 from nesycd.runs.predictions import read_attempts
 from nesycd.runs.run import read_records
-from nesycd.tasks.clutrr import COLUMNS, FILE
+from tests.methods.stories import write_stories
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "clutrr.toml"
 METHODS = ["std_cot", "nesycd_no_kb", "nesycd", "nesycd_oracle", "std_cot_calls", "raft_calls"]
-KINDS = ("brother", "uncle"), ("sister", "aunt")
-NAMES = ("Anu", "Bou", "Cyu", "Dru", "Eyu", "Flo", "Gil", "Hue")
 
 
-def row(number: int) -> dict[str, str]:
-    """A story of a father and his brother or sister; every eighth is told over two sentences."""
-    kind, result = KINDS[number % 2]
-    one, two, three = (NAMES[(number + place) % len(NAMES)] + "abcdefgh"[number // 8 % 8] for place in (0, 1, 2))
-    sex = "male" if number % 2 == 0 else "female"
-    met = f"[{one}] has a father. His name is [{two}]." if number % 8 == 7 else f"[{one}] met his father [{two}]."
-    return dict.fromkeys(COLUMNS, "") | {
-        "story": f"{met} [{two}] likes his {kind} [{three}].",
-        "query": str((one, three)),
-        "target_text": result,
-        "proof_state": str([{(one, result, three): [(one, "father", two), (two, kind, three)]}]),
-        "task_name": "task_1.2",
-        "story_edges": "[(0, 1), (1, 2)]",
-        "edge_types": str(["father", kind]),
-        "genders": f"{one}:male,{two}:male,{three}:{sex}",
-    }
+def meeting(number: int, one: str, two: str) -> str:
+    """Every eighth story tells it over two sentences."""
+    return f"[{one}] has a father. His name is [{two}]." if number % 8 == 7 else f"[{one}] met his father [{two}]."
 
 
 def run(folder: Path, data: Path, *overrides: str) -> Path:
@@ -67,11 +51,7 @@ def run(folder: Path, data: Path, *overrides: str) -> Path:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clutrr")
-    for part, numbers in (("validation", range(40)), ("test", range(40, 56))):
-        with (folder / FILE.format(part=part)).open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(map(row, numbers))
+    write_stories(folder, meeting)
     return folder
 
 

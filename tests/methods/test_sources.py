@@ -13,8 +13,9 @@ from nesycd.api import build
 from nesycd.core.answers import Attempt
 from nesycd.core.config import Recipe, load_recipe
 from nesycd.core.errors import DataError, KnowledgeError
+from nesycd.core.judgements import Refusal
 from nesycd.core.protocols import ErrorCase
-from nesycd.core.records import Evidence, Lesson, Refusal, Status
+from nesycd.core.records import Evidence, Lesson, Status
 from nesycd.knowledge import KnowledgeBase
 from nesycd.llm.scripted_chat import ScriptedChat
 from nesycd.methods.build_kb import _imported

@@ -15,7 +15,8 @@ from nesycd import Evidence, Fact, KnowledgeBase, Status
 from nesycd.api import comparing
 from nesycd.cli.main import app
 from nesycd.core.errors import NesycdError
-from nesycd.core.records import Example, Refusal
+from nesycd.core.judgements import Refusal
+from nesycd.core.records import Example
 from nesycd.runs.run import read_records
 from nesycd.runs.stage import read_states
 

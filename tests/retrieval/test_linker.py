@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nesycd.core.records import Fact
 from nesycd.core.text import normal
 from nesycd.retrieval import Linker
-from nesycd.retrieval.linker import _case_agrees, _Name
+from nesycd.retrieval.linker import _case_agrees, _Name, named_in
 from nesycd.retrieval.words import STOPWORDS, forms, root, tokens
 
 IRREGULAR = [
@@ -136,6 +136,22 @@ def naively(facts: Mapping[int, Fact], text: str) -> list[tuple[int, int, dict[s
             exact = {entity: sure for entity, sure in named.items() if sure}
             chosen.append((s, e, exact or named))
     return sorted(chosen, key=lambda one: one[:2])
+
+
+def test_a_text_names_subjects_within_longer_names_and_beside_exact_ones() -> None:
+    names = {"third": {"third"}, "minor third": {"minor third", "semiditone"}, "mark": {"mark"}, "marks": {"marks"}}
+    texts = {"a": "How wide is a minor third?", "b": "Two semiditones?", "c": "5 marks", "d": "nothing", "e": "au pair"}
+    assert named_in(names, texts) == {"third": {"a"}, "minor third": {"a", "b"}, "mark": {"c"}, "marks": {"c"}}
+    assert named_in({"au": {"Au"}, "3": {"3"}}, texts) == {"au": set(), "3": set()}, "a symbol is written exactly so"
+    assert named_in({}, texts) == {} and named_in(names, {})["third"] == set()
+
+
+@settings(max_examples=60)
+@given(st.dictionaries(NAMES, st.sets(NAMES, max_size=2), max_size=6), st.lists(NAMES, min_size=1, max_size=6))
+def test_whether_a_subject_is_named_does_not_depend_on_others(named: dict[str, set[str]], said: list[str]) -> None:
+    names = {subject: {subject, *others} for subject, others in named.items()}
+    alone = {subject: named_in({subject: own}, {"t": " ".join(said)})[subject] for subject, own in names.items()}
+    assert named_in(names, {"t": " ".join(said)}) == alone
 
 
 @settings(max_examples=150)

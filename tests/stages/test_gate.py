@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nesycd.core.records import Derivation, Entry, Evidence, Example, Fact, Judgement, Lesson, Rationale, Sample
+import pytest
+
+from nesycd.core.judgements import Judgement
+from nesycd.core.records import Derivation, Entry, Evidence, Example, Fact, Lesson, Rationale, Sample
 from nesycd.stages.gate import judge_facts, share_right
 
 
@@ -17,6 +20,14 @@ Q1 = Example(uid="q1", task="units", question="How many gallons are 5 pecks and 
 Q2 = Example(uid="q2", task="units", question="How many gallons are 7 pecks?", answer="14")
 Q3 = Example(uid="q3", task="units", question="How many gallons are 2 pecks and 4 gallons?", answer="8")
 WORKED = "A peck is 2 gallons. 5 x 2 = 10. 10 + 3 = 13."
+FORMS = (
+    WORKED,
+    "A peck is 2 gallons. 5 pecks x 2 gallons/peck = 10 gallons. 10 gallons + 3 gallons = 13 gallons.",
+    "A peck is 2 gallons. 5 pecks * 2 gallons per peck = 10 gallons. 10 + 3 = 13.",
+    "A peck is 2 gallons. 5 \\text{ pecks} \\times 2 \\text{ gallons}/\\text{peck} = 10 \\text{ gallons}. 10 + 3 = 13.",
+    "A peck is 2 gallons, so 5 pecks x 2 gallons / peck = 10 gallons; 10 + 3 = 13 gallons in all.",
+)
+"""The same working, with and without units."""
 LUCKY = "A peck is 4 gallons. 2 x 4 = 8."
 """The right answer to Q3 by two errors."""
 
@@ -35,8 +46,9 @@ def judged(facts: Sequence[Fact], rationales: Sequence[Rationale], own: str = "q
     return judge_facts(entries, [Q1, Q2, Q3], rationales)
 
 
-def test_a_fact_passes_where_no_other_value_gives_the_right_answer() -> None:
-    [true, false] = judged([TRUE, FALSE], [right(Q1, WORKED), wrong(Q2), wrong(Q3)])
+@pytest.mark.parametrize("working", FORMS)
+def test_a_fact_passes_where_no_other_value_gives_the_right_answer(working: str) -> None:
+    [true, false] = judged([TRUE, FALSE], [right(Q1, working), wrong(Q2), wrong(Q3)])
     assert true.verdict == "passed" and true.figures == {
         "stated": 1,
         "rests": 1,
@@ -89,18 +101,19 @@ def found(facts: Sequence[Fact], examples: Sequence[Example], rationales: Sequen
     )
 
 
-def test_a_right_working_proves_the_values_with_which_others_of_its_kind_come_right() -> None:
+@pytest.mark.parametrize("working", FORMS)
+def test_a_right_working_proves_the_values_with_which_others_of_its_kind_come_right(working: str) -> None:
     more = kinds(11, 41, 11, 40)
     true = [TRUE, fact("firkin", "9 gallons"), fact("keg", "1 gallon")]
     false = [fact("firkin", "8 gallons"), fact("tun", "4 gallons"), fact("keg", "2 gallons")]
-    judged = found([*true, *false], [Q1, *more], [right(Q1, WORKED)])
+    judged = found([*true, *false], [Q1, *more], [right(Q1, working)])
     assert [one.verdict for one in judged] == ["passed"] * 3 + ["failed"] * 3
     assert judged[1].figures["worked"] == 1
     assert judged[1].told == "no right answer states it; worked like right answers, 1 more come right with it"
     assert judged[3].told == "no right answer states it; 1 come right with another value, such as 9 gallons"
     # Without its working nothing is proven, nor by a formula that is right for two questions only.
-    assert {one.verdict for one in found(true, [Q1, *more], [wrong(Q1, WORKED)])} == {"failed"}
-    assert found(true[1:2], [Q1, *more], [right(Q1, WORKED)])[0].verdict == "failed"
+    assert {one.verdict for one in found(true, [Q1, *more], [wrong(Q1, working)])} == {"failed"}
+    assert found(true[1:2], [Q1, *more], [right(Q1, working)])[0].verdict == "failed"
 
 
 def test_two_values_that_come_right_together_need_two_questions_or_one_that_is_proven() -> None:

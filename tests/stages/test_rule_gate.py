@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
-from nesycd.core.records import Entry, Evidence, Example, Fact, Judgement, Rationale, Rule, RuleTest, Statement
+from nesycd.core.judgements import Judgement
+from nesycd.core.records import Entry, Evidence, Example, Fact, Rationale, Rule, RuleTest, Statement
 from nesycd.rules import Engine
 from nesycd.stages.rule_gate import judge_rules
 

@@ -26,6 +26,7 @@ class LoraServer(ThreadingHTTPServer):
         max_rank: of adapters.
         loads: whether it has the routes to load adapters.
         echoes: whether it tells log-probabilities of prompts.
+        tells: of how many tokens at each place it tells them.
         most: completions after which it is gone; None: it stays.
         roots: folder as clients name it -> here.
     """
@@ -39,7 +40,7 @@ class LoraServer(ThreadingHTTPServer):
         self.done: list[tuple[str, str]] = []
         self.bodies: list[dict[str, Any]] = []
         self.lies, self.version, self.context = "", "0.32.0", 2048
-        self.max_rank, self.loads, self.echoes = 16, True, True
+        self.max_rank, self.loads, self.echoes, self.tells = 16, True, True, 2
         self.most: int | None = None
         self.roots: dict[str, Path] = {}
         self.now = self.peak = 0
@@ -118,7 +119,8 @@ class LoraServer(ThreadingHTTPServer):
         for _ in range(asked["max_tokens"]):
             ranked = model(torch.tensor([ids])).logits[0, -1].float().log_softmax(-1).topk(2)
             token = int(ranked.indices[0])
-            known.append({str(int(one)): float(value) for one, value in zip(*reversed(ranked), strict=True)})
+            told = [(str(int(one)), float(value)) for one, value in zip(*reversed(ranked), strict=True)]
+            known.append(dict(told[: self.tells]))
             if token in ends:
                 finish = "stop"
                 break
@@ -128,7 +130,7 @@ class LoraServer(ThreadingHTTPServer):
                 finish, stop = "stop", min(found, key=text.find)
                 text = text[: text.find(stop) + (len(stop) if asked.get("include_stop_str_in_output") else 0)]
                 break
-        chosen: list[float | None] = [max(one.values()) for one in known]
+        chosen: list[float | None] = [max(one.values(), default=None) for one in known]
         if asked.get("echo"):
             told = model(torch.tensor([prompt])).logits[0].float().log_softmax(-1)
             chosen = [None, *(float(told[at - 1, prompt[at]]) for at in range(1, len(prompt))), *chosen]
@@ -147,7 +149,9 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *args: Any) -> None: ...
 
     def do_GET(self) -> None:
-        if self.path == "/version" and self.server.version:
+        if self.path == "/version" and self.server.version == "broken":
+            self._send(*error(503, "try again"))
+        elif self.path == "/version" and self.server.version:
             self._send(200, {"version": self.server.version})
         elif self.path == "/v1/models":
             self._send(200, self.server.models())

@@ -152,6 +152,15 @@ def test_a_launcher_that_is_not_there_is_named(tiny_student: Any, tmp_path: Path
         trained(LocalStudent(str(tiny_student()), device="cpu"), tmp_path / "adapter")
 
 
+@pytest.mark.parametrize("named, told", [("torchrun 'a", "No closing quotation"), (" ", "it is blank")])
+def test_a_launcher_that_is_no_command_is_told_before_anything_is_trained(
+    named: str, told: str, tiny_student: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(launching.VARIABLE, named)
+    with pytest.raises(ConfigError, match=rf"NESYCD_LAUNCH: not a command \({told}\)"):
+        LocalStudent(str(tiny_student()), device="cpu")
+
+
 def is_alive(pid: str) -> bool:
     try:
         return not re.search(r"State:\s+Z", Path(f"/proc/{pid}/status").read_text())
@@ -180,6 +189,10 @@ def test_more_processes_than_gpus_are_refused(tiny_student: Any, monkeypatch: py
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(ConfigError, match=r"training\.processes = 3, but this machine has 2 GPU"):
         launching.check_processes(3, torch.device("cuda"))
+    monkeypatch.setattr(launching.os, "cpu_count", lambda: 2)
+    with pytest.raises(ConfigError, match=r"training\.processes = 3, but this machine has 2 processor core"):
+        launching.check_processes(3, torch.device("cpu"))
+    launching.check_processes(2, torch.device("cpu"))
     with pytest.raises(ConfigError, match="Apple's GPU"):
         launching.check_processes(2, torch.device("mps"))
     with pytest.raises(ConfigError, match=r"set training\.processes = N too"):

@@ -255,6 +255,10 @@ ODD = {
     "no fields": {},
     "log-probabilities that are none": {"text": "", "logprobs": {"top_logprobs": [{"a": 1e9, "b": "x"}, 3, None]}},
     "other log-probabilities": {"text": "", "logprobs": [1]},
+    "numbers too large": {
+        "text": "",
+        "logprobs": {"token_logprobs": [-(10**400)], "top_logprobs": [{"a": -(10**400)}]},
+    },
     "an object for an end": {"text": "", "finish_reason": {"a": 1}},
     "no object": [1, 2],
 }
@@ -265,6 +269,13 @@ def test_fields_of_another_kind_are_as_if_they_were_not_there(server: Fake, choi
     server.answer = lambda: iter([events_of(choice), b"data: [DONE]\n\n"])
     made = write(server)
     assert made.text == "" and made.margin == 0.0
+
+
+def test_half_a_sign_is_replaced(server: Fake) -> None:
+    server.answer = lambda: iter(
+        [events_of({"index": 0, "text": "6 f\ud83d", "finish_reason": "length"}), b"data: [DONE]\n\n"]
+    )
+    assert write(server).text == "6 f\ufffd"
 
 
 def test_a_server_that_lies_about_where_it_stopped_is_not_asked_for_ever(server: Fake) -> None:

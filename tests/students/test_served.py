@@ -29,7 +29,7 @@ from nesycd.runs.predictions import Predictions
 from nesycd.students.canary import FARTHEST, PLACES, seen_here
 from nesycd.students.registry import LazyStudent, build_student
 from nesycd.students.served import BATCH, ServedStudent
-from nesycd.students.served_adapters import PREFIX, adapter_name
+from nesycd.students.served_adapters import PREFIX, adapter_name, seen_as
 
 LIMIT = Decoding(8)
 QUESTIONS = [Prompt(str(number), f"How many feet are {number} fathoms?") for number in range(5)]
@@ -164,6 +164,14 @@ def test_predictions_of_a_server_and_local_ones_never_mix(
     assert serve(server).served_by == "vllm"
 
 
+def test_a_server_that_cannot_tell_its_version_now_is_not_another_one(server: Any, serve: Serve) -> None:
+    server.version = "broken"
+    with pytest.raises(ModelError, match="HTTP 503: try again"):
+        _ = serve(server).served_by
+    server.version = ""
+    assert serve(server).served_by == "vllm"
+
+
 def test_without_a_server_finished_work_is_recognised_and_unfinished_is_not_begun(
     server: Any, serve: Serve, adapters: list[Path]
 ) -> None:
@@ -252,6 +260,15 @@ def test_a_server_with_another_model_is_found_out(
         answers(serve(other), None)
 
 
+@pytest.mark.parametrize("told", [0, 1])
+def test_a_server_without_log_probabilities_is_refused(server: Any, serve: Serve, told: int) -> None:
+    server.tells = told
+    with pytest.raises(
+        ModelError, match=rf"tells the log-probabilities of {told} tokens where two .* --max-logprobs 2"
+    ):
+        answers(serve(server), None)
+
+
 def test_the_canary_tells_weights_apart_and_is_kept(
     local: LazyStudent, adapters: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,11 +317,19 @@ def test_keys_models_and_addresses(server: Any, serve: Serve, monkeypatch: pytes
     with pytest.raises(ConfigError, match="the table student is no model"):
         build_student("table", server=ServerSection(base_url=server.address))
     for address, told in (
-        ("http://a:b@localhost/v1", r"student\.server\.key_env"),
+        ("http://a:b@localhost/v1", r"in key_env"),
         ("http://localhost:8000", r"as a rule http://localhost:8000/v1"),
     ):
         with pytest.raises(ValueError, match=told):
             ServerSection(base_url=address)
+
+
+@pytest.mark.parametrize(
+    "folder, there",
+    [("/a/runs/r", "/runs/r"), ("/a/runs", "/runs"), ("/a/b", "/home/b"), ("/a", "/home"), ("/ab", "/ab")],
+)
+def test_the_innermost_folder_of_several_says_where_it_is_there(folder: str, there: str) -> None:
+    assert seen_as(Path(folder), {"/a": "/home/", "/a/runs": "/runs"}) == there
 
 
 def test_prompts_that_are_too_long(server: Any, serve: Serve, local: LazyStudent) -> None:

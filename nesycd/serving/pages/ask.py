@@ -11,13 +11,13 @@ from nesycd.api.finished import Reply
 from nesycd.core.errors import KnowledgeError, NesycdError
 from nesycd.core.records import Status, content_hash
 from nesycd.knowledge import reviewing
+from nesycd.knowledge.priority import WRONG
 from nesycd.knowledge.queue import enqueue
 from nesycd.knowledge.store import KnowledgeBase
 from nesycd.methods import table
 from nesycd.serving.pages.deciding import Reader, Reviewer, Who
 from nesycd.serving.pages.forms import changes_of, draft_from, draft_of, item_from
 from nesycd.serving.pages.jobs import Job
-from nesycd.serving.pages.listing import WRONG
 from nesycd.serving.pages.review import Review
 from nesycd.serving.pages.web import Refused, Visit, go, page
 

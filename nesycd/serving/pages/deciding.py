@@ -153,7 +153,7 @@ def _listed(request: Request, who: Visit, now: Snapshot, wanted: Filter, chosen:
     if wanted.order == "name":
         chosen = sorted(chosen, key=lambda row: row.place)
     elif wanted.order == "priority":
-        chosen = sorted(chosen, key=lambda row: row.queue_key)
+        chosen = sorted(chosen, key=lambda row: row.priority.key)
     size = number_of(request, "size", SIZES[0], SIZES[0], SIZES[-1])
     pages = max(1, -(-len(chosen) // size))
     number = number_of(request, "page", 1, 1, pages)

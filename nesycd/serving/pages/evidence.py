@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,8 @@ from nesycd.core.answers import Prediction
 from nesycd.core.errors import NesycdError
 from nesycd.core.records import Annotation, Diagnosis, Evidence, Example, Rationale
 from nesycd.core.text import normal
+from nesycd.knowledge.priority import Background
+from nesycd.retrieval.linker import named_in
 from nesycd.runs.predictions import FILE, Predictions
 from nesycd.runs.run import read_records
 from nesycd.serving.pages.breaks import Broken, Sentence, first_break, lacking
@@ -75,10 +77,16 @@ class RunEvidence:
         return sorted(found, key=lambda case: (not case.question, normal(text) not in normal(case.cause)))
 
     @property
-    def needs(self) -> dict[str, set[str]]:
-        """Ids of facts, with the training questions whose accepted rationale states each (the stage `annotate`)."""
+    def background(self) -> Background:
+        """What counts for the order of review: which questions need or name an item, and its measured effect."""
         with self._lock:
-            return self._needs
+            harm = {item_id: effect.harm for item_id, effect in self._effects.items()}
+            return Background(self._stated, harm, self._naming if self._examples else None)
+
+    def _naming(self, names: Mapping[str, Collection[str]], asked: Collection[str]) -> Mapping[str, Collection[str]]:
+        with self._lock:
+            texts = {uid: _whole(self._examples[uid]) for uid in asked if uid in self._examples}
+        return named_in(names, texts)
 
     @property
     def effects(self) -> dict[str, Effect]:
@@ -132,7 +140,7 @@ class RunEvidence:
         return {one: known[one].text for one in wanted if one in known}
 
     @cached_property
-    def _needs(self) -> dict[str, set[str]]:
+    def _stated(self) -> dict[str, set[str]]:
         found: defaultdict[str, set[str]] = defaultdict(set)
         read: list[Annotation] = self._read(lambda folder: read_records(folder, "annotate", Annotation), [])
         for one in read:

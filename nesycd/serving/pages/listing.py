@@ -1,23 +1,16 @@
-"""The order of the queue, and lists of items: what of each entry filters and orders need, kept in memory and up to date.
+"""Lists of items, the queue among them: what of each entry filters and orders need, kept in memory and up to date.
 
-The first reading takes two seconds at 50,000 items; after that only what changed is read again, and whole entries are loaded for
-a page only. Words are looked for here too, which takes a tenth of the time of doing so in the database.
-
-What is not proven (`methods/gating.py`) comes first. Besides, an item's priority is its expected gain times the doubt about it:
-
-- gain = log2(2 + questions), over the training questions whose error gave rise to the item or whose accepted rationale states it;
-- doubt = 1 - (1 - a)(1 - b)(1 - c), with a = 1 / (1 + pieces of evidence) (one teacher's word against agreement), b the weight
-  of the gravest reason in the queue (`WEIGHTS`), and c the measured probability that the item does harm.
+The first reading takes two seconds at 50,000 items, three where 5,000 questions are looked at too; after that only what changed
+is read again, and whole entries are loaded for a page only. Words are looked for here too, which takes a tenth of the time of
+doing so in the database. The order of the queue is that of `knowledge/priority.py`.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import threading
 from bisect import bisect_left, insort
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import nlargest
@@ -28,32 +21,15 @@ from urllib.parse import urlencode
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
+from nesycd.core.collection import no_collection
 from nesycd.core.text import normal
 from nesycd.knowledge import KnowledgeBase, rows
 from nesycd.knowledge.citations import origin
-from nesycd.knowledge.journal import QUEUE, parts
-from nesycd.knowledge.queue import PROVEN, UNPROVEN, rank
-from nesycd.knowledge.reviewing import UNSURE
-from nesycd.knowledge.schema import entries, evidence, history
+from nesycd.knowledge.priority import Background, Priority, priorities, what
+from nesycd.knowledge.queue import NOBODY, Read, by_uid, diagnosed, names_of, read_entries
+from nesycd.knowledge.schema import history
 from nesycd.serving.pages.evidence import Effect
 
-WRONG = "wrong answer"
-"""Begins the reason of an item whose use gave an answer that a person called wrong."""
-WEIGHTS = {
-    UNPROVEN: 0.9,
-    "contradiction": 0.9,
-    WRONG: 0.9,
-    "ill-formed": 0.8,
-    "suspected contradiction": 0.7,
-    "several values": 0.6,
-    "near-duplicate": 0.5,
-    "subsumed": 0.4,
-    PROVEN: 0.1,
-}
-"""How doubtful a reason in the queue makes an item; others count as `_OTHER`."""
-_OTHER = 0.5
-AUTO = frozenset({"", "auto"})
-"""Reviewers that are no person."""
 _ORDERED = 80
 """Characters of a text by which listings are ordered."""
 _MANY = 2000
@@ -70,10 +46,9 @@ class Row:
         relation: normalised; "" where it is no fact.
         names: the entities that a fact names, normalised: subject, object, aliases.
         sources: who proposed it, or the documents that state it.
-        questions, pieces: training questions that it concerns, and pieces of evidence.
+        pieces: of evidence for it.
         reasons: why it was queued.
-        unsure: line of the history in which a reviewer last left it to others; 0: never.
-        gain, doubt: see above.
+        priority: where it stands in the queue.
         place: sort key of listings.
     """
 
@@ -85,31 +60,24 @@ class Row:
     relation: str
     names: tuple[str, ...]
     sources: frozenset[str]
-    questions: int
     pieces: int
     reasons: tuple[str, ...]
-    unsure: int
-    gain: float
-    doubt: float
+    priority: Priority
     place: tuple[str, ...]
     words: str
     """The texts that are searched in, normalised."""
 
     @property
-    def score(self) -> float:
-        """The priority in the queue."""
-        return self.gain * self.doubt
+    def subject(self) -> str:
+        """Of a fact, normalised; "" of other items."""
+        return self.names[0] if self.names else ""
 
     @property
     def waits(self) -> bool:
         """Whether somebody should look: it is proposed, queued for a reason, or in use without that a person looked at it."""
-        return bool(self.reasons) or self.status == "proposed" or (self.status == "approved" and self.reviewer in AUTO)
-
-    @property
-    def queue_key(self) -> tuple[int, bool, float, tuple[str, ...]]:
-        """Sort key of the queue: what is not proven comes first, and what a reviewer was not sure of last, in the order in which
-        it was left."""
-        return (self.unsure, rank(self.reasons) > 0, -self.score, self.place)
+        return (
+            bool(self.reasons) or self.status == "proposed" or (self.status == "approved" and self.reviewer in NOBODY)
+        )
 
 
 @dataclass(frozen=True)
@@ -191,15 +159,13 @@ class Listing:
     """The rows of a base, kept up to date; safe to use from several threads."""
 
     def __init__(
-        self,
-        kb: KnowledgeBase,
-        needs: Mapping[str, set[str]] | None = None,
-        effects: Mapping[str, Effect] | None = None,
+        self, kb: KnowledgeBase, background: Background | None = None, effects: Mapping[str, Effect] | None = None
     ) -> None:
-        """Arguments: the base; training questions that need an item, and measured effects, by item id."""
-        self._kb, self._given = kb, (needs or {}, effects or {})
-        self._needs: dict[str, set[str]] = {}
-        self._effects: dict[str, Effect] = {}
+        """Arguments: the base, what its run tells, and measured effects by item id."""
+        self._kb, self._known, self._effects = kb, background or Background(), dict(effects or {})
+        self._asked: set[str] = set()
+        self._names: dict[str, set[str]] = {}
+        self._named: dict[str, Collection[str]] = {}
         self._lock = threading.Lock()
         self._now: Snapshot | None = None
 
@@ -209,21 +175,30 @@ class Listing:
             newest = int(connection.execute(select(func.max(history.c.seq))).scalar() or 0)
             if self._now is not None and self._now.seq == newest:
                 return self._now
-            changed: list[str] | None = None
             if self._now is None:
-                self._needs = self._by_uid(connection, self._given[0])
-                self._effects = self._by_uid(connection, self._given[1])
-            else:
-                query = select(history.c.entry).where(history.c.seq > self._now.seq).distinct()
-                changed = list(connection.execute(query).scalars())
-            found = self._read(connection, changed)
-            if self._now is None or changed is None:
-                self._now = _snapshot(newest, found)
-            elif len(changed) > _MANY:
-                known = {uid: row for uid, row in self._now.rows.items() if uid not in set(changed)}
+                self._known = by_uid(connection, self._known)
+                uids = rows.uids_by_id(connection, list(self._effects))
+                self._effects = {uids[item]: effect for item, effect in self._effects.items() if item in uids}
+                self._now = self._all(connection, newest)
+                return self._now
+            query = select(history.c.entry).where(history.c.seq > self._now.seq).distinct()
+            changed = set(connection.execute(query).scalars())
+            read = list(read_entries(connection, self._known, sorted(changed)))
+            if any(one.standing.examples - self._asked for one in read):
+                self._now = self._all(connection, newest)
+                return self._now
+            # What is known of a subject, and so the place of all facts about it, changes with each of them.
+            subjects = {one.standing.subject for one in read}
+            subjects |= {self._now.rows[uid].subject for uid in changed if uid in self._now.rows}
+            beside = {row.uid for row in self._now.facts_of(subjects - {""}) if row.subject in subjects} - changed
+            read += read_entries(connection, self._known, sorted(beside))
+            changed |= beside
+            found = self._rows(read)
+            if len(changed) > _MANY:
+                known = {uid: row for uid, row in self._now.rows.items() if uid not in changed}
                 self._now = _snapshot(newest, {**known, **found})
             else:
-                self._now = _updated(self._now, newest, changed, found)
+                self._now = _updated(self._now, newest, sorted(changed), found)
             return self._now
 
     def search(self, text: str) -> set[str] | None:
@@ -237,86 +212,45 @@ class Listing:
             among = [row for row in among if word in row.words]
         return {row.uid for row in among}
 
-    @staticmethod
-    def _by_uid(connection: Connection, given: Mapping[str, Any]) -> dict[str, Any]:
-        uids = rows.uids_by_id(connection, list(given))
-        return {uids[item_id]: value for item_id, value in given.items() if item_id in uids}
-
     def effect(self, uid: str) -> Effect | None:
         """The measured effect of an entry."""
         return self._effects.get(uid)
 
-    def _read(self, connection: Connection, uids: Sequence[str] | None) -> dict[str, Row]:
-        queued = rows.queued(connection, uids)
-        unsure = _unsure(connection, queued)
-        proof: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        found: dict[str, Row] = {}
-        for part in (None,) if uids is None else parts(uids):
-            pieces = select(evidence.c.entry, evidence.c.source, evidence.c.example)
-            whole = select(
-                *(entries.c[name] for name in ("uid", "item_id", "kind", "status", "reviewer", "words", "item"))
-            )
-            if part is not None:
-                pieces, whole = pieces.where(evidence.c.entry.in_(part)), whole.where(entries.c.uid.in_(part))
-            for uid, source, example in connection.execute(pieces):
-                proof[uid].append((source, example))
-            for one in connection.execute(whole):
-                found[one.uid] = self._row(
-                    one, proof.get(one.uid, ()), tuple(queued.get(one.uid, ())), unsure.get(one.uid, 0)
-                )
-        return found
+    def _all(self, connection: Connection, newest: int) -> Snapshot:
+        self._asked, self._names = diagnosed(connection), {}
+        with no_collection():
+            return _snapshot(newest, self._rows(list(read_entries(connection, self._known))))
 
-    def _row(self, one: Any, proof: Sequence[tuple[str, str]], reasons: tuple[str, ...], unsure: int) -> Row:
-        item = json.loads(one.item)
-        relation, about = "", ""
-        names: tuple[str, ...] = ()
-        if one.kind == "fact":
-            relation = normal(item["relation"])
-            subject = normal(item["subject"])
-            names = tuple(dict.fromkeys((subject, normal(item["object"]), *map(normal, item["aliases"]))))
-            about = f"{subject} {relation}"
-        questions = {example for _, example in proof if example} | self._needs.get(one.uid, set())
-        effect = self._effects.get(one.uid)
-        weights = [WEIGHTS.get(what(reason), _OTHER) for reason in reasons if not reason.startswith(UNSURE)]
-        doubts = (1 / (1 + len(proof)), max(weights, default=0.0), effect.harm if effect else 0.0)
-        return Row(
-            uid=one.uid,
-            item_id=one.item_id,
-            kind=one.kind,
-            status=one.status,
-            reviewer=one.reviewer,
-            relation=relation,
-            names=names,
-            sources=frozenset(origin(source) for source, _ in proof),
-            questions=len(questions),
-            pieces=len(proof),
-            reasons=reasons,
-            unsure=unsure,
-            gain=math.log2(2 + len(questions)),
-            doubt=1 - math.prod(1 - doubt for doubt in doubts),
-            place=(one.kind, about, one.words[:_ORDERED], one.uid),
-            words=one.words,
-        )
+    def _rows(self, read: Sequence[Read]) -> dict[str, Row]:
+        if self._known.naming is not None:  # of subjects with other names than before, since it takes all questions
+            fresh = {subject: own for subject, own in names_of(read).items() if self._names.get(subject) != own}
+            self._names.update(fresh)
+            self._named.update(self._known.naming(fresh, self._asked) if fresh else {})
+        order = priorities([one.standing for one in read], self._named if self._known.naming else None)
+        return {one.row.uid: _row(one, order[one.row.item_id]) for one in read}
 
 
-def what(reason: str) -> str:
-    """What a reason in the queue is, without its details: `near-duplicate with 3fa9...: the same triple` is a near-duplicate."""
-    head = reason.partition(": ")[0]
-    return next(
-        (name for name in (*WEIGHTS, UNSURE) if head == name or head.startswith((f"{name} ", f"{name}["))), head
+def _row(one: Read, priority: Priority) -> Row:
+    row, standing = one.row, one.standing
+    names: tuple[str, ...] = ()
+    if standing.subject:
+        names = tuple(dict.fromkeys((standing.subject, standing.value, *map(normal, one.item["aliases"]))))
+    about = f"{standing.subject} {standing.relation}" if standing.subject else ""
+    return Row(
+        uid=row.uid,
+        item_id=row.item_id,
+        kind=row.kind,
+        status=row.status,
+        reviewer=row.reviewer,
+        relation=standing.relation,
+        names=names,
+        sources=frozenset(map(origin, one.sources)),
+        pieces=standing.pieces,
+        reasons=standing.reasons,
+        priority=priority,
+        place=(row.kind, about, row.words[:_ORDERED], row.uid),
+        words=row.words,
     )
-
-
-def _unsure(connection: Connection, queued: Mapping[str, Iterable[str]]) -> dict[str, int]:
-    """The last line of the history in which a reviewer left each queued entry to others."""
-    left = sorted(uid for uid, reasons in queued.items() if any(reason.startswith(UNSURE) for reason in reasons))
-    found: dict[str, int] = {}
-    for part in parts(left):
-        query = select(history.c.entry, func.max(history.c.seq)).where(
-            history.c.entry.in_(part), history.c.action == QUEUE, history.c.note.startswith(UNSURE)
-        )
-        found.update((uid, int(seq)) for uid, seq in connection.execute(query.group_by(history.c.entry)))
-    return found
 
 
 def _snapshot(seq: int, known: dict[str, Row]) -> Snapshot:
@@ -327,7 +261,7 @@ def _snapshot(seq: int, known: dict[str, Row]) -> Snapshot:
         _count(counts, row, 1)
         for name in row.names:
             named[name].add(row.uid)
-    queue = sorted((row for row in by_name if row.waits), key=attrgetter("queue_key"))
+    queue = sorted((row for row in by_name if row.waits), key=attrgetter("priority.key"))
     return Snapshot(seq, known, queue, by_name, {row.item_id: row for row in by_name}, dict(named), counts)
 
 
@@ -342,7 +276,7 @@ def _updated(old: Snapshot, seq: int, changed: Iterable[str], found: Mapping[str
         if before is not None:
             _take(by_name, before, attrgetter("place"))
             if before.waits:
-                _take(queue, before, attrgetter("queue_key"))
+                _take(queue, before, attrgetter("priority.key"))
             _count(old.counts, before, -1)
             for name in set(before.names) - set(after.names if after else ()):
                 old.named[name] = old.named[name] - {uid}
@@ -352,7 +286,7 @@ def _updated(old: Snapshot, seq: int, changed: Iterable[str], found: Mapping[str
             old.rows[uid] = old.by_id[after.item_id] = after
             insort(by_name, after, key=attrgetter("place"))
             if after.waits:
-                insort(queue, after, key=attrgetter("queue_key"))
+                insort(queue, after, key=attrgetter("priority.key"))
             _count(old.counts, after, 1)
             for name in after.names:
                 old.named[name] = old.named.get(name, set()) | {uid}

@@ -60,7 +60,7 @@ class Review:
         self.kb = self.opened.kb if self.opened else KnowledgeBase.open(place, create=False, gate=RuleGate(self.engine))
         self.name = folder.name if folder else self.kb.place if is_url(str(place)) else Path(str(place)).name
         self.evidence = RunEvidence(folder)
-        self.listing = Listing(self.kb, self.evidence.needs, self.evidence.effects)
+        self.listing = Listing(self.kb, self.evidence.background, self.evidence.effects)
         self.jobs = Jobs()
         self.student_lock = threading.Lock()
         self._touched: dict[int, int] = {}

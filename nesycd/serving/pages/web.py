@@ -17,7 +17,8 @@ from starlette.datastructures import FormData
 
 from nesycd import __version__
 from nesycd.core.errors import NesycdError
-from nesycd.serving.pages.listing import Filter, what
+from nesycd.knowledge.priority import what
+from nesycd.serving.pages.listing import Filter
 from nesycd.serving.pages.review import Review
 from nesycd.serving.pages.sessions import Session, Sessions
 from nesycd.serving.safety import Role

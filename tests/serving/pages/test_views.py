@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from nesycd import open_run
+from nesycd.cli.main import app as cli
 from nesycd.core.records import Entry, Evidence, Fact, Lesson, Status
 from nesycd.knowledge import KnowledgeBase, read_entities
 from nesycd.knowledge.queue import enqueue
 from nesycd.serving.pages.app import review_app
+from nesycd.serving.pages.listing import Listing
 from nesycd.serving.pages.review import Review
 from nesycd.serving.pages.sessions import Sessions
 from nesycd.serving.safety import Role, Tokens, loopback_hosts
@@ -48,15 +51,55 @@ def test_the_queue_is_ordered_by_gain_and_doubt_and_tells_how(pages: Pages, revi
     assert {row.item_id for row in queue} == {FATHOM.id, COUNT.id, GRAND.id}  # Ann has looked at the shackle
     enqueue(review.kb, {COUNT.id: ["contradiction: it is wrong"]}, "lint")
     queue = review.listing.now().queue
-    assert queue[0].item_id == COUNT.id and queue[0].doubt == pytest.approx(1 - 0.5 * 0.1)
+    assert queue[0].item_id == COUNT.id and queue[0].priority.doubt == pytest.approx(1 - 0.5 * 0.1)
     assert "Expected gain 1.6 × doubt 0.95" in text_of(pages.get("/")) and "contradiction" in pages.get("/")
+
+
+def test_one_order_on_the_pages_in_the_command_and_in_the_review_file(
+    pages: Pages, review: Review, folder: Path
+) -> None:
+    """Also after decisions and edits, of which the pages read only what changed."""
+    (folder / "manifest.json").write_text("{}", encoding="utf-8")  # so that commands know it for a run
+    yard = Fact(text="A yard is 3 feet.", subject="yard", relation="makes", object="3 feet")
+    proof = Evidence(example="q1", source="expert")
+    review.kb.add([(one, proof) for one in (OTHER, yard, Lesson(text="Read each question twice, to its end."))])
+    orders = []
+
+    def same() -> list[str]:
+        order = [row.item_id for row in review.listing.now().queue]
+        fresh = Listing(review.kb, review.evidence.background).now().queue
+        assert [(row.item_id, row.priority) for row in fresh] == [
+            (row.item_id, row.priority) for row in review.listing.now().queue
+        ]
+        base = ["--kb", str(folder / "kb.sqlite")]
+        told = CliRunner().invoke(cli, ["kb", "queue", *base], env={"COLUMNS": "200"}).output
+        assert re.findall(r"^([0-9a-f]{8}) ", told, re.MULTILINE) == [one[:8] for one in order]
+        file = folder / "review.html"
+        assert CliRunner().invoke(cli, ["kb", "review-file", str(file), *base, "--unseen"]).exit_code == 0
+        assert re.findall(r'"id":"([0-9a-f]{16})","state"', file.read_text(encoding="utf-8")) == order
+        orders.append(order)
+        return order
+
+    first = same()
+    assert first[-1] == yard.id, "no question names it"
+    assert first.index(FATHOM.id) < first.index(OTHER.id), "a kept rationale states it"
+    enqueue(review.kb, {yard.id: ["not proven: nothing states it"]}, "gate")
+    assert same()[0] == yard.id
+    pages.decide("unsure", yard.id)
+    assert same()[-1] == yard.id
+    pages.decide("reject", FATHOM.id)
+    without = same()
+    assert without.index(OTHER.id) < first.index(OTHER.id), "nothing speaks against it any more"
+    review.kb.edit(OTHER.id, {"subject": "furlong"}, "Ann")
+    same()
+    assert len({tuple(order) for order in orders}) >= 4
 
 
 def test_what_is_not_proven_comes_first_with_its_figures_in_the_list(pages: Pages, review: Review) -> None:
     last = review.listing.now().queue[-1].item_id
     enqueue(review.kb, {last: ["not proven: 2 say otherwise, such as 7"]}, "gate")
     first = review.listing.now().queue[0]
-    assert first.item_id == last and first.doubt > 0.9
+    assert first.item_id == last and first.priority.doubt > 0.9
     listed = text_of(pages.get("/?view=list"))
     assert "not proven" in listed and "2 say otherwise, such as 7" in listed
 
@@ -138,7 +181,8 @@ def test_measured_harm_is_shown_and_counts_as_doubt(folder: Path) -> None:
             COUNT.text in told
             and "probably does harm : -0.40 ± 0.10 nats over 4 questions, 97 % likely below zero" in told
         )
-        assert "proposed for retirement" in told and shown.listing.now().queue[0].doubt == pytest.approx(1 - 0.5 * 0.03)
+        assert "proposed for retirement" in told
+        assert shown.listing.now().queue[0].priority.doubt == pytest.approx(1 - 0.5 * 0.03)
     finally:
         shown.close()
 
