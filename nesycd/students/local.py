@@ -31,7 +31,7 @@ from nesycd.students.generation import Row, Sampling, greedy_with_workers
 from nesycd.students.hub import cannot_load, is_hub_id, resolve_commit
 from nesycd.students.launching import check_processes, is_launched
 from nesycd.students.launching import train as train_in_processes
-from nesycd.students.memory import is_out_of_memory, keep_freed_memory, return_freed_memory
+from nesycd.students.memory import give_back, is_out_of_memory, keep_freed_memory, return_freed_memory
 from nesycd.students.origin import origin_of
 from nesycd.students.pace import answering_pace, training_pace
 from nesycd.students.processes import ALONE, Processes, shard_layers
@@ -285,6 +285,8 @@ class LocalStudent:
         if self._group.rank == 0:
             save_adapter(model, folder)
             shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+        if self._device.type == "cpu":
+            give_back()  # what comes next works on other sizes
         return replace(report, dropped=len(encoded) - len(kept))
 
     def pace(self, settings: TrainSettings, question: int, written: int) -> Pace:

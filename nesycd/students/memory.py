@@ -33,7 +33,8 @@ _NO_MEMORY = (
 def keep_freed_memory() -> bool:
     """Tell glibc to keep freed memory; return whether that succeeded. Results do not change, only the time.
 
-    The process keeps its peak size, as training in steps of similar size would anyway; `KeptMemory` bounds it for others.
+    The process keeps its peak size, as training in steps of similar size would anyway; `KeptMemory` bounds it for others, and
+    `give_back` ends it.
     """
     return _tell_malloc(_LARGEST, _NEVER)
 
@@ -56,12 +57,19 @@ class KeptMemory:
         """
         if (size := resident()) is None or size <= self.most:
             return False
-        try:
-            ctypes.CDLL(None).malloc_trim(0)
-        except (AttributeError, OSError):
+        if not give_back():
             return False
         self.most = max(self.most, (resident() or 0) * 3 // 2)
         return True
+
+
+def give_back() -> bool:
+    """Return all memory that is free to the kernel, once; whether that was done. Takes half a second for 6 GB."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError):
+        return False
+    return True
 
 
 def resident() -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import platform
 import random
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from peft import get_peft_model  # noqa: E402
 from nesycd.core.protocols import TrainSettings  # noqa: E402
 from nesycd.core.records import TrainingText  # noqa: E402
 from nesycd.core.segments import own  # noqa: E402
-from nesycd.students import footprint, local, sizing  # noqa: E402
+from nesycd.students import footprint, local, memory, sizing  # noqa: E402
 from nesycd.students.adapters import lora_config, peft_warnings  # noqa: E402
 from nesycd.students.footprint import GIB, Footprint, Passes, available, largest_pass, memory_plan  # noqa: E402
 from nesycd.students.local import LocalStudent  # noqa: E402
+from nesycd.students.memory import resident  # noqa: E402
 from nesycd.students.training import Encoded, batch_loss  # noqa: E402
 
 SIZES = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4, "num_attention_heads": 4}
@@ -152,6 +154,29 @@ def test_a_check_that_loads_the_student_says_what_it_would_take(tiny_student: An
     recipe = Path(__file__).parents[2] / "recipes/quickstart.toml"
     sets = [f"student.model={tiny_student()}", "student.device=cpu", "training.max_tokens=128"]
     report = preflight(load_recipe(recipe, sets), load=True)
-    [memory] = [finding for finding in report.findings if finding.what == "memory"]
-    assert memory.state.startswith("about 0.") and "GiB are free on cpu" in memory.state and not memory.remedy
-    assert memory.state.endswith("GiB for answers")
+    [told] = [finding for finding in report.findings if finding.what == "memory"]
+    assert told.state.startswith("about 0.") and "GiB are free on cpu" in told.state and not told.remedy
+    assert told.state.endswith("GiB for answers")
+
+
+@pytest.mark.skipif("glibc" not in platform.libc_ver(), reason="another C library")
+def test_what_a_training_held_is_given_back_at_its_end(
+    tiny_student: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    text = TrainingText(example="q", task="direct", prompt="What is a fathom?", segments=own("6 feet."))
+    student = LocalStudent(str(tiny_student()), device="cpu")
+
+    def given_back() -> bool:
+        sizes.append(resident() or 0)
+        done = memory.give_back()
+        sizes.append(resident() or 0)
+        return done
+
+    monkeypatch.setattr(local, "give_back", given_back)
+    held = [bytes([1]) * (100_000 + number) for number in range(500)]  # as a step's gaps would
+    last = bytes(100_000)
+    del held
+    student.train([text], TrainSettings(epochs=1, rank=2, alpha=4), tmp_path, seed=0)
+    before, after = sizes
+    assert before - after > 30_000_000 and last
