@@ -172,6 +172,8 @@ def test_decisions_are_shown_and_then_applied_under_the_name_of_the_page(run: Pa
 def test_an_expert_decides_in_a_browser_by_mouse_and_by_keyboard(
     run: Path, shown: Callable[..., Any], faults: Callable[[Any], list[str]], tmp_path: Path
 ) -> None:
+    # Fathoms are named by the question; an ell is not, so that it comes last.
+    second, third, last = *sorted((LESSON, RULE), key=lambda item: item.id), ELL
     page = shown(written(run), color_scheme="dark")
     heading = page.locator("#heading")
     assert heading.inner_text() == FATHOM.text and faults(page) == []
@@ -188,29 +190,29 @@ def test_an_expert_decides_in_a_browser_by_mouse_and_by_keyboard(
     page.locator("#list button", has_text=LESSON.text).click()
     assert page.get_by_label("object").input_value() == "6 feet"
     page.get_by_role("button", name="Save and approve").click()
-    assert heading.inner_text() == ELL.text and page.locator("#count").inner_text() == "1 of 4 decided"
+    assert heading.inner_text() == second.text and page.locator("#count").inner_text() == "1 of 4 decided"
     # By keyboard alone: a comment and a rejection, taken back, then approved; not sure; a comment without a decision.
     page.keyboard.press("c")
-    page.keyboard.type("In the statute of 1824.")
+    page.keyboard.type("As ever.")
     page.keyboard.press("Escape")
     page.keyboard.press("r")
-    assert heading.inner_text() == LESSON.text
+    assert heading.inner_text() == third.text
     page.keyboard.press("z")
-    assert heading.inner_text() == ELL.text and page.locator("#comment").input_value() == "In the statute of 1824."
+    assert heading.inner_text() == second.text and page.locator("#comment").input_value() == "As ever."
     page.keyboard.press("a")
     page.get_by_role("button", name="Download decisions").click()
     assert "Say your name first" in page.get_by_role("status").inner_text()
     page.keyboard.type("Dr. Ell")
     page.keyboard.press("Escape")
     page.keyboard.press("u")
-    assert heading.inner_text() == RULE.text
+    assert heading.inner_text() == last.text
     page.keyboard.press("c")
-    page.keyboard.type("Step-fathers?")
+    page.keyboard.type("Is it?")
     page.keyboard.press("Escape")
     # What was decided is still there when the page is opened again.
     page.reload()
     assert page.get_by_label("Your name").input_value() == "Dr. Ell"
-    assert page.locator("#count").inner_text() == "3 of 4 decided" and heading.inner_text() == RULE.text
+    assert page.locator("#count").inner_text() == "3 of 4 decided" and heading.inner_text() == last.text
     with page.expect_download() as download:
         page.get_by_role("button", name="Download decisions").press("Enter")
     assert download.value.suggested_filename == "decisions-my-run.json"
@@ -219,11 +221,11 @@ def test_an_expert_decides_in_a_browser_by_mouse_and_by_keyboard(
     code, told = call("import-decisions", file, "--kb", run / "kb.sqlite")
     assert code == 0 and "applied, by Dr. Ell: 2 approved, 1 edited, 1 not sure, 1 commented" in told
     with KnowledgeBase.open(run / "kb.sqlite") as kb:
-        assert {one.item.text for one in kb.entries(status=Status.APPROVED)} == {"A fathom is 6 feet.", ELL.text}
-        assert kb.history(ELL.id)[-1].note == "In the statute of 1824."
+        assert {one.item.text for one in kb.entries(status=Status.APPROVED)} == {"A fathom is 6 feet.", second.text}
+        assert kb.history(second.id)[-1].note == "As ever."
         assert [one.reasons for one in waiting(kb)] == [
+            ("comment (Dr. Ell): Is it?",),
             ("not sure (Dr. Ell): left to others",),
-            ("comment (Dr. Ell): Step-fathers?",),
         ]
     # Elsewhere, in a browser that knows nothing of it, the file is gone on from.
     other = shown(run.parent / "review.html", viewport={"width": 360, "height": 740})
