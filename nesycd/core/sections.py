@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from nesycd.core.address import api_address, parts_of
 
@@ -17,6 +17,7 @@ Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Epochs = Annotated[float, Field(gt=0, le=10_000)]
+ApiAddress = Annotated[str, AfterValidator(api_address)]
 Source = Literal["linked", "lexical", "dense"]
 QueryField = Literal["task", "question", "options"]
 
@@ -130,7 +131,7 @@ class TeacherSection(Section):
 class ServerSection(Section):
     """A server that writes the student's answers; trainings stay in this process."""
 
-    base_url: str = ""
+    base_url: ApiAddress = ""
     """Of an OpenAI-compatible server with the untrained student, such as `http://localhost:8000/v1`; not given: answers are
     written in this process. Trained adapters need vLLM with `--enable-lora` (see `docs/serving.md`)."""
     model: str = ""
@@ -144,12 +145,6 @@ class ServerSection(Section):
     paths: dict[str, str] = {}
     """Folders of this machine as the server sees them, where it sees them elsewhere (a container, another machine):
     `{"/home/ann/runs" = "/runs"}`. Adapters are loaded from the run folder."""
-
-    @field_validator("base_url")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        """See `ApiSection`."""
-        return api_address(value)
 
 
 class StudentSection(Section):
@@ -473,19 +468,13 @@ class OnPolicySection(Section):
     """In each the student samples answers, and is trained on what the teacher would have written in them."""
     share: Annotated[float, Field(gt=0, lt=1)] = 0.25
     """Of the completion tokens that all methods are trained on, the rounds' part; before them come rationales."""
-    server: str = ""
+    server: ApiAddress = ""
     """Address of a vLLM server with a teacher that has the student's vocabulary, such as `http://localhost:8000/v1`; not given:
     the student itself, which is shown knowledge of the base."""
     model: str = ""
     """The teacher's name on that server."""
     key_env: Annotated[str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")] = ""
     """Environment variable with the server's key; not given: it needs none."""
-
-    @field_validator("server")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        """See `ApiSection`."""
-        return api_address(value)
 
     @model_validator(mode="after")
     def _is_named(self) -> Self:

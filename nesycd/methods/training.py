@@ -84,7 +84,7 @@ def texts_of(
         "prompts": [context.prompts.fingerprint, context.baseline_prompts.texts],
         "source": context.source_fingerprint(method.source),
         # Only for methods whose texts depend on the items.
-        "entries": list(distilled.entries) if method.source in ("kb", "all") or method.reads_base else [],
+        "entries": list(distilled.entries) if method.uses_base else [],
         "calls": _calls_fingerprint(context, method),
         "settings": settings,
         "seed": context.recipe.seed,
